@@ -1,0 +1,150 @@
+"""Everything that can go wrong, as one tree.
+
+    BridgeError
+    ├── ConfigurationError      bridge.yaml or a setting is wrong; lists every problem at once
+    ├── SecretUnavailable       a secret has no value, or the vault did not answer            retry
+    ├── StorageUnavailable      the bridge's own queue, table or blob storage did not answer  retry
+    └── TicketSystemError       an outside ticket system did not do what was asked
+        ├── NotSent             the request never left: nothing can have happened             retry
+        ├── OutcomeUnknown      sent, and the answer proves nothing: look before repeating    retry
+        ├── Throttled           refused for now because of a rate limit                       retry
+        ├── Unavailable         asleep, upgrading, unreachable; nothing was written           retry
+        ├── NotAuthorised       credentials, scope or API role; an administrator can mend it  retry
+        └── Refused             this request will never be accepted as it is                  never
+            └── TicketMissing   the ticket was deleted, or cannot be seen
+
+Whether a call may be repeated is a property of the type: ``retry`` (will trying later help?) and ``applied``
+(can the call have had an effect?). Code that handles errors asks the type and never parses a message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BridgeError(Exception):
+    """Root of the tree. ``str(error)`` is safe to log and to show: it never holds a secret."""
+
+    #: Stable name for logs, metrics and dead letters.
+    code: ClassVar[str] = "bridge_error"
+    #: True when the same work may succeed later without anybody changing it.
+    retry: ClassVar[bool] = False
+
+
+class ConfigurationError(BridgeError):
+    """The configuration cannot be used. ``problems`` holds one line per mistake, each with place and fix."""
+
+    code = "configuration_invalid"
+    retry = True  # a corrected file is a deployment away, and the signals must still be there then
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class SecretUnavailable(BridgeError):
+    """A secret named in the configuration has no value here, or Key Vault did not give it."""
+
+    code = "secret_unavailable"
+    retry = True
+
+
+class StorageUnavailable(BridgeError):
+    """Queue, Table or Blob storage of the bridge itself did not answer as it should."""
+
+    code = "storage_unavailable"
+    retry = True
+
+
+class TicketSystemError(BridgeError):
+    """An outside ticket system did not do what was asked.
+
+    Attributes:
+        connection: name of the connection in the configuration.
+        status: HTTP status of the answer, None when there was none.
+        upstream: what the system said, shortened and redacted; empty when it said nothing.
+        advice: what a person can do about it.
+        request_id: the system's own id of the request (ServiceNow: X-Transaction-ID), None if not given.
+        retry_after: seconds the system asked to wait, None if it did not say.
+    """
+
+    code = "ticket_system_error"
+    #: True when the call can have had an effect although it failed.
+    applied: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        connection: str = "",
+        status: int | None = None,
+        upstream: str = "",
+        advice: str = "",
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.connection = connection
+        self.status = status
+        self.upstream = upstream
+        self.advice = advice
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        said = f" (HTTP {self.status}: {self.upstream})" if self.upstream and self.status else ""
+        if self.status and not self.upstream:
+            said = f" (HTTP {self.status})"
+        advice = f" {self.advice}" if self.advice else ""
+        return (
+            f"{self.connection}: {self.message}{said}.{advice}" if self.connection else f"{self.message}{said}.{advice}"
+        )
+
+
+class NotSent(TicketSystemError):
+    """The request never left this machine (DNS, connect, TLS, pool): repeat freely."""
+
+    code = "not_sent"
+    retry = True
+
+
+class OutcomeUnknown(TicketSystemError):
+    """The request was sent and the answer does not prove what happened: look up before repeating."""
+
+    code = "outcome_unknown"
+    retry = True
+    applied = True
+
+
+class Throttled(TicketSystemError):
+    """Refused by a rate limit. ``retry_after`` is None when the system gave no time (then everyone cools down)."""
+
+    code = "throttled"
+    retry = True
+
+
+class Unavailable(TicketSystemError):
+    """The system is asleep, in maintenance or unreachable, and nothing was written."""
+
+    code = "unavailable"
+    retry = True
+
+
+class NotAuthorised(TicketSystemError):
+    """Credentials, OAuth scope or API access are wrong. Kept and retried: an administrator can mend it meanwhile."""
+
+    code = "not_authorised"
+    retry = True
+
+
+class Refused(TicketSystemError):
+    """The request will not be accepted as it is: dead letter, with the advice."""
+
+    code = "refused"
+
+
+class TicketMissing(Refused):
+    """The ticket does not exist (any more), or the integration user may not see it."""
+
+    code = "ticket_missing"

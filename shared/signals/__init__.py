@@ -1,0 +1,1 @@
+"""Payload -> Signal, one module per source. Pure: no I/O, no clock, no environment."""

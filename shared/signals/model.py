@@ -1,0 +1,175 @@
+"""A Signal: one thing noticed, in our own form, whatever cloud service noticed it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """What a signal says of its problem."""
+
+    FIRED = "fired"
+    UPDATED = "updated"
+    RESOLVED = "resolved"
+
+
+#: For events of one key that bear the same time: an update cannot precede its firing, nor anything follow its end.
+_RANK = {State.FIRED: 0, State.UPDATED: 1, State.RESOLVED: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """An affected thing. ``id`` is an ARM id as first spelt by the sender, or None when only a name is known."""
+
+    id: str | None
+    name: str | None = None
+    type: str | None = None
+    resource_group: str | None = None
+    subscription_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing noticed.
+
+    Attributes:
+        source: who noticed, e.g. ``azure_monitor``.
+        kind: what sort of thing, e.g. ``metric``, ``log``, ``service_health``.
+        key: identity across fired and resolved, ``type:version:payload``, never empty, lower case.
+        state: fired, updated or resolved, by what the payload really says.
+        occurred_at: when this event happened; orders the events of one key. Taken from the receipt when the
+            payload has no time.
+        severity: 0 (critical) to 4 (verbose), None when the payload does not say.
+        title: one line. description: rule's or event's text plus ``condition``. condition: one readable sentence.
+        rule: name of the rule. rule_id: its ARM id.
+        fired_at, resolved_at: as the payload says, UTC, None when it does not.
+        opens: whether this signal may open a ticket when its key has none.
+        dimensions, custom_properties, tags, links, details: text by name. ``links`` keys are portal, investigation
+            and search. ``details`` are the facts of its kind, for templates.
+        warnings: what was odd about the payload, one sentence each.
+    """
+
+    source: str
+    kind: str
+    key: str
+    state: State
+    occurred_at: datetime
+    severity: int | None = None
+    title: str = ""
+    description: str = ""
+    condition: str = ""
+    rule: str | None = None
+    rule_id: str | None = None
+    fired_at: datetime | None = None
+    resolved_at: datetime | None = None
+    opens: bool = True
+    resources: tuple[Resource, ...] = ()
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    custom_properties: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        kind, _, rest = self.key.partition(":")
+        version, _, payload = rest.partition(":")
+        if not (kind and version.isdigit() and payload.strip()):
+            raise ValueError(f"not a key: {self.key!r}")
+
+    @property
+    def order(self) -> tuple[datetime, int]:
+        """Position among the events of its key; equal means the same event again."""
+        return (self.occurred_at, _RANK[self.state])
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A JSON value that is no signal we know: kept in quarantine with ``reason`` and the ``item`` as received."""
+
+    reason: str
+    item: Any
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """Format as RFC 3339 in UTC with at least milliseconds, e.g. ``2026-01-02T03:04:05.678Z``."""
+    if moment is None:
+        return None
+    moment = moment.astimezone(UTC)
+    precision = "milliseconds" if moment.microsecond % 1000 == 0 else "microseconds"
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def to_dict(signal: Signal) -> dict[str, Any]:
+    """The signal as JSON-ready values: what the queue carries and, less the inner fields, what preview shows."""
+    return {
+        "source": signal.source,
+        "kind": signal.kind,
+        "key": signal.key,
+        "state": signal.state.value,
+        "severity": signal.severity,
+        "title": signal.title,
+        "description": signal.description,
+        "condition": signal.condition,
+        "rule": signal.rule,
+        "rule_id": signal.rule_id,
+        "fired_at": rfc3339(signal.fired_at),
+        "resolved_at": rfc3339(signal.resolved_at),
+        "occurred_at": rfc3339(signal.occurred_at),
+        "opens": signal.opens,
+        "resources": [
+            {
+                "id": r.id,
+                "name": r.name,
+                "type": r.type,
+                "resource_group": r.resource_group,
+                "subscription_id": r.subscription_id,
+            }
+            for r in signal.resources
+        ],
+        "dimensions": dict(signal.dimensions),
+        "custom_properties": dict(signal.custom_properties),
+        "tags": dict(signal.tags),
+        "links": dict(signal.links),
+        "details": dict(signal.details),
+        "warnings": list(signal.warnings),
+    }
+
+
+def from_dict(data: Mapping[str, Any]) -> Signal:
+    """Read back what :func:`to_dict` wrote. Raises KeyError or ValueError for anything else."""
+
+    def moment(name: str) -> datetime | None:
+        text = data.get(name)
+        return datetime.fromisoformat(text) if text else None
+
+    occurred_at = moment("occurred_at")
+    if occurred_at is None:
+        raise ValueError("a signal needs occurred_at")
+    return Signal(
+        source=data["source"],
+        kind=data["kind"],
+        key=data["key"],
+        state=State(data["state"]),
+        occurred_at=occurred_at,
+        severity=data.get("severity"),
+        title=data.get("title", ""),
+        description=data.get("description", ""),
+        condition=data.get("condition", ""),
+        rule=data.get("rule"),
+        rule_id=data.get("rule_id"),
+        fired_at=moment("fired_at"),
+        resolved_at=moment("resolved_at"),
+        opens=data.get("opens", True),
+        resources=tuple(Resource(**r) for r in data.get("resources", ())),
+        dimensions=data.get("dimensions", {}),
+        custom_properties=data.get("custom_properties", {}),
+        tags=data.get("tags", {}),
+        links=data.get("links", {}),
+        details=data.get("details", {}),
+        warnings=tuple(data.get("warnings", ())),
+    )

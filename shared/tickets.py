@@ -1,0 +1,184 @@
+"""The contract of every ticket system: what delivery may ask of a connector, and what it gets back.
+
+A connector is one folder under ``connectors/``. It implements :class:`TicketSystem`, raises only the
+``TicketSystemError`` branch of ``shared/errors.py``, and passes ``tests/conformance``. It knows nothing of queues,
+links or retries: it makes one attempt and says truthfully what is known of the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class TicketKind(StrEnum):
+    """What a route opens. Not every system has every kind; ``TicketSystem.kinds`` tells."""
+
+    INCIDENT = "incident"
+    CHANGE_REQUEST = "change_request"
+    PROBLEM = "problem"
+    EVENT = "event"
+
+
+class Phase(StrEnum):
+    """A ticket's state as far as the bridge cares: may it be written, reopened, or never touched again?"""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRef:
+    """Names one ticket.
+
+    ``id`` is the system's own identity (ServiceNow: sys_id, 32 hex); ``number`` is what people say (INC0010001)
+    and may be empty for kinds that have none; ``correlation`` is the key text we wrote into it.
+    """
+
+    kind: TicketKind
+    id: str
+    correlation: str
+    number: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket as the system reported it just now.
+
+    ``phase`` is derived from ``state`` (the system's raw value). ``dropped`` names the fields whose value came back
+    different from what was sent: silently ignored, overwritten or cut. ``noted`` answers a look-up that asked for a
+    note's marker: True or False, None when notes could not be read or were not asked for.
+    """
+
+    ref: TicketRef
+    phase: Phase
+    state: str
+    dropped: tuple[str, ...] = ()
+    noted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A work note. ``marker`` is a short unique text contained in ``text``; looking for it tells whether an attempt
+    whose answer was lost had in fact arrived, so that no note is written twice."""
+
+    text: str
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """How a ticket is resolved: the fields to set (state, code, notes: already rendered) by field name.
+
+    Empty ``fields`` means the connector's own defaults for the kind.
+    """
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A ticket to be created.
+
+    ``id`` is ours: 32 hex characters derived from key and generation, so that a repeated create cannot make a second
+    row. ``fields`` hold text; references may be names and are resolved by the connector. ``follows`` is the closed
+    ticket that this one continues. ``closure`` is set when the problem is already over: the ticket is to be born
+    resolved where the system allows that, otherwise left open and resolved by a second call.
+    """
+
+    kind: TicketKind
+    id: str
+    correlation: str
+    fields: Mapping[str, str]
+    follows: TicketRef | None = None
+    closure: Closure | None = None
+
+
+class Verdict(StrEnum):
+    """Outcome of one line of the connection check."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the connection check: what was looked at, how it went, and the fix when it did not go well."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the configuration will ask of a connection, so that the check can test exactly that.
+
+    ``kinds`` in use; ``fields``: per kind, field name -> constant values the configuration writes (templates that
+    depend on the signal are not constants and appear with no values).
+    """
+
+    kinds: frozenset[TicketKind]
+    fields: Mapping[TicketKind, Mapping[str, frozenset[str]]]
+
+
+class TicketSystem(Protocol):
+    """One configured instance of a ticket system. Every method makes at most one attempt at its change.
+
+    Raises, all methods: NotSent, OutcomeUnknown (never from ``find`` or ``check``), Throttled, Unavailable,
+    NotAuthorised, Refused, TicketMissing.
+    """
+
+    @property
+    def name(self) -> str:
+        """The connection's name in the configuration."""
+        ...
+
+    @property
+    def kinds(self) -> frozenset[TicketKind]:
+        """The kinds this system can open."""
+        ...
+
+    def findable(self, kind: TicketKind) -> bool:
+        """False for kinds that cannot be looked up and are idempotent by key instead (ServiceNow events)."""
+        ...
+
+    async def create(self, draft: Draft) -> Ticket:
+        """Create with our id and key. An existing row with that id and key counts as success."""
+        ...
+
+    async def find(
+        self, kind: TicketKind, ticket_id: str, correlation: str, marker: str | None = None
+    ) -> Ticket | None:
+        """Look up by id, falling back to the key. Only a ticket that really bears the key is returned."""
+        ...
+
+    async def comment(self, ref: TicketRef, note: Note) -> Ticket:
+        """Append a work note and change nothing else."""
+        ...
+
+    async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> Ticket:
+        """Set fields, and append a note in the same call when given."""
+        ...
+
+    async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
+        """Resolve. Repeating it on a resolved ticket changes nothing that matters."""
+        ...
+
+    async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
+        """Put a resolved ticket back to work. Raises Refused for one that is closed."""
+        ...
+
+    async def check(self, needs: Needs) -> Sequence[Finding]:
+        """Test reachability, credentials, rights, choices and habits of the instance. Never raises the tree."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...
