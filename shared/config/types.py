@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-_DURATION = re.compile(r"(\d+)\s*([smhd])")
+_DURATION = re.compile(r"(\d{1,6})\s*([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -54,5 +54,5 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\s*(\d+\s*[smhdSMHD]\s*)+$", "examples": ["90s", "24h"]}),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*(\d{1,6}\s*[smhdSMHD]\s*)+$", "examples": ["90s", "24h"]}),
 ]
