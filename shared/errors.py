@@ -4,6 +4,7 @@
     ├── ConfigurationError      bridge.yaml or a setting is wrong; lists every problem at once
     ├── SecretUnavailable       a secret has no value, or the vault did not answer            retry
     ├── StorageUnavailable      the bridge's own queue, table or blob storage did not answer  retry
+    ├── KeyContended            too many workers on one key; nothing is wrong, only busy      retry
     └── TicketSystemError       an outside ticket system did not do what was asked
         ├── NotSent             the request never left: nothing can have happened             retry
         ├── OutcomeUnknown      sent, and the answer proves nothing: look before repeating    retry
@@ -53,6 +54,13 @@ class StorageUnavailable(BridgeError):
     """Queue, Table or Blob storage of the bridge itself did not answer as it should."""
 
     code = "storage_unavailable"
+    retry = True
+
+
+class KeyContended(BridgeError):
+    """A key did not come to rest within one delivery, because others kept changing its link."""
+
+    code = "key_contended"
     retry = True
 
 

@@ -18,7 +18,8 @@ class State(StrEnum):
 
 
 #: For events of one key that bear the same time: an update cannot precede its firing, nor anything follow its end.
-_RANK = {State.FIRED: 0, State.UPDATED: 1, State.RESOLVED: 2}
+FIRED_RANK = 0
+_RANK = {State.FIRED: FIRED_RANK, State.UPDATED: 1, State.RESOLVED: 2}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""Every trigger and nothing else: decode, call one service, encode. The only file that imports azure.functions."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import azure.functions as func
+
+from shared.delivery.envelope import POISON_QUEUE, QUEUE
+from shared.errors import BridgeError, ConfigurationError
+from shared.intake import Problem, accept, read_json
+from shared.log import record
+from shared.services import Services
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+services = Services()
+
+
+def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> func.HttpResponse:
+    return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/json", headers=headers)
+
+
+def _problem(problem: Problem) -> func.HttpResponse:
+    body = json.dumps(problem.body())
+    headers = dict(problem.headers)
+    return func.HttpResponse(body, status_code=problem.status, mimetype="application/problem+json", headers=headers)
+
+
+@app.function_name("alerts")
+@app.route(route="alerts", methods=["POST"])
+@app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
+async def alerts(req: func.HttpRequest, queued: func.Out[list[str]]) -> func.HttpResponse:
+    """Azure Monitor's webhook. 202 once the host has put the signals on the queue."""
+    try:
+        body = read_json(req.get_body(), req.headers.get("Content-Type"))
+        accepted = accept(body, datetime.now(UTC))
+        queued.set([await services.message(envelope) for envelope in accepted.envelopes])
+    except Problem as problem:
+        record("refused_request", status=problem.status, reason=problem.detail)
+        return _problem(problem)
+    except BridgeError as error:  # a signal too large for the queue, and no storage to check it in
+        return _problem(Problem(503, "Not stored", str(error), {"Retry-After": "5"}))
+    return _json(202, accepted.receipt())
+
+
+@app.function_name("deliver")
+@app.queue_trigger(arg_name="message", queue_name=QUEUE, connection="AzureWebJobsStorage")
+async def deliver(message: func.QueueMessage) -> None:
+    """The queue's worker."""
+    await services.worker.handle(message.id or "", message.get_body(), message.dequeue_count or 1)
+
+
+@app.function_name("keep_poison")
+@app.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection="AzureWebJobsStorage")
+async def keep_poison(message: func.QueueMessage) -> None:
+    """The poison queue's worker: what failed too often is kept, with its reason, and can be replayed."""
+    await services.worker.handle_poison(message.id or "", message.get_body())
+
+
+@app.function_name("preview")
+@app.route(route="preview", methods=["POST"])
+async def preview(req: func.HttpRequest) -> func.HttpResponse:
+    """What would this payload become? No side effect."""
+    try:
+        body = read_json(req.get_body(), req.headers.get("Content-Type"))
+        return _json(200, {"items": services.preview(body)})
+    except Problem as problem:
+        return _problem(problem)
+    except ConfigurationError as error:
+        return _problem(Problem(503, "Configuration invalid", str(error)))
+
+
+@app.function_name("health")
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    """How is the bridge? 200 with the report; 503 with the same when it could not take signals in."""
+    del req
+    able, report = await services.report()
+    return _json(200 if able else 503, report)

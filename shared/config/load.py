@@ -1,0 +1,267 @@
+"""Reads bridge.yaml and says everything that is wrong with it at once, each with line, path and fix."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from shared.config.model import BridgeConfig
+from shared.errors import ConfigurationError
+from shared.mapping.templates import template_problem
+from shared.tickets import TicketKind
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+Path_ = tuple[str | int, ...]
+Problem = tuple[Path_, str]
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a name given twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.MarkedYAMLError(problem="a name must be plain text", problem_mark=key_node.start_mark)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"'{key}' is given twice (first in line {seen[key]})", problem_mark=key_node.start_mark
+                )
+            seen[key] = key_node.start_mark.line + 1
+        return super().construct_mapping(node, deep=deep)
+
+
+def load_config(path: str | Path, settings: Mapping[str, str] | None = None) -> BridgeConfig:
+    """Read and validate a configuration file.
+
+    Args:
+        path: the file, UTF-8 YAML.
+        settings: values for ``${NAME}``; the environment when None.
+
+    Raises:
+        ConfigurationError: it cannot be read or has mistakes; one problem per mistake.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            [f"{file}: no such file. Fix: create it (the repository ships a working bridge.yaml) or set BRIDGE_CONFIG"]
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigurationError([f"{file}: cannot be read: {reason}"]) from None
+    return parse_config(text, file.name, settings)
+
+
+def parse_config(text: str, name: str = "bridge.yaml", settings: Mapping[str, str] | None = None) -> BridgeConfig:
+    """Validate the text of a configuration file. ``name`` is used in messages. Raises ConfigurationError."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        data = loader.construct_document(node) if node is not None else None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigurationError([_yaml_problem(name, error)]) from None
+    finally:
+        loader.dispose()
+    if not isinstance(data, dict):
+        raise ConfigurationError([f"{name}: expected 'version: 1' and sections such as connections and routes"])
+    lines = dict(_lines(node))
+    problems: list[Problem] = []
+    data = _substitute(data, (), os.environ if settings is None else settings, problems)
+    config: BridgeConfig | None = None
+    try:
+        config = BridgeConfig.model_validate(data)
+    except ValidationError as error:
+        problems += [_explain(data, dict(e)) for e in error.errors(include_url=False)]
+    problems += _cross_check(data)
+    if problems or config is None:
+        raise ConfigurationError([_format(name, lines, *problem) for problem in sorted(set(problems), key=str)])
+    return config
+
+
+def _yaml_problem(name: str, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"{name}:{mark.line + 1}" if mark is not None else name
+    what = getattr(error, "problem", None) or str(error) or "nested too deeply"
+    return f"{place}: not valid YAML: {what}. Fix: check indentation, quotes and colons in and above this line"
+
+
+def _lines(node: yaml.Node | None, path: Path_ = ()) -> Iterator[tuple[Path_, int]]:
+    """Line of every value, by path."""
+    if node is None:
+        return
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            key = str(getattr(key_node, "value", ""))
+            yield (*path, key), key_node.start_mark.line + 1
+            for found, line in _lines(value_node, (*path, key)):
+                if found != (*path, key):
+                    yield found, line
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _lines(item, (*path, index))
+
+
+def _substitute(value: Any, path: Path_, settings: Mapping[str, str], problems: list[Problem]) -> Any:
+    """Put settings into ``${NAME}`` and ``${NAME:-default}`` of every text value."""
+    if isinstance(value, dict):
+        return {
+            (str(k) if not isinstance(k, str) else k): _substitute(v, (*path, str(k)), settings, problems)
+            for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [_substitute(item, (*path, i), settings, problems) for i, item in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        found = settings.get(match[1]) or match[2]
+        if found is None:
+            problems.append(
+                (path, f"setting {match[1]} has no value. Fix: set it, or write ${{{match[1]}:-a default}}")
+            )
+            return match[0]
+        return found
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _explain(data: Any, error: dict[str, Any]) -> Problem:
+    """One pydantic error as a path in the file and a sentence with the fix."""
+    path: list[str | int] = []
+    here: Any = data
+    location = list(error["loc"])
+    for index, step in enumerate(location):
+        known = (isinstance(here, dict) and step in here) or (
+            isinstance(here, list) and isinstance(step, int) and step < len(here)
+        )
+        last = index == len(location) - 1
+        if known:
+            here = here[step]
+            path.append(step)
+        elif last and error["type"] in ("missing", "union_tag_not_found"):
+            path.append(step)
+        # any other step is the name of a union's member, which the file does not show
+    kind, message = error["type"], str(error["msg"])
+    if kind == "extra_forbidden":
+        return tuple(path), f"unknown name '{path[-1]}'.{_suggest(str(path[-1]), _siblings(path))}"
+    if kind == "missing":
+        return tuple(path), f"'{path[-1]}' is missing. Fix: add it"
+    message = message.removeprefix("Value error, ")
+    return tuple(path), message if "Fix:" in message else f"{message}. Fix: see docs/configuration.md"
+
+
+def _siblings(path: list[str | int]) -> list[str]:
+    """Names allowed where ``path`` ends, as far as the models tell."""
+    model: Any = BridgeConfig
+    candidates: list[Any] = [model]
+    for step in path[:-1]:
+        following: list[Any] = []
+        for candidate in candidates:
+            field = candidate.model_fields.get(step) if isinstance(step, str) else None
+            annotation = field.annotation if field else None
+            following += list(_models(annotation)) if annotation is not None else []
+        candidates = following or candidates
+    return sorted({name for candidate in candidates for name in candidate.model_fields})
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Fix: did you mean '{close[0]}'?" if close else f" Fix: take it out; known here: {', '.join(known)}"
+
+
+def _cross_check(data: dict[str, Any]) -> list[Problem]:
+    """Mistakes that no single value shows. Works on raw data, so that it finds them beside all others."""
+    problems: list[Problem] = []
+    connections = data.get("connections")
+    lookups = data.get("lookups")
+    routes = data.get("routes")
+    names: dict[str, int] = {}
+    bodies: list[tuple[Path_, Any]] = [(("default",), data.get("default"))]
+    for index, route in enumerate(routes if isinstance(routes, list) else []):
+        bodies.append((("routes", index), route))
+        if not isinstance(route, dict):
+            continue
+        name = str(route.get("name"))
+        if name in names or name == "default":
+            problems.append((("routes", index, "name"), f"route name '{name}' is taken. Fix: give each its own"))
+        names[name] = index
+        if route.get("when") == {}:
+            problems.append((("routes", index, "when"), "no condition. Fix: add one, or make it the 'default' section"))
+    if not bodies[1:] and data.get("default") is None:
+        problems.append(((), "no routes and no default: nothing would make a ticket. Fix: add a 'default' section"))
+    for path, body in bodies:
+        if not isinstance(body, dict):
+            continue
+        wanted = body.get("connection")
+        if isinstance(connections, dict) and isinstance(wanted, str) and wanted not in connections:
+            fix = _suggest(wanted, sorted(map(str, connections)))
+            problems.append(((*path, "connection"), f"there is no connection '{wanted}'.{fix}"))
+        problems += _check_fields((*path, "fields"), body.get("fields"), lookups)
+        resolve = body.get("resolve")
+        if isinstance(resolve, dict):
+            problems += _check_fields((*path, "resolve", "fields"), resolve.get("fields"), lookups)
+        if "priority" in _names(body.get("fields")) and body.get("ticket", "incident") in (
+            TicketKind.INCIDENT.value,
+            TicketKind.PROBLEM.value,
+        ):
+            problems.append(
+                (
+                    (*path, "fields", "priority"),
+                    "ServiceNow computes priority and overwrites it silently. Fix: set impact and urgency instead",
+                )
+            )
+    return problems
+
+
+def _names(fields: Any) -> set[str]:
+    return {str(name) for name in fields} if isinstance(fields, dict) else set()
+
+
+def _check_fields(path: Path_, fields: Any, lookups: Any) -> list[Problem]:
+    problems: list[Problem] = []
+    for name, value in fields.items() if isinstance(fields, dict) else ():
+        here = (*path, str(name))
+        if isinstance(value, str):
+            texts = [(here, value)]
+        elif isinstance(value, dict):
+            texts = [((*here, part), value[part]) for part in ("key", "default") if isinstance(value.get(part), str)]
+            table = value.get("lookup")
+            tables = sorted(map(str, lookups)) if isinstance(lookups, dict) else []
+            if isinstance(table, str) and table not in tables:
+                problems.append(((*here, "lookup"), f"there is no lookup '{table}'.{_suggest(table, tables)}"))
+        else:
+            continue
+        for place, text in texts:
+            problem = template_problem(text)
+            if problem:
+                problems.append((place, f"template: {problem}. Fix: see 'Templates' in docs/configuration.md"))
+    return problems
+
+
+def _format(name: str, lines: dict[Path_, int], path: Path_, message: str) -> str:
+    line = None
+    for length in range(len(path), -1, -1):
+        line = lines.get(path[:length])
+        if line is not None:
+            break
+    dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+    return f"{name}:{line}: {dotted + ': ' if dotted else ''}{message}"

@@ -1,0 +1,278 @@
+"""What to do with a signal, given what is known. Pure: a function of values, driven by a state machine test.
+
+The order of one delivery is always: decide, reserve (write the pending call into the link), call, commit (write the
+outcome and clear the pending call). A worker that dies leaves the pending call behind; whoever comes next looks the
+ticket up, settles the link accordingly and decides anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from shared.delivery.link import Link, Op, Order, Pending, Stage
+from shared.signals.model import FIRED_RANK, Signal, State
+from shared.tickets import Phase, Ticket, TicketKind
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The part of route and configuration that decisions depend on.
+
+    Attributes:
+        resolve: what a Resolved does: resolve, comment, or nothing.
+        comments: whether updates and repeated firings are written as notes.
+        reopen_window: how long after its end a problem reopens its ticket.
+        recheck_after: a ticket not heard of for longer than this is read before it is written.
+        findable: whether tickets of this kind can be looked up at all.
+    """
+
+    resolve: Literal["resolve", "comment", "nothing"] = "resolve"
+    comments: bool = True
+    reopen_window: timedelta = timedelta(hours=24)
+    recheck_after: timedelta = timedelta(minutes=10)
+    findable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Nothing to do. ``why`` is ``duplicate``, ``stale``, ``in_progress`` or ``nothing_to_do``."""
+
+    why: Literal["duplicate", "stale", "in_progress", "nothing_to_do"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Another worker holds the key: come back at ``until`` at the latest."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Only the link changes."""
+
+    link: Link
+    why: Literal["resolved_before_fired", "already_over", "noted", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Read the ticket first. ``settle`` tells what the answer means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Reserve, call, commit. ``generation`` is the ticket's; ``over``: the problem has already ended."""
+
+    op: Op
+    generation: int
+    event: Order
+    over: bool = False
+
+
+Action = Ignore | Wait | Remember | Look | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a call goes: connection, ticket kind and the route that chose them."""
+
+    connection: str
+    kind: TicketKind
+    route: str
+
+
+def decide(link: Link | None, signal: Signal, policy: Policy, now: datetime, by: str, replayed: bool = False) -> Action:
+    """Choose what a signal requires.
+
+    Args:
+        link: what is known of the key, None when nothing is.
+        signal: the signal to deliver; its key is the link's.
+        policy: see :class:`Policy`.
+        now: present time.
+        by: id of the envelope being delivered.
+        replayed: a person asked for this signal again after it was refused.
+    """
+    link = link or Link(key=signal.key)
+    if link.pending is not None:
+        return _decide_pending(link.pending, signal, now, by)
+    if link.over is not None and link.stage is Stage.OPEN and _owes_end(link, policy):
+        action = _end(link, link.over, policy)
+        return _look_first(action, link, policy, now)
+    if not (replayed and link.dead_letter) and link.latest is not None and signal.order <= link.latest:
+        return Ignore("duplicate" if signal.order == link.latest else "stale")
+    chosen = _BY_STAGE[link.stage](link, signal, policy)
+    return _look_first(chosen, link, policy, now)
+
+
+def _decide_pending(pending: Pending, signal: Signal, now: datetime, by: str) -> Action:
+    if pending.by == by or now >= pending.until:
+        return Look()
+    if pending.event == signal.order:
+        return Ignore("in_progress")  # the envelope that holds the key carries this very event
+    return Wait(pending.until)
+
+
+def _owes_end(link: Link, policy: Policy) -> bool:
+    return link.over is not None and (link.latest is None or link.over > link.latest) and policy.resolve != "nothing"
+
+
+def _end(link: Link, event: Order, policy: Policy) -> Action:
+    if policy.resolve == "nothing":
+        return Remember(replace(link, latest=event, ended=event[0], over=None), "noted")
+    op = Op.RESOLVE if policy.resolve == "resolve" else Op.COMMENT
+    return Call(op, link.generation, event, over=True)
+
+
+def _without_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+    del policy
+    if signal.state is State.RESOLVED:
+        if link.over is not None and signal.order <= link.over:
+            return Ignore("duplicate" if signal.order == link.over else "stale")
+        return Remember(replace(link, over=signal.order, ended=signal.occurred_at), "resolved_before_fired")
+    overtaken = link.over is not None and signal.order < link.over
+    if not signal.opens or (overtaken and signal.state is State.UPDATED):
+        return Ignore("nothing_to_do")
+    return Call(Op.CREATE, link.generation + 1, signal.order, over=overtaken)
+
+
+def _with_open_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+    if signal.state is State.RESOLVED:
+        return _end(link, signal.order, policy)
+    if not policy.comments:
+        return Remember(replace(link, latest=signal.order, over=None), "noted")
+    return Call(Op.COMMENT, link.generation, signal.order)
+
+
+def _with_resolved_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+    if signal.state is State.RESOLVED:
+        return Remember(replace(link, latest=signal.order, ended=signal.occurred_at), "already_over")
+    if signal.state is State.UPDATED:
+        if not policy.comments:
+            return Remember(replace(link, latest=signal.order), "noted")
+        return Call(Op.COMMENT, link.generation, signal.order)
+    ended = link.ended or link.seen or signal.occurred_at
+    if signal.occurred_at - ended <= policy.reopen_window:
+        return Call(Op.REOPEN, link.generation, signal.order)
+    return Call(Op.CREATE, link.generation + 1, signal.order)
+
+
+def _with_closed_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+    del policy
+    if signal.state is State.FIRED:
+        return Call(Op.CREATE, link.generation + 1, signal.order)
+    ended = signal.occurred_at if signal.state is State.RESOLVED else link.ended
+    return Remember(replace(link, latest=signal.order, ended=ended), "closed")
+
+
+_BY_STAGE = {
+    Stage.NONE: _without_ticket,
+    Stage.OPEN: _with_open_ticket,
+    Stage.RESOLVED: _with_resolved_ticket,
+    Stage.CLOSED: _with_closed_ticket,
+}
+
+
+def _look_first(action: Action, link: Link, policy: Policy, now: datetime) -> Action:
+    """Turn a blind write on a ticket not heard of for long into a look.
+
+    A reopen needs none: the connector itself reads before it reopens.
+    """
+    blind = isinstance(action, Call) and action.op in (Op.COMMENT, Op.RESOLVE)
+    if blind and policy.findable and (link.seen is None or now - link.seen > policy.recheck_after):
+        return Look()
+    return action
+
+
+def reserve(link: Link, call: Call, target: Target, by: str, now: datetime, lease: timedelta) -> Link:
+    """The link with the call written into it as pending."""
+    pending = Pending(
+        op=call.op,
+        by=by,
+        until=now + lease,
+        event=call.event,
+        over=call.over,
+        generation=call.generation,
+        connection=target.connection,
+        kind=target.kind,
+        route=target.route,
+    )
+    return replace(link, pending=pending, updated_at=now, created_at=link.created_at or now)
+
+
+def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
+    """The link after a call whose effect is known to be there. ``ticket`` is the system's own account of it."""
+    done = replace(
+        link,
+        stage=Stage(ticket.phase.value),
+        ticket=ticket.ref,
+        latest=pending.event,
+        seen=now,
+        pending=None,
+        dead_letter="",
+        updated_at=now,
+    )
+    if pending.op is Op.CREATE:
+        return _created(done, link, pending)
+    if pending.over:
+        return replace(done, ended=pending.event[0], over=None)
+    if pending.op is Op.REOPEN or pending.event[1] == FIRED_RANK:
+        return replace(done, ended=None, over=None)
+    return done
+
+
+def _created(done: Link, before: Link, pending: Pending) -> Link:
+    earlier = (*before.earlier, before.ticket.number) if before.ticket is not None else before.earlier
+    done = replace(
+        done,
+        generation=pending.generation,
+        connection=pending.connection,
+        kind=pending.kind,
+        route=pending.route,
+        earlier=earlier,
+    )
+    if before.over is None or before.over <= pending.event:
+        return replace(done, over=None, ended=None)
+    if done.stage is Stage.OPEN:
+        return done  # the end is still owed to the ticket: the next decision pays it
+    return replace(done, latest=before.over, ended=before.over[0], over=None)
+
+
+def settle(link: Link, found: Ticket | None, findable: bool, now: datetime) -> Link:
+    """The link after the ticket was looked up: what the pending call achieved, or what people did meanwhile.
+
+    ``found`` is None when the system has no such ticket. A pending call that shows no effect is cleared, so that it
+    is decided anew; it cannot have an effect later, because its lease is longer than any call. Of kinds that cannot
+    be looked up (``findable`` is False) nothing is learnt, and the call is made again: they are idempotent by key.
+    """
+    pending = link.pending
+    if pending is not None and found is not None and _achieved(pending, found):
+        return commit(link, pending, found, now)
+    cleared = replace(link, pending=None, updated_at=now)
+    if not findable or (pending is not None and pending.op is Op.CREATE):
+        return cleared
+    if found is None:
+        return replace(cleared, stage=Stage.CLOSED, seen=now)
+    stage = Stage(found.phase.value)
+    ended = (link.ended or now) if stage is Stage.RESOLVED else link.ended
+    return replace(cleared, stage=stage, ticket=found.ref, ended=ended, seen=now)
+
+
+def refused(link: Link, event: Order, dead_letter: str, now: datetime) -> Link:
+    """The link after an event was refused for good: its duplicates are not tried again, its replay is."""
+    latest = event if link.latest is None else max(link.latest, event)
+    return replace(link, pending=None, latest=latest, dead_letter=dead_letter, updated_at=now)
+
+
+def _achieved(pending: Pending, found: Ticket) -> bool:
+    match pending.op:
+        case Op.CREATE:
+            return True
+        case Op.RESOLVE:
+            return found.phase is not Phase.OPEN
+        case Op.REOPEN:
+            return found.phase is Phase.OPEN
+        case Op.COMMENT:
+            return found.noted is True

@@ -1,0 +1,280 @@
+"""One delivery: load the link, decide, reserve, call, commit. The only place where these meet.
+
+Nothing here sleeps while it holds a message, and nothing is recorded as done before it was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from shared.delivery import decide as d
+from shared.delivery.calls import Caller, Systems
+from shared.delivery.envelope import Envelope
+from shared.delivery.link import Link, Op, Stage
+from shared.delivery.links import LinkOvertaken, LinkStore, Stored
+from shared.errors import KeyContended, Refused
+from shared.mapping.mapper import Mapper
+from shared.signals.model import Signal, State
+from shared.tickets import Phase, Ticket, TicketRef
+
+#: A look, a settlement, a create and a resolve make six steps; many more mean that others keep changing the link.
+_MOST_STEPS = 12
+
+_DONE = {Op.CREATE: "created", Op.COMMENT: "commented", Op.RESOLVE: "resolved", Op.REOPEN: "reopened"}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of a signal.
+
+    ``decision`` is created, created_resolved, commented, resolved or reopened when the ticket system was written;
+    otherwise resolved_before_fired, already_over, noted, closed, duplicate, stale, in_progress, nothing_to_do or
+    no_route. ``dropped`` names fields that the ticket system did not take over as sent.
+    """
+
+    decision: str
+    ticket: TicketRef | None = None
+    connection: str = ""
+    route: str = ""
+    stage: str = ""
+    dropped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class MakeWay(Exception):
+    """Another worker holds the key until ``until``; the message goes back for a moment. An answer, not an error."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"another worker holds the key until {until:%H:%M:%S}")
+        self.until = until
+
+
+class Deliverer:
+    """Delivers signals by one configuration."""
+
+    def __init__(
+        self,
+        mapper: Mapper,
+        systems: Systems,
+        links: LinkStore,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """
+        Args:
+            mapper: the compiled configuration.
+            systems: gives the ticket system of a connection; raises Refused for one that is not configured.
+            links: the link store.
+            now: the clock.
+        """
+        self._mapper = mapper
+        self._systems = systems
+        self._links = links
+        self._now = now
+
+    async def deliver(self, envelope: Envelope, *, first_sight: bool) -> Delivered:
+        """Do what an envelope's signal requires, and say what that was.
+
+        Args:
+            envelope: with its signal.
+            first_sight: this queue message is seen for the first time, so that what the envelope says of the attempt
+                before it is the latest news of it.
+
+        Raises:
+            MakeWay: another worker holds the key.
+            BridgeError: as it comes. Until it is settled, the link keeps the pending call, and the next attempt finds
+                out what became of it.
+        """
+        if envelope.signal is None:
+            raise ValueError("an envelope without a signal cannot be delivered")
+        run = _Run(self._mapper, self._systems, self._links, self._now, envelope, envelope.signal, first_sight)
+        return await run.to_the_end()
+
+    async def give_up(self, envelope: Envelope, dead_letter: str) -> None:
+        """Write into the link that the envelope's signal was refused for good. Raises StorageUnavailable."""
+        signal = envelope.signal
+        if signal is None:
+            return
+        for _ in range(_MOST_STEPS):
+            stored = await self._links.load(signal.key)
+            link = stored.link if stored else Link(key=signal.key, created_at=self._now())
+            if link.pending is not None and link.pending.by != envelope.id:
+                return  # somebody else is at work on this key and leaves the link in order
+            given_up = d.refused(replace(link, title=signal.title), signal.order, dead_letter, self._now())
+            try:
+                await self._links.write(given_up, stored.etag if stored else None)
+            except LinkOvertaken:
+                continue
+            return
+
+
+class _Run:
+    """The state of one delivery."""
+
+    def __init__(
+        self,
+        mapper: Mapper,
+        systems: Systems,
+        links: LinkStore,
+        now: Callable[[], datetime],
+        envelope: Envelope,
+        signal: Signal,
+        first_sight: bool,
+    ) -> None:
+        self._mapper, self._links, self._now = mapper, links, now
+        self._envelope, self._signal = envelope, signal
+        self._unapplied = first_sight and envelope.outcome == "not_applied"
+        self._route = mapper.route(signal)
+        self._caller = Caller(mapper, systems, signal, self._route)
+        self._stored: Stored | None = None
+        self._link = Link(key=signal.key)
+        self._unsaved = False
+        self._found_over = False
+        self._done: list[str] = []
+        self._dropped: tuple[str, ...] = ()
+        self._warnings: tuple[str, ...] = ()
+
+    async def to_the_end(self) -> Delivered:
+        # Most firings are new: the reservation itself finds out, which saves reading a link that is not there.
+        if self._signal.state is not State.FIRED or self._envelope.attempts or self._envelope.waits:
+            await self._load()
+        for _ in range(_MOST_STEPS):
+            if self._stored is None and self._route is None:
+                await self._load()
+                if self._stored is None:
+                    return self._result("no_route")
+            try:
+                finished = await self._step()
+            except LinkOvertaken:
+                await self._load()
+                continue
+            if finished is not None:
+                return self._result(finished)
+        raise KeyContended(f"{self._signal.key}: others kept changing its link; it is tried again later")
+
+    async def _load(self) -> None:
+        self._stored = await self._links.load(self._signal.key)
+        self._link = self._stored.link if self._stored else Link(key=self._signal.key)
+        self._unsaved = False
+
+    async def _write(self, link: Link) -> None:
+        """Write the link under the ETag at hand. Raises LinkOvertaken."""
+        now = self._now()
+        link = replace(link, title=self._signal.title, updated_at=now, created_at=link.created_at or now)
+        etag = await self._links.write(link, self._stored.etag if self._stored else None)
+        self._stored, self._link, self._unsaved = Stored(link, etag), link, False
+
+    async def _step(self) -> str | None:
+        """Take one decision and act on it; the name of the outcome when that was the last one."""
+        pending = self._link.pending
+        if pending is not None and pending.by == self._envelope.id and self._unapplied:
+            # the attempt before this one is known to have had no effect: no call is spent on looking
+            self._link, self._unsaved = replace(self._link, pending=None), True
+        self._unapplied = False
+        policy = self._policy()
+        action = d.decide(
+            self._link, self._signal, policy, self._now(), self._envelope.id, replayed=self._envelope.replayed
+        )
+        match action:
+            case d.Ignore(why):
+                if self._unsaved:
+                    await self._write(self._link)
+                return why
+            case d.Wait(until):
+                raise MakeWay(until)
+            case d.Remember(remembered, why):
+                await self._write(remembered)
+                return why
+            case d.Look():
+                await self._look(policy)
+            case d.Call():
+                await self._call(action)
+        return None
+
+    def _policy(self) -> d.Policy:
+        delivery = self._mapper.delivery
+        findable = self._caller.findable(self._link)
+        route = self._route or self._mapper.named(self._link.route)
+        if route is None:
+            return d.Policy(
+                reopen_window=delivery.reopen_window, recheck_after=delivery.recheck_after, findable=findable
+            )
+        return d.Policy(
+            resolve=route.resolve_action,
+            comments=route.comments,
+            reopen_window=route.reopen_window,
+            recheck_after=delivery.recheck_after,
+            findable=findable,
+        )
+
+    async def _look(self, policy: d.Policy) -> None:
+        """Find out what became of the ticket, and take the link there. Written with the next decision."""
+        pending = self._link.pending
+        found = await self._caller.find(self._link) if policy.findable else None
+        settled = d.settle(self._link, found, policy.findable, self._now())
+        if pending is not None and settled.latest == pending.event and self._link.latest != pending.event:
+            self._done.append(_DONE[pending.op])
+        self._link, self._unsaved = settled, True
+
+    async def _call(self, action: d.Call) -> None:
+        target = self._caller.target(self._link, action)
+        lease = self._mapper.delivery.lease
+        await self._write(d.reserve(self._link, action, target, self._envelope.id, self._now(), lease))
+        pending = self._link.pending
+        if pending is None:
+            raise AssertionError("a reservation without its pending call")
+        try:
+            called = await self._caller.make(self._link, pending)
+        except Refused as refusal:
+            await self._after_refusal(action, refusal)
+            return
+        self._warnings += called.warnings
+        self._dropped += called.ticket.dropped
+        if self._was_in_vain(action, called.ticket):
+            self._link, self._unsaved = d.settle(self._link, called.ticket, True, self._now()), True
+            return
+        if action.op is Op.RESOLVE and called.ticket.phase is Phase.OPEN:
+            raise Refused(
+                f"{called.ticket.ref.number or called.ticket.ref.id} was accepted as resolved but stayed open",
+                connection=pending.connection,
+                advice="A business rule, a state model or a missing right keeps the state. Resolve it by hand, or set "
+                "resolve.fields.state of the route to a state that the instance allows",
+            )
+        await self._write(d.commit(self._link, pending, called.ticket, self._now()))
+        self._done.append(_DONE[action.op])
+
+    def _was_in_vain(self, action: d.Call, ticket: Ticket) -> bool:
+        """A note about a new firing on a ticket that people resolved or closed meanwhile helps nobody."""
+        refired = action.op is Op.COMMENT and not action.over and self._signal.state is State.FIRED
+        return refired and ticket.phase is not Phase.OPEN
+
+    async def _after_refusal(self, action: d.Call, refusal: Refused) -> None:
+        """A refused write may mean that the ticket was closed or deleted: look, and decide anew if so."""
+        if action.op is Op.CREATE or not self._caller.findable(self._link):
+            raise refusal
+        before = self._link
+        found = await self._caller.find(before)
+        settled = d.settle(before, found, True, self._now())
+        if settled.stage is before.stage:
+            raise refusal
+        self._link, self._unsaved, self._found_over = settled, True, True
+
+    def _result(self, decision: str) -> Delivered:
+        link = self._link
+        if self._done:
+            decision = "_".join(dict.fromkeys(self._done))
+            if decision == "created" and link.stage is Stage.RESOLVED:
+                decision = "created_resolved"
+        elif decision == "duplicate" and self._found_over:
+            decision = "already_over"
+        return Delivered(
+            decision=decision,
+            ticket=link.ticket,
+            connection=link.connection,
+            route=self._route.name if self._route else link.route,
+            stage=link.stage.value,
+            dropped=self._dropped,
+            warnings=self._warnings,
+        )

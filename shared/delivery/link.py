@@ -1,0 +1,94 @@
+"""The link between a key and its ticket: all that the bridge remembers of a signal. Pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.tickets import TicketKind, TicketRef
+
+#: (time, rank): position of an event among those of its key, as ``Signal.order`` gives it.
+Order = tuple[datetime, int]
+
+
+class Stage(StrEnum):
+    """Where the key's current ticket stands, as far as the bridge knows."""
+
+    NONE = "none"  #: no ticket was made so far
+    OPEN = "open"
+    RESOLVED = "resolved"
+    CLOSED = "closed"  #: closed or deleted: never written again
+
+
+class Op(StrEnum):
+    """A call to a ticket system that changes something."""
+
+    CREATE = "create"
+    COMMENT = "comment"
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A call that was decided and not yet confirmed. While it stands, its outcome must be taken as unknown.
+
+    Attributes:
+        op: which call.
+        by: id of the envelope whose delivery makes it.
+        until: end of the lease; afterwards anybody may find out what became of it.
+        event: order of the signal being delivered.
+        over: the problem is known to have ended: a resolve, a comment that says so, or a ticket born resolved.
+        generation, connection, kind, route: of the ticket that the call makes or changes.
+    """
+
+    op: Op
+    by: str
+    until: datetime
+    event: Order
+    over: bool
+    generation: int
+    connection: str
+    kind: TicketKind
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One key, its current ticket, and the events applied so far.
+
+    Attributes:
+        key: the signal's key.
+        generation: how many tickets the key has had; 0 while there was none.
+        stage: of the current ticket.
+        connection, kind, route: by which the ticket was made; empty while there is none.
+        ticket: the current ticket, None while there is none.
+        earlier: numbers of the key's earlier tickets, oldest first.
+        latest: the newest event applied to the ticket (or known to have needed nothing).
+        ended: when the problem ended last, if it did.
+        over: a Resolved that came before its Fired, or that the ticket still has to be told.
+        seen: when the ticket system last told us the ticket's state.
+        pending: the call under way.
+        dead_letter: id of the dead letter when the newest event was refused for good.
+        title: of the newest signal, for lists.
+        created_at, updated_at: of the link.
+    """
+
+    key: str
+    generation: int = 0
+    stage: Stage = Stage.NONE
+    connection: str = ""
+    kind: TicketKind = TicketKind.INCIDENT
+    route: str = ""
+    ticket: TicketRef | None = None
+    earlier: tuple[str, ...] = ()
+    latest: Order | None = None
+    ended: datetime | None = None
+    over: Order | None = None
+    seen: datetime | None = None
+    pending: Pending | None = None
+    dead_letter: str = ""
+    title: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None

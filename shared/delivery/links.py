@@ -1,0 +1,222 @@
+"""Links in Table storage. The ETag is the lock: a write that was overtaken fails and the decision is taken anew."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from shared.delivery.identity import link_id
+from shared.delivery.link import Link, Op, Order, Pending, Stage
+from shared.signals.model import rfc3339
+from shared.storage import Storage, storage_errors
+from shared.tickets import TicketKind, TicketRef
+
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableClient
+
+TABLE = "links"
+
+
+class LinkOvertaken(Exception):
+    """Somebody else wrote the link since it was read: an answer rather than an error, known to delivery alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A link with the ETag under which it was read."""
+
+    link: Link
+    etag: str
+
+
+class LinkStore:
+    """Loads and writes links. ``operations`` counts the calls to storage."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.operations = 0
+
+    def _table(self) -> TableClient:
+        self.operations += 1
+        return self._storage.table(TABLE)
+
+    async def load(self, key: str) -> Stored | None:
+        """The link of a key, None when there is none. Raises StorageUnavailable."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        partition, row = _address(key)
+        async with storage_errors("reading a link"):
+            try:
+                entity = await self._table().get_entity(partition, row)
+            except ResourceNotFoundError:
+                return None
+        return Stored(from_entity(entity), str(entity.metadata["etag"]))
+
+    async def write(self, link: Link, etag: str | None) -> str:
+        """Write a link read under ``etag``, or a new one with None; returns the new ETag.
+
+        Raises:
+            LinkOvertaken: it exists already, or was written since.
+            StorageUnavailable: storage did not answer.
+        """
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+        from azure.data.tables import UpdateMode
+
+        entity = to_entity(link)
+        async with storage_errors("writing a link"):
+            try:
+                if etag is not None:
+                    answer = await self._table().update_entity(
+                        entity, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
+                    )
+                else:
+                    answer = await self._insert(entity)
+            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+                raise LinkOvertaken from error
+        return str(answer["etag"])
+
+    async def _insert(self, entity: dict[str, Any]) -> Mapping[str, Any]:
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+        try:
+            return await self._table().create_entity(entity)
+        except ResourceNotFoundError:  # the table itself: made once in an app's life, so nobody asks for it first
+            with contextlib.suppress(ResourceExistsError):
+                await self._table().create_table()
+            return await self._table().create_entity(entity)
+
+    async def all(self) -> AsyncIterator[Link]:
+        """Every link, in no useful order. Raises StorageUnavailable."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        async with storage_errors("listing links"):
+            try:
+                async for entity in self._table().list_entities():
+                    yield from_entity(entity)
+            except ResourceNotFoundError:
+                return
+
+
+def _address(key: str) -> tuple[str, str]:
+    """Partition and row. 256 partitions spread any storm evenly and can still be listed."""
+    row = link_id(key)
+    return row[:2], row
+
+
+def _order_text(order: Order | None) -> str:
+    return f"{rfc3339(order[0])} {order[1]}" if order else ""
+
+
+def _order(text: str) -> Order | None:
+    moment, _, rank = text.partition(" ")
+    return (datetime.fromisoformat(moment), int(rank)) if text else None
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def to_entity(link: Link) -> dict[str, Any]:
+    """The table row. All text, so that it reads well in any storage explorer."""
+    partition, row = _address(link.key)
+    ticket = link.ticket
+    return {
+        "PartitionKey": partition,
+        "RowKey": row,
+        "Key": link.key,
+        "Generation": link.generation,
+        "Stage": link.stage.value,
+        "Connection": link.connection,
+        "Kind": link.kind.value,
+        "Route": link.route,
+        "Title": link.title,
+        "TicketId": ticket.id if ticket else "",
+        "TicketNumber": ticket.number if ticket else "",
+        "TicketUrl": ticket.url if ticket else "",
+        "TicketCorrelation": ticket.correlation if ticket else "",
+        "Earlier": " ".join(link.earlier),
+        "Latest": _order_text(link.latest),
+        "Over": _order_text(link.over),
+        "Ended": rfc3339(link.ended) or "",
+        "Seen": rfc3339(link.seen) or "",
+        "Pending": _pending_text(link.pending),
+        "DeadLetter": link.dead_letter,
+        "CreatedAt": rfc3339(link.created_at) or "",
+        "UpdatedAt": rfc3339(link.updated_at) or "",
+    }
+
+
+def from_entity(entity: Mapping[str, Any]) -> Link:
+    """Read a table row back."""
+    kind = TicketKind(entity["Kind"])
+    ticket = None
+    if entity["TicketId"]:
+        ticket = TicketRef(
+            kind=kind,
+            id=entity["TicketId"],
+            correlation=entity["TicketCorrelation"],
+            number=entity["TicketNumber"],
+            url=entity["TicketUrl"],
+        )
+    return Link(
+        key=entity["Key"],
+        generation=int(entity["Generation"]),
+        stage=Stage(entity["Stage"]),
+        connection=entity["Connection"],
+        kind=kind,
+        route=entity["Route"],
+        ticket=ticket,
+        earlier=tuple(entity["Earlier"].split()),
+        latest=_order(entity["Latest"]),
+        ended=_moment(entity["Ended"]),
+        over=_order(entity["Over"]),
+        seen=_moment(entity["Seen"]),
+        pending=_pending(entity["Pending"]),
+        dead_letter=entity["DeadLetter"],
+        title=entity["Title"],
+        created_at=_moment(entity["CreatedAt"]),
+        updated_at=_moment(entity["UpdatedAt"]),
+    )
+
+
+def _pending_text(pending: Pending | None) -> str:
+    if pending is None:
+        return ""
+    return json.dumps(
+        {
+            "op": pending.op.value,
+            "by": pending.by,
+            "until": rfc3339(pending.until),
+            "event": _order_text(pending.event),
+            "over": pending.over,
+            "generation": pending.generation,
+            "connection": pending.connection,
+            "kind": pending.kind.value,
+            "route": pending.route,
+        }
+    )
+
+
+def _pending(text: str) -> Pending | None:
+    if not text:
+        return None
+    data = json.loads(text)
+    event = _order(data["event"])
+    if event is None:
+        raise ValueError("a pending call without its event")
+    return Pending(
+        op=Op(data["op"]),
+        by=data["by"],
+        until=datetime.fromisoformat(data["until"]),
+        event=event,
+        over=data["over"],
+        generation=data["generation"],
+        connection=data["connection"],
+        kind=TicketKind(data["kind"]),
+        route=data["route"],
+    )

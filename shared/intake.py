@@ -1,0 +1,111 @@
+"""What happens between an HTTP body and the queue: check, decode, parse, one message per signal.
+
+This is the cold-start path: nothing here imports an SDK, pydantic or a connector.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from shared.delivery.envelope import Envelope
+from shared.signals.model import Signal, Unreadable
+from shared.signals.parse import parse
+
+#: Azure Monitor sends at most 256 KB; relays bundle. More is refused with 413.
+MAX_BODY_BYTES = 1024 * 1024
+
+#: An array may hold this many items. More is refused with 413: each becomes a message of its own.
+MAX_ITEMS = 500
+
+_EXPECTED = "Expected: a JSON object (one alert) or array of objects, Content-Type application/json."
+
+
+class Problem(Exception):
+    """A request that is refused, in the terms of RFC 9457 (application/problem+json)."""
+
+    def __init__(self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers: Mapping[str, str] = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """The problem details object."""
+        return {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+
+
+def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES) -> dict[str, Any] | list[Any]:
+    """Decode a request body.
+
+    Args:
+        body: as received.
+        content_type: value of the header; none at all is taken for JSON.
+        limit: largest size in bytes.
+
+    Raises:
+        Problem: 413 too large, 415 not JSON by its type, 400 empty, not JSON, or neither object nor array.
+    """
+    if len(body) > limit:
+        raise Problem(
+            413, "Body too large", f"The body has {len(body):,} bytes; the limit is {limit:,}. Azure Monitor sends at "
+            "most 262,144: split what you bundle.",
+        )  # fmt: skip
+    kind = (content_type or "application/json").split(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json") and kind != "text/json":
+        raise Problem(415, "Not a JSON body", f"Content-Type is '{kind[:100]}'. {_EXPECTED}")
+    if not body.strip():
+        raise Problem(400, "Empty body", _EXPECTED)
+    try:
+        data = json.loads(body)
+    except RecursionError:
+        raise Problem(400, "JSON nested too deeply", _EXPECTED) from None
+    except ValueError as error:  # not JSON, not the encoding it claims, or a number of thousands of digits
+        raise Problem(400, "Not JSON", f"The body cannot be read: {str(error)[:200]}. {_EXPECTED}") from None
+    if not isinstance(data, dict | list):
+        raise Problem(400, "Not an alert", f"The body is a JSON {_json_type(data)}. {_EXPECTED}")
+    if isinstance(data, list) and len(data) > MAX_ITEMS:
+        raise Problem(413, "Too many items", f"The array has {len(data):,} items; the limit is {MAX_ITEMS}.")
+    return data
+
+
+def _json_type(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    return "string" if isinstance(value, str) else "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a body became: one envelope per signal or unreadable item, in order."""
+
+    envelopes: tuple[Envelope, ...]
+
+    def receipt(self) -> dict[str, Any]:
+        """The answer to the sender: an id per item, under which it can be followed."""
+        items = [
+            {"id": e.id, "status": "quarantined", "reason": e.unreadable.reason}
+            if e.unreadable is not None
+            else {"id": e.id, "status": "accepted", "key": e.signal.key if e.signal else ""}
+            for e in self.envelopes
+        ]
+        return {"items": items}
+
+
+def accept(body: dict[str, Any] | list[Any], received_at: datetime) -> Accepted:
+    """Turn a decoded body into envelopes. Never raises: what cannot be read is an envelope for quarantine."""
+    envelopes: list[Envelope] = []
+    for item in parse(body, received_at):
+        match item:
+            case Signal():
+                envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, signal=item))
+            case Unreadable():
+                envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, unreadable=item))
+    return Accepted(tuple(envelopes))

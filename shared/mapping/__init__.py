@@ -1,0 +1,1 @@
+"""Signal -> route -> ticket fields. Pure: values in, values out."""

@@ -1,0 +1,71 @@
+"""Fields that a ticket has when the configuration says nothing, per kind, as templates.
+
+The names are those of ServiceNow's tables (task, incident, change_request, problem, em_event), documented with its
+Table API and its Event Management web service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from shared.tickets import TicketKind
+
+_TASK = {
+    "short_description": "{{ signal.title }}",
+    "description": "{{ summary }}",
+    "impact": "{{ levels.impact }}",
+    "urgency": "{{ levels.urgency }}",
+}
+
+_EVENT = {
+    "source": "Azure Monitor",
+    "event_class": "{{ signal.kind }}",
+    "node": "{{ resource.name }}",
+    "resource": "{{ resource.id or resource.name }}",
+    "type": "{{ signal.rule or signal.kind }}",
+    "metric_name": "{{ signal.details.metric_name or '' }}",
+    "severity": "{{ levels.event }}",
+    "description": "{{ summary }}",
+    "time_of_event": "{{ signal.occurred_at | utc }}",
+}
+
+FIELDS: Mapping[TicketKind, Mapping[str, str]] = MappingProxyType(
+    {
+        TicketKind.INCIDENT: _TASK,
+        TicketKind.CHANGE_REQUEST: _TASK,
+        TicketKind.PROBLEM: _TASK,
+        TicketKind.EVENT: _EVENT,
+    }
+)
+
+_ENDED = "{{ signal.rule or signal.title }} ended at {{ signal.resolved_at or signal.occurred_at }}, reported by Azure."
+
+#: Written when a Resolved resolves a ticket; state and code come from the connector where they are not given.
+RESOLVE_FIELDS: Mapping[TicketKind, Mapping[str, str]] = MappingProxyType(
+    {
+        TicketKind.INCIDENT: {"close_notes": _ENDED},
+        TicketKind.CHANGE_REQUEST: {"close_notes": _ENDED},
+        TicketKind.PROBLEM: {"close_notes": _ENDED, "fix_notes": _ENDED, "cause_notes": _ENDED},
+        TicketKind.EVENT: {"description": _ENDED},
+    }
+)
+
+#: Longest text per field; longer text is cut with an ellipsis, so that what comes back equals what was sent.
+#: ServiceNow dictionary of the base system; see "Over-long values" in docs/servicenow.md.
+LIMITS: Mapping[str, int] = MappingProxyType(
+    {
+        "short_description": 160,
+        "description": 4000,
+        "close_notes": 4000,
+        "work_notes": 4000,
+        "comments": 4000,
+        "correlation_id": 100,
+        "correlation_display": 100,
+        "source": 100,
+        "node": 100,
+        "resource": 100,
+        "type": 100,
+    }
+)
+DEFAULT_LIMIT = 4000

@@ -1,0 +1,219 @@
+"""Signal -> route -> ticket fields, by the compiled configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from shared.config.model import BridgeConfig, Delivery, FieldValue, Levels, Lookup, RouteBody, SeverityTable
+from shared.mapping.defaults import DEFAULT_LIMIT, FIELDS, LIMITS, RESOLVE_FIELDS
+from shared.mapping.routes import Predicate, compile_when
+from shared.mapping.summary import summary
+from shared.mapping.templates import Render, compile_template
+from shared.signals.model import Resource, Signal, State
+from shared.tickets import Needs, TicketKind
+
+_NOWHERE = Resource(id=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one field's value comes from: a template, through a table when ``table`` is set."""
+
+    render: Render
+    constant: str | None = None
+    table: Mapping[str, str] | None = None
+    table_name: str = ""
+    default: Render | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRoute:
+    """A route ready for use. ``levels`` maps severity (None included) to impact, urgency and event severity."""
+
+    name: str
+    connection: str
+    kind: TicketKind
+    matches: Predicate | None
+    fields: Mapping[str, Source]
+    fallbacks: Mapping[str, Source]
+    resolve_action: Literal["resolve", "comment", "nothing"]
+    resolve_fields: Mapping[str, Source]
+    resolve_fallbacks: Mapping[str, Source]
+    comments: bool
+    reopen_window: timedelta
+    levels: Mapping[int | None, Levels]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Fields by name, and what was odd while filling them, one sentence each."""
+
+    fields: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+class Mapper:
+    """All routes of one configuration, compiled."""
+
+    def __init__(self, config: BridgeConfig) -> None:
+        self._lookups = {
+            name: {key.casefold(): value for key, value in table.items()} for name, table in config.lookups.items()
+        }
+        self._config = config
+        self._routes = [self._compile(route.name, route, compile_when(route.when)) for route in config.routes]
+        if config.default is not None:
+            self._routes.append(self._compile("default", config.default, None))
+        self._by_name = {route.name: route for route in self._routes}
+
+    @property
+    def delivery(self) -> Delivery:
+        """The configuration's delivery section."""
+        return self._config.delivery
+
+    @property
+    def connections(self) -> frozenset[str]:
+        """Names of the configured connections."""
+        return frozenset(self._config.connections)
+
+    def route(self, signal: Signal) -> CompiledRoute | None:
+        """The first route that matches, or None."""
+        for route in self._routes:
+            if route.matches is None or route.matches(signal):
+                return route
+        return None
+
+    def named(self, name: str) -> CompiledRoute | None:
+        """The route called ``name``, if the configuration still has it."""
+        return self._by_name.get(name)
+
+    def ticket(self, route: CompiledRoute, signal: Signal) -> Mapped:
+        """Fields of a new ticket."""
+        return _fill(route.fields, route.fallbacks, _context(route, signal))
+
+    def closing(self, route: CompiledRoute, signal: Signal, ended: datetime | None = None) -> Mapped:
+        """Fields written when the ticket is resolved. ``ended`` replaces the signal's own time when it is another
+        signal of the same key that ended the problem."""
+        if ended is not None:
+            signal = replace(signal, state=State.RESOLVED, resolved_at=ended)
+        return _fill(route.resolve_fields, route.resolve_fallbacks, _context(route, signal))
+
+    def needs(self, connection: str) -> Needs:
+        """What the routes will ask of a connection: kinds, fields and constant values."""
+        kinds: set[TicketKind] = set()
+        fields: dict[TicketKind, dict[str, set[str]]] = {}
+        for route in self._routes:
+            if route.connection != connection:
+                continue
+            kinds.add(route.kind)
+            columns = fields.setdefault(route.kind, {})
+            for name, source in [*route.fields.items(), *route.resolve_fields.items()]:
+                values = columns.setdefault(name, set())
+                if source.constant is not None:
+                    values.add(source.constant)
+                elif source.table is not None:
+                    values.update(source.table.values())
+            for level in route.levels.values():
+                for name, value in (("impact", level.impact), ("urgency", level.urgency)):
+                    if name in columns:
+                        columns[name].add(str(value))
+        frozen = {kind: {name: frozenset(v) for name, v in columns.items()} for kind, columns in fields.items()}
+        return Needs(kinds=frozenset(kinds), fields=frozen)
+
+    def _compile(self, name: str, body: RouteBody, matches: Predicate | None) -> CompiledRoute:
+        window = body.reopen_window
+        return CompiledRoute(
+            name=name,
+            connection=body.connection,
+            kind=body.ticket,
+            matches=matches,
+            fields=self._sources(FIELDS[body.ticket], body.fields),
+            fallbacks=self._sources(FIELDS[body.ticket], {}),
+            resolve_action=body.resolve.action,
+            resolve_fields=self._sources(RESOLVE_FIELDS[body.ticket], body.resolve.fields),
+            resolve_fallbacks=self._sources(RESOLVE_FIELDS[body.ticket], {}),
+            comments=body.updates == "comment",
+            reopen_window=self._config.delivery.reopen_window if window is None else window,
+            levels=_levels(self._config.severity, body),
+        )
+
+    def _sources(self, defaults: Mapping[str, str], given: Mapping[str, FieldValue]) -> dict[str, Source]:
+        merged: dict[str, FieldValue] = {**defaults, **given}
+        return {name: self._source(value) for name, value in merged.items() if value is not None}
+
+    def _source(self, value: FieldValue) -> Source:
+        if isinstance(value, Lookup):
+            return Source(
+                render=compile_template(value.key),
+                table=self._lookups[value.lookup],
+                table_name=value.lookup,
+                default=None if value.default is None else compile_template(value.default),
+            )
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        dynamic = any(mark in text for mark in ("{{", "{%", "{#"))
+        return Source(render=compile_template(text), constant=None if dynamic else text)
+
+
+def _levels(table: SeverityTable, body: RouteBody) -> dict[int | None, Levels]:
+    levels: dict[int | None, Levels] = {}
+    for name in type(table).model_fields:
+        chosen = getattr(body.severity, name) or getattr(table, name)
+        if chosen.event is None:
+            chosen = chosen.model_copy(update={"event": getattr(SeverityTable(), name).event})
+        levels[None if name == "unknown" else int(name.removeprefix("sev"))] = chosen
+    return levels
+
+
+def _context(route: CompiledRoute, signal: Signal) -> dict[str, Any]:
+    return {
+        "signal": signal,
+        "resource": signal.resources[0] if signal.resources else _NOWHERE,
+        "levels": route.levels[signal.severity],
+        "route": route.name,
+        "summary": summary(signal, LIMITS["description"]),
+    }
+
+
+def _fill(sources: Mapping[str, Source], fallbacks: Mapping[str, Source], context: dict[str, Any]) -> Mapped:
+    fields: dict[str, str] = {}
+    warnings: list[str] = []
+    for name, source in sources.items():
+        value = _value(name, source, context, warnings)
+        if value is None and name in fallbacks and fallbacks[name] is not source:
+            value = _value(name, fallbacks[name], context, [])
+        if value:
+            fields[name] = _cut(name, value, warnings)
+    return Mapped(fields, tuple(dict.fromkeys(warnings)))
+
+
+def _value(name: str, source: Source, context: dict[str, Any], warnings: list[str]) -> str | None:
+    """The field's text, or None (with a warning) when there is none: a ticket is never lost for one field."""
+    if source.constant is not None:
+        return source.constant
+    missing: list[str] = []
+    try:
+        text = source.render(context, missing)
+        if source.table is not None:
+            found = source.table.get(text.casefold())
+            if found is None and source.default is not None:
+                found = source.default(context, missing)
+            elif found is None:
+                warnings.append(f"{name}: lookup '{source.table_name}' has no entry '{text}'")
+            return found
+    except Exception as error:  # a template can raise anything: arithmetic, types, the sandbox's refusals
+        warnings.append(f"{name}: the template failed: {error}; the default is used")
+        return None
+    warnings.extend(f"{name}: the signal has no '{lost}'" for lost in missing)
+    return text
+
+
+def _cut(name: str, value: str, warnings: list[str]) -> str:
+    limit = LIMITS.get(name, DEFAULT_LIMIT)
+    if name == "short_description":
+        value = " ".join(value.split())
+    if len(value) <= limit:
+        return value
+    warnings.append(f"{name}: cut from {len(value)} to {limit} characters")
+    return value[: limit - 1].rstrip() + "…"

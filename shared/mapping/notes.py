@@ -1,0 +1,52 @@
+"""Work notes that deliveries write. Each ends in a marker that tells whether it had arrived, when nobody knows."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+
+from shared.signals.model import Signal, State, rfc3339
+from shared.tickets import Note
+
+_LIMIT = 3800
+
+#: ServiceNow renders what stands between [code] tags of a journal as HTML; a payload must not be able to.
+_JOURNAL_TAG = re.compile(r"\[(/?)(code)\]", re.IGNORECASE)
+
+
+def marker(key: str, moment: datetime, rank: int) -> str:
+    """Twelve hex digits in brackets, the same at every attempt to write the note about one event."""
+    digest = hashlib.sha256(f"{key}\n{rfc3339(moment)}\n{rank}".encode()).hexdigest()
+    return f"[bridge:{digest[:12]}]"
+
+
+def plain(text: str) -> str:
+    """Text that a journal field shows as text."""
+    return _JOURNAL_TAG.sub(r"(\1\2)", text)
+
+
+def event_note(signal: Signal, mark: str, ended: datetime | None = None) -> Note:
+    """What a ticket that exists already is told of a signal.
+
+    ``ended`` is given when the note is about the end of the problem, which another signal of the key reported.
+    """
+    if ended is not None or signal.state is State.RESOLVED:
+        when = rfc3339(ended or signal.resolved_at or signal.occurred_at)
+        return _note(f"The alert ended at {when}.", "" if ended else signal.condition, mark)
+    if signal.state is State.FIRED:
+        return _note(f"The alert fired again at {rfc3339(signal.occurred_at)}.", signal.condition, mark)
+    return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", signal.description, mark)
+
+
+def reopening_note(signal: Signal, mark: str) -> Note:
+    """Written with a reopening."""
+    head = f"Reopened: the alert fired again at {rfc3339(signal.occurred_at)}."
+    return _note(head, signal.condition, mark)
+
+
+def _note(head: str, body: str, mark: str) -> Note:
+    text = plain(f"{head}\n\n{body}" if body else head)
+    if len(text) > _LIMIT:
+        text = text[: _LIMIT - 1].rstrip() + "…"
+    return Note(text=f"{text}\n\n{mark}", marker=mark)

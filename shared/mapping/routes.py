@@ -1,0 +1,74 @@
+"""Which route a signal takes. Conditions are compiled once; matching is a few comparisons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+from shared.config.model import When
+from shared.mapping.templates import find
+from shared.signals.model import Signal
+
+Predicate = Callable[[Signal], bool]
+
+
+def compile_when(when: When) -> Predicate:
+    """Turn a route's conditions into one function of a signal."""
+    tests: list[Predicate] = []
+    if when.source is not None:
+        tests.append(_field(when.source, lambda s: (s.source,)))
+    if when.kind is not None:
+        tests.append(_field(when.kind, lambda s: (s.kind,)))
+    if when.severity is not None:
+        wanted = frozenset(when.severity if isinstance(when.severity, list) else [when.severity])
+        tests.append(lambda s: ("unknown" if s.severity is None else s.severity) in wanted)
+    if when.rule is not None:
+        tests.append(_field(when.rule, lambda s: (s.rule,)))
+    if when.title is not None:
+        tests.append(_field(when.title, lambda s: (s.title,)))
+    if when.subscription is not None:
+        tests.append(_field(when.subscription, lambda s: [r.subscription_id for r in s.resources]))
+    if when.resource_group is not None:
+        tests.append(_field(when.resource_group, lambda s: [r.resource_group for r in s.resources]))
+    if when.resource_type is not None:
+        tests.append(_field(when.resource_type, lambda s: [r.type for r in s.resources]))
+    if when.resource is not None:
+        tests.append(_field(when.resource, lambda s: [x for r in s.resources for x in (r.name, r.id)]))
+    if when.custom_properties is not None:
+        tests.append(_named(when.custom_properties, lambda s: (s.custom_properties,)))
+    if when.dimensions is not None:
+        tests.append(_named(when.dimensions, lambda s: (s.dimensions,)))
+    if when.tags is not None:
+        tests.append(_named(when.tags, lambda s: (s.tags, s.custom_properties)))
+    return lambda signal: all(test(signal) for test in tests)
+
+
+@lru_cache(maxsize=1024)
+def _pattern(text: str) -> re.Pattern[str]:
+    """``*`` and ``?`` as everywhere; everything else, brackets included, stands for itself."""
+    body = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in text.strip())
+    return re.compile(body, re.IGNORECASE | re.DOTALL)
+
+
+def _any(patterns: str | list[str]) -> Callable[[str], bool]:
+    compiled = [_pattern(text) for text in ([patterns] if isinstance(patterns, str) else patterns)]
+    return lambda value: any(pattern.fullmatch(value) for pattern in compiled)
+
+
+def _field(patterns: str | list[str], values: Callable[[Signal], Sequence[str | None]]) -> Predicate:
+    matches = _any(patterns)
+    return lambda signal: any(matches(value) for value in values(signal) if value is not None)
+
+
+def _named(wanted: Mapping[str, str | list[str]], places: Callable[[Signal], Sequence[Mapping[str, str]]]) -> Predicate:
+    tests = [(name, _any(patterns)) for name, patterns in wanted.items()]
+
+    def matches(signal: Signal) -> bool:
+        for name, test in tests:
+            value = next((v for place in places(signal) if (v := find(place, name)) is not None), None)
+            if value is None or not test(value):
+                return False
+        return True
+
+    return matches

@@ -1,0 +1,68 @@
+"""The long text of a ticket: what happened, to what, since when, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from shared.signals.model import Signal, State, rfc3339
+
+_LINK_NAMES = {"portal": "Alert in Azure", "investigation": "Investigation", "search": "Search results"}
+_MOST_RESOURCES = 20
+
+
+def summary(signal: Signal, limit: int) -> str:
+    """Describe the signal in at most ``limit`` characters.
+
+    Links stand last and are kept whole: the text before them is cut first, and a link that would take more than half
+    of the room is left out with a word about it.
+    """
+    links = _links(signal.links, limit)
+    room = limit - len(links) - 2 if links else limit
+    text = "\n\n".join(part for part in _parts(signal) if part)
+    if len(text) > room:
+        text = text[: max(room - 1, 0)].rstrip() + "…"
+    return f"{text}\n\n{links}" if links else text
+
+
+def _parts(signal: Signal) -> Iterable[str]:
+    yield signal.description
+    yield "\n".join(_facts(signal))
+    yield _table("Dimensions", signal.dimensions)
+    yield _table("Custom properties", signal.custom_properties)
+
+
+def _facts(signal: Signal) -> Iterable[str]:
+    if signal.rule:
+        yield f"Rule: {signal.rule}"
+    yield "Severity: " + ("not given" if signal.severity is None else f"Sev{signal.severity}")
+    if signal.fired_at:
+        yield f"Fired: {rfc3339(signal.fired_at)}"
+    if signal.state is State.RESOLVED:
+        yield f"Resolved: {rfc3339(signal.resolved_at or signal.occurred_at)}"
+    names = [resource.id or resource.name or "" for resource in signal.resources]
+    for name in names[:_MOST_RESOURCES]:
+        yield f"Resource: {name}"
+    if len(names) > _MOST_RESOURCES:
+        yield f"... and {len(names) - _MOST_RESOURCES} more resources"
+    yield f"Key: {signal.key}"
+
+
+def _table(title: str, values: Mapping[str, str]) -> str:
+    if not values:
+        return ""
+    return f"{title}:\n" + "\n".join(f"  {name}: {value}" for name, value in values.items())
+
+
+def _links(links: Mapping[str, str], limit: int) -> str:
+    lines: list[str] = []
+    room = limit // 2
+    for name, title in _LINK_NAMES.items():
+        link = links.get(name)
+        if not link:
+            continue
+        line = f"{title}: {link}"
+        if len(line) > room:
+            line = f"{title}: too long for this field"
+        room -= len(line) + 1
+        lines.append(line)
+    return "\n".join(lines)

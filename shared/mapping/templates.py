@@ -1,0 +1,119 @@
+"""Templates of the configuration: Jinja2 in its sandbox, with missing values noticed instead of ignored.
+
+The text of a template is the administrator's and is compiled once; what comes from payloads is only ever a value
+inside it and is never read as a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import ChainableUndefined, Template, TemplateError, Undefined, pass_context
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from shared.signals.model import rfc3339
+
+#: A rendered value is cut here at the latest, whatever field it goes to.
+MAX_RENDERED = 32_000
+
+#: Methods of mappings that templates may call when no entry has that name.
+_MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Sandbox in which ``signal.tags.team`` means the entry, found without case, never a method of the mapping."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping):
+            found = find(obj, attribute)
+            if found is not None:
+                return found
+            if attribute not in _MAPPING_METHODS:
+                return self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, Mapping) and isinstance(argument, str):
+            found = find(obj, argument)
+            return self.undefined(obj=obj, name=argument) if found is None else found
+        return super().getitem(obj, argument)
+
+
+def find(mapping: Mapping[str, Any], name: str) -> Any:
+    """The entry called ``name``, exactly or else without case; None when there is none."""
+    if name in mapping:
+        return mapping[name]
+    folded = name.casefold()
+    for key, value in mapping.items():
+        if key.casefold() == folded:
+            return value
+    return None
+
+
+def _shorten(value: object, length: int = 100) -> str:
+    """Cut to ``length`` characters, ending in an ellipsis when something was cut."""
+    text = str(value)
+    return text if len(text) <= length else text[: max(length - 1, 0)].rstrip() + "…"
+
+
+def _utc(value: object) -> str:
+    """A time as ``2026-01-02 03:04:05``, the form ServiceNow stores; nothing for no time."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, datetime) else ""
+
+
+@pass_context
+def _finalize(context: Context, value: Any) -> Any:
+    """What a template prints: nothing for no value, and a missing name is noted in the render call's list."""
+    if isinstance(value, Undefined):
+        context["_missing"].append(value._undefined_name or "a value")
+        return ""
+    if value is None:
+        return ""
+    return rfc3339(value) if isinstance(value, datetime) else value
+
+
+def _environment() -> _Environment:
+    environment = _Environment(
+        undefined=ChainableUndefined,
+        autoescape=False,
+        keep_trailing_newline=False,
+        trim_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters["shorten"] = _shorten
+    environment.filters["utc"] = _utc
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+Render = Callable[[Mapping[str, Any], list[str]], str]
+
+
+@lru_cache(maxsize=2048)
+def compile_template(text: str) -> Render:
+    """Compile ``text`` to a function of (context, missing) that gives text and adds the names of missing values.
+
+    Raises jinja2.TemplateSyntaxError for text that is no template.
+    """
+    if "{{" not in text and "{%" not in text and "{#" not in text:
+        return lambda _context, _missing: text
+    template: Template = _ENVIRONMENT.from_string(text)
+
+    def render(context: Mapping[str, Any], missing: list[str]) -> str:
+        return template.render(context, _missing=missing)[:MAX_RENDERED].strip()
+
+    return render
+
+
+def template_problem(text: str) -> str | None:
+    """What is wrong with a template, as one sentence; None when it compiles."""
+    try:
+        compile_template(text)
+    except TemplateError as error:
+        return f"{error.message} (line {getattr(error, 'lineno', 1)})"
+    return None

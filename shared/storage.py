@@ -1,0 +1,152 @@
+"""Clients of the bridge's own storage account: tables, queue and blobs, built when first used.
+
+The account comes from the settings that Functions itself uses: ``AzureWebJobsStorage`` as a connection string, or
+``AzureWebJobsStorage__accountName`` (and optional ``__blobServiceUri``, ``__queueServiceUri``, ``__tableServiceUri``,
+``__clientId``) with a managed identity. Source: Azure Functions reference, "Connecting to host storage with an
+identity".
+
+Everything is imported where it is used: the storage SDKs cost up to a quarter of a second of cold start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from shared.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.data.tables.aio import TableClient, TableServiceClient
+    from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+    from azure.storage.queue.aio import QueueClient
+
+_SETTING = "AzureWebJobsStorage"
+
+#: Short on purpose: work that storage does not answer goes back to the queue, and a webhook must answer in seconds.
+_TIMES: dict[str, Any] = {"connection_timeout": 3, "read_timeout": 10, "retry_total": 2, "retry_backoff_factor": 0.2}
+
+
+class Storage:
+    """The storage account. Use ``aclose`` when done."""
+
+    def __init__(self, settings: Mapping[str, str], *, credential: Any = None, transport: dict[str, Any] | None = None):
+        """
+        Args:
+            settings: application settings.
+            credential: a token credential; the managed identity when None and no connection string is set.
+            transport: keyword arguments for every client (tests pass ``connection_verify``).
+        """
+        self._settings = settings
+        self._credential: AsyncTokenCredential | None = credential
+        self._options = {**_TIMES, **(transport or {})}
+        self._stack = AsyncExitStack()
+        self._tables: TableServiceClient | None = None
+        self._blobs: BlobServiceClient | None = None
+        self._clients: dict[str, Any] = {}
+
+    @property
+    def _connection_string(self) -> str:
+        return self._settings.get(_SETTING, "")
+
+    def _endpoint(self, service: Literal["blob", "queue", "table"]) -> str:
+        given = self._settings.get(f"{_SETTING}__{service}ServiceUri", "")
+        if given:
+            return given
+        account = self._settings.get(f"{_SETTING}__accountName", "")
+        if not account:
+            raise ConfigurationError(
+                [f"no storage account: set {_SETTING} (connection string) or {_SETTING}__accountName (identity)"]
+            )
+        return f"https://{account}.{service}.core.windows.net"
+
+    def _identity(self) -> AsyncTokenCredential:
+        if self._credential is None:
+            from azure.identity.aio import DefaultAzureCredential
+
+            client_id = self._settings.get(f"{_SETTING}__clientId") or None
+            self._credential = DefaultAzureCredential(managed_identity_client_id=client_id)
+            self._stack.push_async_callback(self._credential.close)
+        return self._credential
+
+    def table(self, name: str) -> TableClient:
+        """Client of one table."""
+        if self._tables is None:
+            from azure.data.tables.aio import TableServiceClient
+
+            text = self._connection_string
+            self._tables = (
+                TableServiceClient.from_connection_string(text, **self._options)
+                if text
+                else TableServiceClient(self._endpoint("table"), credential=self._identity(), **self._options)
+            )
+            self._stack.push_async_callback(self._tables.close)
+        return self._tables.get_table_client(name)
+
+    def queue(self, name: str) -> QueueClient:
+        """Client of one queue, with the base64 encoding that host.json asks for."""
+        if name not in self._clients:
+            from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
+            from azure.storage.queue.aio import QueueClient
+
+            options = {
+                **self._options,
+                "message_encode_policy": TextBase64EncodePolicy(),
+                "message_decode_policy": TextBase64DecodePolicy(),
+            }
+            text = self._connection_string
+            client = (
+                QueueClient.from_connection_string(text, name, **options)
+                if text
+                else QueueClient(self._endpoint("queue"), name, credential=self._identity(), **options)
+            )
+            self._clients[name] = client
+            self._stack.push_async_callback(client.close)
+        found: QueueClient = self._clients[name]
+        return found
+
+    def container(self, name: str) -> ContainerClient:
+        """Client of one blob container."""
+        if self._blobs is None:
+            from azure.storage.blob.aio import BlobServiceClient
+
+            text = self._connection_string
+            self._blobs = (
+                BlobServiceClient.from_connection_string(text, **self._options)
+                if text
+                else BlobServiceClient(self._endpoint("blob"), credential=self._identity(), **self._options)
+            )
+            self._stack.push_async_callback(self._blobs.close)
+        return self._blobs.get_container_client(name)
+
+    async def aclose(self) -> None:
+        """Close all clients."""
+        await self._stack.aclose()
+
+
+@asynccontextmanager
+async def storage_errors(doing: str) -> AsyncIterator[None]:
+    """Turn whatever the storage SDKs raise into StorageUnavailable, except what callers decide by.
+
+    Conflicts, stale ETags and missing things pass: they are answers, not failures.
+    """
+    from azure.core.exceptions import (
+        AzureError,
+        ResourceExistsError,
+        ResourceModifiedError,
+        ResourceNotFoundError,
+    )
+
+    try:
+        yield
+    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+        raise
+    except (AzureError, OSError) as error:
+        kind = type(error).__name__
+        status = getattr(error, "status_code", None)
+        answer = f"answered {status}" if status else f"did not answer ({kind})"
+        raise StorageUnavailable(
+            f"storage {answer} while {doing}. Check the storage account, its network rules and the app's roles "
+            "(Storage Blob Data Owner, Queue Data Contributor, Table Data Contributor)"
+        ) from error
