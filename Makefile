@@ -1,0 +1,61 @@
+# Everything starts here. Needs Python 3.11, Node 20 and make; the rest is fetched into .venv and local/node_modules.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NODE_READY := local/node_modules/.package-lock.json
+export UV_COMPILE_BYTECODE := 1
+
+.PHONY: help setup demo up test lint bench schema requirements clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY) $(NODE_READY) ## install everything that the other targets need
+
+$(READY): requirements.txt requirements-dev.txt requirements-tools.txt requirements-runtime.txt
+	@echo "setting up $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	  || { echo "Python 3.11 or 3.12 is needed; say which with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
+	  --require-hashes -r requirements-runtime.txt
+	@touch $@
+
+$(NODE_READY): local/package.json local/package-lock.json
+	@echo "fetching Azurite ..."
+	@npm ci --prefix local --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: setup ## start everything here, send alerts, show what became of them
+	@$(BIN)/python -m local demo $(ARGS)
+
+up: setup ## start Azurite, the ServiceNow simulator and the app, and leave them running
+	@$(BIN)/python -m local up $(ARGS)
+
+test: setup ## run all tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: setup ## formatting, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## measure; writes benchmarks/results/
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+schema: setup ## write docs/bridge.schema.json and the tables of docs/configuration.md anew
+	@$(BIN)/python -m shared.config.schema docs
+
+requirements: setup ## pin requirements*.txt anew from requirements*.in
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-header requirements-tools.in -o requirements-tools.txt
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) local/node_modules .local .mypy_cache .ruff_cache .hypothesis .import_linter_cache
