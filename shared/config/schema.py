@@ -1,0 +1,130 @@
+"""Writes the JSON Schema of bridge.yaml and the reference tables of docs/configuration.md from the model.
+
+``python -m shared.config.schema docs`` writes both; a test fails when they are out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.config.model import BridgeConfig
+
+BEGIN = "<!-- reference: written by `make schema` -->"
+END = "<!-- end of reference -->"
+
+SCHEMA_FILE = "bridge.schema.json"
+REFERENCE_FILE = "configuration.md"
+
+
+def json_schema() -> str:
+    """The JSON Schema (draft 2020-12) as text, for editors and other programs."""
+    schema = BridgeConfig.model_json_schema()
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "bridge.yaml"}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def reference() -> str:
+    """Markdown: a table per section, in the order in which they are met."""
+    schema = BridgeConfig.model_json_schema()
+    definitions: dict[str, Any] = schema.get("$defs", {})
+    queue: list[tuple[str, dict[str, Any]]] = [("BridgeConfig", schema)]
+    seen = {"BridgeConfig"}
+    parts: list[str] = []
+    while queue:
+        name, section = queue.pop(0)
+        if "properties" not in section:
+            continue
+        parts.append(_table(name, section))
+        for field in section["properties"].values():
+            for found in _references(field):
+                if found not in seen and "properties" in definitions.get(found, {}):
+                    seen.add(found)
+                    queue.append((found, definitions[found]))
+    return "\n\n".join(parts)
+
+
+def _table(name: str, section: dict[str, Any]) -> str:
+    title = "bridge.yaml" if name == "BridgeConfig" else name
+    about = " ".join(str(section.get("description", "")).split())
+    required = set(section.get("required", ()))
+    rows = ["| name | value | default | |", "| --- | --- | --- | --- |"]
+    for field, spec in section["properties"].items():
+        default = "**required**" if field in required else _default(spec)
+        text = " ".join(str(spec.get("description", "")).split())
+        rows.append(f"| `{field}` | {_cell(_type(spec))} | {default} | {_cell(text)} |")
+    return f"### {title}\n\n{about}\n\n" + "\n".join(rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("``", "`")
+
+
+def _default(spec: dict[str, Any]) -> str:
+    value = spec.get("default")
+    if value is None or value in ({}, []):
+        return ""
+    if isinstance(value, dict):
+        return "see there"
+    return f"`{value}`" if not isinstance(value, bool) else f"`{str(value).lower()}`"
+
+
+def _type(spec: dict[str, Any]) -> str:
+    """A value's type in words."""
+    if "$ref" in spec:
+        name = str(spec["$ref"]).rsplit("/", 1)[-1]
+        return f"[{name}](#{name.lower()})"
+    if "const" in spec:
+        return f"`{json.dumps(spec['const'])}`".replace('"', "")
+    if "enum" in spec:
+        return ", ".join(f"`{value}`" for value in spec["enum"])
+    for several in ("anyOf", "oneOf"):
+        if several in spec:
+            return " or ".join(dict.fromkeys(_type(s) for s in spec[several] if s.get("type") != "null"))
+    kind = str(spec.get("type", "value"))
+    if kind == "array":
+        return f"list of {_type(spec.get('items', {}))}"
+    if kind == "object":
+        values = spec.get("additionalProperties")
+        return f"names to {_type(values)}" if isinstance(values, dict) else "section"
+    low, high = spec.get("minimum"), spec.get("maximum")
+    if low is not None and high is not None:
+        return f"{kind} {low} to {high}"
+    if "pattern" in spec and "examples" in spec:
+        return "duration, such as " + ", ".join(f"`{example}`" for example in spec["examples"])
+    return {"string": "text", "boolean": "`true`, `false`"}.get(kind, kind)
+
+
+def _references(spec: Any) -> Iterator[str]:
+    if isinstance(spec, dict):
+        if "$ref" in spec:
+            yield str(spec["$ref"]).rsplit("/", 1)[-1]
+        for value in spec.values():
+            yield from _references(value)
+    elif isinstance(spec, list):
+        for value in spec:
+            yield from _references(value)
+
+
+def with_reference(document: str) -> str:
+    """``document`` with the text between the markers replaced. Raises ValueError when they are missing."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{REFERENCE_FILE} has no '{BEGIN}' and '{END}'")
+    return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
+
+
+def main(folder: str) -> None:
+    """Write both files into ``folder``."""
+    docs = Path(folder)
+    (docs / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8")
+    page = docs / REFERENCE_FILE
+    page.write_text(with_reference(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "docs")
