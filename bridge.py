@@ -20,6 +20,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.delivery.kept import Kept, Kind
@@ -202,7 +203,7 @@ def _show_findings(name: str, findings: list[Finding]) -> None:
         table.add_column(column, overflow="fold")
     for finding in findings:
         text = finding.detail + (f"\nFix: {finding.fix}" if finding.fix else "")
-        table.add_row(finding.name, _MARKS[finding.verdict], text)
+        table.add_row(escape(finding.name), _MARKS[finding.verdict], escape(text))
     out.print(table)
 
 
@@ -294,7 +295,8 @@ async def _list(services: Services, kind: Kind, contains: str, as_json: bool) ->
         table.add_column(column, overflow="fold")
     for row in rows:
         replayed = " (replayed)" if row.replayed_at else ""
-        table.add_row(row.id, row.kept_at[:19], row.code, (row.title or row.key) + replayed, row.reason[:300])
+        what = (row.title or row.key) + replayed
+        table.add_row(row.id, row.kept_at[:19], row.code, escape(what), escape(row.reason[:300]))
     if rows:
         out.print(table)
     out.print(f"{len(rows)} in all" if rows else "none")
