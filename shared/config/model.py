@@ -154,7 +154,7 @@ class Delivery(Model):
     reopen_window: Duration = timedelta(hours=24)
     """How long after its end a problem that fires again reopens its ticket."""
     recheck_after: Duration = timedelta(minutes=10)
-    """A ticket that the bridge has not heard of for longer than this is read before it is written, because people may
+    """A ticket that the bridge has not heard of for this long is read before it is written, because people may
     have resolved or closed it: one more call. ``0s``: read always."""
     lease: Duration = timedelta(minutes=5)
     """How long one worker may hold a key. Must be longer than the longest call to a ticket system."""

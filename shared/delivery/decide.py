@@ -24,7 +24,7 @@ class Policy:
         resolve: what a Resolved does: resolve, comment, or nothing.
         comments: whether updates and repeated firings are written as notes.
         reopen_window: how long after its end a problem reopens its ticket.
-        recheck_after: a ticket not heard of for longer than this is read before it is written.
+        recheck_after: a ticket not heard of for this long is read before it is written.
         findable: whether tickets of this kind can be looked up at all.
     """
 
@@ -84,7 +84,16 @@ class Target:
     route: str
 
 
-def decide(link: Link | None, signal: Signal, policy: Policy, now: datetime, by: str, replayed: bool = False) -> Action:
+def decide(
+    link: Link | None,
+    signal: Signal,
+    policy: Policy,
+    now: datetime,
+    by: str,
+    *,
+    looked: bool = False,
+    replayed: bool = False,
+) -> Action:
     """Choose what a signal requires.
 
     Args:
@@ -93,6 +102,7 @@ def decide(link: Link | None, signal: Signal, policy: Policy, now: datetime, by:
         policy: see :class:`Policy`.
         now: present time.
         by: id of the envelope being delivered.
+        looked: the ticket was read during this very delivery.
         replayed: a person asked for this signal again after it was refused.
     """
     link = link or Link(key=signal.key)
@@ -100,11 +110,11 @@ def decide(link: Link | None, signal: Signal, policy: Policy, now: datetime, by:
         return _decide_pending(link.pending, signal, now, by)
     if link.over is not None and link.stage is Stage.OPEN and _owes_end(link, policy):
         action = _end(link, link.over, policy)
-        return _look_first(action, link, policy, now)
+        return action if looked else _look_first(action, link, policy, now)
     if not (replayed and link.dead_letter) and link.latest is not None and signal.order <= link.latest:
         return Ignore("duplicate" if signal.order == link.latest else "stale")
     chosen = _BY_STAGE[link.stage](link, signal, policy)
-    return _look_first(chosen, link, policy, now)
+    return chosen if looked else _look_first(chosen, link, policy, now)
 
 
 def _decide_pending(pending: Pending, signal: Signal, now: datetime, by: str) -> Action:
@@ -181,7 +191,7 @@ def _look_first(action: Action, link: Link, policy: Policy, now: datetime) -> Ac
     A reopen needs none: the connector itself reads before it reopens.
     """
     blind = isinstance(action, Call) and action.op in (Op.COMMENT, Op.RESOLVE)
-    if blind and policy.findable and (link.seen is None or now - link.seen > policy.recheck_after):
+    if blind and policy.findable and (link.seen is None or now - link.seen >= policy.recheck_after):
         return Look()
     return action
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 from shared.delivery import decide as d
 from shared.delivery.calls import Caller, Systems
 from shared.delivery.envelope import Envelope
 from shared.delivery.link import Link, Op, Stage
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
-from shared.errors import KeyContended, Refused
+from shared.errors import BridgeError, KeyContended, Refused, TicketSystemError
 from shared.mapping.mapper import Mapper
 from shared.signals.model import Signal, State
 from shared.tickets import Phase, Ticket, TicketRef
@@ -51,6 +52,21 @@ class MakeWay(Exception):
         self.until = until
 
 
+class DeliveryFailed(Exception):
+    """A delivery did not come to its end.
+
+    Attributes:
+        error: why.
+        outcome: ``not_applied`` when a call was reserved and provably had no effect; ``unknown`` otherwise, which
+            includes failures before and after the call.
+    """
+
+    def __init__(self, error: BridgeError, outcome: Literal["not_applied", "unknown"]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.outcome = outcome
+
+
 class Deliverer:
     """Delivers signals by one configuration."""
 
@@ -84,13 +100,16 @@ class Deliverer:
 
         Raises:
             MakeWay: another worker holds the key.
-            BridgeError: as it comes. Until it is settled, the link keeps the pending call, and the next attempt finds
-                out what became of it.
+            DeliveryFailed: with the error of the tree. Until it is settled, the link keeps the pending call, and the
+                next attempt finds out what became of it.
         """
         if envelope.signal is None:
             raise ValueError("an envelope without a signal cannot be delivered")
         run = _Run(self._mapper, self._systems, self._links, self._now, envelope, envelope.signal, first_sight)
-        return await run.to_the_end()
+        try:
+            return await run.to_the_end()
+        except BridgeError as error:
+            raise DeliveryFailed(error, run.outcome) from error
 
     async def give_up(self, envelope: Envelope, dead_letter: str) -> None:
         """Write into the link that the envelope's signal was refused for good. Raises StorageUnavailable."""
@@ -128,10 +147,12 @@ class _Run:
         self._unapplied = first_sight and envelope.outcome == "not_applied"
         self._route = mapper.route(signal)
         self._caller = Caller(mapper, systems, signal, self._route)
+        self.outcome: Literal["not_applied", "unknown"] = "unknown"
         self._stored: Stored | None = None
         self._link = Link(key=signal.key)
         self._unsaved = False
         self._found_over = False
+        self._looked = False
         self._done: list[str] = []
         self._dropped: tuple[str, ...] = ()
         self._warnings: tuple[str, ...] = ()
@@ -175,7 +196,13 @@ class _Run:
         self._unapplied = False
         policy = self._policy()
         action = d.decide(
-            self._link, self._signal, policy, self._now(), self._envelope.id, replayed=self._envelope.replayed
+            self._link,
+            self._signal,
+            policy,
+            self._now(),
+            self._envelope.id,
+            looked=self._looked,
+            replayed=self._envelope.replayed,
         )
         match action:
             case d.Ignore(why):
@@ -213,6 +240,7 @@ class _Run:
         """Find out what became of the ticket, and take the link there. Written with the next decision."""
         pending = self._link.pending
         found = await self._caller.find(self._link) if policy.findable else None
+        self._looked = True
         settled = d.settle(self._link, found, policy.findable, self._now())
         if pending is not None and settled.latest == pending.event and self._link.latest != pending.event:
             self._done.append(_DONE[pending.op])
@@ -230,6 +258,9 @@ class _Run:
         except Refused as refusal:
             await self._after_refusal(action, refusal)
             return
+        except TicketSystemError as error:
+            self.outcome = "unknown" if error.applied else "not_applied"
+            raise
         self._warnings += called.warnings
         self._dropped += called.ticket.dropped
         if self._was_in_vain(action, called.ticket):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from shared.config.model import Delivery
 from shared.delivery.backoff import retry_delay, wait_delay
-from shared.delivery.deliver import Delivered, Deliverer, MakeWay
+from shared.delivery.deliver import Delivered, Deliverer, DeliveryFailed, MakeWay
 from shared.delivery.envelope import Envelope
 from shared.delivery.kept import KeptStore
 from shared.delivery.queue import SignalQueue
@@ -89,11 +89,13 @@ class Worker:
             delivered = await deliverer.deliver(envelope, first_sight=dequeue_count <= 1)
         except MakeWay as way:
             delay = wait_delay(envelope.waits, way.until - self._now(), self._chance())
-            await self._queue.send(replace(envelope, waits=envelope.waits + 1), delay)
+            await self._queue.send(replace(envelope, waits=envelope.waits + 1, outcome="unknown"), delay)
             record("made_way", id=envelope.id, key=_key(envelope), delay_s=round(delay.total_seconds(), 1))
-        except BridgeError as error:
-            if isinstance(error, TicketSystemError) and error.connection:
-                await self._pulse.failed(error.connection, error)
+        except DeliveryFailed as failed:
+            if isinstance(failed.error, TicketSystemError) and failed.error.connection:
+                await self._pulse.failed(failed.error.connection, failed.error)
+            await self._after_failure(replace(envelope, outcome=failed.outcome), failed.error, settings, tally)
+        except ConfigurationError as error:
             await self._after_failure(envelope, error, settings, tally)
         else:
             await self._after_success(envelope, delivered, tally)
@@ -135,8 +137,7 @@ class Worker:
         else:
             after = error.retry_after if isinstance(error, TicketSystemError) else None
             delay = retry_delay(envelope.attempts, settings.first_retry, settings.longest_retry, self._chance(), after)
-            harmless = isinstance(error, TicketSystemError) and not error.applied
-            again = replace(envelope, attempts=envelope.attempts + 1, outcome="not_applied" if harmless else "unknown")
+            again = replace(envelope, attempts=envelope.attempts + 1)
             await self._queue.send(again, delay)
             record(
                 "postponed",

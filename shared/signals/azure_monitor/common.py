@@ -1,0 +1,125 @@
+"""The common alert schema: essentials, then the context by its kind.
+
+Source: Microsoft Learn, "Common alert schema". Keys come in any order and spelling; relays drop ``schemaId`` and wrap
+``data`` once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from shared.signals.azure_monitor.activity import read_activity
+from shared.signals.azure_monitor.backup import read_backup
+from shared.signals.azure_monitor.cost import read_budget
+from shared.signals.azure_monitor.essentials import (
+    Essentials,
+    add_portal_link,
+    alert_key,
+    begin,
+    read_essentials,
+    state_of,
+)
+from shared.signals.azure_monitor.family import KINDS, family_of
+from shared.signals.azure_monitor.log_query import read_log_query
+from shared.signals.azure_monitor.log_results import read_log_results
+from shared.signals.azure_monitor.metric import read_metric
+from shared.signals.azure_monitor.prometheus import read_prometheus
+from shared.signals.azure_monitor.resource_health import read_resource_health
+from shared.signals.azure_monitor.service_health import read_service_health
+from shared.signals.azure_monitor.smart_detection import read_smart_detection
+from shared.signals.builder import Builder
+from shared.signals.keys import Unidentified
+from shared.signals.model import Signal
+from shared.signals.severity import severity
+from shared.signals.text import Fields, compact, cut, given, object_of, raw_object
+
+_CONTEXT = 2_000
+
+
+def _read_other(builder: Builder, essentials: Essentials, context: Fields) -> None:
+    """An alert of a service that is not known: its context is kept as it is."""
+    if context:
+        builder.detail("context", cut(compact(context), _CONTEXT))
+    builder.resources.add_all(essentials.targets)
+    builder.resources.add_all(essentials.items)
+
+
+Reader = Callable[[Builder, Essentials, Fields], None]
+
+READERS: dict[str, Reader] = {
+    "metric": read_metric,
+    "log_query": read_log_query,
+    "log_results": read_log_results,
+    "activity": read_activity,
+    "service_health": read_service_health,
+    "resource_health": read_resource_health,
+    "prometheus": read_prometheus,
+    "smart_detection": read_smart_detection,
+    "budget": read_budget,
+    "backup": read_backup,
+    "other": _read_other,
+}
+
+#: Families whose readers find the state themselves: monitorCondition says Fired whatever happened.
+_OWN_STATE = frozenset({"service_health", "resource_health"})
+
+#: Families whose ``alertContext.properties`` are custom properties; elsewhere they are the event.
+_CUSTOM = frozenset({"metric", "log_query", "log_results", "other"})
+
+
+def read_common(body: Fields, received_at: datetime) -> Signal:
+    """Read a body of the common alert schema, ``data`` wrapped once or twice or not at all.
+
+    Raises:
+        Unidentified: essentials are missing, or identify nothing.
+    """
+    data = _data_of(body)
+    fields = object_of(data.get("essentials"))
+    if not fields:
+        raise Unidentified("the body follows the common alert schema but has no essentials")
+    essentials = read_essentials(fields)
+    context = object_of(data.get("alertcontext"))
+    builder = build(essentials, context, data.get("customproperties"), received_at)
+    builder.detail("origin_alert_id", fields.get("originalertid"))
+    builder.detail("target_resource_type", fields.get("targetresourcetype"))
+    builder.detail("target_resource_group", fields.get("targetresourcegroup") or fields.get("resourcegroupname"))
+    builder.detail("region", fields.get("region"))
+    builder.link("investigation", fields.get("investigationlink"))
+    add_portal_link(builder, essentials.alert_id)
+    if essentials.resolved_at is not None and essentials.monitor_condition.lower() == "fired":
+        builder.warn("The alert says Fired and has a resolvedDateTime; it is taken as fired.")
+    return builder.finish()
+
+
+def build(essentials: Essentials, context: Fields, custom: object, received_at: datetime) -> Builder:
+    """Fill a builder from essentials and folded context; also used for the AlertsManagement form."""
+    family = family_of(essentials.service, essentials.signal_type, context)
+    builder = Builder(kind=KINDS[family], received_at=received_at)
+    begin(builder, essentials)
+    if family not in _OWN_STATE:
+        builder.state = state_of(builder, essentials.monitor_condition)
+    if family not in ("activity", *_OWN_STATE):
+        builder.severity = severity(essentials.severity)
+        if builder.severity is None and (said := given(essentials.severity)):
+            builder.warn(f"The severity {said[:40]!r} is not known.")
+    if family == "log_results" and builder.severity is None and not given(essentials.severity):
+        builder.severity = severity(context.get("severitydescription"))
+    READERS[family](builder, essentials, context)
+    builder.prose.append(essentials.description)
+    if family in _CUSTOM:
+        builder.properties(raw_object(context.get("properties")))
+    builder.properties(raw_object(custom))
+    if not builder.key:
+        event_id = given(context.get("eventdataid")) if family in ("activity", *_OWN_STATE) else ""
+        builder.key = alert_key(essentials, event_id, builder.pairs)
+    return builder
+
+
+def _data_of(body: Fields) -> Fields:
+    """The object that holds essentials: ``data``, ``data.data`` or the body itself."""
+    for _ in range(3):
+        if "essentials" in body:
+            return body
+        body = object_of(body.get("data"))
+    return body

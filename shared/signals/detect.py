@@ -1,0 +1,97 @@
+"""Which schema is a body? One ordered table; the first test that holds wins.
+
+A new source is one module with a reader, and one row here. Readers take the body with folded keys and the time of
+receipt, and raise Unidentified when the body does not say what it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from shared.signals.azure_monitor.autoscale import read_autoscale
+from shared.signals.azure_monitor.classic import read_classic
+from shared.signals.azure_monitor.common import read_common
+from shared.signals.azure_monitor.cost import read_aip_budget
+from shared.signals.azure_monitor.flat_log import read_flat_log
+from shared.signals.azure_monitor.noncommon import read_activity_alert, read_metric_alert
+from shared.signals.azure_monitor.rest import read_rest
+from shared.signals.model import Signal
+from shared.signals.text import Fields, object_of, squash
+
+Reader = Callable[[Fields, datetime], Signal]
+
+
+class Schema(NamedTuple):
+    """One schema: what it is called in reasons, how it is recognised by folded keys, and who reads it."""
+
+    name: str
+    test: Callable[[Fields], bool]
+    read: Reader
+
+
+def _schema_is(name: str) -> Callable[[Fields], bool]:
+    return lambda body: squash(body.get("schemaid")) == name
+
+
+def _common(body: Fields) -> bool:
+    if "essentials" in body:
+        return True
+    data = object_of(body.get("data"))
+    return "essentials" in data or "essentials" in object_of(data.get("data"))
+
+
+def _context(body: Fields) -> Fields:
+    return object_of((object_of(body.get("data")) or body).get("context"))
+
+
+def _flat_log(body: Fields) -> bool:
+    fields = body if "alertrulename" in body else object_of(body.get("data"))
+    return "alertrulename" in fields and any(name in fields for name in ("searchquery", "resultcount", "searchresult"))
+
+
+SCHEMAS: tuple[Schema, ...] = (
+    Schema("the common alert schema", _schema_is("azuremonitorcommonalertschema"), read_common),
+    Schema("the common alert schema", _common, read_common),
+    Schema("a metric alert", _schema_is("azuremonitormetricalert"), read_metric_alert),
+    Schema("an activity log alert", _schema_is("microsoftinsightsactivitylogs"), read_activity_alert),
+    Schema("a log alert", _schema_is("microsoftinsightslogalert"), read_flat_log),
+    Schema("a budget notification", _schema_is("aipbudgetnotification"), read_aip_budget),
+    Schema(
+        "an alert of the AlertsManagement API",
+        lambda body: "essentials" in object_of(body.get("properties")),
+        read_rest,
+    ),
+    # relays lose schemaId: the shape tells
+    Schema("a log alert", _flat_log, read_flat_log),
+    Schema("an activity log alert", lambda body: "activitylog" in _context(body), read_activity_alert),
+    Schema(
+        "an autoscale notification",
+        lambda body: squash(body.get("operation")) in ("scalein", "scaleout") and "context" in body,
+        read_autoscale,
+    ),
+    Schema(
+        "a metric alert",
+        lambda body: "allof" in object_of(_context(body).get("condition")),
+        read_metric_alert,
+    ),
+    Schema(
+        "a classic metric alert",
+        lambda body: "status" in body and "condition" in object_of(body.get("context")),
+        read_classic,
+    ),
+    Schema(
+        "a budget notification",
+        lambda body: {"budgetname", "notificationthresholdamount"} <= object_of(body.get("data")).keys(),
+        read_aip_budget,
+    ),
+)
+
+
+def detect(body: Fields) -> Schema | None:
+    """The schema of a body, None when it is none of ours. ``body`` has folded keys."""
+    for schema in SCHEMAS:
+        if schema.test(body):
+            return schema
+    return None

@@ -1,0 +1,105 @@
+"""The one entry: a decoded request body becomes signals, and what cannot be read becomes Unreadable, never an error."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from shared.signals.builder import utc
+from shared.signals.detect import detect
+from shared.signals.foreign import foreign_name, refusal
+from shared.signals.keys import Unidentified
+from shared.signals.model import Signal, Unreadable
+from shared.signals.text import Fields, array_of, fold, from_json, given, object_of
+
+#: Wrappers inside wrappers are followed this deep.
+_DEPTH = 5
+
+_KEYS_NAMED = 8
+
+_NESTED = "This is an array inside an array; every alert is an object."
+_NO_OBJECT = "This is no JSON object; every alert is one."
+
+
+def parse(body: object, received_at: datetime) -> list[Signal | Unreadable]:
+    """Turn a request body into signals.
+
+    Args:
+        body: any decoded JSON value; one alert, an array of alerts, or either inside the wrapper of an Automation
+            runbook or an envelope with ``records``.
+        received_at: when the body arrived. Without zone it is taken for UTC.
+
+    Returns:
+        One item per alert in the order of the body, unreadable ones included. An array that stands inside an array is
+        one unreadable item. Never raises, whatever the body holds.
+    """
+    items: list[Signal | Unreadable] = []
+    moment = utc(received_at)
+    for element in body if isinstance(body, list) else (body,):
+        _add(items, element, moment, _DEPTH)
+    return items
+
+
+def _add(items: list[Signal | Unreadable], element: object, received_at: datetime, depth: int) -> None:
+    if not isinstance(element, dict):
+        items.append(Unreadable(_NESTED if isinstance(element, list) else _NO_OBJECT, element))
+        return
+    fields = fold(element)
+    inner, problem = _unwrap(fields)
+    if problem:
+        items.append(Unreadable(problem, element))
+    elif inner is None:
+        items.append(_read(element, fields, received_at))
+    elif depth == 0:
+        items.append(Unreadable(f"The alert is wrapped more than {_DEPTH} times.", element))
+    else:
+        for item in inner:
+            _add(items, item, received_at, depth - 1)
+
+
+def _unwrap(fields: Fields) -> tuple[list[Any] | None, str]:
+    """What a wrapper holds, or None for no wrapper; and what is wrong with the wrapper, ``""`` for nothing."""
+    if "requestbody" in fields and ("webhookname" in fields or "requestheader" in fields):
+        inner = fields["requestbody"]
+        for _ in range(2):  # some relays encode the body once more
+            if isinstance(inner, str):
+                inner = from_json(inner)
+        if isinstance(inner, dict):
+            return [inner], ""
+        if isinstance(inner, list) and inner:
+            return inner, ""
+        return None, "The RequestBody of this runbook wrapper holds no JSON object."
+    for name in ("records", "value"):
+        inner = fields.get(name)
+        if isinstance(inner, list) and (name == "records" or fields.keys() <= {"value", "nextlink", "@odata.context"}):
+            return (inner, "") if inner else (None, f"This envelope ({name}) is empty.")
+    return None, ""
+
+
+def _read(element: dict[str, Any], fields: Fields, received_at: datetime) -> Signal | Unreadable:
+    try:
+        schema = detect(fields)
+        if schema is None:
+            return Unreadable(_unknown(fields), element)
+        return schema.read(fields, received_at)
+    except Unidentified as error:
+        return Unreadable(f"Looks like an Azure Monitor alert, but {error}.", element)
+    except Exception as error:
+        # The last line of defence: a payload that trips over a mistake of ours must be kept and mended later, since
+        # Azure never sends it again. Tests assert that no known or mutated payload comes here.
+        return Unreadable(f"Reading this payload failed ({type(error).__name__}); it is kept for replay.", element)
+
+
+def _unknown(fields: Fields) -> str:
+    name = foreign_name(fields)
+    if name:
+        return refusal(name)
+    listed = array_of(fields.get("data"))
+    if listed and (name := foreign_name(fold(listed[0]))):
+        return refusal(f"a list; its first item is {name}")
+    if "alertcontext" in fields or "alertcontext" in object_of(fields.get("data")):
+        return "This is the alertContext of an alert without its essentials, which say what it is about."
+    if not fields:
+        return "This is an empty JSON object."
+    keys = ", ".join(given(key)[:40] or "''" for key in list(fields)[:_KEYS_NAMED])
+    return f"This follows no schema of Azure Monitor alerts. Its keys are: {keys}."
