@@ -65,28 +65,38 @@ def load_config(path: str | Path, settings: Mapping[str, str] | None = None) -> 
 
 def parse_config(text: str, name: str = "bridge.yaml", settings: Mapping[str, str] | None = None) -> BridgeConfig:
     """Validate the text of a configuration file. ``name`` is used in messages. Raises ConfigurationError."""
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         data = loader.construct_document(node) if node is not None else None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigurationError([_yaml_problem(name, error)]) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     if not isinstance(data, dict):
         raise ConfigurationError([f"{name}: expected 'version: 1' and sections such as connections and routes"])
-    lines = dict(_lines(node))
     problems: list[Problem] = []
+    try:
+        lines = dict(_lines(node))
+    except RecursionError:
+        raise ConfigurationError([f"{name}: an anchor (&) refers to itself. Fix: write the value out"]) from None
     data = _substitute(data, (), os.environ if settings is None else settings, problems)
     config: BridgeConfig | None = None
     try:
         config = BridgeConfig.model_validate(data)
     except ValidationError as error:
-        problems += [_explain(data, dict(e)) for e in error.errors(include_url=False)]
+        problems += _joined([_explain(data, dict(e)) for e in error.errors(include_url=False)])
     problems += _cross_check(data)
     if problems or config is None:
-        raise ConfigurationError([_format(name, lines, *problem) for problem in sorted(set(problems), key=str)])
+        found = sorted({(_line(lines, path), path, message) for path, message in problems}, key=_by_line)
+        raise ConfigurationError([_format(name, *problem) for problem in found])
     return config
+
+
+def _by_line(problem: tuple[int, Path_, str]) -> tuple[int, str]:
+    return problem[0], f"{problem[1]} {problem[2]}"
 
 
 def _yaml_problem(name: str, error: Exception) -> str:
@@ -158,8 +168,35 @@ def _explain(data: Any, error: dict[str, Any]) -> Problem:
         return tuple(path), f"unknown name '{path[-1]}'.{_suggest(str(path[-1]), _siblings(path))}"
     if kind == "missing":
         return tuple(path), f"'{path[-1]}' is missing. Fix: add it"
-    message = message.removeprefix("Value error, ")
-    return tuple(path), message if "Fix:" in message else f"{message}. Fix: see docs/configuration.md"
+    message = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    for technical, plain in _PLAIN:
+        message = technical.sub(plain, message)
+    return tuple(path), message
+
+
+_PLAIN = [
+    (re.compile(r"a valid dictionary( or instance of \w+)?"), "a section of names and values"),
+    (re.compile(r"a valid list"), "a list"),
+    (re.compile(r"a valid string"), "text (put it in quotes)"),
+    (re.compile(r"a valid boolean"), "true or false"),
+    (re.compile(r"a valid (integer|number)"), r"a whole number"),
+    (re.compile(r"Dictionary should have at least 1 item.*"), "must have at least one entry"),
+    (
+        re.compile(r"Input tag '(.*)' found using 'type' does not match any of the expected tags:"),
+        r"type '\1' is none of",
+    ),
+]
+
+
+def _joined(problems: list[Problem]) -> list[Problem]:
+    """One line per place: a value that may be of several types fails each of them in a line of its own."""
+    by_path: dict[Path_, list[str]] = {}
+    for path, message in problems:
+        by_path.setdefault(path, []).append(message)
+    return [
+        (path, " or ".join(dict.fromkeys(m.removeprefix("must be ") if i else m for i, m in enumerate(messages))))
+        for path, messages in by_path.items()
+    ]
 
 
 def _siblings(path: list[str | int]) -> list[str]:
@@ -257,11 +294,12 @@ def _check_fields(path: Path_, fields: Any, lookups: Any) -> list[Problem]:
     return problems
 
 
-def _format(name: str, lines: dict[Path_, int], path: Path_, message: str) -> str:
-    line = None
-    for length in range(len(path), -1, -1):
-        line = lines.get(path[:length])
-        if line is not None:
-            break
+def _line(lines: dict[Path_, int], path: Path_) -> int:
+    """Line of the nearest thing on the way to ``path`` that stands in the file."""
+    return next((lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in lines), 1)
+
+
+def _format(name: str, line: int, path: Path_, message: str) -> str:
     dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-    return f"{name}:{line}: {dotted + ': ' if dotted else ''}{message}"
+    fix = "" if "Fix:" in message else ". Fix: see docs/configuration.md"
+    return f"{name}:{line}: {dotted + ': ' if dotted else ''}{message}{fix}"
