@@ -22,12 +22,15 @@ _EVENT = {
     "source": "Azure Monitor",
     "event_class": "{{ signal.kind }}",
     "node": "{{ resource.name }}",
-    "resource": "{{ resource.id or resource.name }}",
+    "resource": "{{ resource.name }}",
     "type": "{{ signal.rule or signal.kind }}",
     "metric_name": "{{ signal.details.metric_name or '' }}",
     "severity": "{{ levels.event }}",
     "description": "{{ summary }}",
     "time_of_event": "{{ signal.occurred_at | utc }}",
+    # no columns of em_event: the connector puts them into additional_info
+    "resource_id": "{{ resource.id }}",
+    "portal": "{{ signal.links.portal or '' }}",
 }
 
 FIELDS: Mapping[TicketKind, Mapping[str, str]] = MappingProxyType(

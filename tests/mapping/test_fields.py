@@ -1,0 +1,197 @@
+"""What a signal becomes, field by field."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.mapping.mapper import Mapped, Mapper
+from shared.signals.model import Resource, Signal, State
+from shared.tickets import TicketKind
+from tests.mapping.signals import VM, mapper, signal
+
+
+def ticket(body: str, given: Signal | None = None) -> Mapped:
+    return _ticket(mapper(body), given or signal())
+
+
+def _ticket(found: Mapper, given: Signal) -> Mapped:
+    route = found.route(given)
+    assert route is not None
+    return found.ticket(route, given)
+
+
+def field(text: str, given: Signal | None = None) -> tuple[str | None, tuple[str, ...]]:
+    """One field called x, and the warnings."""
+    mapped = ticket(f"default: {{connection: desk, fields: {{x: {text}}}}}", given)
+    return mapped.fields.get("x"), mapped.warnings
+
+
+def test_an_incident_has_what_a_service_desk_needs_when_nothing_is_configured() -> None:
+    mapped = ticket("default: {connection: desk}")
+    assert mapped.warnings == ()
+    assert {name: mapped.fields[name] for name in ("short_description", "impact", "urgency")} == {
+        "short_description": "cpu-high on vm-shop-01",
+        "impact": "2",
+        "urgency": "1",
+    }
+    text = mapped.fields["description"]
+    for part in ("Percentage CPU 97.5 is greater than 90", "Sev1", "2026-03-01T12:00", VM.id or "", "Team: payments"):
+        assert part in text
+    assert text.endswith("Alert in Azure: https://portal.azure.com/#blade/Alert")
+    assert "priority" not in mapped.fields
+
+
+@pytest.mark.parametrize(("severity", "levels"), [(0, "11"), (1, "21"), (2, "22"), (3, "32"), (4, "33"), (None, "32")])
+def test_severity_becomes_impact_and_urgency(severity: int | None, levels: str) -> None:
+    fields = ticket("default: {connection: desk}", signal(severity=severity)).fields
+    assert fields["impact"] + fields["urgency"] == levels
+
+
+def test_a_route_changes_single_lines_of_the_severity_table() -> None:
+    body = "default: {connection: desk, severity: {sev1: {impact: 3, urgency: 3}}}"
+    assert ticket(body).fields["impact"] == "3"
+    assert ticket(body, signal(severity=0)).fields["impact"] == "1"
+
+
+def test_an_event_is_what_event_management_wants() -> None:
+    fields = ticket("default: {connection: desk, ticket: event}").fields
+    assert fields["severity"] == "2"
+    assert fields["node"] == "vm-shop-01"
+    assert fields["resource"] == "vm-shop-01"
+    assert fields["resource_id"] == VM.id
+    assert fields["type"] == "cpu-high"
+    assert fields["metric_name"] == "Percentage CPU"
+    assert fields["time_of_event"] == "2026-03-01 12:00:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("constant", "constant"),
+        ("3", "3"),
+        ("true", "true"),
+        ("'{{ signal.severity }}'", "1"),
+        ("'{{ resource.name | upper }}'", "VM-SHOP-01"),
+        ("'{{ signal.custom_properties.team }}'", "payments"),
+        ("'{{ signal.custom_properties[\"TEAM\"] }}'", "payments"),
+        ("'{{ signal.fired_at }}'", "2026-03-01T12:00:00.000Z"),
+        ("'{{ signal.fired_at | utc }}'", "2026-03-01 12:00:00"),
+        ("'{{ signal.title | shorten(9) }}'", "cpu-high…"),
+        ("'{% for n, v in signal.dimensions.items() %}{{ n }}={{ v }}{% endfor %}'", "Instance=0"),
+        ("'{{ signal.rule or \"none\" }}/{{ route }}/{{ levels.impact }}'", "cpu-high/default/2"),
+        ("'{{ signal.tags.missing | default(\"x\") }}'", "x"),
+    ],
+)
+def test_values(text: str, expected: str) -> None:
+    assert field(text) == (expected, ())
+
+
+def test_a_name_the_signal_lacks_leaves_the_field_out_and_is_reported() -> None:
+    value, warnings = field("'{{ signal.custom_properties.owner }}'")
+    assert value is None
+    assert warnings == ("x: the signal has no 'owner'",)
+    assert field("'{{ signal.custom_properties.owner.mail }}'")[0] is None
+
+
+def test_an_entry_called_like_a_method_is_still_the_entry() -> None:
+    assert field("'{{ signal.tags.items }}'", signal(tags={"items": "7"}))[0] == "7"
+    assert field("'{{ signal.tags.copy }}'", signal(tags={}))[1] == ("x: the signal has no 'copy'",)
+
+
+def test_a_template_that_fails_falls_back_to_the_default_and_the_ticket_is_made() -> None:
+    mapped = ticket("default: {connection: desk, fields: {short_description: '{{ signal.severity / 0 }}'}}")
+    assert mapped.fields["short_description"] == "cpu-high on vm-shop-01"
+    assert "the template failed: division by zero" in mapped.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ signal.__class__.__mro__ }}",
+        "{{ ''.__class__ }}",
+        "{{ signal.title.__init__.__globals__ }}",
+        "{{ signal.tags.__class__ }}",
+        "{{ range(100000000) | list }}",
+    ],
+)
+def test_the_sandbox_gives_away_nothing(text: str) -> None:
+    value, warnings = field(f'"{text}"')
+    assert not value or "class" not in value
+    assert warnings
+
+
+def test_what_a_payload_holds_is_never_a_template() -> None:
+    given = signal(title="{{ 7 * 7 }} {% raw %}", custom_properties={"team": "{{ signal.key }}"})
+    assert ticket("default: {connection: desk}", given).fields["short_description"] == "{{ 7 * 7 }} {% raw %}"
+    assert field("'{{ signal.custom_properties.team }}'", given)[0] == "{{ signal.key }}"
+
+
+LOOKUP = (
+    "lookups: {groups: {Payments: Payment Operations}}\ndefault: {connection: desk, fields: {assignment_group: %s}}"
+)
+
+
+def test_lookups() -> None:
+    found = ticket(LOOKUP % "{lookup: groups, key: '{{ signal.custom_properties.team }}'}")
+    assert found.fields["assignment_group"] == "Payment Operations"
+    other = signal(custom_properties={"team": "nobody"})
+    found = ticket(LOOKUP % "{lookup: groups, key: '{{ signal.custom_properties.team }}', default: Desk}", other)
+    assert found.fields["assignment_group"] == "Desk"
+    found = ticket(LOOKUP % "{lookup: groups, key: '{{ signal.custom_properties.team }}'}", other)
+    assert "assignment_group" not in found.fields
+    assert found.warnings == ("assignment_group: lookup 'groups' has no entry 'nobody'",)
+
+
+def test_null_takes_a_default_away() -> None:
+    assert "urgency" not in ticket("default: {connection: desk, fields: {urgency: null}}").fields
+
+
+def test_titles_are_one_line_and_cut_with_a_word_about_it() -> None:
+    mapped = ticket("default: {connection: desk}", signal(title="a\nb " + "x" * 300))
+    assert mapped.fields["short_description"].startswith("a b xxx")
+    assert len(mapped.fields["short_description"]) == 160
+    assert mapped.fields["short_description"].endswith("…")
+    assert mapped.warnings == ("short_description: cut from 304 to 160 characters",)
+
+
+def test_a_long_text_is_cut_before_its_links() -> None:
+    link = "https://portal.azure.com/#" + "q" * 1500
+    mapped = ticket("default: {connection: desk}", signal(description="w" * 9000, links={"search": link}))
+    assert len(mapped.fields["description"]) <= 4000
+    assert mapped.fields["description"].endswith(link)
+    too_long = "https://portal.azure.com/#" + "q" * 3000
+    mapped = ticket("default: {connection: desk}", signal(links={"search": too_long}))
+    assert "Search results: too long for this field" in mapped.fields["description"]
+
+
+def test_closing_fields_say_when_the_problem_ended() -> None:
+    found = mapper("default: {connection: desk, resolve: {fields: {close_code: Resolved by caller}}}")
+    ended = datetime(2026, 3, 1, 12, 9, tzinfo=UTC)
+    given = signal(state=State.RESOLVED, resolved_at=ended, occurred_at=ended)
+    route = found.route(given)
+    assert route is not None
+    closing = found.closing(route, given).fields
+    assert closing["close_code"] == "Resolved by caller"
+    assert closing["close_notes"] == "cpu-high ended at 2026-03-01T12:09:00.000Z, reported by Azure."
+    assert found.closing(route, signal(), ended).fields == closing
+
+
+def test_needs_name_what_the_connection_check_must_look_for() -> None:
+    body = LOOKUP % "{lookup: groups, key: '{{ signal.rule }}'}, category: network"
+    needs = mapper(body).needs("desk")
+    assert needs.kinds == {TicketKind.INCIDENT}
+    fields = needs.fields[TicketKind.INCIDENT]
+    assert fields["category"] == {"network"}
+    assert fields["assignment_group"] == {"Payment Operations"}
+    assert fields["impact"] == {"1", "2", "3"}
+    assert fields["description"] == frozenset()
+    assert mapper(body).needs("other").kinds == frozenset()
+
+
+def test_a_signal_without_resources_maps_too() -> None:
+    mapped = ticket("default: {connection: desk, ticket: event}", signal(resources=(), severity=None, rule=None))
+    assert mapped.fields["severity"] == "4"
+    assert "node" not in mapped.fields
+    assert Resource(id=None).name is None
