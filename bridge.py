@@ -55,7 +55,9 @@ _options: dict[str, str] = {}
 
 @app.callback()
 def main(
-    config: Annotated[str, typer.Option(help="bridge.yaml to use.", envvar="BRIDGE_CONFIG")] = "bridge.yaml",
+    config: Annotated[
+        str, typer.Option(help="Configuration to use.  [default: the setting BRIDGE_CONFIG, else bridge.yaml]")
+    ] = "",
     settings_file: Annotated[
         Path, typer.Option("--settings", help="Settings file in the form of local.settings.json.")
     ] = Path("local.settings.json"),
@@ -83,7 +85,8 @@ def main(
         values["AzureWebJobsStorage"] = storage
     if account:
         values |= {"AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": account}
-    values["BRIDGE_CONFIG"] = str(Path(config).resolve())
+    if config:
+        values["BRIDGE_CONFIG"] = str(Path(config).resolve())
     _options.clear()
     _options.update(values)
 
@@ -92,9 +95,10 @@ def _session(path: Path) -> dict[str, str]:
     """Settings of a running ``python -m local up``, from the file it wrote."""
     try:
         settings = json.loads(path.read_text("utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        _fail(f"{path} is not the up.json of 'python -m local up'")
-    return {name: str(value) for name, value in settings.items()}
+        return {name: str(value) for name, value in settings.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        _fail(f"{path} is not the up.json of a running 'python -m local up'")
+        raise
 
 
 def _fail(message: str, code: int = 2) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, List  # noqa: UP035 - see Messages
 
 import azure.functions as func
 
@@ -16,6 +16,9 @@ from shared.services import Services
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 services = Services()
+
+#: The Python worker refuses ``list[str]`` here: Azure/azure-functions-python-worker issue 1176.
+Messages = func.Out[List[str]]  # noqa: UP006
 
 
 def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> func.HttpResponse:
@@ -31,7 +34,7 @@ def _problem(problem: Problem) -> func.HttpResponse:
 @app.function_name("alerts")
 @app.route(route="alerts", methods=["POST"])
 @app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
-async def alerts(req: func.HttpRequest, queued: func.Out[list[str]]) -> func.HttpResponse:
+async def alerts(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
     """Azure Monitor's webhook. 202 once the host has put the signals on the queue."""
     try:
         body = read_json(req.get_body(), req.headers.get("Content-Type"))

@@ -15,6 +15,9 @@ from shared.storage import Storage, storage_errors
 TABLE = "health"
 _PARTITION = "connection"
 
+#: Seconds for a report: who asks for health must not wait for what is ill.
+_PATIENCE = 4.0
+
 #: A success is written this often at most: it must not cost a storage operation per ticket.
 _WRITE_EVERY = timedelta(seconds=30)
 
@@ -71,7 +74,7 @@ class Health:
         from azure.core.exceptions import ResourceNotFoundError
 
         found: dict[str, dict[str, Any]] = {}
-        async with storage_errors("reading health"):
+        async with storage_errors("reading health", within=_PATIENCE):
             try:
                 async for entity in self._storage.table(TABLE).list_entities():
                     error = None

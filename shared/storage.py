@@ -126,11 +126,17 @@ class Storage:
 
 
 @asynccontextmanager
-async def storage_errors(doing: str) -> AsyncIterator[None]:
+async def storage_errors(doing: str, within: float | None = None) -> AsyncIterator[None]:
     """Turn whatever the storage SDKs raise into StorageUnavailable, except what callers decide by.
 
     Conflicts, stale ETags and missing things pass: they are answers, not failures.
+
+    Args:
+        doing: what is being done, for the message.
+        within: seconds that it may take in all, the SDK's own retries included.
     """
+    import asyncio
+
     from azure.core.exceptions import (
         AzureError,
         ResourceExistsError,
@@ -139,7 +145,8 @@ async def storage_errors(doing: str) -> AsyncIterator[None]:
     )
 
     try:
-        yield
+        async with asyncio.timeout(within):
+            yield
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise
     except (AzureError, OSError) as error:

@@ -23,7 +23,10 @@ class TicketKind(StrEnum):
 
 
 class Phase(StrEnum):
-    """A ticket's state as far as the bridge cares: may it be written, reopened, or never touched again?"""
+    """A ticket's state as far as the bridge cares: may it be written, reopened, or never touched again?
+
+    A state from which no way leads back counts as closed, even when people may still write the ticket.
+    """
 
     OPEN = "open"
     RESOLVED = "resolved"
@@ -50,7 +53,8 @@ class Ticket:
     """A ticket as the system reported it just now.
 
     ``phase`` is derived from ``state`` (the system's raw value). ``dropped`` names the fields whose value came back
-    different from what was sent: silently ignored, overwritten or cut. ``noted`` answers a look-up that asked for a
+    different from what was sent (silently ignored, overwritten or cut) and those that were left out because what they
+    refer to was not found. ``noted`` answers a look-up that asked for a
     note's marker: True or False, None when notes could not be read or were not asked for.
     """
 
@@ -74,7 +78,8 @@ class Note:
 class Closure:
     """How a ticket is resolved: the fields to set (state, code, notes: already rendered) by field name.
 
-    Empty ``fields`` means the connector's own defaults for the kind.
+    What is missing of the kind's own fields (state, code, notes) the connector fills in, so that states set for a
+    connection hold wherever nobody names another.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -156,11 +161,14 @@ class TicketSystem(Protocol):
     async def find(
         self, kind: TicketKind, ticket_id: str, correlation: str, marker: str | None = None
     ) -> Ticket | None:
-        """Look up by id, falling back to the key. Only a ticket that really bears the key is returned."""
+        """Look up by id, falling back to the key. Only a ticket that really bears the key is returned.
+
+        Its ``ref.id`` differs from ``ticket_id`` where the system does not take ids from outside.
+        """
         ...
 
     async def comment(self, ref: TicketRef, note: Note) -> Ticket:
-        """Append a work note and change nothing else."""
+        """Append a work note and change nothing else. For kinds that are idempotent by key: one more message of it."""
         ...
 
     async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> Ticket:
@@ -172,7 +180,8 @@ class TicketSystem(Protocol):
         ...
 
     async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
-        """Put a resolved ticket back to work. Raises Refused for one that is closed."""
+        """Put a resolved ticket back to work. Raises Refused for one that is closed, and writes only the note where
+        people have put it back to work already."""
         ...
 
     async def check(self, needs: Needs) -> Sequence[Finding]:

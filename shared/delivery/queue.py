@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 CLAIMS = "bridge-claims"
 
+#: Seconds for what a sender waits for. Azure gives a webhook ten, and what takes longer is sent again.
+WEBHOOK_PATIENCE = 4.0
+
 #: Queue storage hides a message for seven days at most.
 _LONGEST_DELAY = timedelta(days=7) - timedelta(minutes=1)
 
@@ -37,7 +40,7 @@ class SignalQueue:
 
         name = f"{envelope.id}.json"
         data = json.dumps(content(envelope), separators=(",", ":")).encode()
-        async with storage_errors("keeping a large signal"):
+        async with storage_errors("keeping a large signal", within=WEBHOOK_PATIENCE):
             await _created(
                 lambda: self._storage.container(CLAIMS).upload_blob(name, data, overwrite=True),
                 lambda: self._storage.container(CLAIMS).create_container(),
@@ -87,7 +90,7 @@ class SignalQueue:
         """About how many messages wait, hidden ones included. Raises StorageUnavailable."""
         from azure.core.exceptions import ResourceNotFoundError
 
-        async with storage_errors("counting messages"):
+        async with storage_errors("counting messages", within=WEBHOOK_PATIENCE):
             try:
                 properties = await self._storage.queue(QUEUE).get_queue_properties()
             except ResourceNotFoundError:

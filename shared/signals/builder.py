@@ -74,8 +74,9 @@ class Builder:
         """Set a detail that is a time; text that is no time is kept as sent."""
         found = moment(value)
         if found is not None:
-            kept = isinstance(value, str) and value[10:11] == "T" and value[-1] == "Z"  # is RFC 3339 as it stands
-            self.details.setdefault(name, str(value) if kept else str(rfc3339(found)))
+            # what is RFC 3339 already keeps its digits
+            whole = isinstance(value, str) and len(value) >= 20 and value[10] == "T" and value[-1] == "Z"
+            self.details.setdefault(name, str(value) if whole else str(rfc3339(found)))
         elif not isinstance(value, str) or not value.startswith(("0001-", "1/1/0001", "9999-")):
             self.detail(name, value)
 
@@ -188,4 +189,6 @@ def label(name: str) -> str:
 
 def utc(received_at: datetime) -> datetime:
     """The time of receipt in UTC; without zone it is taken for UTC."""
+    if received_at.tzinfo is UTC:
+        return received_at
     return received_at.replace(tzinfo=UTC) if received_at.tzinfo is None else received_at.astimezone(UTC)

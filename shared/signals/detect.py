@@ -24,7 +24,7 @@ Reader = Callable[[Fields, datetime], Signal]
 
 
 class Schema(NamedTuple):
-    """One schema: what it is called in reasons, how it is recognised by folded keys, and who reads it."""
+    """One schema: what a payload of it is called, how it is recognised by folded keys, and who reads it."""
 
     name: str
     test: Callable[[Fields], bool]
@@ -52,8 +52,8 @@ def _flat_log(body: Fields) -> bool:
 
 
 SCHEMAS: tuple[Schema, ...] = (
-    Schema("the common alert schema", _schema_is("azuremonitorcommonalertschema"), read_common),
-    Schema("the common alert schema", _common, read_common),
+    Schema("an alert of the common schema", _schema_is("azuremonitorcommonalertschema"), read_common),
+    Schema("an alert of the common schema", _common, read_common),
     Schema("a metric alert", _schema_is("azuremonitormetricalert"), read_metric_alert),
     Schema("an activity log alert", _schema_is("microsoftinsightsactivitylogs"), read_activity_alert),
     Schema("a log alert", _schema_is("microsoftinsightslogalert"), read_flat_log),

@@ -35,8 +35,9 @@ _STEPS = ((1, 1), (2, 1), (4, 1), (4, 2), (8, 2), (16, 4), (32, 8), (64, 16))
 #: Details that are long by nature, with their own limit.
 _LONG = {"search_query": QUERY}
 
-#: Up to this many characters a signal fits even if each is escaped as six bytes; names of details are short and few.
-_SURELY_FITS = 4_500
+#: Up to this many characters a signal fits even if each is escaped as six bytes. The key and the second copy of the
+#: condition are not counted; they are bounded themselves, and so are the names of details.
+_SURELY_FITS = 3_500
 
 
 def fit(signal: Signal) -> Signal:
@@ -46,29 +47,31 @@ def fit(signal: Signal) -> Signal:
 
 def _surely_fits(signal: Signal) -> bool:
     """A cheap look that lets small signals pass. False for some that fit."""
-    details = signal.details
-    size = len(signal.title) + len(signal.description) + len(signal.condition) + sum(map(len, details.values()))
-    if size > VALUE and max(map(len, details.values()), default=0) > VALUE:
-        return False
-    for entries in (signal.dimensions, signal.custom_properties, signal.tags):
-        if entries:
-            length = len("".join(entries)) + len("".join(entries.values()))
-            if len(entries) > ENTRIES or (length > NAME and max(map(len, entries)) > NAME):
-                return False
-            if length > VALUE and max(map(len, entries.values())) > VALUE:
-                return False
-            size += length
+    size = len(signal.title) + len(signal.description) + len(signal.rule or "") + len(signal.rule_id or "")
+    size += sum(map(len, signal.details.values())) + sum(map(len, signal.links.values()))
+    size += sum(map(len, signal.warnings))
     for resource in signal.resources:
         size += 2 * len(resource.id or resource.name or "")  # the other fields are parts of the id
+    for entries in (signal.dimensions, signal.custom_properties, signal.tags):
+        if entries:
+            size += sum(map(len, entries)) + sum(map(len, entries.values()))
+            if len(entries) > ENTRIES or max(map(len, entries)) > NAME:
+                return False
+    if size > VALUE and any(len(value) > VALUE for entries in _maps(signal) for value in entries.values()):
+        return False
     return (
-        size + sum(map(len, signal.links.values())) + sum(map(len, signal.warnings)) < _SURELY_FITS
+        size < _SURELY_FITS
         and len(signal.title) <= TITLE
         and len(signal.condition) <= CONDITION
-        and len(signal.resources) <= RESOURCES
         and len(signal.rule or "") <= RULE
-        and len(signal.rule_id or "") <= VALUE // 4
+        and len(signal.rule_id or "") <= RULE_ID
+        and len(signal.resources) <= RESOURCES
         and len(signal.warnings) <= WARNINGS
     )
+
+
+def _maps(signal: Signal) -> tuple[Mapping[str, str], ...]:
+    return (signal.details, signal.dimensions, signal.custom_properties, signal.tags)
 
 
 def _shrink(signal: Signal) -> Signal:

@@ -51,6 +51,11 @@ def _escape(part: str, separator: str) -> str:
     return part.replace("\\", "\\\\").replace(separator, "\\" + separator)
 
 
+def listed(values: list[str]) -> str:
+    """Several values as one part of a key: sorted, each once."""
+    return ",".join(_escape(value, ",") for value in sorted({line(value).lower() for value in values}))
+
+
 def series(pairs: list[tuple[str, str]]) -> str:
     """Dimensions as one part of a key: sorted, each once, whatever the order in the payload."""
     unique = sorted({(line(name).lower(), line(value).lower()) for name, value in pairs})

@@ -57,7 +57,7 @@ def portal_host(links: Iterable[str]) -> str:
     return _PORTAL
 
 
-def alert_link(alert_id: str, host: str = _PORTAL) -> str:
+def alert_link(alert_id: str, host: str) -> str:
     """The page of an alert in the Azure portal, for an id of Microsoft.AlertsManagement."""
     path = "/" + alert_id.strip("/")
     encoded = path.replace("/", "%2F") if _SIMPLE_ID.fullmatch(path) else quote(path, safe="")

@@ -12,7 +12,7 @@ import re
 from shared.signals.text import clean
 
 #: Longer messages are cut before they are read: what fits into a signal is far shorter.
-_LONGEST = 60_000
+_LONGEST = 30_000
 
 # Patterns are compiled by re at first use: most alerts hold no HTML.
 _SILENT = (
@@ -49,7 +49,7 @@ def plain(value: str) -> str:
             value = _without_tags(value)
             break
         value = _unescape(value)
-    value = clean(_unescape(_unescape(value))).replace("\xa0", " ")
+    value = clean(_unescape(value)).replace("\xa0", " ")
     lines = [" ".join(part.split()) for part in value.split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
@@ -101,6 +101,7 @@ def _with_addresses(value: str) -> str:
 
 
 def _unescape(value: str) -> str:
+    """Undo one or two layers of escaping."""
     if "&" not in value:
         return value
     for entity, character in _COMMON:

@@ -81,9 +81,10 @@ def _read(element: dict[str, Any], fields: Fields, received_at: datetime) -> Sig
         schema = detect(fields)
         if schema is None:
             return Unreadable(_unknown(fields), element)
-        return schema.read(fields, received_at)
-    except Unidentified as error:
-        return Unreadable(f"Looks like an Azure Monitor alert, but {error}.", element)
+        try:
+            return schema.read(fields, received_at)
+        except Unidentified as error:
+            return Unreadable(f"This looks like {schema.name}, but {error}.", element)
     except Exception as error:
         # The last line of defence: a payload that trips over a mistake of ours must be kept and mended later, since
         # Azure never sends it again. Tests assert that no known or mutated payload comes here.

@@ -7,6 +7,8 @@ extension resources and ids without a resource group all break index arithmetic.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from shared.signals.model import Resource
 from shared.signals.text import given, line
 
@@ -38,6 +40,7 @@ def canonical(value: str) -> str:
     return "/".join(filter(None, low.split("/"))) if "//" in low else low
 
 
+@lru_cache(maxsize=512)
 def parse_id(value: str) -> Resource:
     """Take an ARM id apart. ``type`` is the full nested type, ``name`` the last segment, spelt as in the id."""
     value = value.rstrip("/ ")
@@ -67,6 +70,11 @@ def _after(word: str, low: list[str], segments: list[str]) -> str | None:
     """The segment after a word of the scope."""
     place = low.index(word) + 1 if word in low else len(low)
     return segments[place] if place < len(low) else None
+
+
+def is_precise(value: str) -> bool:
+    """Whether a text is the id of a thing itself rather than of what collects its signals."""
+    return is_id(value) and (parse_id(value).type or "").lower() not in _COLLECTORS
 
 
 def last_segment(value: str) -> str:

@@ -21,32 +21,30 @@ from __future__ import annotations
 
 from shared.signals.text import given
 
-_WORDS = {
+_LEVELS = {
     "critical": 0,
     "error": 1,
     "warning": 2,
     "informational": 3,
     "information": 3,
     "verbose": 4,
+    **{str(number): number - 1 for number in range(1, 6)},
+}
+_SEVERITIES = {
+    **{word: number for word, number in _LEVELS.items() if word.isalpha()},
+    **{f"{prefix}{number}": number for prefix in ("sev", "") for number in range(5)},
 }
 _RANKS = {"critical": 0, "high": 1, "medium": 2, "low": 3, "informational": 4}
 
 
 def severity(value: object) -> int | None:
     """``Sev3``, ``3``, ``"3"`` or a word of the log alerts; None for anything else."""
-    word = given(value).lower()
-    digit = word.removeprefix("sev")
-    if len(digit) == 1 and digit in "01234":
-        return int(digit)
-    return _WORDS.get(word)
+    return _SEVERITIES.get(given(value).lower())
 
 
 def level(value: object) -> int | None:
     """The level of an Activity Log event: a word, or its number where Service Health sends that."""
-    word = given(value).lower()
-    if len(word) == 1 and word in "12345":
-        return int(word) - 1
-    return _WORDS.get(word)
+    return _LEVELS.get(given(value).lower())
 
 
 def rank(value: object) -> int | None:

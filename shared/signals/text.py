@@ -171,8 +171,5 @@ def array_of(value: object) -> list[Any]:
 
 def texts(value: object, most: int = 500) -> list[str]:
     """The texts of an array (or of JSON text that holds one) that mean something; or the one text given instead."""
-    items = array_of(value) if value else ()
-    if len(items) == 1:
-        found = given(items[0])
-        return [found] if found else []
-    return [found for item in (items or (value,))[:most] if (found := given(item))]
+    items = array_of(value) or [value]
+    return [found for item in items[:most] if (found := given(item))]

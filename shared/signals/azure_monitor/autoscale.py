@@ -14,7 +14,7 @@ from shared.signals.builder import Builder
 from shared.signals.keys import Unidentified, make_key
 from shared.signals.model import Signal
 from shared.signals.resources import canonical
-from shared.signals.text import Fields, given, line, object_of, raw_object, text
+from shared.signals.text import Fields, given, line, object_of, text
 
 
 def read_autoscale(body: Fields, received_at: datetime) -> Signal:
@@ -24,7 +24,7 @@ def read_autoscale(body: Fields, received_at: datetime) -> Signal:
     resource = given(context.get("resourceid")) or given(context.get("resourcename"))
     name = given(context.get("name")) or rule_name(setting)
     if not (name or resource):
-        raise Unidentified("the autoscale notification names neither its setting nor a resource")
+        raise Unidentified("it names neither its setting nor a resource")
     builder = Builder(kind="autoscale", received_at=received_at)
     builder.rule, builder.rule_id = name, setting
     set_state(builder, body.get("status"), context.get("timestamp"))
@@ -40,7 +40,7 @@ def read_autoscale(body: Fields, received_at: datetime) -> Signal:
     builder.heading = f"{operation or 'Autoscale'} by {name}" if name else operation or "Autoscale"
     builder.prose.append(text(context.get("details")))
     builder.resources.add(resource)
-    builder.properties(raw_object(body.get("properties")))
+    builder.properties(body.get("properties"))
     builder.link("portal", context.get("portallink"))
     builder.key = make_key("autoscale", canonical(setting) or name, canonical(resource))
     return builder.finish()

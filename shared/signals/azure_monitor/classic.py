@@ -16,7 +16,7 @@ from shared.signals.keys import Unidentified, make_key
 from shared.signals.model import Signal
 from shared.signals.resources import canonical
 from shared.signals.severity import severity
-from shared.signals.text import Fields, given, line, object_of, raw_object, text
+from shared.signals.text import Fields, given, line, object_of, text
 
 
 def read_classic(body: Fields, received_at: datetime) -> Signal:
@@ -25,7 +25,7 @@ def read_classic(body: Fields, received_at: datetime) -> Signal:
     rule_id = given(context.get("id"))
     rule = given(context.get("name")) or rule_name(rule_id)
     if not rule:
-        raise Unidentified("the classic alert names no rule (context.id, context.name)")
+        raise Unidentified("it names no rule (context.id, context.name)")
     builder = Builder(kind="metric", received_at=received_at)
     builder.rule, builder.rule_id = rule, rule_id
     set_state(builder, body.get("status"), context.get("timestamp"))
@@ -36,7 +36,7 @@ def read_classic(body: Fields, received_at: datetime) -> Signal:
     resource = given(context.get("resourceid")) or given(context.get("resourcename"))
     builder.resources.add(resource)
     builder.prose.append(text(context.get("description")))
-    builder.properties(raw_object(body.get("properties")))
+    builder.properties(body.get("properties"))
     builder.link("portal", context.get("portallink"))
     builder.key = make_key("classic", canonical(rule_id) or rule, canonical(resource))
     return builder.finish()

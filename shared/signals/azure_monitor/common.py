@@ -38,9 +38,8 @@ _CONTEXT = 2_000
 
 
 def _read_other(builder: Builder, essentials: Essentials, context: Fields) -> None:
-    """An alert of a service that is not known: its context is kept as it is."""
-    if context:
-        builder.detail("context", cut(compact(context), _CONTEXT))
+    """An alert of a service that is not known. :func:`build` keeps its context as it is."""
+    del context
     builder.resources.add_all(essentials.targets)
     builder.resources.add_all(essentials.items)
 
@@ -77,23 +76,23 @@ def read_common(body: Fields, received_at: datetime) -> Signal:
     data = _data_of(body)
     fields = object_of(data.get("essentials"))
     if not fields:
-        raise Unidentified("the body follows the common alert schema but has no essentials")
+        raise Unidentified("it has no essentials")
     essentials = read_essentials(fields)
-    context = object_of(data.get("alertcontext"))
-    builder = build(essentials, context, data.get("customproperties"), received_at)
+    builder = build(essentials, data.get("alertcontext"), data.get("customproperties"), received_at)
     builder.detail("origin_alert_id", fields.get("originalertid"))
     builder.detail("target_resource_type", fields.get("targetresourcetype"))
     builder.detail("target_resource_group", fields.get("targetresourcegroup") or fields.get("resourcegroupname"))
     builder.detail("region", fields.get("region"))
     builder.link("investigation", fields.get("investigationlink"))
-    add_portal_link(builder, essentials.alert_id)
+    add_portal_link(builder, essentials)
     if essentials.resolved_at is not None and essentials.monitor_condition.lower() == "fired":
         builder.warn("The alert says Fired and has a resolvedDateTime; it is taken as fired.")
     return builder.finish()
 
 
-def build(essentials: Essentials, context: Fields, custom: object, received_at: datetime) -> Builder:
-    """Fill a builder from essentials and folded context; also used for the AlertsManagement form."""
+def build(essentials: Essentials, raw_context: object, custom: object, received_at: datetime) -> Builder:
+    """Fill a builder from essentials, context and custom properties as sent; also for the AlertsManagement form."""
+    context = object_of(raw_context)
     family = family_of(essentials.service, essentials.signal_type, context)
     builder = Builder(kind=KINDS[family], received_at=received_at)
     begin(builder, essentials)
@@ -106,10 +105,12 @@ def build(essentials: Essentials, context: Fields, custom: object, received_at: 
     if family == "log_results" and builder.severity is None and not given(essentials.severity):
         builder.severity = severity(context.get("severitydescription"))
     READERS[family](builder, essentials, context)
+    if family == "other" and context:
+        builder.detail("context", cut(compact(raw_object(raw_context)), _CONTEXT))
     builder.prose.append(essentials.description)
     if family in _CUSTOM:
-        builder.properties(raw_object(context.get("properties")))
-    builder.properties(raw_object(custom))
+        builder.properties(context.get("properties"))
+    builder.properties(custom)
     if not builder.key:
         event_id = given(context.get("eventdataid")) if family in ("activity", *_OWN_STATE) else ""
         builder.key = alert_key(essentials, event_id, builder.pairs)

@@ -78,10 +78,10 @@ def sentence(criterion: Criterion, state: State) -> str:
     if not limit:
         return f"{subject}{over}: {value}" if value else f"{subject}{over}"
     if not value:
-        return f"{subject}: threshold is {limit}{over}"
+        return f"{subject}, condition: {limit}{over}"
     if state is State.FIRED and _holds(criterion):
         return f"{subject} {value} is {limit}{over}"
-    return f"{subject} {value}, threshold is {limit}{over}"
+    return f"{subject} {value}, condition: {limit}{over}"
 
 
 def join(sentences: list[str]) -> str:
@@ -134,8 +134,9 @@ def _limit(criterion: Criterion) -> str:
         if criterion.sensitivity:
             facts.append(f"{criterion.sensitivity.lower()} sensitivity")
         if criterion.threshold:
-            above = "" if squash(criterion.operator) == "greaterorlessthan" else f"{words_of(criterion.operator)} "
-            facts.append(f"{above}{_with_unit(criterion.threshold, criterion.unit)}".strip())
+            either = squash(criterion.operator) == "greaterorlessthan"
+            side = "bound" if either or not criterion.operator else words_of(criterion.operator)
+            facts.append(f"{side} {_with_unit(criterion.threshold, criterion.unit)}")
         if criterion.periods:
             facts.append(f"in {criterion.periods} periods")
         return "outside the dynamic bounds" + (f" ({', '.join(facts)})" if facts else "")

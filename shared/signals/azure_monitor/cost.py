@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.signals.azure_monitor.essentials import Essentials, test_name
+from shared.signals.azure_monitor.essentials import Essentials, is_test_name
 from shared.signals.builder import Builder
-from shared.signals.keys import Unidentified, make_key
+from shared.signals.keys import Unidentified, listed, make_key
 from shared.signals.model import Signal
 from shared.signals.resources import canonical, last_segment
 from shared.signals.text import Fields, given, number, object_of
@@ -34,9 +34,11 @@ def read_budget(builder: Builder, essentials: Essentials, context: Fields) -> No
         builder.rule = name
     builder.resources.add(scope)
     builder.resources.add_all(essentials.targets)
-    identity = canonical(budget_id) or (f"{canonical(scope)}/{name}" if name else "")
-    if identity:
-        builder.key = _key(builder, identity, builder.fired_at or builder.received_at)
+    at = builder.fired_at or builder.received_at
+    if budget_id:
+        builder.key = _key(builder, canonical(budget_id), "", at)
+    elif name:
+        builder.key = _key(builder, canonical(scope), name, at)
 
 
 def read_aip_budget(body: Fields, received_at: datetime) -> Signal:
@@ -61,12 +63,12 @@ def read_aip_budget(body: Fields, received_at: datetime) -> Signal:
     if scope and group:
         scope += f"/resourceGroups/{group}"
     billing = [given(data.get(part)) for part in ("billingaccountid", "billingprofileid", "invoicesectionid")]
+    where = canonical(scope) or listed([part for part in billing if part])
     builder.resources.add(scope)
     builder.detail("scope", scope)
     if not name:
-        raise Unidentified("the budget notification names no budget")
-    identity = "/".join(filter(None, (canonical(scope), *billing, name)))
-    builder.key = _key(builder, identity, builder.received_at)
+        raise Unidentified("it names no budget (BudgetName)")
+    builder.key = _key(builder, where, name, builder.received_at)
     return builder.finish()
 
 
@@ -95,14 +97,16 @@ def _settle(builder: Builder, name: str) -> None:
     builder.condition = f"Budget{f' {name}' if name else ''} {words}{threshold}"
     if facts:
         builder.condition += f": {', '.join(facts)}{unit}"
-    builder.test = builder.test or test_name(name)
+    builder.test = builder.test or is_test_name(name)
 
 
-def _key(builder: Builder, identity: str, at: datetime) -> str:
+def _key(builder: Builder, where: str, name: str, at: datetime) -> str:
+    """Key of one threshold in one month: ``where`` is the budget's id, or its scope when it is known by ``name``."""
     details = builder.details
     return make_key(
         "budget",
-        identity,
+        where,
+        name,
         details.get("threshold_type", ""),
         _amount(details.get("threshold", "")),
         f"{at.year:04}-{at.month:02}",

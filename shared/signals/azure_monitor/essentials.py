@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.signals.builder import Builder
-from shared.signals.keys import Unidentified, make_key, series
+from shared.signals.keys import Unidentified, listed, make_key, series
 from shared.signals.links import LONGEST, alert_link, portal_host
 from shared.signals.model import State
 from shared.signals.resources import canonical, is_id, last_segment
@@ -49,7 +49,8 @@ class Essentials:
     """What every alert says of itself, ``""`` or empty where it does not.
 
     Attributes:
-        alert_id: as sent. rule: name of the rule. rule_id: its ARM id. service: monitoringService as sent.
+        alert_id: as sent. managed_id: its last segment, see the function of that name.
+        rule: name of the rule. rule_id: its ARM id. service: monitoringService as sent.
         signal_type, description: as sent. monitor_condition: Fired or Resolved, as sent.
         severity: as sent, any type. targets: alertTargetIDs. items: configurationItems.
         fired_at, resolved_at: in UTC.
@@ -67,6 +68,10 @@ class Essentials:
     items: list[str] = field(default_factory=list)
     fired_at: datetime | None = None
     resolved_at: datetime | None = None
+    managed_id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.managed_id = managed_id(self.alert_id) if self.alert_id else ""
 
 
 def read_essentials(fields: Fields) -> Essentials:
@@ -151,9 +156,9 @@ def alert_key(essentials: Essentials, event_id: str, pairs: list[tuple[str, str]
     Raises:
         Unidentified: there is neither an alert id, nor a rule, nor an event id.
     """
-    if name := managed_id(essentials.alert_id):
-        return make_key("alert", name)
-    targets = ",".join(sorted(canonical(target) for target in essentials.targets))
+    if essentials.managed_id:
+        return make_key("alert", essentials.managed_id)
+    targets = listed([canonical(target) for target in essentials.targets])
     if essentials.alert_id:
         path = canonical(essentials.alert_id)
         if not any(kind in path for kind in _RULE_TYPES):
@@ -166,29 +171,30 @@ def alert_key(essentials: Essentials, event_id: str, pairs: list[tuple[str, str]
         return make_key("rule", rule, targets, series(pairs), event_id)
     if event_id:
         return make_key("activity", event_id)
-    raise Unidentified("the alert names neither itself (alertId) nor its rule (alertRule, alertRuleID)")
+    raise Unidentified("it names neither itself (alertId) nor its rule (alertRule, alertRuleID)")
 
 
-def add_portal_link(builder: Builder, alert_id: str) -> None:
+def add_portal_link(builder: Builder, essentials: Essentials) -> None:
     """Link the alert's page in the portal of its own cloud."""
-    if managed_id(alert_id):
+    if essentials.managed_id:
         others = [*filter(None, (*builder.links.values(), builder.api_link))]
-        link = alert_link(alert_id, portal_host(others)) if others else alert_link(alert_id)
+        link = alert_link(essentials.alert_id, portal_host(others))
         if len(link) <= LONGEST:
             builder.links["portal"] = link
 
 
 def is_test(essentials: Essentials) -> bool:
     """Whether the names are those that the portal's "Test action group" uses."""
-    named = (essentials.alert_id, *essentials.targets[:1])
+    targets = essentials.targets
     return (
-        any(_TEST_SUBSCRIPTION in text for text in named)
-        or test_name(essentials.rule)
-        or test_name(last_segment(essentials.alert_id))
+        _TEST_SUBSCRIPTION in essentials.alert_id
+        or (bool(targets) and _TEST_SUBSCRIPTION in targets[0])
+        or is_test_name(essentials.rule)
+        or is_test_name(last_segment(essentials.alert_id))
     )
 
 
-def test_name(name: str) -> bool:
+def is_test_name(name: str) -> bool:
     """Whether a rule, budget or alert bears a name of the portal's test payloads."""
     return name[:5].lower() in ("test-", "test_") and re.fullmatch(_TEST_NAMES, name.lower()) is not None
 

@@ -25,7 +25,7 @@ def read_flat_log(body: Fields, received_at: datetime) -> Signal:
     fields = body if "alertrulename" in body else object_of(body.get("data"))
     rule = given(fields.get("alertrulename"))
     if not rule:
-        raise Unidentified("the log alert names no rule (AlertRuleName)")
+        raise Unidentified("it names no rule (AlertRuleName)")
     resource, subscription = given(fields.get("resourceid")), given(fields.get("subscriptionid"))
     builder = Builder(kind="log", received_at=received_at)
     builder.rule = rule

@@ -21,6 +21,7 @@ from shared.signals.azure_monitor.condition import (
 from shared.signals.azure_monitor.essentials import Essentials
 from shared.signals.azure_monitor.metric import read_dimensions
 from shared.signals.builder import Builder
+from shared.signals.resources import is_precise
 from shared.signals.text import Fields, anything, array_of, cut, fold, given, line, object_of
 
 #: Dimensions and columns that name a resource, the most precise first.
@@ -72,7 +73,7 @@ def add_named(builder: Builder, pairs: list[tuple[str, str]]) -> None:
     A computer's name beside the id of its resource means that resource and is not listed on its own.
     """
     found = {name: [value for key, value in pairs if key.lower() == name] for name in RESOURCE_NAMES}
-    has_id = bool(found["_resourceid"] or found["resourceid"])
+    has_id = any(map(is_precise, found["_resourceid"] + found["resourceid"]))
     for name in RESOURCE_NAMES:
         for value in found[name]:
             if name == "computer" and has_id:
@@ -98,6 +99,7 @@ def _say(builder: Builder, criterion: Fields, window: str, has_row: bool) -> str
     value, threshold = shown(criterion.get("metricvalue")), shown(criterion.get("threshold"))
     operator = given(criterion.get("operator"))
     periods = periods_of(object_of(criterion.get("failingperiods")))
+    sensitivity = given(criterion.get("alertsensitivity"))
     if "search_query" not in builder.details:
         builder.detail("search_query", criterion.get("searchquery"))
         builder.detail("measure_column", column)
@@ -106,12 +108,13 @@ def _say(builder: Builder, criterion: Fields, window: str, has_row: bool) -> str
         builder.detail("threshold", criterion.get("threshold"))
         builder.detail("time_aggregation", aggregation)
         builder.detail("failing_periods", periods)
+        builder.detail("sensitivity", sensitivity)
         builder.detail("target_resource_types", criterion.get("targetresourcetypes"))
     if has_row and not threshold:
         return "A row matched the query"
     if not (value or threshold or criterion.get("searchquery")):
         return ""
-    measured = column or ("rows" if aggregation.lower() == "count" else "the query's result")
+    measured = column or ("rows" if aggregation.lower() == "count" else "query result")
     return sentence(
         Criterion(
             subject=subject_of(aggregation, measured) if aggregation else "Query result",
@@ -120,6 +123,8 @@ def _say(builder: Builder, criterion: Fields, window: str, has_row: bool) -> str
             threshold=threshold,
             window=window,
             periods=periods,
+            dynamic=bool(sensitivity),
+            sensitivity=sensitivity,
         ),
         builder.state,
     )

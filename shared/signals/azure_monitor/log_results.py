@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from shared.signals.azure_monitor.condition import Criterion, sentence, shown, window_words
+from shared.signals.azure_monitor.condition import Criterion, sentence, shown, window_words, words_of
 from shared.signals.azure_monitor.essentials import Essentials
 from shared.signals.azure_monitor.log_query import RESOURCE_NAMES, add_named, read_search_link
 from shared.signals.azure_monitor.metric import read_dimensions
 from shared.signals.builder import Builder
+from shared.signals.model import State
 from shared.signals.text import Fields, anything, array_of, cut, fold, given, line, object_of, squash
 
 #: Rows that are searched for resources, and rows and columns that are shown.
@@ -74,19 +75,15 @@ def _say(builder: Builder, context: Fields) -> str:
     builder.detail("threshold", threshold)
     if not (count or threshold):
         return ""
-    measured = squash(context.get("alerttype")) == "metricmeasurement"
-    # a metric measurement compares AggregatedValue, and counts the rows that break the threshold
-    subject = f"Aggregated value{f' in {count} rows' if count else ''}" if measured and threshold else "Count of rows"
-    return sentence(
-        Criterion(
-            subject=subject,
-            value="" if measured and threshold else count,
-            operator=operator,
-            threshold=threshold,
-            window=builder.details.get("window", ""),
-        ),
-        builder.state,
-    )
+    window = builder.details.get("window", "")
+    if threshold and squash(context.get("alerttype")) == "metricmeasurement":
+        # what is compared is the column AggregatedValue, and the count is that of the rows beyond the threshold
+        limit = f"{words_of(operator)} {threshold}"
+        over = f" over {window}" if window else ""
+        if builder.state is State.FIRED:
+            return f"Aggregated value is {limit}{f' in {count} rows' if count else ''}{over}"
+        return f"Aggregated value, condition: {limit}{over}"
+    return sentence(Criterion("Count of rows", count, operator, threshold, window=window), builder.state)
 
 
 def _columns(table: Fields) -> list[str]:

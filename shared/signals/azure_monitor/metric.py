@@ -21,19 +21,31 @@ from shared.signals.azure_monitor.condition import (
 )
 from shared.signals.azure_monitor.essentials import Essentials
 from shared.signals.builder import MOST_ENTRIES, Builder
-from shared.signals.text import Fields, anything, array_of, fold, given, line, object_of
+from shared.signals.text import Fields, anything, array_of, fold, given, line, object_of, squash
 from shared.signals.times import span
 
 #: A rule has at most five criteria (Azure Monitor service limits); more than this is no rule of theirs.
 _MOST_CRITERIA = 10
 _MOST_DIMENSIONS = MOST_ENTRIES
 
+#: Details of the first criterion, and where each stands.
+_FACTS = (
+    ("metric_name", "metricname"),
+    ("metric_namespace", "metricnamespace"),
+    ("metric_value", "metricvalue"),
+    ("operator", "operator"),
+    ("threshold", "threshold"),
+    ("time_aggregation", "timeaggregation"),
+    ("web_test", "webtestname"),
+    ("sensitivity", "alertsensitivity"),
+)
+
 
 def read_metric(builder: Builder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a metric alert says. ``context`` is the folded alertContext, or ``context`` of the older schema."""
     builder.detail("condition_type", context.get("conditiontype"))
-    condition = object_of(context.get("condition"))
-    read_criteria(builder, condition)
+    dynamic = "dynamic" in squash(context.get("conditiontype"))
+    _read_criteria(builder, object_of(context.get("condition")), dynamic)
     builder.resources.add_all(essentials.targets)
     for name, value in builder.pairs:
         if name.lower() == "microsoft.resourceid":
@@ -47,7 +59,7 @@ def read_metric(builder: Builder, essentials: Essentials, context: Fields) -> No
         builder.resources.add_all(essentials.items)
 
 
-def read_criteria(builder: Builder, condition: Fields) -> None:
+def _read_criteria(builder: Builder, condition: Fields, dynamic: bool) -> None:
     """Read window and criteria into condition, dimensions and details."""
     window = window_words(condition.get("windowsize"))
     static_periods = periods_of(object_of(condition.get("staticthresholdfailingperiods")))
@@ -56,7 +68,7 @@ def read_criteria(builder: Builder, condition: Fields) -> None:
         criterion = fold(item)
         if criterion:
             read_dimensions(builder, criterion.get("dimensions"))
-            sentences.append(_say(builder, criterion, window, static_periods))
+            sentences.append(_say(builder, criterion, window, static_periods, dynamic))
     builder.condition = join(sentences)
     if window:
         builder.details.setdefault("window", window)
@@ -75,40 +87,32 @@ def read_dimensions(builder: Builder, value: Any) -> None:
             builder.dimension(name, found)
 
 
-def _say(builder: Builder, criterion: Fields, window: str, static_periods: str) -> str:
-    metric, aggregation = given(criterion.get("metricname")), given(criterion.get("timeaggregation"))
-    operator, sensitivity = given(criterion.get("operator")), given(criterion.get("alertsensitivity"))
+def _say(builder: Builder, criterion: Fields, window: str, static_periods: str, dynamic: bool) -> str:
+    facts = {}
+    for name, field in _FACTS:
+        if found := given(criterion.get(field)):
+            facts[name] = found
+    metric, aggregation = facts.get("metric_name", ""), facts.get("time_aggregation", "")
+    sensitivity = facts.get("sensitivity", "")
     periods = periods_of(object_of(criterion.get("failingperiods"))) or static_periods
     value, threshold = shown(criterion.get("metricvalue")), shown(criterion.get("threshold"))
     if not window and span(aggregation) is not None:
         window = window_words(aggregation)  # an early form wrote the window where the aggregation belongs
-    details = builder.details
-    if "metric_name" not in details:
-        facts = (
-            ("metric_name", metric),
-            ("metric_namespace", given(criterion.get("metricnamespace"))),
-            ("metric_value", given(criterion.get("metricvalue"))),
-            ("operator", operator),
-            ("threshold", given(criterion.get("threshold"))),
-            ("time_aggregation", aggregation),
-            ("web_test", given(criterion.get("webtestname"))),
-            ("sensitivity", sensitivity),
-            ("failing_periods", periods),
-        )
-        for name, found in facts:
-            if found:
-                details[name] = found
+    if periods:
+        facts["failing_periods"] = periods
+    if "metric_name" not in builder.details:
+        builder.details.update(facts)
     if not (metric or value or threshold):
         return ""
     return sentence(
         Criterion(
             subject=subject_of(aggregation, line(metric) or "metric"),
             value=value,
-            operator=operator,
+            operator=facts.get("operator", ""),
             threshold=threshold,
             window=window,
             periods=periods,
-            dynamic=bool(sensitivity) or "ignoredatabefore" in criterion,
+            dynamic=dynamic or bool(sensitivity),
             sensitivity=sensitivity,
         ),
         builder.state,

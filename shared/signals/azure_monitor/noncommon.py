@@ -20,7 +20,7 @@ from shared.signals.keys import Unidentified, make_key, series
 from shared.signals.model import Signal, State
 from shared.signals.resources import canonical
 from shared.signals.severity import severity
-from shared.signals.text import Fields, given, object_of, raw_object, text
+from shared.signals.text import Fields, given, object_of, text
 from shared.signals.times import moment
 
 
@@ -30,14 +30,14 @@ def read_metric_alert(body: Fields, received_at: datetime) -> Signal:
     context = object_of(data.get("context"))
     essentials = _metric_essentials(context)
     if not (essentials.rule or essentials.rule_id):
-        raise Unidentified("the metric alert names no rule (context.id, context.name)")
+        raise Unidentified("it names no rule (context.id, context.name)")
     builder = Builder(kind="metric", received_at=received_at)
     builder.rule, builder.rule_id = essentials.rule, essentials.rule_id
     set_state(builder, data.get("status"), context.get("timestamp"))
     builder.severity = severity(context.get("severity"))
     read_metric(builder, essentials, context)
     builder.prose.append(essentials.description)
-    builder.properties(raw_object(data.get("properties")))
+    builder.properties(data.get("properties"))
     builder.link("portal", context.get("portallink"))
     builder.test = is_test(essentials)
     target = canonical(essentials.targets[0]) if essentials.targets else ""
@@ -66,7 +66,7 @@ def read_activity_alert(body: Fields, received_at: datetime) -> Signal:
         builder.state = state_of(builder, essentials.monitor_condition, "status")
         read_activity(builder, essentials, event)
     builder.prose.append(essentials.description)
-    builder.properties(raw_object(data.get("properties")))
+    builder.properties(data.get("properties"))
     builder.link("portal", builder.details.get("recommendation_link"))
     if builder.state is State.RESOLVED:
         builder.resolved_at = builder.event_at
@@ -111,7 +111,7 @@ def _event_key(builder: Builder, event: Fields, resource: str) -> str:
     operation = details.get("operation", "")
     occurrence = given(event.get("operationid")) or details.get("correlation_id", "")
     if not (operation or occurrence):
-        raise Unidentified("the activity log alert names neither its event (eventDataId) nor its operation")
+        raise Unidentified("it names neither its event (eventDataId) nor its operation")
     return make_key("operation", canonical(resource), operation, occurrence, details.get("status", ""))
 
 

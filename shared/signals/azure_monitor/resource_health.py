@@ -5,7 +5,7 @@ Every message says Fired; the operation (``.../Activated/action``) tells what it
 Available although the Resolved has not come, and must not close anything. No id spans Activated and Resolved, so the
 resource itself is the key.
 
-Nothing but the event's own time dates a resolution: ``resolved_at`` is its eventTimestamp.
+An update and a resolution are dated by the event's own time (``eventTimestamp``), as in Service Health.
 """
 
 from __future__ import annotations

@@ -35,14 +35,14 @@ def read_rest(body: Fields, received_at: datetime) -> Signal:
         fired_at=moment(fields.get("startdatetime")),
         resolved_at=moment(fields.get("monitorconditionresolveddatetime")),
     )
-    context = object_of(properties.get("context"))
-    inner = object_of(context.get("context"))
+    context = properties.get("context")
+    inner = object_of(context).get("context")  # some services wrap it once more
     builder = build(essentials, inner or context, properties.get("customproperties"), received_at)
     builder.detail("origin_alert_id", fields.get("sourcecreatedid"))
     builder.detail("alert_state", fields.get("alertstate"))
     builder.detail("target_resource_type", fields.get("targetresourcetype"))
     builder.detail("target_resource_group", fields.get("targetresourcegroup"))
-    add_portal_link(builder, essentials.alert_id)
+    add_portal_link(builder, essentials)
     if essentials.resolved_at is not None and essentials.monitor_condition.lower() == "fired":
         builder.warn("The alert says Fired and has a resolved time; it is taken as fired.")
     return builder.finish()

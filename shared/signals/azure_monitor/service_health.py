@@ -13,7 +13,9 @@ Resolved, Complete, Canceled  resolved    no
 ============================  ==========  ======================
 
 One issue is one tracking id within a subscription; each subscription gets its own copy. ``impactMitigationTime`` lies
-in the future for planned maintenance, so a resolution is dated by the event itself (``eventTimestamp``).
+in the future for planned maintenance, so an update and a resolution are dated by the event itself
+(``eventTimestamp``); ``fired_at`` stays the firedDateTime of the message, which is later by seconds to minutes, and
+orders a resolution after the firing whatever the delay of either.
 """
 
 from __future__ import annotations
