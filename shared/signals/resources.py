@@ -35,9 +35,13 @@ def is_id(value: str) -> bool:
 
 
 def canonical(value: str) -> str:
-    """The form in which two spellings of one id are equal: lower case, no empty segments, no outer slashes."""
-    low = value.lower().strip("/ ")
-    return "/".join(filter(None, low.split("/"))) if "//" in low else low
+    """The form in which two spellings of one id are equal: lower case, no empty segments, a leading slash."""
+    low = value.lower().strip()
+    rooted = low.startswith(("/", "subscriptions/", "providers/"))
+    low = low.strip("/ ")
+    if "//" in low:
+        low = "/".join(filter(None, low.split("/")))
+    return f"/{low}" if rooted and low else low
 
 
 @lru_cache(maxsize=512)

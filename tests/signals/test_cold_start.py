@@ -1,0 +1,30 @@
+"""What the webhook's path costs before the first alert is read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+#: Everything reading alerts may import besides its own modules: the cheap part of the standard library.
+_PROBE = """
+import sys
+before = set(sys.modules)
+import shared.signals.parse
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(" ".join(sorted(new - set(sys.stdlib_module_names) - {"shared"})))
+print(" ".join(sorted({"asyncio", "hashlib", "html", "email", "http", "ssl", "logging", "socket"} & set(sys.modules))))
+print(" ".join(sorted(n for n in sys.modules if n.startswith("shared.") and not n.startswith("shared.signals"))))
+"""
+
+
+def test_reading_alerts_imports_only_the_cheap_part_of_the_standard_library() -> None:
+    probe = subprocess.run(
+        [sys.executable, "-S", "-c", _PROBE], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    third_party, expensive, other_layers = probe.stdout.split("\n")[:3]
+    assert third_party == ""
+    assert expensive == ""
+    assert other_layers == ""

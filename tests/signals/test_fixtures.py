@@ -1,0 +1,57 @@
+"""Every shape that is known from the field, read as a whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.signals.details import DETAILS
+from shared.signals.model import Signal, Unreadable, from_dict, to_dict
+from shared.signals.parse import parse
+from tests.signals.support import RECEIVED, expected, fixture, names
+
+
+def shown(item: Signal | Unreadable) -> dict[str, Any]:
+    return to_dict(item) if isinstance(item, Signal) else {"unreadable": item.reason}
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_complete_signal_of_each_known_shape(name: str) -> None:
+    assert [shown(item) for item in parse(fixture(name), RECEIVED)] == expected(name)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_signal_survives_its_way_through_json(name: str) -> None:
+    for item in parse(fixture(name), RECEIVED):
+        if isinstance(item, Signal):
+            assert from_dict(json.loads(json.dumps(to_dict(item)))) == item
+
+
+def test_details_use_the_documented_names_and_every_documented_name_is_used() -> None:
+    used = {
+        name
+        for fixture_name in names()
+        for item in parse(fixture(fixture_name), RECEIVED)
+        if isinstance(item, Signal)
+        for name in item.details
+    }
+    elsewhere = {"sub_status", "event_description", "possible_causes"}  # tested where they occur
+    assert used <= DETAILS.keys()
+    assert DETAILS.keys() - used == elsewhere
+
+
+def test_every_family_has_a_fixture() -> None:
+    kinds = {
+        (name.split("/")[0], item.kind)
+        for name in names()
+        for item in parse(fixture(name), RECEIVED)
+        if isinstance(item, Signal)
+    }
+    every = {"metric", "log", "activity", "service_health", "resource_health", "prometheus", "smart_detection"}
+    assert {kind for folder, kind in kinds if folder == "common"} == every | {"budget", "backup", "other"}
+    assert {kind for folder, kind in kinds if folder == "noncommon"} == every - {"prometheus", "smart_detection"} | {
+        "budget"
+    }
+    assert {kind for folder, kind in kinds if folder == "classic"} == {"metric", "autoscale"}
