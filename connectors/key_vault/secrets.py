@@ -1,0 +1,182 @@
+"""Secrets from an Azure Key Vault, read with the app's identity when they are needed and kept for a quarter of an hour.
+
+Sources: Azure Key Vault REST API, "Get Secret", "Authentication, requests and responses" and "Error codes"; Azure RBAC
+built-in roles ("Key Vault Secrets User").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigurationError, SecretUnavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.exceptions import HttpResponseError
+    from azure.identity.aio import DefaultAzureCredential
+    from azure.keyvault.secrets.aio import SecretClient
+
+#: Seconds for which a value is used without asking again.
+KEEP = 900.0
+
+#: Seconds between two readings of one secret however often it is asked for anew: wrong credentials must not become a
+#: storm of calls to the vault.
+REFRESH_AT_MOST_EVERY = 60.0
+
+_NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
+
+#: A ticket waits while a secret is read, so the vault gets little time; the delivery is tried again later anyway.
+_OPTIONS: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
+
+_FORBIDDEN = {
+    "ForbiddenByFirewall": "its firewall refuses us. Fix: let the app's subnet or outbound addresses through",
+    "ForbiddenByConnection": "it takes private connections only. Fix: route the app through its private endpoint",
+    "SecretDisabled": "the secret is disabled. Fix: enable it, or set a new version",
+    "ForbiddenByPolicy": "its access policy refuses us. Fix: allow the app's identity to get secrets",
+}
+_NO_ROLE = (
+    "the app's identity may not read secrets. Fix: give it the role 'Key Vault Secrets User' on the vault; it takes "
+    "some minutes to work"
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Kept:
+    """A value and when it was read."""
+
+    value: str
+    read_at: float
+
+
+class KeyVaultSecrets:
+    """A ``SecretSource`` over one vault.
+
+    Args:
+        vault_url: address of the vault, for example https://contoso-bridge.vault.azure.net.
+        credential: identity to read with; ``DefaultAzureCredential`` when None, which is the app's managed identity in
+            Azure and the developer's own log-in elsewhere. A given one is not closed by ``aclose``.
+        client_options: further keyword arguments for ``SecretClient``, such as ``connection_verify`` with the path of
+            a PEM file where a proxy re-signs TLS.
+        clock: seconds, monotonic.
+
+    Raises ConfigurationError when ``vault_url`` is no https address of a host.
+    """
+
+    def __init__(
+        self,
+        vault_url: str,
+        credential: AsyncTokenCredential | None = None,
+        *,
+        client_options: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        parts = urlsplit(vault_url)
+        if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.path not in ("", "/"):
+            raise ConfigurationError(
+                ["KEY_VAULT_URL: not the address of a vault. Fix: write it as https://contoso-bridge.vault.azure.net"]
+            )
+        self._url = f"https://{parts.netloc}"
+        self._host = parts.hostname
+        self._given = credential
+        self._own: DefaultAzureCredential | None = None
+        self._options = {**_OPTIONS, **(client_options or {})}
+        self._clock = clock
+        self._client: SecretClient | None = None
+        self._kept: dict[str, _Kept] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def __repr__(self) -> str:
+        return f"<KeyVaultSecrets {self._host}, {len(self._kept)} kept>"
+
+    async def get(self, name: str, *, refresh: bool = False) -> str:
+        """The secret's present value, see ``SecretSource.get``. Raises SecretUnavailable."""
+        if not _NAME.fullmatch(name):
+            raise SecretUnavailable(f"'{name}' cannot be the name of a secret: use letters, digits and dashes")
+        longest = REFRESH_AT_MOST_EVERY if refresh else KEEP
+        kept = self._fresh(name, longest)
+        if kept is None:
+            async with self._locks.setdefault(name, asyncio.Lock()):
+                kept = self._fresh(name, longest)
+                if kept is None:
+                    kept = self._kept[name] = _Kept(await self._read(name), self._clock())
+        return kept.value
+
+    async def aclose(self) -> None:
+        """Close connections, and forget every value."""
+        self._kept.clear()
+        client, self._client = self._client, None
+        own, self._own = self._own, None
+        if client is not None:
+            await client.close()
+        if own is not None:
+            await own.close()
+
+    def _fresh(self, name: str, longest: float) -> _Kept | None:
+        kept = self._kept.get(name)
+        return kept if kept is not None and self._clock() - kept.read_at < longest else None
+
+    def _connected(self) -> SecretClient:
+        if self._client is None:
+            from azure.keyvault.secrets.aio import SecretClient
+
+            credential = self._given
+            if credential is None:
+                from azure.identity.aio import DefaultAzureCredential
+
+                credential = self._own = DefaultAzureCredential()
+            self._client = SecretClient(self._url, credential, **self._options)
+        return self._client
+
+    async def _read(self, name: str) -> str:
+        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceRequestError
+
+        try:
+            value = (await self._connected().get_secret(name)).value
+            problem = "it has no value. Fix: set one"
+        except ClientAuthenticationError as error:
+            value, problem = None, _unauthenticated(error)
+        except HttpResponseError as error:
+            value, problem = None, _refused(error)
+        except ServiceRequestError:
+            value, problem = None, "the vault cannot be reached. Fix: check KEY_VAULT_URL, DNS and the app's network"
+        except AzureError as error:
+            value, problem = None, f"the vault did not answer ({type(error).__name__}). It is tried again later"
+        except ValueError:  # the SDK's check that the vault that asks for a token is the vault that was called
+            value, problem = None, "the host is no vault of this cloud. Fix: check KEY_VAULT_URL"
+        if value:
+            return value
+        # What the SDK says may quote requests, so only its kind is passed on, and not as a cause.
+        raise SecretUnavailable(f"secret '{name}' of key vault {self._host}: {problem}")
+
+
+def _unauthenticated(error: HttpResponseError) -> str:
+    if error.status_code is None:
+        return (
+            "there is no identity to read it with. Fix: switch on the app's managed identity; on a developer's machine "
+            "log in with az login"
+        )
+    return f"the app's identity is not accepted (HTTP {error.status_code}). Fix: check the vault's tenant"
+
+
+def _refused(error: HttpResponseError) -> str:
+    status = error.status_code
+    if status == 404:
+        return "it does not exist. Fix: add it to the vault, or correct the name in bridge.yaml"
+    if status == 403:
+        return "HTTP 403, " + _FORBIDDEN.get(_inner_code(error), _NO_ROLE)
+    if status == 429:
+        return "the vault is overloaded (HTTP 429). It is tried again later"
+    return f"the vault answered HTTP {status}. It is tried again later"
+
+
+def _inner_code(error: HttpResponseError) -> str:
+    """The reason behind Forbidden, which stands in ``error.innererror.code`` of the body."""
+    inner = getattr(error.error, "innererror", None)
+    code = inner.get("code") if isinstance(inner, Mapping) else None
+    return str(code or "")

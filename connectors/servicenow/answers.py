@@ -1,0 +1,247 @@
+"""What an answer of ServiceNow proves. Pure: a call and its answer in, the JSON result or a typed error out.
+
+The rules, strictest first:
+
+* An answer is a success only when it is 200 or 201, JSON, an object with ``result`` of the expected shape and without
+  ``error``. Anything else with a 2xx proves nothing: a hibernating instance answers 200 with a page, a query that ran
+  out of time answers 200 with rows *and* an error, one whose queue is full answers 202 with nothing.
+* A 4xx means that nothing was written, except a 403 that does not say why (see ``refusals``) and 408.
+* A 5xx proves nothing about a write: the record may be there although the answer was 500.
+
+Sources: ServiceNow docs, "Table API", "REST API HTTP response codes", "Inbound REST API rate limiting",
+"Transaction quotas"; ServiceNow support articles on REST transactions that time out or are queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from connectors.servicenow.refusals import DuplicateKey, Ruling, duplicate, forbidden
+from connectors.servicenow.throttle import retry_after
+from connectors.servicenow.wire import Call, Purpose, Reply, shorten
+from shared.errors import (
+    NotAuthorised,
+    OutcomeUnknown,
+    Refused,
+    Throttled,
+    TicketMissing,
+    TicketSystemError,
+    Unavailable,
+)
+
+_LOOK_FIRST = "The ticket is looked up before anything is repeated"
+_TRY_LATER = "It is tried again later"
+
+#: Client errors that say "not now" instead of "never".
+_LATER = frozenset({408, 421, 425})
+
+
+def interpret(
+    call: Call,
+    reply: Reply,
+    *,
+    connection: str = "",
+    redact: Callable[[str], str] = str,
+    now: datetime | None = None,
+) -> Any:
+    """Return the ``result`` of a successful answer: a list for LIST, None for DELETE, else an object.
+
+    Args:
+        call, reply: what was asked and what came back.
+        connection: name for errors.
+        redact: takes secrets out of what the instance said.
+        now: present time, for answers without a Date header.
+
+    Raises:
+        Unavailable, OutcomeUnknown, Throttled, NotAuthorised, Refused, TicketMissing: see the module's text.
+        DuplicateKey: an insert met an existing row (a kind of OutcomeUnknown).
+    """
+    said = redact(reply.said()) if reply.status >= 300 else ""
+    ruling = _judge(call, reply, said)
+    if not isinstance(ruling, Ruling):
+        return ruling.result
+    raise error(ruling, reply, said or redact(reply.said()), connection=connection, now=now)
+
+
+def error(
+    ruling: Ruling, reply: Reply, said: str, *, connection: str = "", now: datetime | None = None
+) -> TicketSystemError:
+    """The exception that a ruling stands for. ``said`` must be free of secrets."""
+    wait = None
+    if reply.status in (429, 503):
+        wait = retry_after(reply.headers, now or datetime.now(UTC))
+    return ruling.error(
+        ruling.message,
+        connection=connection,
+        status=reply.status,
+        upstream=shorten(said),
+        advice=ruling.advice + "." if ruling.advice else "",
+        request_id=reply.request_id,
+        retry_after=wait,
+    )
+
+
+class _Success:
+    """A proven success. Not the bare result, which may be any JSON."""
+
+    __slots__ = ("result",)
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+def asleep(reply: Reply) -> bool:
+    """Whether the answer is the page of a hibernating instance, which it gives at every URL, mostly with 200."""
+    if 300 <= reply.status < 400:
+        target = reply.headers.get("location", "").lower()
+        return "hibernat" in target or _host(target) == "developer.servicenow.com"
+    if 400 <= reply.status < 500 or reply.is_json:
+        return False
+    return b"instance hibernating" in reply.body[:50_000].lower()
+
+
+SLEEPING = Ruling(
+    Unavailable,
+    "the instance is hibernating",
+    "Wake it up at developer.servicenow.com; tickets wait until it answers",
+)
+
+
+def _judge(call: Call, reply: Reply, said: str) -> _Success | Ruling:
+    status = reply.status
+    if asleep(reply):
+        return SLEEPING
+    if 200 <= status < 300:
+        return _judge_success(call, reply)
+    if 300 <= status < 400:
+        return _judge_redirect(call, reply)
+    if status == 401:
+        return _unauthenticated(reply)
+    if status == 403:
+        return forbidden(call, said, reply.json() is not None)
+    if status == 404:
+        return _judge_missing(call, reply, said)
+    if status == 407:
+        return Ruling(NotAuthorised, "a proxy asks for credentials", "Let the app reach the instance directly")
+    if status == 429:
+        return Ruling(
+            Throttled,
+            "the instance's rate limit is reached",
+            "Calls pause until it allows more. Raise the limit in the instance's rate limit rules if it lasts",
+        )
+    if 400 <= status < 500 and status not in _LATER:
+        return _judge_bad_request(call, status, said)
+    if call.purpose is Purpose.CREATE and duplicate(said):
+        return Ruling(DuplicateKey, "the instance could not insert the record", "It is looked up by its id")
+    return _unproven(call, f"the instance failed at {call}", _advice_for_failure(status, said))
+
+
+def _unproven(call: Call, message: str, advice: str = "") -> Ruling:
+    """An answer that shows neither success nor failure."""
+    if call.purpose.writes:
+        return Ruling(OutcomeUnknown, message, f"{advice}. {_LOOK_FIRST}" if advice else _LOOK_FIRST)
+    return Ruling(Unavailable, message, f"{advice}. {_TRY_LATER}" if advice else _TRY_LATER)
+
+
+def _judge_success(call: Call, reply: Reply) -> _Success | Ruling:
+    if reply.status == 204 and call.purpose is Purpose.DELETE:
+        return _Success(None)
+    if reply.status == 202:
+        return _unproven(
+            call, f"the instance put {call} into a queue and may have dropped it", "Too many calls are waiting there"
+        )
+    if reply.status not in (200, 201) or not reply.is_json:
+        return _unproven(
+            call,
+            f"{call} was answered by something that is not the API",
+            "Check that 'url' is the instance itself and not a portal, a log-in page or a proxy",
+        )
+    data = reply.json()
+    if not isinstance(data, dict):
+        return _unproven(call, f"the answer to {call} is cut or no JSON object")
+    if data.get("error") is not None or data.get("status") == "failure":
+        return _unproven(
+            call, f"{call} was answered with success and an error at once", _advice_for_failure(500, reply.said())
+        )
+    result = data.get("result")
+    if call.purpose is Purpose.LIST:
+        usable = isinstance(result, list) and all(isinstance(row, dict) for row in result)
+    else:
+        usable = isinstance(result, dict)
+    return _Success(result) if usable else _unproven(call, f"the answer to {call} has no usable result")
+
+
+def _judge_redirect(call: Call, reply: Reply) -> Ruling:
+    host = _host(reply.headers.get("location", ""))
+    where = f" to {shorten(host, 100)}" if host else ""
+    message = f"the instance redirects {call}{where}"
+    advice = "Set 'url' to the address at which the instance answers itself; redirects are not followed"
+    if reply.status in (301, 307, 308):  # the request is to be repeated elsewhere, so nothing was done here
+        return Ruling(Unavailable, message, advice)
+    return _unproven(call, message, advice)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _unauthenticated(reply: Reply) -> Ruling:
+    if "x-mfa_token" in reply.headers:
+        return Ruling(
+            NotAuthorised,
+            "the account needs multi-factor authentication",
+            "Use an integration user without it, or OAuth client credentials",
+        )
+    schemes = reply.headers.get("www-authenticate", "").lower()
+    if "bearer" in schemes and "basic" not in schemes:
+        return Ruling(
+            NotAuthorised,
+            "the credentials were not accepted",
+            "The instance asks for a bearer token: use one of the OAuth types under 'auth'",
+        )
+    return Ruling(
+        NotAuthorised,
+        "the credentials were not accepted",
+        "Check user name and secrets, that the user is active, not locked out and needs no password reset, and that "
+        "the basic authentication restriction allows it (web service access only, or snc_basic_auth_api_access)",
+    )
+
+
+def _judge_missing(call: Call, reply: Reply, said: str) -> _Success | Ruling:
+    text = said.lower()
+    if call.purpose is Purpose.LIST and "no record found" in text:
+        return _Success([])  # version 1 of the API says it so
+    on_record = call.purpose in (Purpose.RECORD, Purpose.UPDATE, Purpose.DELETE)
+    if on_record and reply.json() is not None and "does not represent any resource" not in text:
+        return Ruling(
+            TicketMissing,
+            "the record does not exist (any more), or the user may not see it",
+            "If it exists, check the access control rules for the integration user",
+        )
+    return _judge_bad_request(call, 404, said)
+
+
+def _judge_bad_request(call: Call, status: int, said: str) -> Ruling:
+    text = said.lower()
+    advice = "See what the instance says"
+    if "invalid table" in text:
+        advice = "The table does not exist on this instance: check the name, and that its plugin is active"
+    elif "does not represent any resource" in text or status in (404, 405):
+        advice = "Check that 'url' is a ServiceNow instance and that the plugin of this API is active"
+    elif "large rest payload" in text or status == 413:
+        advice = "The fields are too long for the instance: shorten the templates of the route"
+    return Ruling(Refused, f"the instance refuses {call}", advice)
+
+
+def _advice_for_failure(status: int, said: str) -> str:
+    if "maximum execution time" in said.lower():
+        return "It ran out of time: look for slow business rules, or a missing index on correlation_id"
+    if status in (502, 503, 504):
+        return "It is restarting, being upgraded or out of reach"
+    return ""

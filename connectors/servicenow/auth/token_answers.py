@@ -1,0 +1,104 @@
+"""What an answer of the token endpoint means. Pure.
+
+ServiceNow reports nearly every mistake there with one and the same body, ``server_error`` / ``access_denied``; the
+true reason stands only in the instance's own log. So the advice lists the causes.
+
+Sources: ServiceNow docs, "OAuth inbound"; RFC 6749, 5.1 and 5.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.servicenow.answers import SLEEPING, asleep, error
+from connectors.servicenow.refusals import Ruling
+from connectors.servicenow.secrecy import Redactor, Secret
+from connectors.servicenow.wire import Reply
+from shared.errors import NotAuthorised, Throttled, Unavailable
+
+#: Life of a token whose answer does not tell: short, since a token used too long costs a refused call.
+_UNTOLD_LIFE = 300.0
+
+_CAUSES = (
+    "The instance gives one answer for many causes; its system log has the true one. Check: client id and secret; user "
+    "name and password; that the user is active, not locked out and needs no password reset; that the scope is one "
+    "that the application registry record allows"
+)
+
+_CAUSES_BY_GRANT = {
+    "client_credentials": "; that the property glide.oauth.inbound.client.credential.grant_type.enabled is true and "
+    "the registry record names an OAuth Application User",
+    "password": "; that the property glide.oauth.inbound.ropc.grant_type.disabled is not true and the user may log in "
+    "interactively",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer": "; that the JWT verifier map has this key id and the certificate "
+    "that belongs to the private key, that the subject is the value of the registry record's user field, and that "
+    "both clocks agree",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An issued token. ``expires_in``: seconds that it still lives."""
+
+    access: Secret
+    refresh: Secret | None
+    expires_in: float
+
+
+def read_token(reply: Reply, grant: str, redactor: Redactor, *, connection: str = "", now: datetime) -> Token:
+    """The token in an answer.
+
+    Raises:
+        NotAuthorised: the credentials, the client or the grant were refused.
+        Throttled, Unavailable: it was no answer of the token endpoint at all, or not now.
+    """
+    token = _token(reply)
+    if token is not None:
+        redactor.learn(token.access, token.refresh or "")
+        return token
+    ruling = _judge(reply, grant)
+    raise error(ruling, reply, redactor.clean(reply.said()), connection=connection, now=now)
+
+
+def _fields(reply: Reply) -> dict[str, object]:
+    data = reply.json()
+    return data if isinstance(data, dict) else {}
+
+
+def _token(reply: Reply) -> Token | None:
+    fields = _fields(reply)
+    access, refresh = fields.get("access_token"), fields.get("refresh_token")
+    if reply.status != 200 or not isinstance(access, str) or not _sendable(access):
+        return None
+    return Token(Secret(access), Secret(refresh) if isinstance(refresh, str) and refresh else None, _life(fields))
+
+
+def _judge(reply: Reply, grant: str) -> Ruling:
+    if asleep(reply):
+        return SLEEPING
+    if reply.status == 429:
+        return Ruling(Throttled, "the token endpoint refuses for now", "It is tried again later")
+    if reply.status in (400, 401, 403) or (reply.status < 500 and _fields(reply).get("error")):
+        return Ruling(NotAuthorised, "the instance gives no token", _CAUSES + _CAUSES_BY_GRANT.get(grant, ""))
+    if reply.status < 500:
+        return Ruling(
+            Unavailable,
+            "the token endpoint (/oauth_token.do) did not answer as one",
+            "Check that 'url' is the instance itself and that its OAuth plugin is active",
+        )
+    return Ruling(Unavailable, "the token endpoint failed", "It is tried again later")
+
+
+def _sendable(token: str) -> bool:
+    return bool(token) and token.isascii() and token.isprintable()
+
+
+def _life(fields: dict[str, object]) -> float:
+    """``expires_in`` is what is left, which on a token issued again is less than the configured life."""
+    told = fields.get("expires_in")
+    try:
+        life = float(told) if isinstance(told, int | float | str) else _UNTOLD_LIFE
+    except ValueError:
+        return _UNTOLD_LIFE
+    return min(max(life, 0.0), 86_400.0) if life == life else _UNTOLD_LIFE  # not a number is unequal to itself

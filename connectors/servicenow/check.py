@@ -1,0 +1,194 @@
+"""The connection check: what a person setting up the bridge needs to know, in the order in which things can be wrong.
+
+A line that went wrong says what to do. What cannot be tested because an earlier line failed, or because the instance
+does not show it to the integration user, says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from connectors.servicenow.check_report import Report
+from connectors.servicenow.check_tables import TableCheck
+from connectors.servicenow.check_writes import WriteProbe
+from connectors.servicenow.client import Client
+from connectors.servicenow.echo import value
+from connectors.servicenow.events import Events
+from connectors.servicenow.query import rows
+from connectors.servicenow.references import References
+from connectors.servicenow.refusals import about_one_table
+from connectors.servicenow.settings import ServiceNowSettings
+from connectors.servicenow.tables import Table
+from connectors.servicenow.tickets import Tickets
+from shared.errors import NotSent, Refused, SecretUnavailable, Throttled, TicketSystemError, Unavailable
+from shared.tickets import Finding, Needs, TicketKind
+
+#: Seconds that the two clocks may differ. Beyond, signed tokens are refused and times in tickets mislead.
+MOST_SKEW = 120.0
+
+_ME = "sys_id=javascript:gs.getUserID()"
+_BEFORE_USER = ("secrets", "reachable", "awake", "authenticated", "api access")
+
+
+class Check:
+    """One run of the connection check."""
+
+    def __init__(
+        self,
+        client: Client,
+        settings: ServiceNowSettings,
+        tables: Mapping[TicketKind, Table],
+        references: References,
+        tickets: Tickets,
+        events: Events,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._tables = tables
+        self._references = references
+        self._probe = WriteProbe(client, tables, tickets, events)
+        self._me: list[Mapping[str, Any]] = []
+
+    async def run(self, needs: Needs, *, probe_writes: bool) -> Sequence[Finding]:
+        """All findings. See ``ServiceNow.check``."""
+        report = Report()
+        kinds = [kind for kind in TicketKind if kind in needs.kinds]
+        rest = ["user", "roles", "clock", "rate limit", *(kind.value for kind in kinds)]
+        stopped = await self._connection(report)
+        if stopped is not None:
+            place, reason = stopped
+            for name in [*_BEFORE_USER[_BEFORE_USER.index(place) + 1 :], *rest]:
+                report.warning(name, f"not tested: {reason}")
+            return report.findings
+        roles = await self._user(report)
+        self._observed(report)
+        for kind in kinds:
+            if kind is TicketKind.EVENT:
+                await self._event_role(report, roles, probe_writes)
+                continue
+            await TableCheck(self._client, self._tables[kind], self._references, report).run(needs.fields.get(kind, {}))
+            if probe_writes:
+                await self._probe.run(kind, report)
+            else:
+                report.warning(
+                    f"{kind.value}: write",
+                    "not tested: reading does not show whether records may be created and keep their sys_id",
+                    "Run the check with the write test; it creates one record per kind and takes it away again.",
+                )
+        return report.findings
+
+    async def _connection(self, report: Report) -> tuple[str, str] | None:
+        """From secrets to API access. Returns the line that failed and why the rest makes no sense, or None."""
+        logged_in = False
+        try:
+            await self._client.log_in()
+            logged_in = True
+            report.ok("secrets", "every secret of the connection has a value")
+            self._me = await self._client.call(rows("sys_user", _ME, ["user_name"], 2))
+        except SecretUnavailable as error:
+            report.failed("secrets", str(error), "Give the secret a value where the message says.")
+            return "secrets", "there are no credentials"
+        except TicketSystemError as error:
+            if not (error.status == 403 and about_one_table(error.upstream)):
+                return _explain(report, error, logged_in)
+        for name, detail in (
+            ("reachable", f"{self._settings.url} answers"),
+            ("awake", "the API answers"),
+            ("authenticated", "the credentials are accepted"),
+            ("api access", "the API may be used"),
+        ):
+            report.ok(name, detail)
+        return None
+
+    async def _user(self, report: Report) -> frozenset[str] | None:
+        """Who we are, and the roles as far as they can be read: None when they cannot."""
+        if len(self._me) == 1:
+            name = value(self._me[0], "user_name") or "the integration user"
+            report.ok("user", f"calls are made as '{name}'")
+        else:
+            report.warning(
+                "user", "the instance does not show us our own user record", "Allow the user to read sys_user."
+            )
+        roles = await self._roles()
+        if not roles:
+            report.warning(
+                "roles",
+                "cannot be read by this user",
+                "Look at the user's record: it needs itil for incidents, problems and changes, evt_mgmt_integration "
+                "for events, and must not have admin.",
+            )
+            return None
+        if "admin" in roles:
+            report.warning(
+                "roles",
+                "the user is an administrator: it can write closed tickets, and no access rule protects the instance",
+                "Take the role admin away; itil, and evt_mgmt_integration for events, are enough.",
+            )
+        else:
+            report.ok("roles", ", ".join(sorted(roles)))
+        return roles
+
+    async def _roles(self) -> frozenset[str]:
+        query = "user=javascript:gs.getUserID()"
+        try:
+            found = await self._client.call(rows("sys_user_has_role", query, ["role.name", "user"], 200))
+        except TicketSystemError:
+            return frozenset()  # the table is for administrators: the usual case
+        users = {value(row, "user") for row in found}
+        if len(users) != 1:  # nothing, or the condition was ignored and these are everybody's
+            return frozenset()
+        return frozenset(name for row in found if (name := value(row, "role.name")))
+
+    def _observed(self, report: Report) -> None:
+        skew = self._client.observed.skew
+        if skew is None:
+            report.warning("clock", "the instance's answers carry no date")
+        elif abs(skew) > MOST_SKEW:
+            report.warning(
+                "clock",
+                f"the instance's clock differs from ours by {skew:+.0f} seconds",
+                "Correct the clock that is wrong: signed tokens are refused, and times in tickets mislead.",
+            )
+        else:
+            report.ok("clock", f"differs by {skew:+.0f} seconds")
+        limits = self._client.observed.rate_limit
+        if "x-ratelimit-limit" in limits:
+            report.ok("rate limit", f"a rule of the instance allows {limits['x-ratelimit-limit']} calls per hour")
+        else:
+            report.ok("rate limit", "the calls made so far fall under no rate limit rule")
+
+    async def _event_role(self, report: Report, roles: frozenset[str] | None, probe_writes: bool) -> None:
+        if probe_writes:
+            await self._probe.event(report)
+        elif roles is not None and roles & {"evt_mgmt_integration", "admin"}:
+            report.ok("event: role", "the user has the role that events need")
+        elif roles is not None:
+            report.failed(
+                "event: role",
+                "the user does not have the role evt_mgmt_integration",
+                "Give it to the integration user; it needs the Event Management plugin.",
+            )
+        else:
+            report.warning(
+                "event: role",
+                "not tested: reading does not show whether events may be sent",
+                "Run the check with the write test; it sends one clearing event.",
+            )
+
+
+def _explain(report: Report, error: TicketSystemError, logged_in: bool) -> tuple[str, str]:
+    """Which line an error belongs to, and why the rest makes no sense. Whatever comes before it went well."""
+    if isinstance(error, NotSent) or (isinstance(error, Unavailable) and error.status is None):
+        place, reason = "reachable", "the instance cannot be reached"
+    elif isinstance(error, Unavailable | Throttled):
+        place, reason = "awake", "the instance does not answer for now"
+    elif logged_in and (error.status == 403 or isinstance(error, Refused)):
+        place, reason = "api access", "the API cannot be used"
+    else:
+        place, reason = "authenticated", "the credentials are not accepted"
+    for name in _BEFORE_USER[: _BEFORE_USER.index(place)]:
+        if not report.has(name):
+            report.ok(name, "went well")
+    report.error(place, error)
+    return place, reason

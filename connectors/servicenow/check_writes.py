@@ -1,0 +1,102 @@
+"""The write test of the connection check: makes a record, sees what became of it, and takes it away again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+from connectors.servicenow.check_report import Report
+from connectors.servicenow.client import Client
+from connectors.servicenow.events import Events
+from connectors.servicenow.tables import Table
+from connectors.servicenow.tickets import Tickets
+from connectors.servicenow.wire import Call, Purpose
+from shared.errors import TicketSystemError
+from shared.tickets import Closure, Draft, Phase, Ticket, TicketKind, TicketRef
+
+#: From New a problem or change request can only be cancelled; an incident can be resolved.
+_CANCELLED = {
+    TicketKind.PROBLEM: {"state": "107", "resolution_code": "canceled"},
+    TicketKind.CHANGE_REQUEST: {"state": "4"},
+}
+
+_TITLE = "Connection test of Azure ITSM Bridge, please ignore"
+
+
+class WriteProbe:
+    """Writes on purpose, and only when asked to."""
+
+    def __init__(self, client: Client, tables: Mapping[TicketKind, Table], tickets: Tickets, events: Events) -> None:
+        self._client = client
+        self._tables = tables
+        self._tickets = tickets
+        self._events = events
+
+    async def run(self, kind: TicketKind, report: Report) -> None:
+        """Create a record of this kind twice with one id and key."""
+        line = f"{kind.value}: write"
+        table = self._tables[kind]
+        draft = Draft(kind, uuid.uuid4().hex, f"check:1:{uuid.uuid4().hex}", {"short_description": _TITLE})
+        try:
+            first = await self._tickets.create(draft)
+            second = await self._tickets.create(draft)
+        except TicketSystemError as error:
+            report.error(line, error)
+            return
+        made = {first.ref.id.lower(): first, second.ref.id.lower(): second}
+        if len(made) > 1:
+            report.failed(
+                line,
+                f"creating the same ticket twice made two: {first.ref.number} and {second.ref.number}",
+                "Let the instance keep the sys_id of a new record, or allow the integration user to read "
+                "correlation_id of the records it creates.",
+            )
+        elif first.dropped:
+            report.failed(
+                line,
+                f"{first.ref.number} was created, but these fields did not arrive: {', '.join(first.dropped)}",
+                "Allow the integration user to write them.",
+            )
+        elif self._tickets.honours_ids is False:
+            report.warning(
+                line,
+                "records can be created, but the instance ignores the sys_id they are given: each create costs a "
+                "look-up more",
+                "Nothing has to be done; a rule on the instance that sets sys_id would be the place to look.",
+            )
+        else:
+            report.ok(line, "records can be created, and a repetition makes no second one")
+        for ticket in made.values():
+            await self._remove(kind, table, ticket, report)
+
+    async def event(self, report: Report) -> None:
+        """Send one event that clears a problem that does not exist."""
+        line = "event: write"
+        ref = TicketRef(TicketKind.EVENT, uuid.uuid4().hex, "check:1:connection-test")
+        try:
+            await self._events.resolve(ref, Closure({"description": _TITLE}))
+        except TicketSystemError as error:
+            report.error(line, error)
+        else:
+            report.ok(line, "events can be sent; one clearing event was sent")
+
+    async def _remove(self, kind: TicketKind, table: Table, ticket: Ticket, report: Report) -> None:
+        """Delete the record; where that is not allowed, which is the rule, end it as its state model allows."""
+        line, name = f"{kind.value}: clean-up", ticket.ref.number or ticket.ref.id
+        try:
+            await self._client.call(Call("DELETE", f"/api/now/table/{table.name}/{ticket.ref.id}", Purpose.DELETE))
+        except TicketSystemError:
+            pass  # deleting is for administrators
+        else:
+            report.ok(line, f"{name} was deleted again")
+            return
+        ending = {**_CANCELLED.get(kind, table.closure({})), "close_notes": _TITLE}
+        try:
+            ended = await self._tickets.update(ticket.ref, ending)
+        except TicketSystemError as error:
+            report.warning(line, f"{name} could not be ended: {error}", f"Close {name} by hand.")
+            return
+        if ended.phase is Phase.OPEN:
+            report.warning(line, f"{name} stays open: its state cannot be set directly", f"Close {name} by hand.")
+        else:
+            report.ok(line, f"{name} was ended (the user may not delete it)")

@@ -1,0 +1,138 @@
+"""The ServiceNow ticket system: puts the parts together and honours the contract of ``shared.tickets``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import httpx
+
+from connectors.servicenow.check import Check
+from connectors.servicenow.client import Calls, Client
+from connectors.servicenow.events import Events
+from connectors.servicenow.references import References
+from connectors.servicenow.settings import ServiceNowSettings
+from connectors.servicenow.tables import tables
+from connectors.servicenow.tickets import Tickets
+from shared.secrets import SecretSource
+from shared.tickets import Closure, Draft, Finding, Needs, Note, Ticket, TicketKind, TicketRef
+
+
+class ServiceNow:
+    """One ServiceNow instance.
+
+    Calls: create, comment, update and resolve are one request each, find one or two, reopen two. A name in a reference
+    field that was not seen lately costs one more, the first use of OAuth a request for a token. ``total_timeout`` of
+    the settings bounds each operation as a whole.
+
+    Args:
+        name: of the connection in the configuration.
+        settings: of the connection.
+        secrets: gives the secrets that the settings name, when they are needed.
+        transport: takes the place of the network.
+
+    Raises ConfigurationError when the file that ``ca_bundle`` names cannot be used.
+    """
+
+    kinds = frozenset(TicketKind)
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceNowSettings,
+        secrets: SecretSource,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._client = Client(name, settings, secrets, transport)
+        self._tables = tables(settings.states)
+        self._references = References(self._client, settings)
+        self._tickets = Tickets(self._client, self._tables, self._references, settings.url)
+        self._events = Events(self._client)
+
+    @property
+    def name(self) -> str:
+        """The connection's name in the configuration."""
+        return self._name
+
+    @property
+    def calls(self) -> Calls:
+        """Counts of requests since the start."""
+        return self._client.calls
+
+    @property
+    def honours_ids(self) -> bool | None:
+        """Whether the instance keeps the sys_id that a create gives; None until a create has shown it."""
+        return self._tickets.honours_ids
+
+    def findable(self, kind: TicketKind) -> bool:
+        """Events cannot be looked up; they are idempotent by their key."""
+        return kind is not TicketKind.EVENT
+
+    async def create(self, draft: Draft) -> Ticket:
+        """See ``TicketSystem.create``."""
+        with self._client.operation():
+            if draft.kind is TicketKind.EVENT:
+                return await self._events.create(draft)
+            return await self._tickets.create(draft)
+
+    async def find(
+        self, kind: TicketKind, ticket_id: str, correlation: str, marker: str | None = None
+    ) -> Ticket | None:
+        """See ``TicketSystem.find``."""
+        if kind is TicketKind.EVENT:
+            return None
+        with self._client.operation():
+            return await self._tickets.find(kind, ticket_id, correlation, marker)
+
+    async def comment(self, ref: TicketRef, note: Note) -> Ticket:
+        """See ``TicketSystem.comment``."""
+        with self._client.operation():
+            if ref.kind is TicketKind.EVENT:
+                return await self._events.comment(ref, note)
+            return await self._tickets.update(ref, {}, note)
+
+    async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> Ticket:
+        """See ``TicketSystem.update``."""
+        with self._client.operation():
+            if ref.kind is TicketKind.EVENT:
+                return await self._events.update(ref, fields, note)
+            return await self._tickets.update(ref, fields, note)
+
+    async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
+        """See ``TicketSystem.resolve``."""
+        with self._client.operation():
+            if ref.kind is TicketKind.EVENT:
+                return await self._events.resolve(ref, closure)
+            return await self._tickets.resolve(ref, closure)
+
+    async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
+        """See ``TicketSystem.reopen``."""
+        with self._client.operation():
+            if ref.kind is TicketKind.EVENT:
+                return await self._events.reopen(ref, note)
+            return await self._tickets.reopen(ref, note)
+
+    async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[Finding]:
+        """Test the connection for what the configuration needs of it.
+
+        Args:
+            needs: kinds, fields and constants that the routes use.
+            probe_writes: also write: one record per kind is created twice (to see that it stays one) and taken away
+                again, or resolved where it cannot be deleted; events get one clearing event. Without it nothing is
+                written, and the check says what it could not test.
+
+        Never raises the errors of this package.
+        """
+        check = Check(self._client, self._settings, self._tables, self._references, self._tickets, self._events)
+        return await check.run(needs, probe_writes=probe_writes)
+
+    async def revoke(self) -> None:
+        """Revoke the OAuth tokens at hand, for instance before the app is taken down. The next call logs in anew."""
+        with self._client.operation():
+            await self._client.revoke()
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._client.aclose()

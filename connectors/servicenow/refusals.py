@@ -1,0 +1,175 @@
+"""What a 403 means, by what it says. Pure.
+
+ServiceNow answers 403 for very different things: a token that may not use the API at all, a missing role, a business
+rule that stopped the write, and even for rows that were written but may not be read back by the user who wrote them.
+Only texts that name their reason prove that nothing was written; anything else leaves the outcome open.
+
+Sources: ServiceNow docs, "REST API authorization scopes", "Access control rules", "Data policy"; ServiceNow support
+article KB2697679 (403 although the record was inserted).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connectors.servicenow.wire import Call, Purpose, shorten
+from shared.errors import NotAuthorised, OutcomeUnknown, Refused, TicketSystemError
+
+_DUPLICATE = re.compile(r"error during insert of|unique key violation|duplicate entry", re.IGNORECASE)
+_BUSINESS_RULE = re.compile(r"aborted by business rule\s*(?:'([^'^]+)|([^'^.]+))", re.IGNORECASE)
+_DATA_POLICY = re.compile(r"data policy exception:?\s*(.*)", re.IGNORECASE | re.DOTALL)
+_MANDATORY = re.compile(r"mandatory:\s*(.+)|^(.+?) is mandatory", re.IGNORECASE | re.DOTALL)
+_ACL = re.compile(r"acl exception (insert|update|delete) failed", re.IGNORECASE)
+
+#: Roles of the base system that allow writing.
+_ROLES = {
+    "incident": "itil or sn_incident_write",
+    "problem": "itil or problem_coordinator",
+    "change_request": "itil or sn_change_write",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """How an answer is to be understood: error type, message and what to do."""
+
+    error: type[TicketSystemError]
+    message: str
+    advice: str
+
+
+class DuplicateKey(OutcomeUnknown):
+    """The database refused an insert, most likely because a row with this id exists: look it up. Stays inside the
+    connector."""
+
+
+def duplicate(said: str) -> bool:
+    """Whether a text reports an insert that the database refused."""
+    return _DUPLICATE.search(said) is not None
+
+
+def about_one_table(said: str) -> bool:
+    """Whether a 403 concerns the table that was read, and not the API as a whole."""
+    return _NO_ROWS.search(said) is not None
+
+
+def forbidden(call: Call, said: str, is_json: bool) -> Ruling:
+    """What a 403 means.
+
+    Args:
+        call: the call that was refused.
+        said: what the answer says, see ``Reply.said``.
+        is_json: whether the answer came as JSON, thus from the API and not from something in front of it.
+    """
+    for pattern, ruling in _RULINGS:
+        match = pattern.search(said)
+        if match:
+            return ruling(call, match)
+    if call.purpose is Purpose.CREATE and duplicate(said):
+        return Ruling(DuplicateKey, "the instance could not insert the record", "It is looked up by its id")
+    if call.purpose.writes and (is_json or call.purpose is Purpose.CREATE):
+        return Ruling(
+            OutcomeUnknown,
+            f"{call} was refused without a reason that proves that nothing was written",
+            "The ticket is looked up before anything is repeated. Check that the user may read the records it writes",
+        )
+    advice = f"Give the integration user the right to read {_table(call)} ({_role(call)})"
+    if not is_json:
+        advice = "Something in front of the API refuses us: check the instance's IP address access control"
+    return Ruling(NotAuthorised, f"{call} is not allowed", advice)
+
+
+def _unscoped(call: Call, _: re.Match[str]) -> Ruling:
+    return Ruling(
+        NotAuthorised,
+        f"the OAuth client may not use this API ({call})",
+        "On the application registry record add the auth scope 'useraccount' or set 'Broadly scoped', or link a REST "
+        "API auth scope for this API and method",
+    )
+
+
+def _api_acl(call: Call, _: re.Match[str]) -> Ruling:
+    return Ruling(
+        NotAuthorised,
+        f"the user may not call the API at all ({call})",
+        "A REST_Endpoint ACL asks for a role: give the integration user that role, on hardened instances "
+        "snc_platform_rest_api_access or rest_service",
+    )
+
+
+def _no_read(call: Call, _: re.Match[str]) -> Ruling:
+    if call.purpose.writes:
+        return Ruling(
+            OutcomeUnknown,
+            f"{call} was answered with 'Insufficient rights to query records': the record may have been written",
+            f"Give the integration user the right to read {_table(call)} ({_role(call)})",
+        )
+    return Ruling(
+        NotAuthorised,
+        f"the user may not read {_table(call)}",
+        f"Give the integration user a role that may read it ({_role(call)})",
+    )
+
+
+def _no_query_field(call: Call, _: re.Match[str]) -> Ruling:
+    return Ruling(
+        NotAuthorised,
+        f"the user may not search {_table(call)} by a field that the bridge searches by",
+        "Allow the integration user to read correlation_id, correlation_display and sys_created_on",
+    )
+
+
+def _row_acl(call: Call, match: re.Match[str]) -> Ruling:
+    if call.purpose is Purpose.UPDATE:
+        advice = (
+            f"The ticket may be closed (closed tickets cannot be written), or the integration user lacks the role "
+            f"{_role(call)}"
+        )
+    else:
+        advice = f"Give the integration user the role {_role(call)}, and check the access control rules of the table"
+    return Ruling(Refused, f"the user may not {match[1].lower()} in {_table(call)}", advice)
+
+
+def _rule_abort(call: Call, match: re.Match[str]) -> Ruling:
+    rule = shorten((match[1] or match[2]).strip(), 80)
+    advice = f"Look at what '{rule}' asks for and set those fields in the route, or make an exception for the bridge"
+    if "state" in rule.lower():
+        advice = (
+            "The instance allows only certain steps from state to state: move the ticket on by hand, or choose another "
+            "state under 'states' of the connection"
+        )
+    return Ruling(Refused, f"business rule '{rule}' of the instance stopped {call}", advice)
+
+
+def _data_policy(call: Call, match: re.Match[str]) -> Ruling:
+    fields = _MANDATORY.search(match[1])
+    named = shorten((fields[1] or fields[2]).strip(" ."), 120) if fields else ""
+    what = f"set the mandatory fields ({named})" if named else "set the fields that it asks for"
+    return Ruling(
+        Refused, f"a data policy of the instance stopped {call}", f"In the route {what}, under fields or resolve"
+    )
+
+
+_NO_ROWS = re.compile(r"insufficient rights to query", re.IGNORECASE)
+
+_RULINGS: tuple[tuple[re.Pattern[str], Callable[[Call, re.Match[str]], Ruling]], ...] = (
+    (re.compile(r"access to unscoped api|missing required api access scope", re.IGNORECASE), _unscoped),
+    (re.compile(r"failed api level acl|user not authorized", re.IGNORECASE), _api_acl),
+    (re.compile(r"do not have permission to be read", re.IGNORECASE), _no_query_field),
+    (_NO_ROWS, _no_read),
+    (_ACL, _row_acl),
+    (_BUSINESS_RULE, _rule_abort),
+    (_DATA_POLICY, _data_policy),
+)
+
+
+def _table(call: Call) -> str:
+    parts = call.path.split("/table/", 1)
+    return parts[1].split("/")[0] if len(parts) == 2 else "em_event"
+
+
+def _role(call: Call) -> str:
+    table = _table(call)
+    return "evt_mgmt_integration" if table == "em_event" else _ROLES.get(table, "itil")

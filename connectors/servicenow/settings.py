@@ -1,0 +1,242 @@
+"""Settings of a ServiceNow connection. The attribute docstrings are the reference: they go into the JSON Schema."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from shared.config.types import Duration, Model, SecretRef
+
+#: Name of a table or column of ServiceNow.
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
+
+#: A state as ServiceNow stores it; YAML's numbers are taken as their digits.
+StateValue = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    Field(pattern=r"^[A-Za-z0-9_-]{1,40}$"),
+]
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def instance_url(value: str) -> str:
+    """Check the address of an instance and bring it into the form ``https://host`` or ``https://host:port``.
+
+    Raises ValueError, which never quotes the address: people do write passwords into it.
+    """
+    example = "Fix: write it as https://contoso.service-now.com"
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError(f"not a URL. {example}") from None
+    if "@" in parts.netloc:
+        raise ValueError(f"user name and password do not belong into the URL. {example} and use 'auth'")
+    if parts.path not in ("", "/") or "?" in value or "#" in value:
+        raise ValueError(f"only scheme and host are wanted, no path, query or fragment. {example}")
+    if not host or any(character.isspace() or character in "%\\" for character in host):
+        raise ValueError(f"there is no host name in it. {example}")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(host)):
+        raise ValueError(f"https is required (http is accepted for this machine only, such as localhost). {example}")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" if port is None else f"{parts.scheme}://{shown}:{port}"
+
+
+class BasicAuth(Model):
+    """User name and password with every call. Simple, and refused by instances with the basic authentication
+    restriction unless the account is for web services only."""
+
+    type: Literal["basic"]
+    """basic"""
+    username: Annotated[str, Field(min_length=1, pattern=r"^[^:]+$")]
+    """User name of the integration user."""
+    password: SecretRef
+    """Its password."""
+
+
+class OAuthClientCredentials(Model):
+    """OAuth 2.0 client credentials grant: recommended. Needs the system property
+    ``glide.oauth.inbound.client.credential.grant_type.enabled`` and an OAuth Application User."""
+
+    type: Literal["oauth_client_credentials"]
+    """oauth_client_credentials"""
+    client_id: Annotated[str, Field(min_length=1)]
+    """Client ID of the application registry record."""
+    client_secret: SecretRef
+    """Its client secret."""
+    scope: str | None = None
+    """OAuth scope to ask for, for example ``useraccount``. Left out: none is sent."""
+
+
+class OAuthPassword(Model):
+    """OAuth 2.0 resource owner password grant: legacy; ServiceNow recommends to switch it off."""
+
+    type: Literal["oauth_password"]
+    """oauth_password"""
+    client_id: Annotated[str, Field(min_length=1)]
+    """Client ID of the application registry record."""
+    client_secret: SecretRef
+    """Its client secret."""
+    username: Annotated[str, Field(min_length=1)]
+    """User name of the integration user."""
+    password: SecretRef
+    """Its password."""
+    scope: str | None = None
+    """OAuth scope to ask for. Left out: none is sent."""
+
+
+class OAuthJwtBearer(Model):
+    """OAuth 2.0 JWT bearer grant: recommended. Needs a JWT verifier map on the instance."""
+
+    type: Literal["oauth_jwt_bearer"]
+    """oauth_jwt_bearer"""
+    client_id: Annotated[str, Field(min_length=1)]
+    """Client ID of the application registry record; issuer and audience of the token."""
+    client_secret: SecretRef | None = None
+    """Its client secret. Left out for public clients."""
+    private_key: SecretRef
+    """Private key in PEM form, not encrypted."""
+    key_id: Annotated[str, Field(min_length=1)]
+    """Key id (kid) of the JWT verifier map."""
+    subject: Annotated[str, Field(min_length=1)]
+    """The integration user: the value of the field that the registry record names as user field."""
+    algorithm: Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"] = "RS256"
+    """Signature algorithm; must fit the key."""
+    lifetime: Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(hours=1))] = timedelta(minutes=5)
+    """How long each signed token is valid."""
+
+
+class ApiKeyAuth(Model):
+    """Inbound API key. Needs the plugin ``com.glide.tokenbased_auth`` and a REST API access policy."""
+
+    type: Literal["api_key"]
+    """api_key"""
+    key: SecretRef
+    """The key."""
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "x-sn-apikey"
+    """Request header that carries it, as the inbound authentication profile says."""
+
+
+class MutualTls(Model):
+    """Client certificate. Needs the certificate-based authentication plugin and the certificate mapped to a user."""
+
+    type: Literal["mutual_tls"]
+    """mutual_tls"""
+    certificate: SecretRef
+    """Certificate in PEM form, with intermediate certificates after it."""
+    private_key: SecretRef
+    """Its private key in PEM form, not encrypted."""
+
+
+Auth = Annotated[
+    BasicAuth | OAuthClientCredentials | OAuthPassword | OAuthJwtBearer | ApiKeyAuth | MutualTls,
+    Field(discriminator="type"),
+]
+
+
+class Reference(Model):
+    """How the values of a reference field are found."""
+
+    table: Identifier
+    """Table that the field refers to."""
+    by: Annotated[list[Identifier], Field(min_length=1, max_length=5)]
+    """Columns that are compared with the value, best first. A value that fits several rows equally well is left out
+    of the ticket, with a warning."""
+
+
+Match = Literal["resource_id", "fqdn", "name"]
+
+
+def _distinct(values: tuple[Match, ...]) -> tuple[Match, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("a value is given twice. Fix: name each once")
+    return values
+
+
+class ConfigurationItems(Model):
+    """How the affected configuration item (field ``cmdb_ci``) is found."""
+
+    match: Annotated[tuple[Match, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        "resource_id",
+        "fqdn",
+        "name",
+    )
+    """What is compared, best first: ``resource_id`` (the column below), ``fqdn``, ``name``."""
+    resource_id_attribute: Identifier = "object_id"
+    """Column of ``cmdb_ci`` that holds the Azure resource id."""
+    create_missing: bool = False
+    """Create a configuration item for an Azure resource that the CMDB does not have."""
+    new_class: Annotated[Identifier, Field(alias="class")] = "cmdb_ci"
+    """Class (table) of the items that ``create_missing`` creates."""
+
+
+class States(Model):
+    """States of one kind of ticket, where they differ from the base system's."""
+
+    resolved: StateValue | None = None
+    """Written to resolve, and means resolved when read. Base system: incident 6, problem 106, change request 0
+    (Review)."""
+    reopened: StateValue | None = None
+    """Written to reopen. Base system: incident 2, problem 103 (Root Cause Analysis), change request -1 (Implement)."""
+    closed: list[StateValue] | None = None
+    """States in which a ticket is never written again, and a problem that comes back gets a new one. Base system:
+    incident 7 and 8, problem 107, change request 0 (Review, from which no base model leads back), 3 and 4. A record
+    that is not active counts as closed in any state but the resolved one."""
+
+
+class StateOverrides(Model):
+    """States by kind of ticket."""
+
+    incident: States = States()
+    """States of incidents."""
+    problem: States = States()
+    """States of problems."""
+    change_request: States = States()
+    """States of change requests."""
+
+
+class ServiceNowSettings(Model):
+    """A ServiceNow instance."""
+
+    type: Literal["servicenow"]
+    """servicenow"""
+    url: Annotated[str, AfterValidator(instance_url)]
+    """Address of the instance: https, host name, nothing else."""
+    auth: Auth
+    """How the bridge logs in."""
+    max_in_flight: Annotated[int, Field(ge=1, le=16)] = 4
+    """Most calls at the same time. An instance runs four REST calls per node at once and queues the rest."""
+    connect_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=1))] = timedelta(
+        seconds=10
+    )
+    """Longest wait for a connection."""
+    read_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=3))] = timedelta(seconds=70)
+    """Longest wait for the next part of an answer. Keep it above 60s: that long may the instance take, and its
+    verdict is worth waiting for."""
+    total_timeout: Annotated[Duration, Field(ge=timedelta(seconds=2), le=timedelta(minutes=4))] = timedelta(minutes=2)
+    """Longest time for one operation on a ticket, look-ups of references and log-in included. Must stay below
+    ``delivery.lease``."""
+    ca_bundle: str | None = None
+    """Path of a PEM file with further certificate authorities, for instances with a private certificate. The public
+    ones stay trusted, and certificates are always verified."""
+    references: dict[Identifier, Reference] = Field(default_factory=dict)
+    """Reference fields whose values are names, in addition to the well-known ones (assignment_group, assigned_to,
+    caller_id, opened_by, requested_by, business_service, company, location and more) or instead of them."""
+    reference_ttl: Annotated[Duration, Field(le=timedelta(days=30))] = timedelta(hours=24)
+    """How long the result of such a look-up is used again; a result of "not found" at most 10 minutes."""
+    ci: ConfigurationItems = ConfigurationItems()
+    """How the configuration item is found."""
+    states: StateOverrides = StateOverrides()
+    """States that differ from the base system's."""

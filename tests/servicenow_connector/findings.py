@@ -1,0 +1,23 @@
+"""Needs to check a connection for, and findings by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.tickets import Finding, Needs, TicketKind, Verdict
+
+INCIDENT = frozenset({TicketKind.INCIDENT})
+ALL = Needs(frozenset(TicketKind), {})
+
+
+def needs(**constants: str | None) -> Needs:
+    fields = {name: frozenset() if value is None else frozenset({value}) for name, value in constants.items()}
+    return Needs(INCIDENT, {TicketKind.INCIDENT: fields})
+
+
+def lines(findings: Sequence[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def failed(findings: Sequence[Finding]) -> list[str]:
+    return [finding.name for finding in findings if finding.verdict is Verdict.FAILED]

@@ -1,0 +1,160 @@
+"""The connection check against the simulator: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.tickets import Verdict
+from tests.servicenow_connector.conftest import Stages
+from tests.servicenow_connector.findings import ALL, failed, lines, needs
+from tests.servicenow_connector.simulated import SimulatedServiceNow
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_sound_connection_says_who_we_are_and_what_was_not_tested(stage: SimulatedServiceNow) -> None:
+    findings = await stage.system.check(ALL)
+    assert failed(findings) == []
+    found = lines(findings)
+    assert list(found)[:7] == ["secrets", "reachable", "awake", "authenticated", "api access", "user", "roles"]
+    assert "'azure.bridge'" in found["user"].detail
+    assert "itil" in found["roles"].detail
+    assert found["incident: write"].verdict is Verdict.WARNING
+    assert "not tested" in found["incident: write"].detail
+    assert found["event: role"].verdict is Verdict.OK
+    assert (await stage.told("/journal"))["journal"] == []
+
+
+async def test_every_line_that_is_not_fine_says_what_to_do(stage: SimulatedServiceNow) -> None:
+    await stage.set(close_codes="older", hidden_fields={"incident": ["state"]})
+    findings = await stage.system.check(needs(u_nope="x", contact_type="Phone", assignment_group="Netwrk", urgency="9"))
+    for finding in findings:
+        if finding.verdict is Verdict.FAILED:
+            assert finding.fix, finding
+
+
+@pytest.mark.parametrize(
+    ("constants", "line", "detail", "fix"),
+    [
+        ({"u_nope": None}, "incident: fields", "no u_nope", "Correct the names"),
+        ({"contact_type": "Phone"}, "incident: contact_type", "does not know Phone", "'phone' for 'Phone'"),
+        ({"impact": "9"}, "incident: impact", "1 (1 - High)", "in the routes"),
+        ({"state": "99"}, "incident: state", "does not know 99", "'states' of the connection"),
+        ({"assignment_group": "Netwrk"}, "incident: assignment_group", "matches 'Netwrk'", "Correct the name"),
+    ],
+)
+async def test_constants_that_the_instance_does_not_know(
+    stage: SimulatedServiceNow, constants: dict[str, str | None], line: str, detail: str, fix: str
+) -> None:
+    findings = await stage.system.check(needs(**constants))
+    assert failed(findings) == [line]
+    assert detail in lines(findings)[line].detail
+    assert fix in lines(findings)[line].fix
+
+
+async def test_constants_that_the_instance_knows(stage: SimulatedServiceNow) -> None:
+    findings = await stage.system.check(
+        needs(assignment_group="Network", impact="1", contact_type="phone", category=None)
+    )
+    assert failed(findings) == []
+
+
+async def test_close_codes_of_an_older_instance_are_noticed(stage: SimulatedServiceNow) -> None:
+    await stage.set(close_codes="older")
+    finding = lines(await stage.system.check(needs()))["incident: close_code"]
+    assert finding.verdict is Verdict.FAILED
+    assert "Solved (Permanently)" in finding.detail
+    assert failed(await stage.system.check(needs(close_code="Solved (Permanently)"))) == []
+
+
+async def test_states_of_the_connection_are_checked(stages: Stages) -> None:
+    async with stages(states={"incident": {"resolved": "60"}}) as other:
+        findings = await other.system.check(needs())
+    assert failed(findings) == ["incident: state"]
+
+
+async def test_fields_that_the_user_cannot_read_are_named(stage: SimulatedServiceNow) -> None:
+    await stage.set(hidden_fields={"incident": ["correlation_id", "state"]})
+    finding = lines(await stage.system.check(needs()))["incident: read"]
+    assert finding.verdict is Verdict.FAILED
+    assert "state, correlation_id" in finding.detail
+
+
+async def test_an_administrator_is_warned_about(stages: Stages) -> None:
+    auth = {"type": "basic", "username": "admin", "password": {"secret": "demo-admin-password"}}
+    async with stages(auth) as stage:
+        finding = lines(await stage.system.check(needs()))["roles"]
+    assert finding.verdict is Verdict.WARNING
+    assert "closed tickets" in finding.detail
+
+
+async def test_a_user_without_roles_fails_at_the_tables(stages: Stages) -> None:
+    auth = {"type": "basic", "username": "no.roles", "password": {"secret": "demo-account"}}
+    async with stages(auth, account="no.roles") as stage:
+        findings = await stage.system.check(ALL)
+    found = lines(findings)
+    assert found["api access"].verdict is Verdict.OK
+    assert found["incident: read"].verdict is Verdict.FAILED
+    assert "itil" in found["incident: read"].fix
+    assert found["event: role"].verdict is not Verdict.OK
+
+
+async def test_a_rate_limit_rule_is_shown(stage: SimulatedServiceNow) -> None:
+    await stage.order(type="rate_limit", limit=5000)
+    assert "5000 calls per hour" in lines(await stage.system.check(needs()))["rate limit"].detail
+
+
+async def test_the_write_test_proves_that_a_repetition_makes_no_second_ticket_and_tidies_up(
+    stage: SimulatedServiceNow,
+) -> None:
+    findings = await stage.system.check(ALL, probe_writes=True)
+    assert failed(findings) == []
+    found = lines(findings)
+    for kind in ("incident", "problem", "change_request"):
+        assert "no second one" in found[f"{kind}: write"].detail
+        assert "was ended" in found[f"{kind}: clean-up"].detail
+        assert await stage.rows(kind, "correlation_idSTARTSWITHcheck:1:^active=true^stateIN1,101,-5") == []
+    assert "clearing event was sent" in found["event: write"].detail
+    (event,) = await stage.rows("em_event", "message_keySTARTSWITHcheck:1:")
+    assert (event["severity"], event["resolution_state"]) == ("0", "Closing")
+
+
+async def test_the_write_test_of_an_administrator_leaves_nothing(stages: Stages) -> None:
+    auth = {"type": "basic", "username": "admin", "password": {"secret": "demo-admin-password"}}
+    async with stages(auth) as stage:
+        findings = await stage.system.check(needs(), probe_writes=True)
+        assert "deleted again" in lines(findings)["incident: clean-up"].detail
+        assert await stage.rows("incident", "correlation_idSTARTSWITHcheck:1:") == []
+
+
+async def test_the_write_test_notices_an_instance_that_ignores_ids(stage: SimulatedServiceNow) -> None:
+    await stage.set(honour_client_sys_id=False)
+    finding = lines(await stage.system.check(needs(), probe_writes=True))["incident: write"]
+    assert finding.verdict is Verdict.WARNING
+    assert "ignores the sys_id" in finding.detail
+
+
+async def test_the_write_test_notices_an_instance_on_which_create_cannot_be_repeated(
+    stage: SimulatedServiceNow,
+) -> None:
+    await stage.set(honour_client_sys_id=False, read_only_fields={"incident": ["correlation_id"]})
+    findings = await stage.system.check(needs(), probe_writes=True)
+    finding = lines(findings)["incident: write"]
+    assert finding.verdict is Verdict.FAILED
+    assert "made two" in finding.detail
+    assert len([f for f in findings if f.name == "incident: clean-up"]) == 2
+
+
+async def test_the_write_test_says_what_a_missing_right_costs(stage: SimulatedServiceNow) -> None:
+    await stage.order(type="acl_refuse", match={"method": ["POST"], "path": "^/api/"})
+    findings = await stage.system.check(ALL, probe_writes=True)
+    assert failed(findings) == ["incident: write", "change_request: write", "problem: write", "event: write"]
+    assert "role" in lines(findings)["incident: write"].fix
+
+
+async def test_a_probe_that_cannot_be_ended_says_its_number(stage: SimulatedServiceNow) -> None:
+    await stage.order(type="business_rule_abort", match={"method": ["PATCH"]})
+    finding = lines(await stage.system.check(needs(), probe_writes=True))["incident: clean-up"]
+    assert finding.verdict is Verdict.WARNING
+    assert "by hand" in finding.fix
+    assert "INC" in finding.detail
