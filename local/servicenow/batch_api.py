@@ -1,0 +1,122 @@
+"""The Batch API: ``POST /api/now[/v1]/batch``.
+
+Source: ServiceNow docs, "Batch API". Items run one after the other with the outer credentials; they are no transaction,
+and whatever the time limit does not reach is listed as unserviced and was not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+from multidict import CIMultiDict
+
+from local.servicenow.errors import oversize, unreadable
+from local.servicenow.exchange import Answer, Call, read_params
+from local.servicenow.faults import error_answer
+from local.servicenow.instance import Instance
+from local.servicenow.media import read_body
+from local.servicenow.wire import encode_body
+
+OUTPUT_LIMIT_HEADER = "X-BATCHREQUEST-MAX-OUTPUT-SIZE"
+
+
+class BatchApi:
+    """Serves the call; ``serve`` runs one item."""
+
+    def __init__(self, instance: Instance, serve: Callable[[Call], Answer]) -> None:
+        self._instance = instance
+        self._serve = serve
+
+    def run(self, call: Call) -> Answer:
+        """Run every item within the time and size limits; the outer status is 200 whatever the items say."""
+        limit = self._instance.properties.number("glide.rest.batch.max.inputSize", 5_242_880)
+        if len(call.body) > limit:
+            raise oversize(len(call.body), limit, int(self._instance.settings.oversize_status))
+        body = read_body(call)
+        items = body.get("rest_requests") if isinstance(body, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise unreadable("The payload is not valid JSON.")
+        deadline = time.monotonic() + self._instance.settings.batch_timeout_s
+        room = self._output_limit(call)
+        serviced: list[dict[str, Any]] = []
+        unserviced: list[str] = []
+        for item in items:
+            item_id = str(item.get("id", ""))
+            if unserviced or time.monotonic() >= deadline:
+                unserviced.append(item_id)
+                continue
+            done = self._run_item(call, item, item_id)
+            room -= len(done.get("body", ""))
+            if room < 0 and serviced:
+                unserviced.append(item_id)
+                continue
+            serviced.append(done)
+        payload = {
+            "batch_request_id": str(body.get("batch_request_id", "")),
+            "serviced_requests": serviced,
+            "unserviced_requests": unserviced,
+        }
+        return Answer(200, payload)
+
+    def _output_limit(self, call: Call) -> int:
+        limit = self._instance.properties.number("glide.rest.batch.max.outputSize", 10_485_760)
+        try:
+            return min(limit, int(call.headers.get(OUTPUT_LIMIT_HEADER, limit)))
+        except ValueError:
+            return limit
+
+    def _run_item(self, outer: Call, item: dict[str, Any], item_id: str) -> dict[str, Any]:
+        started = time.perf_counter()
+        answer, accept = self._answer(outer, item)
+        data, content_type = encode_body(answer, accept)
+        headers = [("Content-Type", content_type), *answer.headers] if content_type else list(answer.headers)
+        done: dict[str, Any] = {
+            "id": item_id,
+            "body": base64.b64encode(data).decode(),
+            "status_code": answer.status,
+            "status_text": HTTPStatus(answer.status).phrase,
+            "headers": [{"name": name, "value": value} for name, value in headers],
+            "execution_time": round((time.perf_counter() - started) * 1000),
+        }
+        if item.get("exclude_response_headers"):
+            done["headers"] = []
+        return done
+
+    def _answer(self, outer: Call, item: dict[str, Any]) -> tuple[Answer, str]:
+        """The item's answer, and the Accept header it was asked with."""
+        url = str(item.get("url", ""))
+        path, _, query = url.partition("?")
+        if not path.startswith("/"):
+            path = "/" + path
+        headers = CIMultiDict(
+            (str(header.get("name", "")), str(header.get("value", "")))
+            for header in item.get("headers") or []
+            if isinstance(header, dict)
+        )
+        try:
+            body = base64.b64decode(item.get("body") or "", validate=False)
+        except (binascii.Error, TypeError, ValueError):
+            return error_answer(unreadable("Body is not base64")), ""
+        call = Call(
+            method=str(item.get("method", "GET")).upper(),
+            path=unquote(path),
+            query=query,
+            headers=headers,
+            body=body,
+            base_url=outer.base_url,
+            entry=outer.entry,
+            identity=outer.identity,
+            params=read_params(query),
+            in_batch=True,
+        )
+        table = outer.entry.table
+        answer = self._serve(call)
+        outer.entry.table = table
+        outer.committed += call.committed
+        return answer, headers.get("Accept", "")

@@ -1,0 +1,1 @@
+"""Encoded queries: reading them, and finding the rows they mean."""

@@ -1,0 +1,1 @@
+"""The data dictionary of the simulated instance: tables, columns, choices."""

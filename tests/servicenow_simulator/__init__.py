@@ -1,0 +1,1 @@
+"""Tests of the ServiceNow simulator, each behaviour over real sockets."""
