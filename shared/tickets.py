@@ -184,8 +184,13 @@ class TicketSystem(Protocol):
         people have put it back to work already."""
         ...
 
-    async def check(self, needs: Needs) -> Sequence[Finding]:
-        """Test reachability, credentials, rights, choices and habits of the instance. Never raises the tree."""
+    async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[Finding]:
+        """Test reachability, credentials, rights, choices and habits of the instance. Never raises the tree.
+
+        Args:
+            needs: what the configuration will ask for.
+            probe_writes: also write a test ticket per kind and take it away again; only that shows some things.
+        """
         ...
 
     async def aclose(self) -> None:

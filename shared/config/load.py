@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from shared.config.model import BridgeConfig
+from shared.config.types import format_duration
 from shared.errors import ConfigurationError
 from shared.mapping.templates import template_problem
 from shared.tickets import TicketKind
@@ -89,6 +91,8 @@ def parse_config(text: str, name: str = "bridge.yaml", settings: Mapping[str, st
     except ValidationError as error:
         problems += _joined([_explain(data, dict(e)) for e in error.errors(include_url=False)])
     problems += _cross_check(data)
+    if config is not None:
+        problems += _too_slow(config)
     if problems or config is None:
         found = sorted({(_line(lines, path), path, message) for path, message in problems}, key=_by_line)
         raise ConfigurationError([_format(name, *problem) for problem in found])
@@ -206,11 +210,16 @@ def _siblings(path: list[str | int]) -> list[str]:
     for step in path[:-1]:
         following: list[Any] = []
         for candidate in candidates:
-            field = candidate.model_fields.get(step) if isinstance(step, str) else None
+            field = _fields(candidate).get(step) if isinstance(step, str) else None
             annotation = field.annotation if field else None
             following += list(_models(annotation)) if annotation is not None else []
         candidates = following or candidates
-    return sorted({name for candidate in candidates for name in candidate.model_fields})
+    return sorted({name for candidate in candidates for name in _fields(candidate)})
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A model's fields by the names that the file uses."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -267,6 +276,20 @@ def _cross_check(data: dict[str, Any]) -> list[Problem]:
                 )
             )
     return problems
+
+
+def _too_slow(config: BridgeConfig) -> list[Problem]:
+    """A lease that ends before its call does would let two workers work on one ticket."""
+    lease = config.delivery.lease
+    return [
+        (
+            ("connections", name, "total_timeout"),
+            f"{format_duration(connection.total_timeout)} is not below delivery.lease ({format_duration(lease)}). "
+            "Fix: raise delivery.lease, or lower this",
+        )
+        for name, connection in config.connections.items()
+        if connection.total_timeout >= lease
+    ]
 
 
 def _names(fields: Any) -> set[str]:

@@ -12,7 +12,7 @@ from shared.delivery.link import Link, Op, Order, Pending, Stage
 from shared.errors import Refused
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.mapping.notes import event_note, marker, reopening_note
-from shared.signals.model import Signal
+from shared.signals.model import Signal, State
 from shared.tickets import Closure, Draft, Ticket, TicketKind, TicketRef, TicketSystem
 
 Systems = Callable[[str], TicketSystem]
@@ -75,6 +75,10 @@ class Caller:
             return await self._create(system, link, pending)
         ref = _ticket_of(link)
         mark = _marker(link.key, pending.event)
+        if self._signal.state is State.FIRED and not pending.over and not system.findable(pending.kind):
+            # An event has no state to go back to: the problem is reported again, with all that a new one says.
+            fields, warnings = self._opening(pending)
+            return Called(await system.update(ref, fields), warnings)
         if pending.op is Op.REOPEN:
             return Called(await system.reopen(ref, reopening_note(self._signal, mark)))
         ended = pending.event[0] if pending.over and pending.event != self._signal.order else None
@@ -102,6 +106,14 @@ class Caller:
             closure=closure,
         )
         return Called(await system.create(draft), warnings)
+
+    def _opening(self, pending: Pending) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The fields of a new ticket, by the route that made this one or by the present one."""
+        for route in (self._mapper.named(pending.route), self._route):
+            if route is not None and route.kind is pending.kind:
+                mapped = self._mapper.ticket(route, self._signal)
+                return mapped.fields, mapped.warnings
+        return {}, ()
 
     def _closure(self, route_name: str, kind: TicketKind, ended: datetime | None) -> tuple[Closure, tuple[str, ...]]:
         """Closing fields by the route that made the ticket, or by the present one; else the connector's own."""

@@ -13,9 +13,9 @@ from typing import Literal
 from shared.delivery import decide as d
 from shared.delivery.calls import Caller, Systems
 from shared.delivery.envelope import Envelope
-from shared.delivery.link import Link, Op, Stage
+from shared.delivery.link import Link, Op, Pending, Stage
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
-from shared.errors import BridgeError, KeyContended, Refused, TicketSystemError
+from shared.errors import BridgeError, KeyContended, NotAuthorised, Refused, TicketSystemError
 from shared.mapping.mapper import Mapper
 from shared.signals.model import Signal, State
 from shared.tickets import Phase, Ticket, TicketRef
@@ -256,7 +256,7 @@ class _Run:
         try:
             called = await self._caller.make(self._link, pending)
         except Refused as refusal:
-            await self._after_refusal(action, refusal)
+            await self._after_refusal(action, pending, refusal)
             return
         except TicketSystemError as error:
             self.outcome = "unknown" if error.applied else "not_applied"
@@ -281,15 +281,24 @@ class _Run:
         refired = action.op is Op.COMMENT and not action.over and self._signal.state is State.FIRED
         return refired and ticket.phase is not Phase.OPEN
 
-    async def _after_refusal(self, action: d.Call, refusal: Refused) -> None:
-        """A refused write may mean that the ticket was closed or deleted: look, and decide anew if so."""
-        if action.op is Op.CREATE or not self._caller.findable(self._link):
+    async def _after_refusal(self, action: d.Call, pending: Pending, refusal: Refused) -> None:
+        """Look what a refused write left behind, and decide anew if it changes anything.
+
+        A refused change may mean that the ticket was closed or deleted. A refused create may have made its ticket all
+        the same: ServiceNow answers 403 for a row that was inserted and may not be read by who inserted it.
+        """
+        if not self._caller.findable(self._link):
             raise refusal
         before = self._link
-        found = await self._caller.find(before)
+        try:
+            found = await self._caller.find(before)
+        except NotAuthorised:
+            raise refusal from None  # who may not look either learns nothing by coming back
         settled = d.settle(before, found, True, self._now())
-        if settled.stage is before.stage:
+        if settled.stage is before.stage and settled.latest == before.latest:
             raise refusal
+        if action.op is Op.CREATE:
+            self._done.append(_DONE[pending.op])
         self._link, self._unsaved, self._found_over = settled, True, True
 
     def _result(self, decision: str) -> Delivered:

@@ -110,6 +110,8 @@ routes:
         (GOOD.replace("version: 1", "version: 2"), "version: must be 1"),
         (GOOD.replace("default: {connection: contoso}", ""), "nothing would make a ticket"),
         (GOOD.replace("type: basic", "type: magic"), "type 'magic' is none of 'basic'"),
+        (GOOD + "delivery: {lease: 2m}", "connections.contoso.total_timeout: 2m is not below delivery.lease (2m)"),
+        (GOOD.replace("default:", "    ci: {clas: x}\ndefault:"), "unknown name 'clas'. Fix: did you mean 'class'?"),
         (GOOD.replace("contoso.service-now.com", "u:p@contoso.service-now.com"), "connections.contoso.url"),
     ],
 )

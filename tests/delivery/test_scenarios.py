@@ -249,7 +249,9 @@ def test_an_event_is_sent_again_when_nobody_knows_whether_it_arrived() -> None:
     world.resume(number, "vain")
     world.drain()
     assert world.desk.calls == ["create", "create"]
+    assert story.fired(3) == ["update"]
     assert story.resolved(5) == ["resolve"]
+    assert story.fired(6) == ["update"]
 
 
 def test_what_was_not_sent_is_sent_without_looking_first() -> None:
@@ -289,6 +291,45 @@ def test_a_lost_answer_is_looked_up_before_anything_is_repeated() -> None:
     world.drain()
     assert world.desk.calls == ["create", "find"]
     assert len(world.desk.rows) == 1
+
+
+def first_call(told: str) -> World:
+    """A firing whose first call goes as told; then everything is worked off."""
+    world = World()
+    world.post(signal(State.FIRED, timedelta()), "a" * 32)
+    number = world.start(world.visible()[0])
+    world.resume(number)
+    world.resume(number, told)
+    while number in world.running:
+        world.resume(number)
+    world.drain()
+    return world
+
+
+def test_a_refused_create_becomes_a_dead_letter_with_one_look() -> None:
+    world = first_call("refused")
+    assert world.desk.calls == ["create", "find"]
+    assert [code for code, _ in world.kept.kept.values()] == ["refused"]
+    link = world.links.peek(KEY)
+    assert link is not None
+    assert (link.stage, link.pending, link.dead_letter) == (Stage.NONE, None, "a" * 32)
+
+
+def test_a_create_that_was_refused_although_the_ticket_was_made_counts_as_made() -> None:
+    world = first_call("done_refused")
+    assert world.desk.calls == ["create", "find"]
+    assert (len(world.desk.rows), world.kept.kept) == (1, {})
+    link = world.links.peek(KEY)
+    assert link is not None
+    assert (link.stage, link.ticket is not None) == (Stage.OPEN, True)
+
+
+def test_after_a_refusal_duplicates_are_not_tried_again_but_newer_events_are() -> None:
+    world = first_call("refused")
+    for minute, expected in ((0, ["create", "find"]), (5, ["create", "find", "create"])):
+        world.post(signal(State.FIRED, minute * MINUTE), f"{minute:032x}")
+        world.drain()
+        assert world.desk.calls == expected
 
 
 def test_a_duplicate_makes_way_while_the_first_is_under_way_and_a_resolved_waits() -> None:

@@ -109,7 +109,8 @@ class Desk:
         return self._ticket(await self._act("comment", lambda: self._open_or_resolved(ref, note=note.text)))
 
     async def update(self, ref: TicketRef, fields: Any, note: Note | None = None) -> Ticket:
-        raise AssertionError("delivery does not update fields yet")
+        assert ref.kind is TicketKind.EVENT, "delivery sets fields of events only"
+        return self._ticket(await self._act("update", lambda: self._open_or_resolved(ref, phase=Phase.OPEN)))
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
         return self._ticket(await self._act("resolve", lambda: self._open_or_resolved(ref, phase=Phase.RESOLVED)))
@@ -119,7 +120,7 @@ class Desk:
             await self._act("reopen", lambda: self._open_or_resolved(ref, note=note.text, phase=Phase.OPEN))
         )
 
-    async def check(self, needs: Any) -> list[Any]:
+    async def check(self, needs: Any, *, probe_writes: bool = False) -> list[Any]:
         raise AssertionError("delivery checks nothing")
 
     async def aclose(self) -> None:
@@ -142,7 +143,7 @@ class Desk:
 
     async def _act(self, what: str, effect: Callable[[], Any], *, reading: bool = False) -> Any:
         """Stop, then do as told: ``ok``, ``not_sent``, ``throttled``, ``lost`` (done, answer lost), ``vain`` (not
-        done, answer lost)."""
+        done, answer lost), ``refused``, ``done_refused`` (done, and refused all the same)."""
         told = await Pause(what)
         self.calls.append(what)
         if told == "not_sent":
@@ -153,6 +154,10 @@ class Desk:
             if told == "lost":
                 effect()
             raise OutcomeUnknown("no answer", connection="desk")
+        if told in ("refused", "done_refused") and not reading:
+            if told == "done_refused":
+                effect()
+            raise Refused("no", connection="desk", status=403)
         result = effect()
         await Pause(f"{what} answered")
         return result
@@ -274,7 +279,7 @@ class World:
         self.kept = MemoryKept()
         config = parse_config(CONFIG % {"kind": kind, "resolve": resolve, "recheck": recheck}, settings={})
         self._delivery: Delivery = config.delivery
-        self._deliverer = Deliverer(Mapper(config), lambda _name: self.desk, self.links, now=lambda: self.now)  # type: ignore[arg-type,return-value]  # stands in by shape
+        self._deliverer = Deliverer(Mapper(config), lambda _name: self.desk, self.links, now=lambda: self.now)
         self._worker = Worker(self._give, self.queue, self.kept, NoPulse(), now=lambda: self.now, chance=lambda: 0.0)  # type: ignore[arg-type]  # stand in by shape
         self.running: dict[int, Running] = {}
         self._workers = itertools.count(1)
