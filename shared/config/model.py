@@ -161,7 +161,7 @@ class Delivery(Model):
 
 
 class BridgeConfig(Model):
-    """bridge.yaml."""
+    """The whole file."""
 
     version: Literal[1]
     """Version of this format: 1."""

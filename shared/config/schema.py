@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from shared.config.model import BridgeConfig
+from shared.config.types import format_duration
 
 BEGIN = "<!-- reference: written by `make schema` -->"
 END = "<!-- end of reference -->"
@@ -20,16 +24,36 @@ SCHEMA_FILE = "bridge.schema.json"
 REFERENCE_FILE = "configuration.md"
 
 
+def _schema() -> dict[str, Any]:
+    """The model's schema with durations written as the file writes them."""
+    schema = BridgeConfig.model_json_schema()
+    _write_durations(schema)
+    return schema
+
+
+def _write_durations(node: Any) -> None:
+    if isinstance(node, list):
+        for value in node:
+            _write_durations(value)
+    if not isinstance(node, dict):
+        return
+    for value in node.values():
+        _write_durations(value)
+    default = node.get("default")
+    if isinstance(default, str) and default.startswith("P") and "pattern" in node:
+        node["default"] = format_duration(TypeAdapter(timedelta).validate_python(default))
+
+
 def json_schema() -> str:
     """The JSON Schema (draft 2020-12) as text, for editors and other programs."""
-    schema = BridgeConfig.model_json_schema()
+    schema = _schema()
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "bridge.yaml"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def reference() -> str:
     """Markdown: a table per section, in the order in which they are met."""
-    schema = BridgeConfig.model_json_schema()
+    schema = _schema()
     definitions: dict[str, Any] = schema.get("$defs", {})
     queue: list[tuple[str, dict[str, Any]]] = [("BridgeConfig", schema)]
     seen = {"BridgeConfig"}
@@ -38,7 +62,7 @@ def reference() -> str:
         name, section = queue.pop(0)
         if "properties" not in section:
             continue
-        parts.append(_table(name, section))
+        parts.append(_table(name, section, definitions))
         for field in section["properties"].values():
             for found in _references(field):
                 if found not in seen and "properties" in definitions.get(found, {}):
@@ -47,16 +71,22 @@ def reference() -> str:
     return "\n\n".join(parts)
 
 
-def _table(name: str, section: dict[str, Any]) -> str:
+def _table(name: str, section: dict[str, Any], definitions: dict[str, Any]) -> str:
     title = "bridge.yaml" if name == "BridgeConfig" else name
-    about = " ".join(str(section.get("description", "")).split())
+    about = _cell(" ".join(str(section.get("description", "")).split()))
     required = set(section.get("required", ()))
     rows = ["| name | value | default | |", "| --- | --- | --- | --- |"]
-    for field, spec in section["properties"].items():
+    for field, spec in sorted(section["properties"].items(), key=lambda item: item[0] not in required):
         default = "**required**" if field in required else _default(spec)
         text = " ".join(str(spec.get("description", "")).split())
-        rows.append(f"| `{field}` | {_cell(_type(spec))} | {default} | {_cell(text)} |")
+        rows.append(f"| `{field}` | {_cell(_type(_inlined(spec, definitions)))} | {default} | {_cell(text)} |")
     return f"### {title}\n\n{about}\n\n" + "\n".join(rows)
+
+
+def _inlined(spec: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A reference to a mere list of values becomes that list."""
+    found = definitions.get(str(spec.get("$ref", "")).rsplit("/", 1)[-1], {})
+    return found if "enum" in found else spec
 
 
 def _cell(text: str) -> str:
