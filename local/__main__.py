@@ -1,0 +1,80 @@
+"""``python -m local``: run the bridge and all it needs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from local.up import APP, Options, run
+
+app = typer.Typer(
+    help="Run Azure ITSM Bridge on this machine: no Azure subscription, no ServiceNow instance.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Makes typer keep the command's name even while there is only one."""
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Port of the app. 0: 7071, or a free one when that is taken.")] = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="The bridge's configuration (setting BRIDGE_CONFIG)."),
+    ] = None,
+    servicenow_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Use this instance in place of the simulator. Its secrets come from your environment or "
+            "local.settings.json: SERVICENOW_PASSWORD and so on."
+        ),
+    ] = None,
+    servicenow_username: Annotated[str | None, typer.Option(help="User at that instance.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Keep storage, tickets and keys in this folder over restarts."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that run the app.")] = 1,
+    latency: Annotated[
+        float | None, typer.Option(min=0, help="Seconds that the simulator takes for each answer.")
+    ] = None,
+    queue_lease: Annotated[
+        float, typer.Option(min=1, help="Seconds until the messages of a killed worker come back.")
+    ] = 30.0,
+    function_key: Annotated[str | None, typer.Option(help="Function key of the app; a new one when not given.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything.")] = False,
+    folder: Annotated[Path, typer.Option("--app", exists=True, file_okay=False, hidden=True)] = APP,
+) -> None:
+    """Start the storage emulator, the ServiceNow simulator and the function app; stop with Ctrl-C.
+
+    Once all of them answer, one line of JSON on stdout tells every URL and key. Everything else goes to stderr.
+
+    Send an alert:  curl -d @alert.json -H "x-functions-key: KEY" ALERTS_URL
+    """
+    level = "warning" if quiet else "debug" if verbose else "info"
+    options = Options(
+        app=folder,
+        port=port,
+        config=config,
+        servicenow_url=servicenow_url,
+        servicenow_username=servicenow_username,
+        data=data,
+        workers=workers,
+        latency=latency,
+        queue_lease=queue_lease,
+        function_key=function_key,
+        log_level=level,
+    )
+    raise typer.Exit(run(options))
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m local")

@@ -1,0 +1,174 @@
+"""Starts ``local up`` as a child, posts the alerts, listens to the app's own log, and draws the table."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from local.demo.alerts import Azure
+from local.running import NotRunning, Running
+
+_SAID = {
+    "created": "new ticket",
+    "created_resolved": "new ticket, born resolved",
+    "resolved": "ticket resolved",
+    "commented": "note on its ticket",
+    "duplicate": "duplicate: nothing to do",
+    "resolved_before_fired": "remembered: its Fired is to come",
+    "quarantined": "quarantined",
+    "dead_lettered": "dead letter",
+}
+
+
+@dataclass
+class Story:
+    """One alert of the demo: what it is, how it is posted, and what became of it."""
+
+    name: str
+    body: dict[str, Any]
+    outcome: dict[str, Any] = field(default_factory=dict)
+
+
+def _state(running: Running, number: str) -> str:
+    """The ticket's state as the simulator shows it to people; nothing when another instance is used."""
+    desk = running.session["servicenow"]
+    if "control_url" not in desk or not number:
+        return ""
+    query = {"sysparm_query": f"number={number}", "sysparm_fields": "state", "sysparm_limit": "1"}
+    answer = running.http.get(
+        f"{desk['url']}/api/now/table/incident",
+        params={**query, "sysparm_display_value": "true"},
+        auth=(desk["username"], desk["password"]),
+    )
+    rows: list[dict[str, str]] = answer.json()["result"]
+    return rows[0]["state"] if rows else "gone"
+
+
+def stories(azure: Azure) -> Iterator[list[Story]]:
+    """The alerts in batches: each is delivered before the next is sent, so that order is what it says it is."""
+    cpu, overtaken = str(uuid4()), str(uuid4())
+    tracking = f"{uuid4().hex[:4]}-{uuid4().hex[:3]}".upper()
+    fired = azure.metric(cpu)
+    yield [
+        Story("metric alert, Fired", fired),
+        Story("log search alert (V2), Fired", azure.log_search(str(uuid4()))),
+        Story("activity log: security group deleted", azure.activity()),
+        Story("Service Health incident, Active", azure.service_health(tracking, "Active")),
+        Story("budget at 92 %", azure.budget()),
+    ]
+    yield [Story("the metric alert once more", fired)]
+    yield [
+        Story("metric alert, Resolved", azure.metric(cpu, resolved=True)),
+        Story("Service Health incident, Resolved", azure.service_health(tracking, "Resolved", minutes=40)),
+    ]
+    yield [Story("a Resolved that overtook its Fired", azure.metric(overtaken, resolved=True))]
+    yield [Story("... and its Fired", azure.metric(overtaken))]
+    yield [Story("custom JSON nobody can read", azure.unreadable())]
+
+
+def run(arguments: list[str], *, leave: bool) -> int:
+    """Run the demo; the exit code.
+
+    Args:
+        arguments: for ``local up``.
+        leave: end when the table is drawn, instead of leaving everything running until Ctrl-C.
+    """
+    out, progress = Console(highlight=False), Console(stderr=True, highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    running: Running | None = None
+    starting = True
+
+    def heard(line: str) -> None:
+        if starting:
+            progress.print(f"  {line}", style="dim", markup=False)
+
+    try:
+        progress.print("starting storage emulator, ServiceNow simulator and function app ...")
+        running = Running(arguments, heard=heard)
+        starting = False
+        told: list[Story] = []
+        for batch in stories(Azure()):
+            told += _deliver(running, batch, progress)
+        for story in told:
+            story.outcome["state"] = _state(running, story.outcome.get("ticket", ""))
+        _show(told, out)
+        if leave:
+            return 0
+        _invite(running.session, out)
+        return running.process.wait()
+    except KeyboardInterrupt:
+        progress.print("stopping ...")
+        return 0
+    except (NotRunning, httpx.HTTPError) as error:
+        progress.print(f"demo: {error}", style="red", markup=False)
+        return 1
+    finally:
+        if running is not None:
+            running.close()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    del frame
+    raise KeyboardInterrupt(number)
+
+
+def _deliver(running: Running, batch: list[Story], progress: Console) -> list[Story]:
+    ids = [running.post(story.body)[0] for story in batch]
+    for story, signal_id in zip(batch, ids, strict=True):
+        story.outcome = dict(running.outcome(signal_id))
+        progress.print(f"  {story.name}: {_decision(story.outcome)}", markup=False)
+    return batch
+
+
+def _decision(outcome: dict[str, Any]) -> str:
+    name = str(outcome.get("decision", outcome["event"]))
+    return _SAID.get(name, name)
+
+
+def _show(told: list[Story], out: Console) -> None:
+    """The table; links stand beside it where the terminal is wide enough, else below."""
+    wide = out.width >= 150
+    table = Table(title="What became of each", title_justify="left")
+    for column in ("signal", "decision", "ticket", "state now", "calls"):
+        table.add_column(column, justify="right" if column == "calls" else "left")
+    if wide:
+        table.add_column("link", no_wrap=True)
+    links: dict[str, str] = {}
+    for story in told:
+        outcome = story.outcome
+        number, link = outcome.get("ticket", ""), outcome.get("url") or outcome.get("reason", "")
+        if outcome.get("url"):
+            links[number] = link
+        row = [story.name, _decision(outcome), number, outcome.get("state", ""), str(outcome.get("calls", 0))]
+        table.add_row(*map(escape, [*row, link] if wide else row))
+    out.print(table)
+    if not wide:
+        for number, link in links.items():
+            out.print(f"{number}  {link}", markup=False, soft_wrap=True)
+
+
+def _invite(session: dict[str, Any], out: Console) -> None:
+    app, desk = session["app"], session["servicenow"]
+    out.print("\nStill running. Try it:", markup=False)
+    lines = [
+        f"  curl -H 'x-functions-key: {app['key']}' -H 'content-type: application/json' "
+        f"-d @tests/fixtures/alert.json {app['preview_url']}",
+        f"  the same to {app['alerts_url']} makes a ticket",
+        f"  health       {app['health_url']}",
+    ]
+    if "control_url" in desk:
+        user = f"{desk['username']} / {desk['password']}"
+        lines.append(f"  ServiceNow   {desk['url']}  (simulator; {user}; faults and clock: {desk['control_url']})")
+    lines.append(f"  quarantine   python bridge.py --session {session['session_file']} quarantine list")
+    out.print("\n".join(lines), markup=False, soft_wrap=True)
+    out.print("Ctrl-C ends everything.", markup=False)
+    sys.stdout.flush()
