@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -123,6 +124,7 @@ class Azurite:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env={**os.environ, "AZURITE_ACCOUNTS": f"{EMULATOR_ACCOUNT}:{EMULATOR_KEY}"},
             start_new_session=True,  # a Ctrl-C is for the parent, who stops it after those that use it
         )
         listening = threading.Event()

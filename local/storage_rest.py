@@ -30,9 +30,10 @@ _API_VERSION = "2020-10-02"
 _KEEP_ALIVE = 4.0
 _TIMES = aiohttp.ClientTimeout(total=10, connect=3)
 
-#: Azurite's account and key are public and the same everywhere (Azurite documentation, "Default storage account").
+#: Name of the storage emulator's account, and the key under which ``local.azurite`` starts its own. It opens nothing
+#: but an emulator on the loopback interface.
 EMULATOR_ACCOUNT = "devstoreaccount1"
-EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+EMULATOR_KEY = base64.b64encode(b"not a secret: key of the local emulator of Azure ITSM Bridge").decode()
 
 
 class StorageError(Exception):
@@ -64,7 +65,7 @@ class Account:
         if parts.get("UseDevelopmentStorage", "").strip().lower() == "true":
             here = "http://127.0.0.1:{port}/" + EMULATOR_ACCOUNT
             blob_url, queue_url = here.format(port=10000), here.format(port=10001)
-            return cls(EMULATOR_ACCOUNT, base64.b64decode(EMULATOR_KEY), blob_url, queue_url)
+            return cls(EMULATOR_ACCOUNT, base64.b64decode(_usual_emulator_key()), blob_url, queue_url)
         try:
             name, key = parts["AccountName"], base64.b64decode(parts["AccountKey"], validate=True)
         except (KeyError, ValueError):
@@ -76,6 +77,13 @@ class Account:
             for service in ("blob", "queue")
         )
         return cls(name, key, blob_url, queue_url)
+
+
+def _usual_emulator_key() -> str:
+    """The public key of an emulator that somebody else started. The SDK knows it; it is slow to import."""
+    from azure.storage.queue._shared.parser import DEVSTORE_ACCOUNT_KEY
+
+    return DEVSTORE_ACCOUNT_KEY
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from shared.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-    from azure.data.tables.aio import TableClient, TableServiceClient
+    from azure.data.tables.aio import TableClient
     from azure.storage.blob.aio import BlobServiceClient, ContainerClient
     from azure.storage.queue.aio import QueueClient
 
@@ -42,9 +42,9 @@ class Storage:
         self._credential: AsyncTokenCredential | None = credential
         self._options = {**_TIMES, **(transport or {})}
         self._stack = AsyncExitStack()
-        self._tables: TableServiceClient | None = None
+        self._tables: dict[str, TableClient] = {}
+        self._queues: dict[str, QueueClient] = {}
         self._blobs: BlobServiceClient | None = None
-        self._clients: dict[str, Any] = {}
 
     @property
     def _connection_string(self) -> str:
@@ -72,21 +72,24 @@ class Storage:
 
     def table(self, name: str) -> TableClient:
         """Client of one table."""
-        if self._tables is None:
-            from azure.data.tables.aio import TableServiceClient
+        found = self._tables.get(name)
+        if found is None:
+            from azure.data.tables.aio import TableClient
 
             text = self._connection_string
-            self._tables = (
-                TableServiceClient.from_connection_string(text, **self._options)
+            found = (
+                TableClient.from_connection_string(text, name, **self._options)
                 if text
-                else TableServiceClient(self._endpoint("table"), credential=self._identity(), **self._options)
+                else TableClient(self._endpoint("table"), name, credential=self._identity(), **self._options)
             )
-            self._stack.push_async_callback(self._tables.close)
-        return self._tables.get_table_client(name)
+            self._tables[name] = found
+            self._stack.push_async_callback(found.close)
+        return found
 
     def queue(self, name: str) -> QueueClient:
         """Client of one queue, with the base64 encoding that host.json asks for."""
-        if name not in self._clients:
+        found = self._queues.get(name)
+        if found is None:
             from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
             from azure.storage.queue.aio import QueueClient
 
@@ -96,14 +99,13 @@ class Storage:
                 "message_decode_policy": TextBase64DecodePolicy(),
             }
             text = self._connection_string
-            client = (
+            found = (
                 QueueClient.from_connection_string(text, name, **options)
                 if text
                 else QueueClient(self._endpoint("queue"), name, credential=self._identity(), **options)
             )
-            self._clients[name] = client
-            self._stack.push_async_callback(client.close)
-        found: QueueClient = self._clients[name]
+            self._queues[name] = found
+            self._stack.push_async_callback(found.close)
         return found
 
     def container(self, name: str) -> ContainerClient:

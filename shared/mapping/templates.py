@@ -6,6 +6,7 @@ inside it and is never read as a template.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,7 +16,8 @@ from jinja2 import ChainableUndefined, Template, TemplateError, Undefined, pass_
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from shared.signals.model import rfc3339
+from shared.config.model import Levels
+from shared.signals.model import Resource, Signal, rfc3339
 
 #: A rendered value is cut here at the latest, whatever field it goes to.
 MAX_RENDERED = 32_000
@@ -68,8 +70,12 @@ def _utc(value: object) -> str:
 @pass_context
 def _finalize(context: Context, value: Any) -> Any:
     """What a template prints: nothing for no value, and a missing name is noted in the render call's list."""
+    return _printed(value, context["_missing"])
+
+
+def _printed(value: Any, missing: list[str]) -> Any:
     if isinstance(value, Undefined):
-        context["_missing"].append(value._undefined_name or "a value")
+        missing.append(value._undefined_name or "a value")
         return ""
     if value is None:
         return ""
@@ -94,6 +100,14 @@ _ENVIRONMENT = _environment()
 Render = Callable[[Mapping[str, Any], list[str]], str]
 
 
+#: ``{{ signal.title }}``: one name and nothing else, which is what most templates are.
+_NAME_ONLY = re.compile(r"\{\{\s*([a-z_]\w*(?:\.[A-Za-z]\w*)*)\s*\}\}")
+
+
+#: What templates may begin with; everything else is Jinja's business.
+_KNOWN = frozenset({"signal", "resource", "levels", "route", "summary"})
+
+
 @lru_cache(maxsize=2048)
 def compile_template(text: str) -> Render:
     """Compile ``text`` to a function of (context, missing) that gives text and adds the names of missing values.
@@ -102,10 +116,36 @@ def compile_template(text: str) -> Render:
     """
     if "{{" not in text and "{%" not in text and "{#" not in text:
         return lambda _context, _missing: text
+    name = _NAME_ONLY.fullmatch(text.strip())
+    if name is not None and name[1].split(".")[0] in _KNOWN:
+        return _lookup(name[1].split("."))
     template: Template = _ENVIRONMENT.from_string(text)
 
     def render(context: Mapping[str, Any], missing: list[str]) -> str:
         return template.render(context, _missing=missing)[:MAX_RENDERED].strip()
+
+    return render
+
+
+#: What may be read of our own values without asking the sandbox.
+_ATTRIBUTES: Mapping[type, frozenset[str]] = {
+    Signal: frozenset(Signal.__dataclass_fields__),
+    Resource: frozenset(Resource.__dataclass_fields__),
+    Levels: frozenset(Levels.model_fields),
+}
+
+
+def _lookup(path: list[str]) -> Render:
+    """The value that a template of one name prints, found as Jinja finds it, without the cost of a whole rendering."""
+
+    def render(context: Mapping[str, Any], missing: list[str]) -> str:
+        value = context[path[0]]
+        for step in path[1:]:
+            plain = _ATTRIBUTES.get(type(value))
+            value = getattr(value, step) if plain and step in plain else _ENVIRONMENT.getattr(value, step)
+        if isinstance(value, str):
+            return value[:MAX_RENDERED].strip()
+        return str(_printed(value, missing))[:MAX_RENDERED].strip()
 
     return render
 

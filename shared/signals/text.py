@@ -55,10 +55,9 @@ def given(value: object) -> str:
     if value is None:
         return ""
     found = value.strip() if isinstance(value, str) else text(value)
-    if not found.isprintable():
-        found = clean(found).strip()
-    if len(found) > _LONGEST_NOTHING:
-        return found
+    if len(found) > _LONGEST_NOTHING and found.isprintable():
+        return found  # nearly every value
+    found = clean(found).strip()
     return "" if found.lower() in _NOTHING else found
 
 

@@ -95,6 +95,32 @@ def test_a_name_the_signal_lacks_leaves_the_field_out_and_is_reported() -> None:
     assert field("'{{ signal.custom_properties.owner.mail }}'")[0] is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "signal.title",
+        "signal.severity",
+        "signal.fired_at",
+        "signal.resolved_at",
+        "signal.tags.ENV",
+        "signal.tags.nothing",
+        "signal.tags.nothing.at.all",
+        "signal.tags.items",
+        "signal.resources",
+        "signal.nowhere",
+        "signal.title.upper",
+        "signal.order",
+        "resource.name",
+        "levels.impact",
+        "route",
+        "nowhere",
+    ],
+)
+def test_a_bare_name_prints_what_jinja_prints(name: str) -> None:
+    """The short cut for ``{{ a.name }}`` gives what the whole engine gives for the same with an empty comment."""
+    assert field(f"'{{{{ {name} }}}}'") == field(f"'{{{{ {name} }}}}{{# #}}'")
+
+
 def test_an_entry_called_like_a_method_is_still_the_entry() -> None:
     assert field("'{{ signal.tags.items }}'", signal(tags={"items": "7"}))[0] == "7"
     assert field("'{{ signal.tags.copy }}'", signal(tags={}))[1] == ("x: the signal has no 'copy'",)
