@@ -152,10 +152,18 @@ async def storage_errors(doing: str, within: float | None = None) -> AsyncIterat
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise
     except (AzureError, OSError) as error:
-        kind = type(error).__name__
-        status = getattr(error, "status_code", None)
-        answer = f"answered {status}" if status else f"did not answer ({kind})"
-        raise StorageUnavailable(
-            f"storage {answer} while {doing}. Check the storage account, its network rules and the app's roles "
-            "(Storage Blob Data Owner, Queue Data Contributor, Table Data Contributor)"
-        ) from error
+        raise _unavailable(error, doing) from error
+    except AttributeError as error:
+        # Without a token there is no response, and the tables SDK trips over that while it reads the error's code.
+        if not isinstance(error.__context__, AzureError):
+            raise
+        raise _unavailable(error.__context__, doing) from error
+
+
+def _unavailable(error: BaseException, doing: str) -> StorageUnavailable:
+    status = getattr(error, "status_code", None)
+    answer = f"answered {status}" if status else f"did not answer ({type(error).__name__})"
+    return StorageUnavailable(
+        f"storage {answer} while {doing}. Check the storage account, its network rules and the app's roles "
+        "(Storage Blob Data Owner, Storage Queue Data Contributor, Storage Table Data Contributor)"
+    )

@@ -74,7 +74,7 @@ def decode(text: str | bytes, blob: str | bytes | None = None) -> Envelope:
         if blob is not None:
             data |= json.loads(blob)
         if data["v"] != _VERSION:
-            raise ValueError(f"message version {data['v']} is not known to this release")
+            raise ValueError(f"its version {data['v']} is not known to this release")
         unreadable = data.get("unreadable")
         return Envelope(
             id=data["id"],
@@ -89,3 +89,5 @@ def decode(text: str | bytes, blob: str | bytes | None = None) -> Envelope:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a message of the bridge: {error!r}") from None
+    except ValueError as error:
+        raise ValueError(f"not a message of the bridge: {error}") from None

@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from shared.config.model import Delivery
@@ -15,9 +15,12 @@ from shared.delivery.deliver import Delivered, Deliverer, DeliveryFailed, MakeWa
 from shared.delivery.envelope import Envelope
 from shared.delivery.kept import KeptStore
 from shared.delivery.queue import SignalQueue
-from shared.errors import BridgeError, ConfigurationError, TicketSystemError
+from shared.errors import BridgeError, ConfigurationError, StorageUnavailable, TicketSystemError
 from shared.log import record
 from shared.tally import Tally
+
+#: How long a poisonous message rests when its dead letter could not be written.
+_BACK_FROM_POISON = timedelta(minutes=10)
 
 
 class Pulse(Protocol):
@@ -70,7 +73,11 @@ class Worker:
             await self._deliver(envelope, dequeue_count, tally)
 
     async def handle_poison(self, message_id: str, text: str | bytes) -> None:
-        """Keep a message that failed too often as a dead letter. Raises StorageUnavailable."""
+        """Keep a message that failed too often as a dead letter.
+
+        Nobody keeps what fails here: a poison queue has no poison queue. So where the dead letter cannot be written,
+        the signal goes back to the beginning of the road. Raises StorageUnavailable when even that fails.
+        """
         reason = "the worker failed on it again and again; the app's log says why"
         advice = "Look for exceptions of the worker with this id in Application Insights; replay when mended"
         try:
@@ -78,7 +85,12 @@ class Worker:
         except ValueError:
             await self._keep_foreign(message_id, text, reason)
             return
-        await self._kept.keep("dead-letter", envelope, code="poison", reason=reason, advice=advice)
+        try:
+            await self._kept.keep("dead-letter", envelope, code="poison", reason=reason, advice=advice)
+        except StorageUnavailable as error:
+            await self._queue.send(replace(envelope, outcome="unknown"), _BACK_FROM_POISON)
+            record("postponed", logging.ERROR, id=envelope.id, key=_key(envelope), code="poison", reason=str(error))
+            return
         await self._queue.done(envelope)
         record("dead_lettered", logging.ERROR, id=envelope.id, key=_key(envelope), code="poison", reason=reason)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -13,13 +13,6 @@ from local.host.keys import Keys
 from local.host.server import Host
 from local.storage_rest import Account, Storage
 from tests.local_host.support import ADMIN_KEY, FUNCTION_KEY, RunHost, write_app
-
-
-@pytest.fixture(scope="session")
-def azurite() -> Iterator[Azurite]:
-    """One Azurite for all tests; each uses queues of its own."""
-    with Azurite() as running:
-        yield running
 
 
 @pytest.fixture

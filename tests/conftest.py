@@ -1,0 +1,16 @@
+"""What several test packages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.azurite import Azurite
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """One Azurite for all tests of a process; each test uses names of its own."""
+    with Azurite() as running:
+        yield running

@@ -1,0 +1,87 @@
+"""The real function_app.py in Microsoft's own runtime library: indexed, loaded, and each function invoked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.azurite import Azurite
+from local.demo.alerts import Azure
+from local.servicenow import running
+from shared.delivery.envelope import Envelope, encode
+from tests.runtime_library.harness import App, run_app
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def app(azurite: Azurite) -> AsyncIterator[App]:
+    async with running() as desk:
+        settings = {
+            "AzureWebJobsStorage": azurite.connection_string,
+            "SERVICENOW_URL": desk.url,
+            "SERVICENOW_USERNAME": desk.integration_username,
+            "SERVICENOW_PASSWORD": desk.integration_password,
+            "BRIDGE_CONFIG": str(ROOT / "bridge.yaml"),
+        }
+        async with run_app(ROOT, settings=settings) as loaded:
+            yield loaded
+            import function_app
+
+            await function_app.services.aclose()
+
+
+async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
+    triggers = {name: function.trigger["type"] for name, function in app.functions.items()}
+    assert triggers == {
+        "alerts": "httpTrigger",
+        "preview": "httpTrigger",
+        "health": "httpTrigger",
+        "deliver": "queueTrigger",
+        "keep_poison": "queueTrigger",
+    }
+    levels = {name: f.trigger.get("authLevel") for name, f in app.functions.items() if "authLevel" in f.trigger}
+    assert {name: str(level).upper() for name, level in levels.items()} == {
+        "alerts": "FUNCTION",
+        "preview": "FUNCTION",
+        "health": "ANONYMOUS",
+    }
+    (output,) = [b for b in app.functions["alerts"].bindings if b["type"] == "queue"]
+    assert output["queueName"] == app.functions["deliver"].trigger["queueName"]
+    assert app.functions["keep_poison"].trigger["queueName"] == f"{output['queueName']}-poison"
+
+
+async def test_an_alert_goes_from_the_webhook_through_the_worker_to_a_ticket(app: App) -> None:
+    body = json.dumps(Azure().metric(str(uuid4()))).encode()
+    accepted = await app.http("alerts", body=body)
+    assert accepted.status == 202
+    (message,) = accepted.messages["queued"]
+    assert isinstance(message, str)
+    await app.queue("deliver", message)
+    health = json.loads((await app.http("health", method="GET")).body)
+    assert health["connections"]["servicenow"]["last_success"]
+
+
+async def test_preview_and_refusals_come_back_as_the_host_would_send_them(app: App) -> None:
+    shown = await app.http("preview", body=json.dumps(Azure().budget()).encode())
+    assert shown.status == 200
+    assert json.loads(shown.body)["items"][0]["signal"]["kind"] == "budget"
+    refused = await app.http("alerts", body=b"{")
+    assert refused.status == 400
+    assert refused.headers["content-type"].startswith("application/problem+json")
+    assert "queued" not in refused.messages
+
+
+async def test_poison_is_kept(app: App) -> None:
+    import function_app
+    from shared.intake import accept
+
+    (envelope,) = accept(Azure().metric(str(uuid4())), Azure().now).envelopes
+    await app.queue("keep_poison", encode(envelope), dequeue_count=1)
+    assert isinstance(envelope, Envelope)
+    kept = [row.id async for row in function_app.services.kept.list("dead-letter")]
+    assert envelope.id in kept

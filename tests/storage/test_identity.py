@@ -1,0 +1,97 @@
+"""Storage by managed identity: the account's name in a setting, a token from the identity endpoint, no key anywhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+
+from local.azurite import Azurite
+from shared.delivery.envelope import Envelope
+from shared.delivery.kept import KeptStore
+from shared.delivery.links import LinkStore
+from shared.delivery.queue import SignalQueue
+from shared.errors import ConfigurationError, StorageUnavailable
+from shared.storage import Storage
+from tests.mapping.signals import signal
+from tests.storage.test_stores import NOW, link
+
+
+def _token(audience: str) -> str:
+    """A token as Azurite checks it: form and claims, no signature. Not a secret: it opens this test's Azurite only."""
+    claims = {
+        "aud": audience,
+        "iss": "https://sts.windows.net/11111111-1111-4111-8111-111111111111/",
+        "nbf": int(time.time()) - 60,
+        "iat": int(time.time()) - 60,
+        "exp": int(time.time()) + 3600,
+    }
+    parts = ({"alg": "RS256", "typ": "JWT"}, claims, "unsigned")
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+
+
+async def test_tables_queue_and_blobs_with_a_managed_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def identity(request: web.Request) -> web.Response:
+        asked.append(request.query["resource"])
+        if len(asked) == 1:
+            return web.Response(status=403)  # the identity was just switched on: not everything knows it yet
+        return web.json_response(
+            {
+                "access_token": _token("https://storage.azure.com"),
+                "expires_on": str(int(time.time()) + 3600),
+                "resource": request.query["resource"],
+                "token_type": "Bearer",
+            }
+        )
+
+    app = web.Application()
+    app.router.add_get("/msi/token", identity)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "demo-header")
+
+    authority = trustme.CA()
+    server, trust = tmp_path / "server.pem", tmp_path / "ca.pem"
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    server.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    authority.cert_pem.write_to_path(trust)
+    with Azurite(certificate=(server, tmp_path / "key.pem"), oauth=True) as azurite:
+        settings = {
+            "AzureWebJobsStorage__accountName": "devstoreaccount1",
+            "AzureWebJobsStorage__blobServiceUri": azurite.blob_url,
+            "AzureWebJobsStorage__queueServiceUri": azurite.queue_url,
+            "AzureWebJobsStorage__tableServiceUri": azurite.table_url,
+        }
+        storage = Storage(settings, transport={"connection_verify": str(trust)})
+        try:
+            links, one = LinkStore(storage), link()
+            with pytest.raises(StorageUnavailable, match="Storage Table Data Contributor"):
+                await links.write(one, None)
+            await links.write(one, None)
+            stored = await links.load(one.key)
+            assert stored is not None
+            assert stored.link == one
+            envelope = Envelope(id="a" * 32, received_at=NOW, signal=signal())
+            await SignalQueue(storage).send(envelope)
+            await KeptStore(storage).keep("dead-letter", envelope, code="c", reason="r")
+            assert await SignalQueue(storage).depth() == 1
+        finally:
+            await storage.aclose()
+            await runner.cleanup()
+    assert any("storage.azure.com" in resource for resource in asked)
+
+
+async def test_without_any_account_the_error_says_which_setting_is_missing() -> None:
+    with pytest.raises(ConfigurationError, match="AzureWebJobsStorage__accountName"):
+        await SignalQueue(Storage({})).depth()
