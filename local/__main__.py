@@ -17,11 +17,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _commands() -> None:
-    """Makes typer keep the command's name even while there is only one."""
-
-
 @app.command()
 def up(
     port: Annotated[int, typer.Option(help="Port of the app. 0: 7071, or a free one when that is taken.")] = 0,
@@ -57,7 +52,9 @@ def up(
 
     Once all of them answer, one line of JSON on stdout tells every URL and key. Everything else goes to stderr.
 
-    Send an alert:  curl -d @alert.json -H "x-functions-key: KEY" ALERTS_URL
+    Send an alert:
+
+    curl -H "x-functions-key: KEY" -H "content-type: application/json" -d @alert.json ALERTS_URL
     """
     level = "warning" if quiet else "debug" if verbose else "info"
     options = Options(
@@ -74,6 +71,22 @@ def up(
         log_level=level,
     )
     raise typer.Exit(run(options))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def demo(
+    context: typer.Context,
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End when the table is drawn; else everything stays up.")
+    ] = False,
+) -> None:
+    """Start everything, send alerts as Azure sends them, and show what became of each.
+
+    Further options are those of "up", for example --data or --port.
+    """
+    from local.demo.run import run as run_demo
+
+    raise typer.Exit(run_demo(context.args, leave=leave))
 
 
 if __name__ == "__main__":

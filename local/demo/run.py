@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -154,21 +153,22 @@ def _show(told: list[Story], out: Console) -> None:
     if not wide:
         for number, link in links.items():
             out.print(f"{number}  {link}", markup=False, soft_wrap=True)
+    if any(story.outcome.get("decision") == "created" and story.outcome.get("calls", 0) > 1 for story in told):
+        out.print("2 calls: the first time a group is named it is looked up, and then known for a day.", style="dim")
 
 
 def _invite(session: dict[str, Any], out: Console) -> None:
     app, desk = session["app"], session["servicenow"]
-    out.print("\nStill running. Try it:", markup=False)
+    alert = "tests/fixtures/azure_monitor/common/metric-static-fired.json"
+    curl = f"curl -H 'x-functions-key: {app['key']}' -H 'content-type: application/json' -d @{alert}"
     lines = [
-        f"  curl -H 'x-functions-key: {app['key']}' -H 'content-type: application/json' "
-        f"-d @tests/fixtures/alert.json {app['preview_url']}",
-        f"  the same to {app['alerts_url']} makes a ticket",
-        f"  health       {app['health_url']}",
+        "\nStill running. Try it:",
+        f"  preview      {curl} {app['preview_url']}",
+        f"  a ticket     {curl} {app['alerts_url']}",
+        f"  health       curl {app['health_url']}",
+        f"  operate      python bridge.py --session {session['session_file']} quarantine list",
     ]
     if "control_url" in desk:
         user = f"{desk['username']} / {desk['password']}"
-        lines.append(f"  ServiceNow   {desk['url']}  (simulator; {user}; faults and clock: {desk['control_url']})")
-    lines.append(f"  quarantine   python bridge.py --session {session['session_file']} quarantine list")
-    out.print("\n".join(lines), markup=False, soft_wrap=True)
-    out.print("Ctrl-C ends everything.", markup=False)
-    sys.stdout.flush()
+        lines.append(f"  ServiceNow   {desk['url']} (simulator; {user}); faults, clock, log: {desk['control_url']}")
+    out.print("\n".join([*lines, "Ctrl-C ends everything."]), markup=False, soft_wrap=True)

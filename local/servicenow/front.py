@@ -18,6 +18,7 @@ from local.servicenow.exchange import Answer, Call, html, read_params
 from local.servicenow.faults import HIBERNATION_PATH, Dropped, error_answer, hibernation_page, pause
 from local.servicenow.instance import Instance
 from local.servicenow.media import JSON_TYPE
+from local.servicenow.pages import record_page
 from local.servicenow.request_log import BODY_KEPT, RequestEntry
 from local.servicenow.sessions import SemaphoreQueueFull, Semaphores, SessionQueueFull, Sessions
 from local.servicenow.wire import SESSION_COOKIE, finish_body, response_headers
@@ -187,7 +188,8 @@ class Front:
             return self._instance.oauth.revoke(call)
         if call.path == HIBERNATION_PATH:
             return hibernation_page()
-        return html(404, "Page not found", "The page you are looking for could not be found.")
+        not_found = html(404, "Page not found", "The page you are looking for could not be found.")
+        return record_page(self._instance, call) or not_found
 
     def _response(self, request: web.Request, call: Call, answer: Answer, session: str) -> web.Response:
         settings = self._instance.settings

@@ -184,6 +184,10 @@ _PLAIN = [
     (re.compile(r"a valid string"), "text (put it in quotes)"),
     (re.compile(r"a valid boolean"), "true or false"),
     (re.compile(r"a valid (integer|number)"), r"a whole number"),
+    (
+        re.compile(r"String should match pattern '\^\[A-Za-z\]\[A-Za-z0-9_-\].*"),
+        "a name begins with a letter and has letters, digits, - and _ only, at most 63",
+    ),
     (re.compile(r"Dictionary should have at least 1 item.*"), "must have at least one entry"),
     (
         re.compile(r"Input tag '(.*)' found using 'type' does not match any of the expected tags:"),

@@ -136,7 +136,7 @@ class RouteBody(Model):
 class Route(RouteBody):
     """A route with conditions. The first route that matches wins."""
 
-    name: Name
+    name: Annotated[str, Field(min_length=1, max_length=80)]
     """Shown in previews, logs and the ticket list."""
     when: When
     """Conditions; at least one."""
