@@ -25,23 +25,26 @@ REFERENCE_FILE = "configuration.md"
 
 
 def _schema() -> dict[str, Any]:
-    """The model's schema with durations written as the file writes them."""
+    """The model's schema as it applies to the file: durations written as the file writes them, and a setting
+    (``${NAME}``) wherever a text has a form."""
     schema = BridgeConfig.model_json_schema()
-    _write_durations(schema)
+    _as_in_the_file(schema)
     return schema
 
 
-def _write_durations(node: Any) -> None:
+def _as_in_the_file(node: Any) -> None:
     if isinstance(node, list):
         for value in node:
-            _write_durations(value)
+            _as_in_the_file(value)
     if not isinstance(node, dict):
         return
     for value in node.values():
-        _write_durations(value)
-    default = node.get("default")
-    if isinstance(default, str) and default.startswith("P") and "pattern" in node:
-        node["default"] = format_duration(TypeAdapter(timedelta).validate_python(default))
+        _as_in_the_file(value)
+    default, pattern = node.get("default"), node.get("pattern")
+    if node.get("type") == "string" and isinstance(pattern, str):
+        node["pattern"] = rf"(?:{pattern})|\$\{{"
+        if isinstance(default, str) and default.startswith("P"):
+            node["default"] = format_duration(TypeAdapter(timedelta).validate_python(default))
 
 
 def json_schema() -> str:
