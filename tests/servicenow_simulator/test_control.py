@@ -137,6 +137,20 @@ def test_the_clock_can_be_set_advanced_frozen_and_reset(control: Control) -> Non
     assert not control.clock(reset=True)["now"].startswith("2030")
 
 
+def test_reset_brings_the_columns_back(bridge: httpx.Client, admin: httpx.Client, control: Control) -> None:
+    entries = "/api/now/table/sys_dictionary"
+    params = {"sysparm_query": "name=task^element=short_description", "sysparm_fields": "sys_id,max_length"}
+    (entry,) = result(admin.get(entries, params=params))
+    admin.patch(f"{entries}/{entry['sys_id']}", json={"max_length": "20"}).raise_for_status()
+    admin.post(entries, json={"name": "incident", "element": "u_extra", "internal_type": "string"}).raise_for_status()
+    assert create(bridge, short_description="x" * 30, u_extra="y")["short_description"] == "x" * 20
+    control.reset()
+    (entry,) = result(admin.get(entries, params=params))
+    assert entry["max_length"] == "160"
+    fresh = create(bridge, short_description="x" * 30, u_extra="y")
+    assert (fresh["short_description"], "u_extra" in fresh) == ("x" * 30, False)
+
+
 def test_reset_brings_the_first_day_back(bridge: httpx.Client, admin: httpx.Client, control: Control) -> None:
     create(bridge)
     admin.delete(f"{INCIDENTS}/{result(admin.get(INCIDENTS))[0]['sys_id']}")

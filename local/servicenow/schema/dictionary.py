@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from local.servicenow.schema.model import Column, Table
 
@@ -22,7 +22,8 @@ class Dictionary:
     """Every table of the instance. Changing it (a column made through the API) empties the caches."""
 
     def __init__(self, tables: Iterable[Table]) -> None:
-        self.tables: dict[str, Table] = {table.name: table for table in tables}
+        # Copies: a column altered here must reach no other instance and not outlive a reset.
+        self.tables: dict[str, Table] = {table.name: replace(table, columns=dict(table.columns)) for table in tables}
         self._choices: dict[tuple[str, str], list[Choice]] = {}
         self._columns: dict[str, dict[str, Column]] = {}
         self._lineage: dict[str, tuple[str, ...]] = {}
