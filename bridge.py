@@ -129,8 +129,9 @@ def validate() -> None:
 
     async def work(services: Services) -> None:
         config = services.config
-        routes = len(config.routes) + (config.default is not None)
-        out.print(f"{services.config_path.name}: valid; {len(config.connections)} connections, {routes} routes")
+        counts = {"connection": len(config.connections), "route": len(config.routes) + (config.default is not None)}
+        counted = ", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items())
+        out.print(f"{services.config_path.name}: valid; {counted}")
 
     _run(work)
 

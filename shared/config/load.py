@@ -89,13 +89,15 @@ def parse_config(text: str, name: str = "bridge.yaml", settings: Mapping[str, st
     try:
         config = BridgeConfig.model_validate(data)
     except ValidationError as error:
-        problems += _joined([_explain(data, dict(e)) for e in error.errors(include_url=False)])
+        unset = {path for path, _ in problems}  # what a missing setting leaves behind needs no second message
+        found = _joined([_explain(data, dict(e)) for e in error.errors(include_url=False)])
+        problems += [(path, message) for path, message in found if path not in unset]
     problems += _cross_check(data)
     if config is not None:
         problems += _too_slow(config)
     if problems or config is None:
-        found = sorted({(_line(lines, path), path, message) for path, message in problems}, key=_by_line)
-        raise ConfigurationError([_format(name, *problem) for problem in found])
+        placed = sorted({(_line(lines, path), path, message) for path, message in problems}, key=_by_line)
+        raise ConfigurationError([_format(name, *problem) for problem in placed])
     return config
 
 

@@ -42,8 +42,9 @@ def test_the_smallest_useful_file_has_sane_defaults() -> None:
 def test_the_shipped_file_is_valid_and_needs_one_setting() -> None:
     config = load_config(ROOT / "bridge.yaml", {"SERVICENOW_URL": "https://contoso.service-now.com"})
     assert sorted(config.connections) == ["servicenow"]
-    with pytest.raises(ConfigurationError, match="SERVICENOW_URL has no value"):
+    with pytest.raises(ConfigurationError, match="SERVICENOW_URL has no value") as caught:
         load_config(ROOT / "bridge.yaml", {})
+    assert len(caught.value.problems) == 1, "what follows from the missing setting is no problem of its own"
 
 
 def test_every_mistake_is_named_at_once_with_line_path_and_fix() -> None:
