@@ -101,6 +101,13 @@ class Running:
         options.setdefault("headers", {"x-functions-key": app["key"]})
         return self.http.post(app[f"{name}_url"], **options)
 
+    def serves(self) -> bool:
+        """Whether the app answers, and can take signals in."""
+        try:
+            return self.http.get(self.session["app"]["health_url"]).status_code == 200
+        except httpx.TransportError:
+            return False
+
     def post(self, body: Any) -> list[str]:
         """Send alerts; an id for each under which it can be followed. Raises NotRunning for any answer but 202."""
         answer = self.request("alerts", json=body)

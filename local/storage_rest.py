@@ -28,7 +28,8 @@ from yarl import URL
 _API_VERSION = "2020-10-02"
 #: Connections rest at most this long, in seconds; Azurite and Azure close theirs later, so none is used half closed.
 _KEEP_ALIVE = 4.0
-_TIMES = aiohttp.ClientTimeout(total=10, connect=3)
+#: Seconds. A sender has ten; with what else a request needs, the whole answer stays far inside.
+_TIMES = aiohttp.ClientTimeout(total=5, connect=2)
 
 #: Name of the storage emulator's account, and the key under which ``local.azurite`` starts its own. It opens nothing
 #: but an emulator on the loopback interface.

@@ -106,7 +106,8 @@ _Ended = Callable[[], int | None]
 def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _Ended]]:
     """Start everything, print the line, write it to a file too; every child's name, and how to see that it ended."""
     say = _progress(options)
-    folder, port = _folder(options, stack), _free_port(options.port)
+    folder = _folder(options, stack)
+    _free_port(options.port)  # a port that was asked for and is taken is said before anything starts
     keys = _keys(options, folder)
     azurite = stack.enter_context(Azurite(location=folder / "azurite" if options.data else None))
     say(f"storage     {azurite.queue_url.rsplit('/', 1)[0]} (queues), {azurite.table_url.rsplit('/', 1)[0]} (tables)")
@@ -120,9 +121,7 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
         watched.append((simulator.name, simulator.exit_code))
         say(f"ServiceNow  {servicenow['url']} (simulator)")
     settings, config = _settings(options, azurite, servicenow)
-    app = _Child("the function app", "local.host", _host_arguments(options, port, folder), {**os.environ, **settings})
-    stack.callback(app.stop)
-    url = app.first_line()["url"]
+    app, url = _start_app(options, folder, {**os.environ, **settings}, stack)
     _wait_for(f"{url}/api/health", app, lambda status: status == 200)
     watched.append((app.name, app.exit_code))
     say(f"app         {url}")
@@ -153,6 +152,22 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
     print(json.dumps(session), flush=True)
     say("ready; stop with Ctrl-C")
     return watched
+
+
+def _start_app(
+    options: Options, folder: Path, environment: Mapping[str, str], stack: contextlib.ExitStack
+) -> tuple[_Child, str]:
+    """The function app and its URL. Raises Failed."""
+    port = _free_port(options.port)
+    while True:
+        app = _Child("the function app", "local.host", _host_arguments(options, port, folder), environment)
+        stack.callback(app.stop)
+        try:
+            return app, str(app.first_line()["url"])
+        except Failed:
+            if options.port or port == 0 or _is_free(port):
+                raise
+        port = 0  # somebody else took the usual port in this very moment: any will do
 
 
 class _Child:
@@ -246,14 +261,20 @@ def _folder(options: Options, stack: contextlib.ExitStack) -> Path:
 
 
 def _free_port(wanted: int) -> int:
-    """The port to use. Raises Failed when the one that was asked for is taken."""
-    for port in (wanted,) if wanted else (_USUAL_PORT, 0):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """The port to use, 0 for any. Raises Failed when the one that was asked for is taken."""
+    if wanted and not _is_free(wanted):
+        raise Failed(f"port {wanted} is taken by another program; stop that one or choose another port with --port")
+    return wanted or (_USUAL_PORT if _is_free(_USUAL_PORT) else 0)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
             probe.bind(("127.0.0.1", port))
-            number: int = probe.getsockname()[1]
-            return number
-    raise Failed(f"port {wanted} is taken by another program; stop that one or choose another port with --port")
+        except OSError:
+            return False
+        return True
 
 
 def _keys(options: Options, folder: Path) -> Keys:
