@@ -1,0 +1,279 @@
+// Azure ITSM Bridge in one resource group: the function app and all that it needs.
+//
+// The app holds no key to anything: storage takes no shared key, secrets are in Key Vault, and both are reached with a
+// managed identity. It is one of its own (user-assigned), so that its roles are there before the app first starts, and
+// stay when the app is made anew.
+//
+// Source: Microsoft's Bicep reference and "Automate resource deployment for your function app in Azure Functions".
+
+targetScope = 'resourceGroup'
+
+@description('Region of everything. Which offer this plan: az functionapp list-flexconsumption-locations')
+param location string = resourceGroup().location
+
+@description('End of every name, where the default is taken: lower-case letters and digits.')
+@minLength(3)
+@maxLength(13)
+param token string = uniqueString(resourceGroup().id)
+
+@description('Address of the ServiceNow instance, for example https://contoso.service-now.com')
+param serviceNowUrl string
+
+@description('User ID of the bridge in ServiceNow, as bridge.yaml uses it for basic authentication.')
+param serviceNowUsername string = 'azure.bridge'
+
+@description('Further settings that your bridge.yaml names as \${NAME}. No secrets: those go into the vault.')
+param extraSettings object = {}
+
+@description('Object id of the user or group that sets secrets and replays dead letters. Empty: nobody.')
+param operatorId string = ''
+
+@description('What operatorId is.')
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param operatorType string = 'User'
+
+@description('At most so many instances. They share the hourly limit of ServiceNow, so more do not make more tickets.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstances int = 40
+
+@description('Instances kept warm for webhooks. 0 costs nothing while idle; 1 spares an alert the cold start.')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyInstances int = 0
+
+@description('Function key of the webhook, there once the app is published. With it, an action group is made.')
+@secure()
+param webhookKey string = ''
+
+// Built-in roles. Source: "Azure built-in roles", the same in every tenant.
+var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+var storageBlobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
+var storageQueueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+var storageQueueDataMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
+var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
+var keyVaultSecretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
+
+var packageContainer = 'app-package'
+var webhookPath = '/api/alerts'
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'id-bridge-${token}'
+  location: location
+}
+
+resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+  name: 'stbridge${token}'
+  location: location
+  kind: 'StorageV2'
+  sku: {
+    name: 'Standard_LRS'
+  }
+  properties: {
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    allowSharedKeyAccess: false
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    defaultToOAuthAuthentication: true
+  }
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+  parent: storage
+  name: 'default'
+}
+
+// Where Flex Consumption keeps the published package. Queue, tables and other containers the bridge makes itself.
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+  parent: blobs
+  name: packageContainer
+  properties: {
+    publicAccess: 'None'
+  }
+}
+
+resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+  name: 'kv-bridge-${token}'
+  location: location
+  properties: {
+    tenantId: subscription().tenantId
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    softDeleteRetentionInDays: 90
+    enablePurgeProtection: true
+  }
+}
+
+module appAccess 'modules/access.bicep' = {
+  name: 'bridge-access-app'
+  params: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    storageAccountName: storage.name
+    storageRoles: [
+      storageBlobDataOwner
+      storageQueueDataContributor
+      storageTableDataContributor
+    ]
+    vaultName: vault.name
+    vaultRoles: [
+      keyVaultSecretsUser
+    ]
+  }
+}
+
+module operatorAccess 'modules/access.bicep' = if (!empty(operatorId)) {
+  name: 'bridge-access-operator'
+  params: {
+    principalId: operatorId
+    principalType: operatorType
+    storageAccountName: storage.name
+    storageRoles: [
+      storageBlobDataContributor
+      storageQueueDataMessageSender
+      storageTableDataContributor
+    ]
+    vaultName: vault.name
+    vaultRoles: [
+      keyVaultSecretsOfficer
+    ]
+  }
+}
+
+resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+  name: 'log-bridge-${token}'
+  location: location
+  properties: {
+    sku: {
+      name: 'PerGB2018'
+    }
+    retentionInDays: 30
+  }
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' = {
+  name: 'appi-bridge-${token}'
+  location: location
+  kind: 'web'
+  properties: {
+    Application_Type: 'web'
+    WorkspaceResourceId: logs.id
+  }
+}
+
+resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  name: 'plan-bridge-${token}'
+  location: location
+  kind: 'functionapp'
+  sku: {
+    tier: 'FlexConsumption'
+    name: 'FC1'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2024-04-01' = {
+  name: 'func-bridge-${token}'
+  location: location
+  kind: 'functionapp,linux'
+  // How azd finds where to deploy the service of that name in azure.yaml.
+  tags: {
+    'azd-service-name': 'bridge'
+  }
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identity.id}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    functionAppConfig: {
+      runtime: {
+        name: 'python'
+        version: '3.11'
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: 2048
+        maximumInstanceCount: maximumInstances
+        alwaysReady: alwaysReadyInstances == 0 ? [] : [
+          {
+            name: 'http'
+            instanceCount: alwaysReadyInstances
+          }
+        ]
+      }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${storage.properties.primaryEndpoints.blob}${packageContainer}'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identity.id
+          }
+        }
+      }
+    }
+  }
+  dependsOn: [
+    appAccess
+    packages
+  ]
+}
+
+// All settings of the app: a deployment replaces what is there. The runtime is no setting on this plan.
+resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: union(extraSettings, {
+    AzureWebJobsStorage__accountName: storage.name
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identity.properties.clientId
+    // The identity that the SDKs use where no other is named: Key Vault.
+    AZURE_CLIENT_ID: identity.properties.clientId
+    KEY_VAULT_URL: vault.properties.vaultUri
+    APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
+    SERVICENOW_URL: serviceNowUrl
+    SERVICENOW_USERNAME: serviceNowUsername
+  })
+}
+
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(webhookKey)) {
+  name: 'ag-bridge-${token}'
+  location: 'global'
+  properties: {
+    enabled: true
+    groupShortName: 'itsm-bridge'
+    webhookReceivers: [
+      {
+        name: 'bridge'
+        serviceUri: 'https://${app.properties.defaultHostName}${webhookPath}?code=${uriComponent(webhookKey)}'
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+@description('For func azure functionapp publish.')
+output functionAppName string = app.name
+
+@description('Where alerts go. What calls it adds ?code= and a function key.')
+output webhookUrl string = 'https://${app.properties.defaultHostName}${webhookPath}'
+
+@description('Where the secrets go.')
+output keyVaultName string = vault.name
+
+@description('For bridge.py --account.')
+output storageAccountName string = storage.name
+
+@description('Object id of the identity of the app, for roles outside of this resource group.')
+output identityPrincipalId string = identity.properties.principalId

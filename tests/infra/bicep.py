@@ -1,0 +1,84 @@
+"""Bicep files as data. The parser knows syntax only, so what a compiler would say about names is checked here too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pycep import BicepParser
+
+ROOT = Path(__file__).parents[2]
+MAIN = ROOT / "infra" / "main.bicep"
+ACCESS = ROOT / "infra" / "modules" / "access.bicep"
+FILES = sorted((ROOT / "infra").rglob("*.bicep"))
+
+_TOKENS = re.compile(r"'''.*?'''|'(?:[^'\\]|\\.)*'|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_PLACEHOLDER = re.compile(r"(?<!\\)\$\{([^}]*)\}")
+_DECLARED = re.compile(r"^\s*(?:param|var|resource|module|output) (\w+)|\[for (\w+) in ", re.MULTILINE)
+_USED = re.compile(r"(?<![\w.@])([A-Za-z_]\w*)(?![\w(])")
+_GRAMMAR = {"param", "var", "resource", "module", "output", "existing", "if", "for", "in", "targetScope"}
+_TYPES = {"string", "int", "bool", "object", "array", "true", "false", "null"}
+
+
+def parse(file: Path) -> dict[str, Any]:
+    """A file as the parser sees it. Raises lark's UnexpectedInput when it is no Bicep."""
+    return dict(BicepParser().parse(text=file.read_text(encoding="utf-8")))
+
+
+def body(item: dict[str, Any]) -> dict[str, Any]:
+    """What stands between the braces of a resource or module, also behind ``if`` or ``for``."""
+    config: dict[str, Any] = item["config"]
+    inner: dict[str, Any] = config.get("config", config)
+    return inner
+
+
+def only(template: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The one resource of a type."""
+    (found,) = [r for r in template["resources"].values() if r["type"] == kind and not r["existing"]]
+    return body(found)
+
+
+def text(value: Any) -> Any:
+    """An expression as it was written: ``storage.name``. Values that are none stay as they are."""
+    if isinstance(value, dict) and "operator" in value:
+        left, right = (text(v) for v in value["operator"]["operands"].values())
+        assert value["operator"]["type"] == "property_accessor"
+        return f"{left}.{right}"
+    return value
+
+
+def settings(template: dict[str, Any]) -> dict[str, Any]:
+    """The application settings that a template sets, with their expressions as text."""
+    union = only(template, "Microsoft.Web/sites/config")["properties"]["function"]
+    assert union["type"] == "union"
+    further, own = union["parameters"].values()
+    assert further == "extraSettings", "the template's own settings come last, or those of the user could undo them"
+    return {name: text(value) for name, value in own.items()}
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested sections and lists, with its dotted path."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, path)
+    else:
+        yield path, value
+
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """Names that a file declares, and names that it uses; of texts only what stands in their placeholders."""
+
+    def code(match: re.Match[str]) -> str:
+        found = match[0]
+        return " ".join(_PLACEHOLDER.findall(found)) if found.startswith("'") else ""
+
+    bare = _TOKENS.sub(code, source)
+    declared = {a or b for a, b in _DECLARED.findall(bare)}
+    bare = re.sub(r"^\s*(?:param|var|resource|module|output) \w+.*?(?==|$)", "", bare, flags=re.MULTILINE)
+    bare = re.sub(r"^\s*\w+:", "", bare, flags=re.MULTILINE)
+    return declared, set(_USED.findall(bare)) - _GRAMMAR - _TYPES
