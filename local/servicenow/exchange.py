@@ -54,6 +54,16 @@ class Call:
             raise RuntimeError("the call has no user yet")
         return self.identity
 
+    def trait(self, name: str) -> str:
+        """What a scenario may ask for: method, table, user or operation."""
+        traits = {
+            "method": self.method,
+            "table": self.table,
+            "user": self.entry.user or "",
+            "operation": self.operation,
+        }
+        return traits[name]
+
     def param(self, name: str, default: str = "") -> str:
         """First value of a query parameter."""
         return next((value for key, value in self.params if key == name), default)

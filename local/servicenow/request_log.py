@@ -21,7 +21,8 @@ _SECRET = "[redacted]"
 _TARGETS = 500
 _ID = re.compile(r"[0-9a-fA-F]{32}")
 _FORM_SECRETS = re.compile(
-    r"\b(password|client_secret|refresh_token|access_token|assertion|code|token|x-sn-apikey)=[^&]*", re.IGNORECASE
+    r"\b(password|client_secret|client_assertion|refresh_token|access_token|assertion|code|token|x-sn-apikey)=[^&]*",
+    re.IGNORECASE,
 )
 _JSON_SECRETS = re.compile(
     r'("(?:user_password|password|client_secret|access_token|refresh_token|token|shared_key)"\s*:\s*)"(?:[^"\\]|\\.)*"',

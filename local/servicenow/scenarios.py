@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from local.servicenow.exchange import Call
+from local.servicenow.request_log import RequestEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,31 +88,43 @@ NEEDS_COMMIT = frozenset(
         "commit_then_403",
     }
 )
-_MATCH_KEYS = ("method", "table", "path", "user", "operation")
+#: What a scenario may name of a request beside its path.
+TRAITS = ("method", "table", "user", "operation")
+
+
+class Struck(Protocol):
+    """What scenarios look at in a request; the calls of every simulator have it."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def entry(self) -> RequestEntry: ...
+
+    def trait(self, name: str) -> str:
+        """Value of one of the simulator's traits."""
 
 
 @dataclass(slots=True)
 class Match:
     """Which requests a scenario is for; what is empty matches anything.
 
-    ``method`` and ``table`` may list several; ``path`` is a regular expression searched in the path; ``user`` is a user
-    name; ``operation`` is query, insert, update or delete.
+    ``traits`` gives for a trait of the request the values that fit; ``path`` is a regular expression searched in the
+    path.
     """
 
-    method: tuple[str, ...] = ()
-    table: tuple[str, ...] = ()
+    traits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     path: re.Pattern[str] | None = None
-    user: str = ""
-    operation: tuple[str, ...] = ()
 
-    def fits(self, call: Call) -> bool:
+    @property
+    def user(self) -> str:
+        """The user it is for, empty for everyone."""
+        return next(iter(self.traits.get("user", ())), "")
+
+    def fits(self, call: Struck) -> bool:
         """Is the request one of those?"""
-        return (
-            (not self.method or call.method in self.method)
-            and (not self.table or call.table in self.table)
-            and (self.path is None or self.path.search(call.path) is not None)
-            and (not self.user or call.entry.user == self.user)
-            and (not self.operation or call.operation in self.operation)
+        return all(call.trait(name) in wanted for name, wanted in self.traits.items()) and (
+            self.path is None or self.path.search(call.path) is not None
         )
 
 
@@ -132,7 +144,7 @@ class Scenario:
     skip: int = 0
     state: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def strikes(self, call: Call) -> bool:
+    def strikes(self, call: Struck) -> bool:
         """Decide for one request, counting it if so."""
         if self.left == 0 or not self.match.fits(call):
             return False
@@ -153,9 +165,16 @@ class Scenario:
 
 
 class Scenarios:
-    """The scenarios of an instance, in the order they were made."""
+    """The scenarios of an instance, in the order they were made.
 
-    def __init__(self) -> None:
+    Args:
+        kinds: the catalogue.
+        traits: names that an order's ``match`` may use, beside ``path``.
+    """
+
+    def __init__(self, kinds: Mapping[str, Kind] = KINDS, traits: Sequence[str] = TRAITS) -> None:
+        self._kinds = kinds
+        self._traits = traits
         self._active: dict[str, Scenario] = {}
         self._ids = itertools.count(1)
 
@@ -165,8 +184,8 @@ class Scenarios:
         Raises:
             ValueError: it does not fit the catalogue; the text says what.
         """
-        scenario = _read(order, f"s{next(self._ids)}")
-        if KINDS[scenario.type].phase != "now":
+        scenario = _read(order, f"s{next(self._ids)}", self._kinds, self._traits)
+        if self._kinds[scenario.type].phase != "now":
             self._active[scenario.id] = scenario
         return scenario
 
@@ -186,13 +205,13 @@ class Scenarios:
         """Scenarios that strike in a phase; spent ones are left out."""
         if not self._active:
             return []
-        return [item for item in self._active.values() if item.left != 0 and KINDS[item.type].phase == phase]
+        return [item for item in self._active.values() if item.left != 0 and self._kinds[item.type].phase == phase]
 
 
-def _read(order: dict[str, Any], scenario_id: str) -> Scenario:
-    kind = KINDS.get(str(order.get("type")))
+def _read(order: dict[str, Any], scenario_id: str, kinds: Mapping[str, Kind], traits: Sequence[str]) -> Scenario:
+    kind = kinds.get(str(order.get("type")))
     if kind is None:
-        raise ValueError(f"type: one of {', '.join(KINDS)}")
+        raise ValueError(f"type: one of {', '.join(kinds)}")
     common = {"type", "match", "times", "after", "probability", "seed"}
     unknown = order.keys() - common - kind.params.keys()
     if unknown:
@@ -211,7 +230,7 @@ def _read(order: dict[str, Any], scenario_id: str) -> Scenario:
     probability = order.get("probability", 1.0)
     if not isinstance(probability, (int, float)) or not 0 <= probability <= 1:
         raise ValueError("probability: from 0 to 1")
-    match = _read_match(order.get("match") or {})
+    match = _read_match(order.get("match") or {}, traits)
     seed = order.get("seed", 0)
     chance = random.Random(str(seed))
     return Scenario(
@@ -225,20 +244,17 @@ def _fits(value: Any, default: Any) -> bool:
     return isinstance(value, type(default)) and isinstance(value, bool) == isinstance(default, bool)
 
 
-def _read_match(match: Any) -> Match:
-    if not isinstance(match, dict) or match.keys() - set(_MATCH_KEYS):
-        raise ValueError(f"match: an object with {', '.join(_MATCH_KEYS)}")
+def _read_match(match: Any, traits: Sequence[str]) -> Match:
+    if not isinstance(match, dict) or match.keys() - {*traits, "path"}:
+        raise ValueError(f"match: an object with {', '.join((*traits, 'path'))}")
     try:
         path = re.compile(str(match["path"])) if match.get("path") else None
     except re.error as error:
         raise ValueError(f"match.path: no regular expression ({error})") from error
-    return Match(
-        tuple(name.upper() for name in _several(match.get("method"))),
-        tuple(_several(match.get("table"))),
-        path,
-        str(match.get("user") or ""),
-        tuple(_several(match.get("operation"))),
-    )
+    wanted = {name: tuple(_several(match.get(name))) for name in traits if match.get(name)}
+    if "method" in wanted:
+        wanted["method"] = tuple(method.upper() for method in wanted["method"])
+    return Match(wanted, path)
 
 
 def _several(value: Any) -> Iterable[str]:

@@ -1,0 +1,1 @@
+"""Azure Resource Manager and the resource providers behind it."""

@@ -1,0 +1,97 @@
+"""Everything that the clouds' stand-in is made of, and its first day."""
+
+from __future__ import annotations
+
+from cryptography import x509
+
+from local.azure.arm.access import Access
+from local.azure.arm.alert_store import AlertStore
+from local.azure.arm.alerts_api import AlertsApi
+from local.azure.arm.defender_api import DefenderApi
+from local.azure.arm.defender_store import Defender
+from local.azure.arm.governance_api import GovernanceApi
+from local.azure.arm.health import Health
+from local.azure.arm.service import Arm
+from local.azure.arm.subscriptions import Subscriptions
+from local.azure.arm.throttle import Throttle
+from local.azure.call import TRAITS
+from local.azure.demo.estate import DATABASE, WEB_1, fill_estate
+from local.azure.demo.findings import fill_findings
+from local.azure.demo.identities import build_directory
+from local.azure.demo.scores import fill_scores
+from local.azure.entra.endpoints import Entra
+from local.azure.entra.keys import SigningKeys
+from local.azure.entra.managed_identity import ManagedIdentity
+from local.azure.entra.tokens import Tokens
+from local.azure.estate import Estate
+from local.azure.faults import KINDS, Faults
+from local.azure.graph.service import Graph
+from local.azure.graph.store import SecureScores
+from local.azure.journal import Journal
+from local.azure.resource_graph.service import ResourceGraph
+from local.azure.resource_graph.tables import Tables
+from local.azure.settings import Settings
+from local.servicenow.clock import Clock
+from local.servicenow.request_log import RequestLog
+from local.servicenow.scenarios import Scenarios
+
+
+class Cloud:
+    """State and services. Keys, addresses and the identity header outlive a reset, everything else begins anew."""
+
+    def __init__(self, certificate: x509.Certificate) -> None:
+        self._certificate = certificate
+        self.clock = Clock()
+        self.settings = Settings()
+        self.journal = Journal()
+        self.requests = RequestLog()
+        self.scenarios = Scenarios(KINDS, TRAITS)
+        self.keys = SigningKeys()
+        self.tokens = Tokens(build_directory(certificate), self.keys, self.clock, self.settings)
+        self.managed_identity = ManagedIdentity(self.tokens)
+        self.entra = Entra(self.tokens, self.keys, self.clock)
+        self._build()
+
+    def _build(self) -> None:
+        """Stores with their first data, and the services over them."""
+        self.estate = Estate()
+        self.alerts = AlertStore(self.estate, self.clock)
+        self.defender = Defender(self.estate, self.clock)
+        self.health = Health(self.estate, self.clock)
+        self.scores = SecureScores(self.clock)
+        fill_estate(self.estate)
+        fill_findings(self.defender, self.clock.now())
+        fill_scores(self.scores)
+        self.alerts.fire({"resource": WEB_1, "rule": "High CPU", "severity": "Sev2"})
+        self.alerts.fire({"resource": DATABASE, "rule": "Deadlocks", "severity": "Sev1", "signalType": "Log"})
+        access = Access(self.tokens, self.estate)
+        shared = (self.estate, self.clock, self.journal, lambda: self.settings)
+        tables = Tables(self.estate, self.alerts, self.defender)
+        self.resource_graph = ResourceGraph(tables, self.estate, access, self.clock, lambda: self.settings)
+        self.arm = Arm(
+            access,
+            Throttle(self.clock),
+            [
+                *Subscriptions(self.estate, access, lambda: self.settings).routes(),
+                *AlertsApi(self.alerts, *shared).routes(),
+                *DefenderApi(self.defender, *shared).routes(),
+                *GovernanceApi(self.defender, *shared).routes(),
+                *self.health.routes(),
+                *self.resource_graph.routes(),
+            ],
+            lambda: self.settings,
+        )
+        self.graph = Graph(self.scores, self.tokens, self.clock, self.journal, lambda: self.settings)
+        self.faults = Faults(self.scenarios, self.clock, self.graph, self.resource_graph)
+
+    def reset(self, keep_settings: bool = False) -> None:
+        """Back to the first day, now. Requests under way still count as in flight."""
+        if not keep_settings:
+            self.settings = Settings()
+        self.clock.reset()
+        self.scenarios.clear()
+        self.requests.reset()
+        self.journal.clear()
+        self.keys.reset()
+        self.tokens.reset(build_directory(self._certificate), self.settings)
+        self._build()

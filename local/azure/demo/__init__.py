@@ -1,0 +1,1 @@
+"""What the clouds hold on their first day."""

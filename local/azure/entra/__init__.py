@@ -1,0 +1,1 @@
+"""Microsoft Entra ID: token endpoints, discovery, keys, managed identity."""

@@ -1,0 +1,173 @@
+"""Faults a test can order, and what they do to a request. How they are ordered: ``local.servicenow.scenarios``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.azure.arm.access import forbidden
+from local.azure.arm.errors import arm_error
+from local.azure.call import Call, Refusal
+from local.azure.entra.errors import entra_error
+from local.azure.graph.service import Graph
+from local.azure.resource_graph.service import READ, ResourceGraph
+from local.servicenow.clock import Clock
+from local.servicenow.exchange import Answer, html
+from local.servicenow.faults import Dropped, Wait
+from local.servicenow.scenarios import Kind, Scenario, Scenarios
+
+KINDS: dict[str, Kind] = {
+    "expire_tokens": Kind("now", "End every access token that was issued so far: 401 where it is shown."),
+    "throttle": Kind(
+        "handling",
+        "429 in the service's own shape; retry_after: seconds; bare: without that header.",
+        {"retry_after": 5, "bare": False},
+    ),
+    "fail": Kind(
+        "handling",
+        "An error of the service; status 500, 502, 503 or 504; html: the gateway's page instead of JSON.",
+        {"status": 503, "html": False, "retry_after": None},
+    ),
+    "deny": Kind(
+        "handling", "403; code: AuthorizationFailed or LinkedAuthorizationFailed.", {"code": "AuthorizationFailed"}
+    ),
+    "reject_credentials": Kind("arrival", "The token endpoint answers 401 invalid_client, whatever the credentials."),
+    "slow": Kind("arrival", "Wait, then go on.", {"seconds": 1.0}),
+    "cut_before_commit": Kind("arrival", "Drop the connection; nothing is done."),
+    "page": Kind("after", "200 with an HTML page, as from a proxy that wants a sign-in."),
+    "cut_after_commit": Kind("after", "Commit, then drop the connection."),
+    "commit_then_fail": Kind("after", "Commit, then 500.", {}),
+    "commit_then_hang": Kind("after", "Commit and never answer (at most so many seconds).", {"seconds": 300.0}),
+    "truncated_json": Kind("after", "Cut the body; keep: fraction of its bytes.", {"keep": 0.5}),
+    "empty_page": Kind("after", "A list page without items, whose nextLink is the page that was asked for."),
+    "partial_content": Kind("after", "Graph only: 206 with a Warning header, as when one provider failed."),
+}
+_NEED_COMMIT = frozenset({"cut_after_commit", "commit_then_fail", "commit_then_hang"})
+_TITLES = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
+
+
+class Faults:
+    """Applies the scenarios that are on."""
+
+    def __init__(self, scenarios: Scenarios, clock: Clock, graph: Graph, resource_graph: ResourceGraph) -> None:
+        self._scenarios = scenarios
+        self._clock = clock
+        self._graph = graph
+        self._resource_graph = resource_graph
+
+    async def arrival(self, call: Call, wait: Wait) -> None:
+        """Before sign-in.
+
+        Raises:
+            Refusal: the fault is an answer.
+            Dropped: the connection ends here.
+        """
+        for scenario in self._scenarios.of_phase("arrival"):
+            if scenario.type == "reject_credentials" and call.operation != "token":
+                continue
+            if not scenario.strikes(call):
+                continue
+            if scenario.type == "slow":
+                await wait(scenario.params["seconds"])
+            elif scenario.type == "cut_before_commit":
+                raise Dropped
+            else:
+                raise entra_error(call, self._clock, 401, "invalid_client", 7000215, "Invalid client secret provided.")
+
+    def handling(self, call: Call) -> None:
+        """After sign-in, before the service does anything.
+
+        Raises:
+            Refusal: the fault.
+        """
+        for scenario in self._scenarios.of_phase("handling"):
+            if scenario.strikes(call):
+                raise self._refusal(call, scenario)
+
+    def _refusal(self, call: Call, scenario: Scenario) -> Refusal:
+        params = scenario.params
+        if scenario.type == "throttle":
+            return self._throttled(call, None if params["bare"] else params["retry_after"])
+        if scenario.type == "deny":
+            if call.service == "graph":
+                return self._graph.error(call, 403, "Authorization_RequestDenied", "Insufficient privileges.")
+            if call.service != "arm":
+                return entra_error(call, self._clock, 401, "unauthorized_client", 7000112, "Application is disabled.")
+            return forbidden(call.who, call.operation, call.path.partition("/providers/")[0] or "/", params["code"])
+        return self._failed(call, params)
+
+    def _throttled(self, call: Call, seconds: int | None) -> Refusal:
+        headers = [("Retry-After", str(seconds))] if seconds is not None else []
+        if call.operation == READ:
+            return self._resource_graph.throttled(seconds)
+        if call.service == "graph":
+            return self._graph.error(call, 429, "TooManyRequests", "Too many requests.", *headers)
+        if call.service == "arm":
+            text = f"Number of requests exceeded. Please try again after '{seconds or 'some'}' seconds."
+            return arm_error(429, "SubscriptionRequestsThrottled", text, *headers)
+        text = "The tenant is throttled because of too many requests."
+        return entra_error(call, self._clock, 429, "temporarily_unavailable", 90055, text, *headers)
+
+    def _failed(self, call: Call, params: dict[str, Any]) -> Refusal:
+        status = params["status"]
+        title = _TITLES.get(status, "Internal Server Error")
+        headers = [("Retry-After", str(params["retry_after"]))] if params["retry_after"] is not None else []
+        if params["html"]:
+            answer = html(status, title, "The service is unavailable.")
+            answer.headers += headers
+            return Refusal(answer)
+        code = title.replace(" ", "")
+        if call.service == "graph":
+            return self._graph.error(call, status, code, title, *headers)
+        if call.service == "arm":
+            return arm_error(status, code, title, *headers)
+        return entra_error(
+            call, self._clock, status, "server_error", 90033, "A transient error has occurred.", *headers
+        )
+
+    async def after(self, call: Call, answer: Answer, wait: Wait) -> Answer:
+        """The service is done: the answer that goes out instead.
+
+        Raises:
+            Dropped: none does.
+        """
+        for scenario in self._scenarios.of_phase("after"):
+            if scenario.type in _NEED_COMMIT and not call.committed:
+                continue
+            if scenario.type not in _NEED_COMMIT and not self._fits(scenario, call, answer):
+                continue
+            if scenario.strikes(call):
+                answer = await self._finish(scenario, call, answer, wait)
+        return answer
+
+    @staticmethod
+    def _fits(scenario: Scenario, call: Call, answer: Answer) -> bool:
+        if answer.status >= 300:
+            return False
+        if scenario.type == "partial_content":
+            return call.service == "graph"
+        if scenario.type == "empty_page":
+            return isinstance(answer.payload, dict) and isinstance(answer.payload.get("value"), list)
+        return True
+
+    async def _finish(self, scenario: Scenario, call: Call, answer: Answer, wait: Wait) -> Answer:
+        params = scenario.params
+        match scenario.type:
+            case "page":
+                return html(200, "Sign in", "Sign in to continue.")
+            case "cut_after_commit":
+                raise Dropped
+            case "commit_then_hang":
+                await wait(params["seconds"])
+                raise Dropped
+            case "commit_then_fail":
+                return self._failed(call, {"status": 500, "html": False, "retry_after": None}).answer
+            case "truncated_json":
+                answer.send = params["keep"]
+            case "empty_page":
+                link = "@odata.nextLink" if call.service == "graph" else "nextLink"
+                again = f"{call.base_url}{call.path}?{call.query}"
+                return Answer(200, {**answer.payload, "value": [], link: again}, headers=answer.headers)
+            case "partial_content":
+                warning = '199 - "{Vendor}/{Provider}/206/100"'
+                return Answer(206, answer.payload, headers=[*answer.headers, ("Warning", warning)])
+        return answer

@@ -1,0 +1,163 @@
+"""Starts the clouds: http and https listeners in front of one set of data."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from local.azure.cloud import Cloud
+from local.azure.demo.estate import DEVELOPMENT, PRODUCTION, RETAIL
+from local.azure.demo.identities import CONTOSO, FABRIKAM, WEBHOOK_URI, guid, secret_of
+from local.azure.entra.keys import self_signed
+from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
+from local.azure.front import MAX_BODY, Front
+from local.servicenow.certificates import Certificates, ensure_certificates
+
+_LINE_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """The running clouds, and everything a client needs to work with them.
+
+    ``https_url`` is the authority, Resource Manager and Graph at once (azure-identity: ``authority=https_url,
+    disable_instance_discovery=True, connection_verify=ca_file``; others: as base address). ``client_id`` is the
+    bridge's application with least privileges, present in both tenants; ``certificate_file`` (PEM, key and certificate)
+    proves it as well. ``reader_*`` may read only, ``stranger_*`` nothing, the secret of ``lapsed_*`` has expired.
+    ``identity_endpoint`` and ``identity_header`` are what App Service sets as IDENTITY_ENDPOINT and IDENTITY_HEADER.
+    Files are absolute paths.
+    """
+
+    url: str
+    https_url: str
+    ca_file: str
+    control_url: str
+    tenant_id: str
+    other_tenant_id: str
+    client_id: str
+    client_secret: str
+    certificate_file: str
+    reader_client_id: str
+    reader_client_secret: str
+    stranger_client_id: str
+    stranger_client_secret: str
+    lapsed_client_id: str
+    lapsed_client_secret: str
+    identity_endpoint: str
+    identity_header: str
+    user_identity_client_id: str
+    webhook_resource: str
+    subscriptions: tuple[str, ...]
+    other_subscriptions: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as an object."""
+        return asdict(self)
+
+
+@asynccontextmanager
+async def running(
+    *, port: int = 0, https_port: int = 0, certificates: Path | str | None = None, latency: float = 0.0
+) -> AsyncIterator[Simulator]:
+    """Run the clouds on the loopback interface while the context lasts. Nothing is kept afterwards.
+
+    Args:
+        port: of the http listener, 0 for a free one.
+        https_port: of the https listener, 0 for a free one.
+        certificates: directory of keys and certificates; shared with a ServiceNow simulator (its ``data``) both have
+            the same authority. Without one, new ones are made.
+        latency: seconds of service time added to every API call.
+
+    Raises:
+        OSError: a port is taken, or the directory cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="azure-") as scratch:
+        files = ensure_certificates(_prepare(certificates or scratch))
+        application, pem = _application_certificate(files, Path(scratch))
+        cloud = Cloud(application)
+        cloud.settings.latency_ms = latency * 1000
+        front = Front(cloud)
+        runner = await _start(front)
+        try:
+            http = await _listen(runner, port, None)
+            https = await _listen(runner, https_port, files)
+            yield _describe(http, https, files, pem, cloud)
+        finally:
+            front.stopping.set()
+            await runner.cleanup()
+
+
+def _prepare(directory: Path | str) -> Path:
+    made = Path(directory).resolve()
+    made.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def _application_certificate(files: Certificates, scratch: Path) -> tuple[x509.Certificate, Path]:
+    """The certificate of the application ``bridge``, and a PEM of it with its key."""
+    data = files.jwt_key.read_bytes()
+    key = serialization.load_pem_private_key(data, password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError(f"{files.jwt_key} holds no RSA key")
+    certificate = self_signed(key, "bridge.contoso.example")
+    path = scratch / "application.pem"
+    path.write_bytes(data + certificate.public_bytes(serialization.Encoding.PEM))
+    path.chmod(0o600)
+    return certificate, path
+
+
+async def _start(front: Front) -> web.AppRunner:
+    app = web.Application(client_max_size=MAX_BODY)
+    app.router.add_route("*", "/{path:.*}", front.handle)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=2.0,
+        max_line_size=_LINE_LIMIT,
+        max_field_size=_LINE_LIMIT,
+        keepalive_timeout=75.0,
+    )
+    await runner.setup()
+    return runner
+
+
+async def _listen(runner: web.AppRunner, port: int, files: Certificates | None) -> int:
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=files.server_context() if files else None)
+    await site.start()
+    return int(runner.addresses[-1][1])
+
+
+def _describe(http: int, https: int, files: Certificates, pem: Path, cloud: Cloud) -> Simulator:
+    return Simulator(
+        url=f"http://127.0.0.1:{http}",
+        https_url=f"https://127.0.0.1:{https}",
+        ca_file=str(files.ca_file),
+        control_url=f"http://127.0.0.1:{http}/control",
+        tenant_id=CONTOSO.id,
+        other_tenant_id=FABRIKAM.id,
+        client_id=guid("app bridge"),
+        client_secret=secret_of("bridge"),
+        certificate_file=str(pem),
+        reader_client_id=guid("app reader"),
+        reader_client_secret=secret_of("reader"),
+        stranger_client_id=guid("app stranger"),
+        stranger_client_secret=secret_of("stranger"),
+        lapsed_client_id=guid("app lapsed"),
+        lapsed_client_secret=secret_of("lapsed"),
+        identity_endpoint=f"http://127.0.0.1:{http}{IDENTITY_PATH}",
+        identity_header=cloud.managed_identity.header,
+        user_identity_client_id=guid("managed identity bridge-user"),
+        webhook_resource=WEBHOOK_URI,
+        subscriptions=(PRODUCTION, DEVELOPMENT),
+        other_subscriptions=(RETAIL,),
+    )
