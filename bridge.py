@@ -13,8 +13,6 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -23,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.delivery.kept import Kept, Kind
+from local.kept_commands import Desk, kept_commands
 from shared.errors import BridgeError
 from shared.intake import Problem, read_json
 from shared.services import Services
@@ -37,14 +35,6 @@ app = typer.Typer(
     epilog="Settings come from the environment, then from local.settings.json. To work on a deployed app, sign in "
     "with az login, set AzureWebJobsStorage__accountName to its storage account and KEY_VAULT_URL to its vault.",
 )
-dead_letters = typer.Typer(
-    help="Signals that the ticket system refused: list, show, replay. They are kept until they are settled.",
-    no_args_is_help=True,
-)
-quarantine = typer.Typer(help="Payloads that nobody could read: list and show.", no_args_is_help=True)
-app.add_typer(dead_letters, name="dead-letters")
-app.add_typer(quarantine, name="quarantine")
-
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -212,108 +202,13 @@ def _show_findings(name: str, findings: list[Finding]) -> None:
     out.print(table)
 
 
-Filter = Annotated[str, typer.Option("--contains", help="Only items whose reason, key or title contains this text.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")]
-
-
-@dead_letters.command("list")
-def dead_letters_list(contains: Filter = "", as_json: AsJson = False) -> None:
-    """List dead letters, oldest first."""
-    _run(lambda services: _list(services, "dead-letter", contains, as_json))
-
-
-@dead_letters.command("show")
-def dead_letters_show(item: Annotated[str, typer.Argument(help="Its id.")]) -> None:
-    """Show one dead letter: reason, advice and the whole signal, as JSON."""
-    _run(lambda services: _show(services, "dead-letter", item))
-
-
-@dead_letters.command("replay")
-def dead_letters_replay(
-    items: Annotated[list[str] | None, typer.Argument(help="Ids; or --all, or --contains.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Replay all of them.")] = False,
-    contains: Filter = "",
-) -> None:
-    """Put dead letters back on the queue. Each stays listed until it was delivered.
-
-    A replay never makes a second ticket, and an event that is older than what the ticket knows changes nothing.
-    """
-    wanted = set(items or ())
-    if not (wanted or everything or contains):
-        _fail("say which: ids, --contains TEXT, or --all")
-
-    async def work(services: Services) -> int:
-        rows = [r async for r in services.kept.list("dead-letter")]
-        chosen = [r for r in rows if (everything or r.id in wanted or (contains and _matches(r, contains)))]
-        unknown = wanted - {r.id for r in rows}
-        if unknown:
-            _fail(f"no dead letter with id {', '.join(sorted(unknown))}")
-        for row in chosen:
-            await _replay(services, row)
-            out.print(f"replayed {row.id}  {row.title or row.key}", markup=False)
-        return len(chosen)
-
-    out.print(f"{_run(work)} put back on the queue")
-
-
-async def _replay(services: Services, row: Kept) -> None:
-    from shared.delivery.envelope import decode
-
-    found = await services.kept.show("dead-letter", row.id)
-    if found is None:
-        return
-    if "text" in found[1]:
-        _fail(f"{row.id} is no message of the bridge and cannot be replayed; see show", 1)
-    envelope = decode(json.dumps(found[1]))
-    again = replace(
-        envelope, claim="", attempts=0, waits=0, outcome="unknown", replayed=True, received_at=datetime.now(UTC)
-    )
-    await services.queue.send(again)
-    await services.kept.mark_replayed(row)
-
-
-@quarantine.command("list")
-def quarantine_list(contains: Filter = "", as_json: AsJson = False) -> None:
-    """List quarantined payloads, oldest first."""
-    _run(lambda services: _list(services, "quarantine", contains, as_json))
-
-
-@quarantine.command("show")
-def quarantine_show(item: Annotated[str, typer.Argument(help="Its id.")]) -> None:
-    """Show one quarantined payload and why it could not be read, as JSON."""
-    _run(lambda services: _show(services, "quarantine", item))
-
-
-def _matches(row: Kept, contains: str) -> bool:
-    text = f"{row.code} {row.reason} {row.key} {row.title} {row.connection}".casefold()
-    return contains.casefold() in text
-
-
-async def _list(services: Services, kind: Kind, contains: str, as_json: bool) -> None:
-    rows = [r async for r in services.kept.list(kind) if not contains or _matches(r, contains)]
-    if as_json:
-        for row in rows:
-            print(json.dumps(asdict(row)))
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("id", "kept at", "code", "what", "reason"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        replayed = " (replayed)" if row.replayed_at else ""
-        what = (row.title or row.key) + replayed
-        table.add_row(row.id, row.kept_at[:19], row.code, escape(what), escape(row.reason[:300]))
-    if rows:
-        out.print(table)
-    out.print(f"{len(rows)} in all" if rows else "none")
-
-
-async def _show(services: Services, kind: Kind, item: str) -> None:
-    found = await services.kept.show(kind, item)
-    if found is None:
-        _fail(f"nothing with id {item}", 1)
-        return
-    row, message = found
-    print(json.dumps({**asdict(row), "message": message}, indent=2, ensure_ascii=False))
+_desk = Desk(_run, _fail, out, err)
+_DEAD_LETTERS = (
+    "Signals that the ticket system refused: list, show, replay, drop. They are kept until they are settled."
+)
+_QUARANTINE = "Payloads that nobody could read, or that 'accept_only' does not want: list, show, replay, drop."
+app.add_typer(kept_commands("dead-letter", _DEAD_LETTERS, _desk), name="dead-letters")
+app.add_typer(kept_commands("quarantine", _QUARANTINE, _desk), name="quarantine")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, List  # noqa: UP035 - see Messages
+from typing import Any, List, Literal  # noqa: UP035 - see Messages
 
 import azure.functions as func
 
@@ -16,6 +16,7 @@ from shared.services import Services
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 services = Services()
+services.count_events()
 
 #: The Python worker refuses ``list[str]`` here: Azure/azure-functions-python-worker issue 1176.
 Messages = func.Out[List[str]]  # noqa: UP006
@@ -36,6 +37,22 @@ def _problem(problem: Problem) -> func.HttpResponse:
 @app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
 async def alerts(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
     """Azure Monitor's webhook. 202 once the host has put the signals on the queue."""
+    return await _take_in(req, queued)
+
+
+@app.function_name("secure_alerts")
+@app.route(route="secure/alerts", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
+async def secure_alerts(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
+    """The same for Secure Webhook: an Entra token instead of a function key, so anonymous to the host."""
+    try:
+        await services.admit(req.headers.get("Authorization"))
+    except Problem as problem:
+        return _problem(problem)
+    return await _take_in(req, queued)
+
+
+async def _take_in(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
     try:
         body = read_json(req.get_body(), req.headers.get("Content-Type"))
         accepted = accept(body, datetime.now(UTC))
@@ -45,6 +62,7 @@ async def alerts(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
         return _problem(problem)
     except BridgeError as error:  # a signal too large for the queue, and no storage to check it in
         return _problem(Problem(503, "Not stored", str(error), {"Retry-After": "5"}))
+    services.taken_in(accepted)
     return _json(202, accepted.receipt())
 
 
@@ -73,6 +91,36 @@ async def preview(req: func.HttpRequest) -> func.HttpResponse:
         return _problem(problem)
     except ConfigurationError as error:
         return _problem(Problem(503, "Configuration invalid", str(error)))
+
+
+@app.function_name("dead_letters")
+@app.route(route="dead-letters/{item?}", methods=["GET", "POST"])
+async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
+    """GET: list, or show one. POST replay or drop: some of them."""
+    return await _kept(req, "dead-letter")
+
+
+@app.function_name("quarantine")
+@app.route(route="quarantine/{item?}", methods=["GET", "POST"])
+async def quarantine(req: func.HttpRequest) -> func.HttpResponse:
+    """GET: list, or show one. POST replay or drop: some of them."""
+    return await _kept(req, "quarantine")
+
+
+async def _kept(req: func.HttpRequest, kind: Literal["dead-letter", "quarantine"]) -> func.HttpResponse:
+    item, content_type = req.route_params.get("item") or "", req.headers.get("Content-Type")
+    try:
+        return _json(200, await services.kept_request(kind, req.method, item, req.params, req.get_body(), content_type))
+    except Problem as problem:
+        return _problem(problem)
+
+
+@app.function_name("tidy")
+@app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
+async def tidy(timer: func.TimerRequest) -> None:
+    """Once a day: forget what was logged long ago."""
+    del timer
+    await services.tidy()
 
 
 @app.function_name("health")

@@ -19,6 +19,9 @@ from shared.signals.parse import parse
 #: Azure Monitor sends at most 256 KB; relays bundle. More is refused with 413.
 MAX_BODY_BYTES = 1024 * 1024
 
+#: Objects and arrays inside each other. Azure's own alerts stay below 12.
+MAX_DEPTH = 64
+
 #: An array may hold this many items. More is refused with 413: each becomes a message of its own.
 MAX_ITEMS = 500
 
@@ -49,7 +52,8 @@ def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES
         limit: largest size in bytes.
 
     Raises:
-        Problem: 413 too large, 415 not JSON by its type, 400 empty, not JSON, or neither object nor array.
+        Problem: 413 too large, 415 not JSON by its type, 400 empty, not JSON, nested too deeply, or neither object
+            nor array.
     """
     if len(body) > limit:
         raise Problem(
@@ -67,11 +71,37 @@ def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES
         raise Problem(400, "JSON nested too deeply", _EXPECTED) from None
     except ValueError as error:  # not JSON, not the encoding it claims, or a number of thousands of digits
         raise Problem(400, "Not JSON", f"The body cannot be read: {str(error)[:200]}. {_EXPECTED}") from None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _deeper(data, MAX_DEPTH):
+        raise Problem(400, "JSON nested too deeply", f"The body is nested more than {MAX_DEPTH} deep. {_EXPECTED}")
     if not isinstance(data, dict | list):
         raise Problem(400, "Not an alert", f"The body is a JSON {_json_type(data)}. {_EXPECTED}")
     if isinstance(data, list) and len(data) > MAX_ITEMS:
         raise Problem(413, "Too many items", f"The array has {len(data):,} items; the limit is {MAX_ITEMS}.")
     return data
+
+
+def _deeper(value: object, limit: int) -> bool:
+    """Whether containers are nested more than ``limit`` deep; level by level, so that no depth exhausts the stack."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        insides = (outer.values() if isinstance(outer, dict) else outer for outer in level)
+        level = [inner for inside in insides for inner in inside if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def refused_token(status: int) -> Problem:
+    """What a caller is told whose token was not accepted: enough to know that it is the token. The log knows more."""
+    if status == 403:
+        return Problem(403, "Forbidden", "This caller may not send alerts here. The app's log says why.")
+    if status == 503:
+        detail = "The token cannot be checked at the moment."
+        return Problem(503, "Keys unavailable", detail, {"Retry-After": "5"})
+    challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    return Problem(
+        401, "Unauthorized", "An access token that is valid here is needed. The app's log says more.", challenge
+    )
 
 
 def _json_type(value: object) -> str:

@@ -10,6 +10,7 @@ from shared.mapping.mapper import Mapper
 from shared.signals.model import Signal, State, Unreadable, to_dict
 from shared.signals.parse import parse
 from shared.tickets import TicketKind
+from shared.trust.allow import not_allowed
 
 #: What the queue carries and a reader of the preview has no use for.
 _INNER = ("occurred_at", "opens", "warnings")
@@ -28,8 +29,11 @@ def preview(body: dict[str, Any] | list[Any], mapper: Mapper, now: datetime) -> 
 def _item(item: Signal | Unreadable, mapper: Mapper) -> dict[str, Any]:
     if isinstance(item, Unreadable):
         return _answer("quarantined", item.reason)
-    route = mapper.route(item)
     shown = {name: value for name, value in to_dict(item).items() if name not in _INNER}
+    unwanted = not_allowed(item, mapper.accept_only)
+    if unwanted:
+        return _answer("quarantined", unwanted, signal=shown, warnings=list(item.warnings))
+    route = mapper.route(item)
     if route is None:
         reason = "no route matches and there is no default"
         return _answer("no_route", reason, signal=shown, warnings=list(item.warnings))

@@ -5,6 +5,7 @@ Imports are made where a service is first used, so that a webhook's cold start p
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,21 +14,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import ConfigurationError, Refused, StorageUnavailable
+from shared.log import listen, record
 from shared.version import VERSION
 
 if TYPE_CHECKING:
-    from shared.config.model import BridgeConfig, Delivery
+    from shared.config.model import BridgeConfig
     from shared.delivery.deliver import Deliverer
     from shared.delivery.envelope import Envelope
-    from shared.delivery.kept import KeptStore
+    from shared.delivery.kept import KeptStore, Kind
     from shared.delivery.links import LinkStore
     from shared.delivery.queue import SignalQueue
-    from shared.delivery.work import Worker
+    from shared.delivery.work import Configured, Worker
     from shared.health import Health
+    from shared.intake import Accepted
     from shared.mapping.mapper import Mapper
+    from shared.operate.actions import ActionLog
+    from shared.operate.kept_items import KeptItems
+    from shared.operate.meters import OpenTelemetryMeters
+    from shared.operate.telemetry import Telemetry
     from shared.secrets import SecretSource
     from shared.storage import Storage
     from shared.tickets import TicketSystem
+    from shared.trust.gate import Gate
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,6 +62,7 @@ class Services:
         self._given_storage = storage
         self._given_secrets = secrets
         self._systems: dict[str, TicketSystem] = {}
+        self._telemetry: Telemetry | None = None
 
     @property
     def config_path(self) -> Path:
@@ -126,6 +135,20 @@ class Services:
         return KeptStore(self.storage)
 
     @cached_property
+    def kept_items(self) -> KeptItems:
+        """What operators do with dead letters and quarantine."""
+        from shared.operate.kept_items import KeptItems
+
+        return KeptItems(self.kept, self.queue, now=self._now)
+
+    @cached_property
+    def actions(self) -> ActionLog:
+        """The log of actions."""
+        from shared.operate.actions import ActionLog
+
+        return ActionLog(self.storage, self._now)
+
+    @cached_property
     def health(self) -> Health:
         """How the connections are doing."""
         from shared.health import Health
@@ -154,14 +177,30 @@ class Services:
         return Deliverer(self.mapper, self.system, self.links, now=self._now)
 
     @cached_property
+    def _configured(self) -> Configured:
+        from shared.delivery.work import Configured
+        from shared.grouping.grouper import Grouper
+        from shared.grouping.store import GroupStore
+        from shared.trust.allow import not_allowed
+
+        mapper = self.mapper
+        groups = Grouper(mapper, self.links, GroupStore(self.storage), self.queue, now=self._now)
+        return Configured(
+            deliverer=self._deliverer,
+            groups=groups,
+            delivery=self.config.delivery,
+            unwanted=lambda signal: None if signal.via else not_allowed(signal, mapper.accept_only),
+            quiet=mapper.quiet,
+        )
+
+    @cached_property
     def worker(self) -> Worker:
         """Handles queue messages."""
         from shared.delivery.work import Worker
 
-        async def deliverer() -> tuple[Deliverer, Delivery]:
-            return self._deliverer, self.config.delivery
-
-        return Worker(deliverer, self.queue, self.kept, self.health, now=self._now)
+        if self._telemetry is not None:
+            self._telemetry.hurry()
+        return Worker(lambda: self._configured, self.queue, self.kept, self.health, self.actions, now=self._now)
 
     async def message(self, envelope: Envelope) -> str:
         """The queue message of an envelope. Only one too large for a message touches storage.
@@ -172,6 +211,93 @@ class Services:
 
         text = encode(envelope)
         return text if len(text) <= MAX_MESSAGE_BYTES else await self.queue.checked_in(envelope)
+
+    @cached_property
+    def _gate(self) -> Gate | ConfigurationError | None:
+        from shared.config.load import load_section
+        from shared.trust.gate import Gate
+        from shared.trust.settings import SecureWebhook
+
+        try:
+            # By itself: a mistake in a route must not cost an alert.
+            settings = load_section(self.config_path, "secure_webhook", SecureWebhook, self._settings)
+        except ConfigurationError as error:
+            return error
+        return None if settings is None else Gate(settings)
+
+    async def admit(self, authorization: str | None) -> None:
+        """Let a caller of the secure webhook in by its Authorization header, or not.
+
+        Raises Problem: 401 or 403 for a token that is not accepted, 404 when no secure webhook is configured, 503 when
+        keys or configuration are not to be had, so that Azure calls again.
+        """
+        from shared.intake import Problem, refused_token
+
+        gate = self._gate
+        if gate is None:
+            raise Problem(
+                404, "Not configured", "This bridge has no secure webhook: bridge.yaml has no 'secure_webhook'."
+            )
+        if isinstance(gate, ConfigurationError):
+            record("configuration_invalid", logging.ERROR, problems=gate.problems)
+            raise Problem(503, "Configuration invalid", "The app's log says what is wrong.", {"Retry-After": "20"})
+        from shared.trust.tokens import Denied
+
+        try:
+            await gate.admit(authorization)
+        except Denied as denied:
+            raise refused_token(denied.status) from None
+
+    def count_events(self) -> None:
+        """Count what is recorded from now on, for Application Insights; nothing where its setting is empty.
+
+        Imports nothing of OpenTelemetry: that is done later, on a thread of its own.
+        """
+        connection_string = self._settings.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "")
+        if not connection_string:
+            return
+        from shared.operate.telemetry import Telemetry
+
+        def start() -> OpenTelemetryMeters:
+            from shared.operate.meters import application_insights
+
+            return application_insights(connection_string, self._settings)
+
+        self._telemetry = Telemetry(start)
+        listen(self._telemetry.heard)
+
+    def taken_in(self, accepted: Accepted) -> None:
+        """Note the beginning of each signal's road; what nobody could read is noted where it ends."""
+        for envelope in accepted.envelopes:
+            signal = envelope.signal
+            if signal is not None:
+                record(
+                    "accepted",
+                    id=envelope.id,
+                    key=signal.key,
+                    title=signal.title,
+                    source=signal.source,
+                    kind=signal.kind,
+                    state=signal.state.value,
+                    severity=signal.severity,
+                )
+
+    async def kept_request(
+        self, kind: Kind, method: str, item: str, query: Mapping[str, str], body: bytes, content_type: str | None
+    ) -> dict[str, Any]:
+        """Answer a request for dead letters or quarantine: ``item`` is an id, an action, or empty. Raises Problem."""
+        from shared.operate.requests import act, read
+
+        if method == "GET":
+            return await read(self.kept_items, kind, item, query)
+        return await act(self.kept_items, kind, item, body, content_type)
+
+    async def tidy(self) -> None:
+        """Forget old rows of the log of actions, as many as one run may. Raises StorageUnavailable."""
+        from shared.operate.actions import KEPT_FOR, MOST_PER_RUN
+
+        forgotten = await self.actions.forget_before(self._now() - KEPT_FOR, MOST_PER_RUN)
+        record("tidied", actions=forgotten)
 
     def preview(self, body: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
         """What a body would become. Raises ConfigurationError."""

@@ -30,6 +30,7 @@ from connectors.servicenow.wire import Call, Purpose, Reply
 from shared.errors import NotAuthorised, NotSent, SecretUnavailable, TicketSystemError
 from shared.secrets import SecretSource
 from shared.tally import spend
+from shared.trust.outgoing import Guarded
 from shared.version import VERSION
 
 _TOKEN_CALL = Call("POST", "/oauth_token.do", Purpose.RECORD)
@@ -230,7 +231,7 @@ class Client:
             transport = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
         return Pool(
             self._settings.url,
-            transport,
+            Guarded(self._settings.url, transport, allow_private=self._settings.allow_private_addresses),
             timeout=httpx.Timeout(connect=connect, read=read, write=read, pool=connect),
             headers={"User-Agent": f"azure-itsm-bridge/{VERSION}", "Accept": "application/json"},
             certificate=certificate,

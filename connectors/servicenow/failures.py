@@ -14,6 +14,7 @@ import httpx
 
 from connectors.servicenow.wire import Call
 from shared.errors import NotAuthorised, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
+from shared.trust.outgoing import ForbiddenHost
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -78,6 +79,8 @@ def unanswered(call: Call, what: str, connection: str) -> TicketSystemError:
 def _unreachable(error: BaseException) -> tuple[str, str]:
     """Cause and fix of a connection that did not come about."""
     for cause in _chain(error):
+        if isinstance(cause, ForbiddenHost):
+            return str(cause), "Check 'url' and DNS; for an instance inside your network set allow_private_addresses"
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"the instance's certificate could not be verified ({cause.verify_message})",

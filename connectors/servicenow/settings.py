@@ -231,6 +231,10 @@ class ServiceNowSettings(Model):
     ca_bundle: str | None = None
     """Path of a PEM file with further certificate authorities, for instances with a private certificate. The public
     ones stay trusted, and certificates are always verified."""
+    allow_private_addresses: bool = False
+    """Whether ``url`` may lead to a private, link-local or loopback address: for an instance that is reached through
+    your own network. Otherwise nothing is sent there, whatever DNS says. Not needed where ``url`` is written as this
+    machine (localhost, 127.0.0.1), which allows loopback addresses only."""
     references: dict[Identifier, Reference] = Field(default_factory=dict)
     """Reference fields whose values are names, in addition to the well-known ones (assignment_group, assigned_to,
     caller_id, opened_by, requested_by, business_service, company, location and more) or instead of them."""

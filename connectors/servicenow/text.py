@@ -11,6 +11,7 @@ _ELLIPSIS = "…"
 
 #: Control characters that no field shows and that XML, in which records are exported, cannot hold.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_CODE_TAG = re.compile(r"\[(/?)code\]", re.IGNORECASE)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -31,9 +32,18 @@ def cut(field: str, value: str) -> str:
     return value[: limit - 1].rstrip() + _ELLIPSIS
 
 
+def journal(value: str) -> str:
+    """Text that a journal field shows as text: what stands between [code] tags there is rendered as HTML.
+
+    Do it last, to text that is cleaned already. Source: ServiceNow docs, "Enable rendering of HTML and hyperlinks in
+    journal fields" (glide.ui.security.allow_codetag).
+    """
+    return _CODE_TAG.sub(r"(\1code)", value)
+
+
 def note_text(note: Note, field: str = "work_notes") -> str:
     """A note's text, cut if need be in such a way that its marker stays."""
-    text, mark = clean(note.text), clean(note.marker)
+    text, mark = journal(clean(note.text)), clean(note.marker)
     short = cut(field, text)
     if mark in short or mark not in text:
         return short

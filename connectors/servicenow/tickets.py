@@ -21,7 +21,7 @@ from connectors.servicenow.query import equal, rows, searchable
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.tables import DISPLAY, JOURNALS, LIMITS, Table
-from connectors.servicenow.text import clean, cut, note_text
+from connectors.servicenow.text import clean, cut, journal, note_text
 from connectors.servicenow.wire import Call, Purpose
 from shared.errors import OutcomeUnknown, Refused, TicketMissing
 from shared.tickets import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
@@ -211,7 +211,8 @@ class Tickets:
         lost: list[str] = []
         for name, text in fields.items():
             if not self._references.knows(name):
-                ready[name] = cut(name, clean(text))
+                shown = clean(text)
+                ready[name] = cut(name, journal(shown) if name in JOURNALS else shown)
                 continue
             found = await self._references.resolve(name, clean(text))
             if found is None:

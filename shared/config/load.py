@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,6 +23,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 Path_ = tuple[str | int, ...]
 Problem = tuple[Path_, str]
+AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,8 +54,13 @@ def load_config(path: str | Path, settings: Mapping[str, str] | None = None) -> 
         ConfigurationError: it cannot be read or has mistakes; one problem per mistake.
     """
     file = Path(path)
+    return parse_config(_text(file), file.name, settings)
+
+
+def _text(file: Path) -> str:
+    """The file's text. Raises ConfigurationError."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigurationError(
             [f"{file}: no such file. Fix: create it (the repository ships a working bridge.yaml) or set BRIDGE_CONFIG"]
@@ -62,11 +68,46 @@ def load_config(path: str | Path, settings: Mapping[str, str] | None = None) -> 
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigurationError([f"{file}: cannot be read: {reason}"]) from None
-    return parse_config(text, file.name, settings)
 
 
 def parse_config(text: str, name: str = "bridge.yaml", settings: Mapping[str, str] | None = None) -> BridgeConfig:
     """Validate the text of a configuration file. ``name`` is used in messages. Raises ConfigurationError."""
+    data, node = _read(text, name)
+    return _validated(data, node, name, os.environ if settings is None else settings)
+
+
+def load_section(
+    path: str | Path, section: str, model: type[AnySection], settings: Mapping[str, str] | None = None
+) -> AnySection | None:
+    """Read one section by itself, None when the file has none: mistakes elsewhere in the file do not count.
+
+    Args:
+        path: the file, UTF-8 YAML.
+        section: its name.
+        model: of the section.
+        settings: values for ``${NAME}``; the environment when None.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or this section has mistakes.
+    """
+    file = Path(path)
+    data, _ = _read(_text(file), file.name)
+    if data.get(section) is None:
+        return None
+    problems: list[Problem] = []
+    try:
+        content = _substitute(data[section], (section,), os.environ if settings is None else settings, problems)
+        if not problems:
+            return model.model_validate(content)
+    except RecursionError:
+        problems.append(((section,), "an anchor (&) refers to itself. Fix: write the value out"))
+    except ValidationError as error:
+        problems += [((section, *e["loc"]), str(e["msg"])) for e in error.errors(include_url=False)]
+    raise ConfigurationError([f"{file.name}: {'.'.join(map(str, place))}: {said}" for place, said in problems])
+
+
+def _read(text: str, name: str) -> tuple[dict[str, Any], yaml.Node]:
+    """The file's content, and the nodes that know its lines. Raises ConfigurationError."""
     loader = None
     try:
         loader = _Loader(text)
@@ -77,8 +118,12 @@ def parse_config(text: str, name: str = "bridge.yaml", settings: Mapping[str, st
     finally:
         if loader is not None:
             loader.dispose()
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or node is None:
         raise ConfigurationError([f"{name}: expected 'version: 1' and sections such as connections and routes"])
+    return data, node
+
+
+def _validated(data: dict[str, Any], node: yaml.Node, name: str, settings: Mapping[str, str]) -> BridgeConfig:
     problems: list[Problem] = []
     try:
         lines = dict(_lines(node))

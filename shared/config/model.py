@@ -8,8 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from connectors.servicenow.settings import ServiceNowSettings
+from shared.config.conditions import When
+from shared.config.storms import Flapping, Group, Maintenance, OnlyAfter, Throttle
 from shared.config.types import Duration, Model
 from shared.tickets import TicketKind
+from shared.trust.settings import AcceptOnly, SecureWebhook
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 
@@ -29,43 +32,6 @@ class Lookup(Model):
 
 
 FieldValue = StrictStr | StrictInt | StrictFloat | StrictBool | Lookup | None
-
-Patterns = StrictStr | list[StrictStr]
-
-
-class When(Model):
-    """Conditions of a route. All given ones must hold; of the patterns of one condition, any.
-
-    Patterns compare whole values without case; ``*`` stands for any text, ``?`` for one character. Conditions on
-    resources hold when any affected resource matches.
-    """
-
-    source: Patterns | None = None
-    """Who noticed, for example ``azure_monitor``."""
-    kind: Patterns | None = None
-    """What sort of signal: metric, log, activity, service_health, resource_health, prometheus, smart_detection,
-    budget, backup, autoscale, other."""
-    severity: Literal[0, 1, 2, 3, 4, "unknown"] | list[Literal[0, 1, 2, 3, 4, "unknown"]] | None = None
-    """0 (critical) to 4 (verbose), or ``unknown`` for signals that have none."""
-    rule: Patterns | None = None
-    """Name of the alert rule."""
-    title: Patterns | None = None
-    """The signal's title."""
-    subscription: Patterns | None = None
-    """Subscription id of an affected resource."""
-    resource_group: Patterns | None = None
-    """Resource group of an affected resource."""
-    resource_type: Patterns | None = None
-    """Type of an affected resource, for example ``microsoft.compute/virtualmachines``."""
-    resource: Patterns | None = None
-    """Name or id of an affected resource."""
-    custom_properties: dict[str, Patterns] | None = None
-    """Custom properties of the alert rule or its action: name to pattern."""
-    dimensions: dict[str, Patterns] | None = None
-    """Dimensions of the alert: name to pattern."""
-    tags: dict[str, Patterns] | None = None
-    """Tags: name to pattern. Azure Monitor sends no resource tags; looked at are Prometheus labels, the content of a
-    dimension or custom property called ``tags``, and then the custom properties themselves."""
 
 
 class Levels(Model):
@@ -131,6 +97,15 @@ class RouteBody(Model):
     reopen_window: Duration | None = None
     """How long after its end a problem that fires again reopens its ticket instead of opening a new one.
     Left out: ``delivery.reopen_window``."""
+    group: Group | None = None
+    """One ticket for many alerts. Left out: each alert has its own."""
+    only_after: OnlyAfter | None = None
+    """A ticket only for problems that last or repeat. Left out: at once."""
+    flapping: Flapping | None = None
+    """Hold the ticket of a problem that comes and goes open. Left out: every Resolved resolves."""
+    close_after_quiet: Duration | None = None
+    """For signals that send no Resolved (activity log, budgets, stateless rules): the ticket is resolved when nothing
+    was heard of the problem for this long. Left out: only a Resolved resolves."""
 
 
 class Route(RouteBody):
@@ -175,5 +150,13 @@ class BridgeConfig(Model):
     """Tried in order; the first that matches wins."""
     default: RouteBody | None = None
     """For signals that no route matches. Left out: such signals are logged and make no ticket."""
+    throttles: list[Throttle] = Field(default_factory=list)
+    """Most new tickets in a period; what comes on top is counted and listed in one summary ticket."""
+    maintenance: list[Maintenance] = Field(default_factory=list)
+    """Windows in which no new ticket is opened. What still fires at their end gets its ticket then."""
     delivery: Delivery = Delivery()
     """Retries, windows and leases."""
+    secure_webhook: SecureWebhook | None = None
+    """Action Groups that sign in with Microsoft Entra. Left out: only function keys let callers in."""
+    accept_only: AcceptOnly | None = None
+    """What may become a ticket at all. Left out: everything."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.delivery.decide import Call, Target
+from shared.delivery.actions import Call, Target
 from shared.delivery.identity import correlation, ticket_id
 from shared.delivery.link import Link, Op, Order, Pending, Stage
 from shared.errors import Refused
 from shared.mapping.mapper import CompiledRoute, Mapper
-from shared.mapping.notes import event_note, marker, reopening_note
+from shared.mapping.notes import event_note, flapping_note, marker, reopening_note
 from shared.signals.model import Signal, State
 from shared.tickets import Closure, Draft, Ticket, TicketKind, TicketRef, TicketSystem
 
@@ -81,6 +81,8 @@ class Caller:
             return Called(await system.update(ref, fields), warnings)
         if pending.op is Op.REOPEN:
             return Called(await system.reopen(ref, reopening_note(self._signal, mark)))
+        if pending.flapping:
+            return Called(await system.comment(ref, flapping_note(self._signal, link.changes, mark)))
         ended = pending.event[0] if pending.over and pending.event != self._signal.order else None
         if pending.op is Op.COMMENT:
             return Called(await system.comment(ref, event_note(self._signal, mark, ended)))

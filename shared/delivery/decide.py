@@ -7,81 +7,15 @@ ticket up, settles the link accordingly and decides anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
 
+from shared.delivery import flapping
+from shared.delivery.actions import Action, Call, Ignore, Look, Policy, Remember, Target, Wait
+from shared.delivery.holding import may_open
 from shared.delivery.link import Link, Op, Order, Pending, Stage
 from shared.signals.model import FIRED_RANK, Signal, State
-from shared.tickets import Phase, Ticket, TicketKind
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The part of route and configuration that decisions depend on.
-
-    Attributes:
-        resolve: what a Resolved does: resolve, comment, or nothing.
-        comments: whether updates and repeated firings are written as notes.
-        reopen_window: how long after its end a problem reopens its ticket.
-        recheck_after: a ticket not heard of for this long is read before it is written.
-        findable: whether tickets of this kind can be looked up at all.
-    """
-
-    resolve: Literal["resolve", "comment", "nothing"] = "resolve"
-    comments: bool = True
-    reopen_window: timedelta = timedelta(hours=24)
-    recheck_after: timedelta = timedelta(minutes=10)
-    findable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """Nothing to do. ``why`` is ``duplicate``, ``stale``, ``in_progress`` or ``nothing_to_do``."""
-
-    why: Literal["duplicate", "stale", "in_progress", "nothing_to_do"]
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Another worker holds the key: come back at ``until`` at the latest."""
-
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Remember:
-    """Only the link changes."""
-
-    link: Link
-    why: Literal["resolved_before_fired", "already_over", "noted", "closed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Read the ticket first. ``settle`` tells what the answer means."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Reserve, call, commit. ``generation`` is the ticket's; ``over``: the problem has already ended."""
-
-    op: Op
-    generation: int
-    event: Order
-    over: bool = False
-
-
-Action = Ignore | Wait | Remember | Look | Call
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a call goes: connection, ticket kind and the route that chose them."""
-
-    connection: str
-    kind: TicketKind
-    route: str
+from shared.tickets import Phase, Ticket
 
 
 def decide(
@@ -109,11 +43,20 @@ def decide(
     if link.pending is not None:
         return _decide_pending(link.pending, signal, now, by)
     if link.over is not None and link.stage is Stage.OPEN and _owes_end(link, policy):
-        action = _end(link, link.over, policy)
-        return action if looked else _look_first(action, link, policy, now)
+        if not flapping.holds_open(link, policy.flap, now):
+            action = _end(link, link.over, policy)
+            return action if looked else _look_first(action, link, policy, now)
+        if signal.order < link.over:
+            return Ignore("stale")
     if not (replayed and link.dead_letter) and link.latest is not None and signal.order <= link.latest:
+        if link.held is not None and link.held <= signal.order:
+            return Ignore("suppressed")
         return Ignore("duplicate" if signal.order == link.latest else "stale")
     chosen = _BY_STAGE[link.stage](link, signal, policy)
+    if isinstance(chosen, Call):
+        chosen = flapping.guard(link, signal, chosen, policy.flap, now)
+    if isinstance(chosen, Call) and chosen.op in (Op.CREATE, Op.REOPEN):
+        chosen = may_open(link, signal, chosen, policy.hold, now)
     return chosen if looked else _look_first(chosen, link, policy, now)
 
 
@@ -141,7 +84,9 @@ def _without_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
     if signal.state is State.RESOLVED:
         if link.over is not None and signal.order <= link.over:
             return Ignore("duplicate" if signal.order == link.over else "stale")
-        return Remember(replace(link, over=signal.order, ended=signal.occurred_at), "resolved_before_fired")
+        over = replace(link, over=signal.order, ended=signal.occurred_at)
+        held = link.held is not None and link.held < signal.order
+        return Remember(over, "suppressed" if held else "resolved_before_fired")
     overtaken = link.over is not None and signal.order < link.over
     if not signal.opens or (overtaken and signal.state is State.UPDATED):
         return Ignore("nothing_to_do")
@@ -208,8 +153,10 @@ def reserve(link: Link, call: Call, target: Target, by: str, now: datetime, leas
         connection=target.connection,
         kind=target.kind,
         route=target.route,
+        flapping=call.flapping,
     )
-    return replace(link, pending=pending, updated_at=now, created_at=link.created_at or now)
+    changes = link.changes if call.changes is None else call.changes
+    return replace(link, pending=pending, changes=changes, updated_at=now, created_at=link.created_at or now)
 
 
 def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
@@ -222,12 +169,15 @@ def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
         seen=now,
         pending=None,
         dead_letter="",
+        flapping=link.flapping or pending.flapping,
         updated_at=now,
     )
+    if pending.op in (Op.CREATE, Op.REOPEN):
+        done = replace(done, held=None, held_by="", firings=0, counted=None, flapping=False)
     if pending.op is Op.CREATE:
         return _created(done, link, pending)
     if pending.over:
-        return replace(done, ended=pending.event[0], over=None)
+        return replace(done, ended=pending.event[0], over=None, flapping=False)
     if pending.op is Op.REOPEN or pending.event[1] == FIRED_RANK:
         return replace(done, ended=None, over=None)
     return done

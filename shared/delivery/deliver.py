@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from shared.delivery import actions as a
 from shared.delivery import decide as d
 from shared.delivery.calls import Caller, Systems
 from shared.delivery.envelope import Envelope
-from shared.delivery.link import Link, Op, Pending, Stage
+from shared.delivery.link import Link, Op, Order, Pending, Stage
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
 from shared.errors import BridgeError, KeyContended, NotAuthorised, Refused, TicketSystemError
-from shared.mapping.mapper import Mapper
+from shared.mapping.maintenance import Active
+from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.signals.model import Signal, State
 from shared.tickets import Phase, Ticket, TicketRef
 
@@ -31,8 +33,10 @@ class Delivered:
     """What became of a signal.
 
     ``decision`` is created, created_resolved, commented, resolved or reopened when the ticket system was written;
-    otherwise resolved_before_fired, already_over, noted, closed, duplicate, stale, in_progress, nothing_to_do or
-    no_route. ``dropped`` names fields that the ticket system did not take over as sent.
+    held or flapping when the signal is to come back at ``until`` (None: others decide for it); otherwise
+    resolved_before_fired, already_over, noted, closed, duplicate, stale, in_progress, nothing_to_do, suppressed,
+    overtaken or no_route. ``dropped`` names fields that the ticket system did not take over as sent. ``rule`` is what
+    held or suppressed the signal.
     """
 
     decision: str
@@ -42,6 +46,8 @@ class Delivered:
     stage: str = ""
     dropped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    until: datetime | None = None
+    rule: str = ""
 
 
 class MakeWay(Exception):
@@ -67,6 +73,14 @@ class DeliveryFailed(Exception):
         self.outcome = outcome
 
 
+#: The planned work that holds a signal at a moment, None when there is none.
+Outages = Callable[[Signal, datetime], Active | None]
+
+
+def _no_outages(_signal: Signal, _now: datetime) -> Active | None:
+    return None
+
+
 class Deliverer:
     """Delivers signals by one configuration."""
 
@@ -76,6 +90,7 @@ class Deliverer:
         systems: Systems,
         links: LinkStore,
         *,
+        outages: Outages = _no_outages,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """
@@ -83,8 +98,10 @@ class Deliverer:
             mapper: the compiled configuration.
             systems: gives the ticket system of a connection; raises Refused for one that is not configured.
             links: the link store.
+            outages: planned work known from elsewhere that holds a signal now.
             now: the clock.
         """
+        self._outages = outages
         self._mapper = mapper
         self._systems = systems
         self._links = links
@@ -103,9 +120,7 @@ class Deliverer:
             DeliveryFailed: with the error of the tree. Until it is settled, the link keeps the pending call, and the
                 next attempt finds out what became of it.
         """
-        if envelope.signal is None:
-            raise ValueError("an envelope without a signal cannot be delivered")
-        run = _Run(self._mapper, self._systems, self._links, self._now, envelope, envelope.signal, first_sight)
+        run = _Run(self._mapper, self._systems, self._links, self._outages, self._now, envelope, first_sight)
         try:
             return await run.to_the_end()
         except BridgeError as error:
@@ -137,12 +152,15 @@ class _Run:
         mapper: Mapper,
         systems: Systems,
         links: LinkStore,
+        outages: Outages,
         now: Callable[[], datetime],
         envelope: Envelope,
-        signal: Signal,
         first_sight: bool,
     ) -> None:
-        self._mapper, self._links, self._now = mapper, links, now
+        signal = envelope.signal
+        if signal is None:
+            raise ValueError("an envelope without a signal cannot be delivered")
+        self._mapper, self._links, self._outages, self._now = mapper, links, outages, now
         self._envelope, self._signal = envelope, signal
         self._unapplied = first_sight and envelope.outcome == "not_applied"
         self._route = mapper.route(signal)
@@ -156,6 +174,7 @@ class _Run:
         self._done: list[str] = []
         self._dropped: tuple[str, ...] = ()
         self._warnings: tuple[str, ...] = ()
+        self._until: datetime | None = None
 
     async def to_the_end(self) -> Delivered:
         # Most firings are new: the reservation itself finds out, which saves reading a link that is not there.
@@ -194,6 +213,8 @@ class _Run:
             # the attempt before this one is known to have had no effect: no call is spent on looking
             self._link, self._unsaved = replace(self._link, pending=None), True
         self._unapplied = False
+        if self._envelope.since is not None and self._is_overtaken(self._envelope.since):
+            return "overtaken"
         policy = self._policy()
         action = d.decide(
             self._link,
@@ -205,38 +226,64 @@ class _Run:
             replayed=self._envelope.replayed,
         )
         match action:
-            case d.Ignore(why):
+            case a.Ignore(why):
                 if self._unsaved:
                     await self._write(self._link)
                 return why
-            case d.Wait(until):
+            case a.Wait(until):
                 raise MakeWay(until)
-            case d.Remember(remembered, why):
+            case a.Remember(remembered, why):
                 await self._write(remembered)
                 return why
-            case d.Look():
+            case a.Later(held, until, why):
+                await self._write(held)
+                self._until = until
+                return why
+            case a.Look():
                 await self._look(policy)
-            case d.Call():
+            case a.Call():
                 await self._call(action)
         return None
 
-    def _policy(self) -> d.Policy:
+    def _is_overtaken(self, since: Order) -> bool:
+        """Whether something was heard of the problem after it was decided that quiet would end it."""
+        mine = self._link.pending is not None and self._link.pending.by == self._envelope.id
+        return not mine and (self._link.latest != since or self._link.stage is not Stage.OPEN)
+
+    def _policy(self) -> a.Policy:
         delivery = self._mapper.delivery
         findable = self._caller.findable(self._link)
         route = self._route or self._mapper.named(self._link.route)
         if route is None:
-            return d.Policy(
+            return a.Policy(
                 reopen_window=delivery.reopen_window, recheck_after=delivery.recheck_after, findable=findable
             )
-        return d.Policy(
+        return a.Policy(
             resolve=route.resolve_action,
             comments=route.comments,
             reopen_window=route.reopen_window,
             recheck_after=delivery.recheck_after,
             findable=findable,
+            hold=self._hold(route),
+            flap=None if route.flapping is None else a.Flap(route.flapping.changes, route.flapping.within),
         )
 
-    async def _look(self, policy: d.Policy) -> None:
+    def _hold(self, route: CompiledRoute) -> a.Hold | None:
+        if self._signal.state is State.RESOLVED:
+            return None
+        now = self._now()
+        windows = (self._mapper.maintenance(self._signal, now), self._outages(self._signal, now))
+        on = max((w for w in windows if w is not None), key=lambda w: w.until, default=None)
+        # A group has waited for its members to last or repeat before it spoke.
+        wanted = None if self._signal.via else route.only_after
+        if on is None and wanted is None:
+            return None
+        rule = on.rule if on is not None else "only_after"
+        if wanted is None:
+            return a.Hold(rule, on.until if on is not None else None)
+        return a.Hold(rule, on.until if on is not None else None, wanted.lasting, wanted.firings)
+
+    async def _look(self, policy: a.Policy) -> None:
         """Find out what became of the ticket, and take the link there. Written with the next decision."""
         pending = self._link.pending
         found = await self._caller.find(self._link) if policy.findable else None
@@ -246,7 +293,7 @@ class _Run:
             self._done.append(_DONE[pending.op])
         self._link, self._unsaved = settled, True
 
-    async def _call(self, action: d.Call) -> None:
+    async def _call(self, action: a.Call) -> None:
         target = self._caller.target(self._link, action)
         lease = self._mapper.delivery.lease
         await self._write(d.reserve(self._link, action, target, self._envelope.id, self._now(), lease))
@@ -276,12 +323,12 @@ class _Run:
         await self._write(d.commit(self._link, pending, called.ticket, self._now()))
         self._done.append(_DONE[action.op])
 
-    def _was_in_vain(self, action: d.Call, ticket: Ticket) -> bool:
+    def _was_in_vain(self, action: a.Call, ticket: Ticket) -> bool:
         """A note about a new firing on a ticket that people resolved or closed meanwhile helps nobody."""
         refired = action.op is Op.COMMENT and not action.over and self._signal.state is State.FIRED
         return refired and ticket.phase is not Phase.OPEN
 
-    async def _after_refusal(self, action: d.Call, pending: Pending, refusal: Refused) -> None:
+    async def _after_refusal(self, action: a.Call, pending: Pending, refusal: Refused) -> None:
         """Look what a refused write left behind, and decide anew if it changes anything.
 
         A refused change may mean that the ticket was closed or deleted. A refused create may have made its ticket all
@@ -317,4 +364,6 @@ class _Run:
             stage=link.stage.value,
             dropped=self._dropped,
             warnings=self._warnings,
+            until=self._until,
+            rule=link.held_by if decision in ("held", "suppressed") else "",
         )

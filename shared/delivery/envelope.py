@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from shared.delivery.link import Order, order_text, parse_order
 from shared.signals.model import Signal, Unreadable, from_dict, rfc3339, to_dict
 
 QUEUE = "bridge-signals"
@@ -31,6 +32,10 @@ class Envelope:
         attempts: failed deliveries so far. waits: times it made way for another worker on the same key.
         outcome: of the last attempt's call: nothing was called, provably not applied, or unknown.
         replayed: a person sent it again from the dead letters.
+        due: not to be worked on before; a queue hides messages for seven days at most.
+        since: of a resolve because of quiet: the newest event when it was set; any other has overtaken it.
+        flush: key of the group that is to be looked at; such a message has no signal.
+        passed: a throttle has let it through, which holds for later attempts too.
     """
 
     id: str
@@ -42,6 +47,10 @@ class Envelope:
     waits: int = 0
     outcome: Literal["none", "not_applied", "unknown"] = "none"
     replayed: bool = False
+    due: datetime | None = None
+    since: Order | None = None
+    flush: str = ""
+    passed: bool = False
 
 
 def content(envelope: Envelope) -> dict[str, Any]:
@@ -56,10 +65,14 @@ def content(envelope: Envelope) -> dict[str, Any]:
 def encode(envelope: Envelope) -> str:
     """The message as ASCII JSON. With ``claim`` set, without its content."""
     head: dict[str, Any] = {"v": _VERSION, "id": envelope.id, "received_at": rfc3339(envelope.received_at)}
-    for name in ("claim", "attempts", "waits", "replayed"):
+    for name in ("claim", "attempts", "waits", "replayed", "flush", "passed"):
         value = getattr(envelope, name)
         if value:
             head[name] = value
+    if envelope.due is not None:
+        head["due"] = rfc3339(envelope.due)
+    if envelope.since is not None:
+        head["since"] = order_text(envelope.since)
     if envelope.outcome != "none":
         head["outcome"] = envelope.outcome
     if not envelope.claim:
@@ -86,6 +99,10 @@ def decode(text: str | bytes, blob: str | bytes | None = None) -> Envelope:
             waits=data.get("waits", 0),
             outcome=data.get("outcome", "none"),
             replayed=data.get("replayed", False),
+            due=datetime.fromisoformat(data["due"]) if "due" in data else None,
+            since=parse_order(data.get("since", "")),
+            flush=data.get("flush", ""),
+            passed=data.get("passed", False),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a message of the bridge: {error!r}") from None

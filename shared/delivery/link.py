@@ -6,10 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from shared.signals.model import rfc3339
 from shared.tickets import TicketKind, TicketRef
 
 #: (time, rank): position of an event among those of its key, as ``Signal.order`` gives it.
 Order = tuple[datetime, int]
+
+
+def order_text(order: Order | None) -> str:
+    """``2026-01-02T03:04:05.678Z 0``; empty for None."""
+    return f"{rfc3339(order[0])} {order[1]}" if order else ""
+
+
+def parse_order(text: str) -> Order | None:
+    """Read what :func:`order_text` wrote. Raises ValueError for anything else."""
+    moment, _, rank = text.partition(" ")
+    return (datetime.fromisoformat(moment), int(rank)) if text else None
 
 
 class Stage(StrEnum):
@@ -40,6 +52,7 @@ class Pending:
         until: end of the lease; afterwards anybody may find out what became of it.
         event: order of the signal being delivered.
         over: the problem is known to have ended: a resolve, a comment that says so, or a ticket born resolved.
+        flapping: a comment that says that the ticket is held open, because its problem comes and goes.
         generation, connection, kind, route: of the ticket that the call makes or changes.
     """
 
@@ -52,6 +65,7 @@ class Pending:
     connection: str
     kind: TicketKind
     route: str
+    flapping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,11 @@ class Link:
         over: a Resolved that came before its Fired, or that the ticket still has to be told.
         seen: when the ticket system last told us the ticket's state.
         pending: the call under way.
+        held: the first of the firings that wait for a maintenance window to end or for more of their kind.
+        held_by: name of the rule that holds or suppressed them.
+        firings: how many firings are held, ``counted`` the newest of them.
+        changes: when the problem came and went last, oldest first; only kept where a route guards against flapping.
+        flapping: the ticket is held open until the problem has been quiet for a while.
         dead_letter: id of the dead letter when the newest event was refused for good.
         title: of the newest signal, for lists.
         created_at, updated_at: of the link.
@@ -88,6 +107,12 @@ class Link:
     over: Order | None = None
     seen: datetime | None = None
     pending: Pending | None = None
+    held: Order | None = None
+    held_by: str = ""
+    firings: int = 0
+    counted: Order | None = None
+    changes: tuple[datetime, ...] = ()
+    flapping: bool = False
     dead_letter: str = ""
     title: str = ""
     created_at: datetime | None = None

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.delivery.identity import link_id
-from shared.delivery.link import Link, Op, Order, Pending, Stage
+from shared.delivery.link import Link, Op, Pending, Stage, order_text, parse_order
 from shared.signals.model import rfc3339
 from shared.storage import Storage, storage_errors
 from shared.tickets import TicketKind, TicketRef
@@ -108,15 +108,6 @@ def _address(key: str) -> tuple[str, str]:
     return row[:2], row
 
 
-def _order_text(order: Order | None) -> str:
-    return f"{rfc3339(order[0])} {order[1]}" if order else ""
-
-
-def _order(text: str) -> Order | None:
-    moment, _, rank = text.partition(" ")
-    return (datetime.fromisoformat(moment), int(rank)) if text else None
-
-
 def _moment(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
@@ -140,11 +131,17 @@ def to_entity(link: Link) -> dict[str, Any]:
         "TicketUrl": ticket.url if ticket else "",
         "TicketCorrelation": ticket.correlation if ticket else "",
         "Earlier": " ".join(link.earlier),
-        "Latest": _order_text(link.latest),
-        "Over": _order_text(link.over),
+        "Latest": order_text(link.latest),
+        "Over": order_text(link.over),
         "Ended": rfc3339(link.ended) or "",
         "Seen": rfc3339(link.seen) or "",
         "Pending": _pending_text(link.pending),
+        "Held": order_text(link.held),
+        "HeldBy": link.held_by,
+        "Firings": link.firings,
+        "Counted": order_text(link.counted),
+        "Changes": " ".join(rfc3339(moment) or "" for moment in link.changes),
+        "Flapping": link.flapping,
         "DeadLetter": link.dead_letter,
         "CreatedAt": rfc3339(link.created_at) or "",
         "UpdatedAt": rfc3339(link.updated_at) or "",
@@ -172,11 +169,17 @@ def from_entity(entity: Mapping[str, Any]) -> Link:
         route=entity["Route"],
         ticket=ticket,
         earlier=tuple(entity["Earlier"].split()),
-        latest=_order(entity["Latest"]),
+        latest=parse_order(entity["Latest"]),
         ended=_moment(entity["Ended"]),
-        over=_order(entity["Over"]),
+        over=parse_order(entity["Over"]),
         seen=_moment(entity["Seen"]),
         pending=_pending(entity["Pending"]),
+        held=parse_order(entity["Held"]),
+        held_by=entity["HeldBy"],
+        firings=int(entity["Firings"]),
+        counted=parse_order(entity["Counted"]),
+        changes=tuple(datetime.fromisoformat(text) for text in entity["Changes"].split()),
+        flapping=bool(entity["Flapping"]),
         dead_letter=entity["DeadLetter"],
         title=entity["Title"],
         created_at=_moment(entity["CreatedAt"]),
@@ -192,12 +195,13 @@ def _pending_text(pending: Pending | None) -> str:
             "op": pending.op.value,
             "by": pending.by,
             "until": rfc3339(pending.until),
-            "event": _order_text(pending.event),
+            "event": order_text(pending.event),
             "over": pending.over,
             "generation": pending.generation,
             "connection": pending.connection,
             "kind": pending.kind.value,
             "route": pending.route,
+            "flapping": pending.flapping,
         }
     )
 
@@ -206,7 +210,7 @@ def _pending(text: str) -> Pending | None:
     if not text:
         return None
     data = json.loads(text)
-    event = _order(data["event"])
+    event = parse_order(data["event"])
     if event is None:
         raise ValueError("a pending call without its event")
     return Pending(
@@ -219,4 +223,5 @@ def _pending(text: str) -> Pending | None:
         connection=data["connection"],
         kind=TicketKind(data["kind"]),
         route=data["route"],
+        flapping=data["flapping"],
     )

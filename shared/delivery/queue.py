@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,7 @@ class SignalQueue:
     async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
         """Put an envelope on the queue, hidden for ``delay``; it never expires. Raises StorageUnavailable."""
         text = encode(envelope) if envelope.claim else await self.checked_in(envelope)
-        hidden = max(int(min(delay, _LONGEST_DELAY).total_seconds()), 0)
+        hidden = max(math.ceil(min(delay, _LONGEST_DELAY).total_seconds()), 0)
         async with storage_errors("queueing a signal"):
             await _created(
                 lambda: self._storage.queue(QUEUE).send_message(text, visibility_timeout=hidden, time_to_live=-1),

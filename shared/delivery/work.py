@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
+from uuid import uuid4
 
 from shared.config.model import Delivery
+from shared.config.types import format_duration
 from shared.delivery.backoff import retry_delay, wait_delay
 from shared.delivery.deliver import Delivered, Deliverer, DeliveryFailed, MakeWay
 from shared.delivery.envelope import Envelope
 from shared.delivery.kept import KeptStore
 from shared.delivery.queue import SignalQueue
-from shared.errors import BridgeError, ConfigurationError, StorageUnavailable, TicketSystemError
+from shared.errors import BridgeError, ConfigurationError, KeyContended, StorageUnavailable, TicketSystemError
 from shared.log import record
+from shared.signals.model import Signal, State
 from shared.tally import Tally
+from shared.tickets import TicketRef
 
 #: How long a poisonous message rests when its dead letter could not be written.
 _BACK_FROM_POISON = timedelta(minutes=10)
@@ -31,30 +36,96 @@ class Pulse(Protocol):
     async def failed(self, connection: str, error: TicketSystemError) -> None: ...
 
 
+class Absorbed(Protocol):
+    """A signal that was counted in a group, and whose road ends there."""
+
+    @property
+    def decision(self) -> str: ...
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def route(self) -> str: ...
+
+    @property
+    def rule(self) -> str: ...
+
+
+class Groups(Protocol):
+    """Counts signals that belong together, and speaks for them."""
+
+    async def admit(self, envelope: Envelope) -> Envelope | Absorbed:
+        """What is to be delivered in place of an envelope, or where its signal was counted."""
+        ...
+
+    async def look(self, key: str) -> str:
+        """Look at a group and queue what it has to say; what came of it."""
+        ...
+
+
+class Actions(Protocol):
+    """Writes down what came of each signal. Never raises because of storage: the signal has come to its end."""
+
+    async def finished(
+        self,
+        envelope: Envelope,
+        decision: str,
+        *,
+        route: str = "",
+        connection: str = "",
+        ticket: TicketRef | None = None,
+        rule: str = "",
+        calls: int = 0,
+        reason: str = "",
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What depends on the configuration.
+
+    Attributes:
+        deliverer, groups: of it.
+        delivery: its section.
+        unwanted: why a signal may not become a ticket at all; None when it may.
+        quiet: how long after its last sign a signal's problem is taken to be over; None for never.
+    """
+
+    deliverer: Deliverer
+    groups: Groups
+    delivery: Delivery
+    unwanted: Callable[[Signal], str | None]
+    quiet: Callable[[Signal], timedelta | None]
+
+
 class Worker:
     """Handles messages of the signal queue and of its poison queue."""
 
     def __init__(
         self,
-        deliverer: Callable[[], Awaitable[tuple[Deliverer, Delivery]]],
+        configured: Callable[[], Configured],
         queue: SignalQueue,
         kept: KeptStore,
         pulse: Pulse,
+        actions: Actions,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         chance: Callable[[], float] = random.random,
     ) -> None:
         """
         Args:
-            deliverer: gives the deliverer and the delivery settings; raises ConfigurationError.
+            configured: gives what depends on the configuration; raises ConfigurationError.
             queue, kept: where messages go back to, and where they end.
             pulse: is told of every success and failure of a connection.
+            actions: writes down what came of each signal.
             now, chance: clock, and randomness between 0 and 1 for jitter.
         """
-        self._deliverer = deliverer
+        self._configured = configured
         self._queue = queue
         self._kept = kept
         self._pulse = pulse
+        self._actions = actions
         self._now = now
         self._chance = chance
 
@@ -69,8 +140,12 @@ class Worker:
         if envelope.unreadable is not None:
             await self._quarantine(envelope, envelope.unreadable.reason)
             return
+        now = self._now()
+        if envelope.due is not None and now < envelope.due:
+            await self._queue.send(envelope, envelope.due - now)
+            return
         with Tally() as tally:
-            await self._deliver(envelope, dequeue_count, tally)
+            await self._work(envelope, dequeue_count, tally)
 
     async def handle_poison(self, message_id: str, text: str | bytes) -> None:
         """Keep a message that failed too often as a dead letter.
@@ -89,44 +164,100 @@ class Worker:
             await self._kept.keep("dead-letter", envelope, code="poison", reason=reason, advice=advice)
         except StorageUnavailable as error:
             await self._queue.send(replace(envelope, outcome="unknown"), _BACK_FROM_POISON)
-            record("postponed", logging.ERROR, id=envelope.id, key=_key(envelope), code="poison", reason=str(error))
+            record("postponed", logging.ERROR, **_facts(envelope), code="poison", reason=str(error))
             return
         await self._queue.done(envelope)
-        record("dead_lettered", logging.ERROR, id=envelope.id, key=_key(envelope), code="poison", reason=reason)
+        record("dead_lettered", logging.ERROR, **_facts(envelope), code="poison", reason=reason)
+        await self._actions.finished(envelope, "dead_lettered", reason=reason)
 
-    async def _deliver(self, envelope: Envelope, dequeue_count: int, tally: Tally) -> None:
+    async def _work(self, envelope: Envelope, dequeue_count: int, tally: Tally) -> None:
         settings = Delivery()
+        onward = envelope
         try:
-            deliverer, settings = await self._deliverer()
-            delivered = await deliverer.deliver(envelope, first_sight=dequeue_count <= 1)
+            configured = self._configured()
+            settings = configured.delivery
+            if envelope.flush:
+                record("looked_at_group", group=envelope.flush, found=await configured.groups.look(envelope.flush))
+                return
+            if envelope.signal is not None and (reason := configured.unwanted(envelope.signal)):
+                await self._quarantine(envelope, reason, "not_allowed")
+                return
+            admitted = await configured.groups.admit(envelope)
+            if not isinstance(admitted, Envelope):
+                await self._after_absorption(envelope, admitted)
+                return
+            onward = admitted
+            delivered = await configured.deliverer.deliver(onward, first_sight=dequeue_count <= 1)
         except MakeWay as way:
-            delay = wait_delay(envelope.waits, way.until - self._now(), self._chance())
-            await self._queue.send(replace(envelope, waits=envelope.waits + 1, outcome="unknown"), delay)
-            record("made_way", id=envelope.id, key=_key(envelope), delay_s=round(delay.total_seconds(), 1))
+            delay = wait_delay(onward.waits, way.until - self._now(), self._chance())
+            await self._queue.send(replace(onward, waits=onward.waits + 1, outcome="unknown"), delay)
+            record("made_way", **_facts(onward), delay_s=round(delay.total_seconds(), 1))
         except DeliveryFailed as failed:
             if isinstance(failed.error, TicketSystemError) and failed.error.connection:
                 await self._pulse.failed(failed.error.connection, failed.error)
-            await self._after_failure(replace(envelope, outcome=failed.outcome), failed.error, settings, tally)
-        except ConfigurationError as error:
-            await self._after_failure(envelope, error, settings, tally)
+            await self._after_failure(replace(onward, outcome=failed.outcome), failed.error, settings, tally)
+        except (ConfigurationError, StorageUnavailable, KeyContended) as error:
+            await self._after_failure(onward, error, settings, tally)
         else:
-            await self._after_success(envelope, delivered, tally)
+            if delivered.until is not None:
+                await self._queue.send(replace(onward, due=delivered.until), delivered.until - self._now())
+            await self._end_when_quiet(configured, onward, delivered)
+            await self._after_success(onward, delivered, tally)
+        if onward is not envelope:
+            await self._queue.done(envelope)  # what was sent on in its place carries its own content
+
+    async def _end_when_quiet(self, configured: Configured, envelope: Envelope, delivered: Delivered) -> None:
+        """See to it that the ticket of a problem that may never report its end is looked after once it is quiet."""
+        signal = envelope.signal
+        if signal is None or signal.state is State.RESOLVED or delivered.stage != "open":
+            return
+        if delivered.decision not in ("created", "commented", "reopened", "noted"):
+            return
+        quiet = configured.quiet(signal)
+        if quiet is None:
+            return
+        ends = replace(
+            signal,
+            state=State.RESOLVED,
+            occurred_at=signal.occurred_at + quiet,
+            resolved_at=signal.occurred_at + quiet,
+            condition=f"No Resolved came; nothing was heard of it for {format_duration(quiet)}",
+        )
+        due = max(self._now(), signal.occurred_at) + quiet
+        end = Envelope(id=uuid4().hex, received_at=due, signal=ends, due=due, since=signal.order)
+        await self._queue.send(end, due - self._now())
+
+    async def _after_absorption(self, envelope: Envelope, absorbed: Absorbed) -> None:
+        await self._queue.done(envelope)
+        record(
+            "delivered",
+            **_facts(envelope),
+            decision=absorbed.decision,
+            group=absorbed.group,
+            route=absorbed.route,
+            rule=absorbed.rule,
+            attempts=envelope.attempts,
+            seconds=round((self._now() - envelope.received_at).total_seconds(), 3),
+        )
+        await self._actions.finished(envelope, absorbed.decision, route=absorbed.route, rule=absorbed.rule)
 
     async def _after_success(self, envelope: Envelope, delivered: Delivered, tally: Tally) -> None:
         if tally.calls and delivered.connection:
             await self._pulse.succeeded(delivered.connection)
+        if delivered.until is not None:
+            until = delivered.until.isoformat(timespec="seconds")
+            record("held", **_facts(envelope), decision=delivered.decision, rule=delivered.rule, until=until)
+            return
         await self._queue.done(envelope)
         if envelope.replayed:
             await self._kept.forget("dead-letter", envelope.id)
-        signal, ticket = envelope.signal, delivered.ticket
+        ticket = delivered.ticket
         record(
             "delivered",
             logging.WARNING if delivered.dropped else logging.INFO,
-            id=envelope.id,
-            key=_key(envelope),
-            title=signal.title if signal else "",
-            state=signal.state.value if signal else "",
+            **_facts(envelope),
             decision=delivered.decision,
+            rule=delivered.rule,
             route=delivered.route,
             connection=delivered.connection,
             ticket=ticket.number or ticket.id if ticket else "",
@@ -137,6 +268,15 @@ class Worker:
             seconds=round((self._now() - envelope.received_at).total_seconds(), 3),
             not_taken_over=list(delivered.dropped),
             warnings=list(delivered.warnings),
+        )
+        await self._actions.finished(
+            envelope,
+            delivered.decision,
+            route=delivered.route,
+            connection=delivered.connection,
+            ticket=ticket,
+            rule=delivered.rule,
+            calls=tally.calls,
         )
 
     async def _after_failure(self, envelope: Envelope, error: BridgeError, settings: Delivery, tally: Tally) -> None:
@@ -154,8 +294,8 @@ class Worker:
             record(
                 "postponed",
                 logging.WARNING,
-                id=envelope.id,
-                key=_key(envelope),
+                **_facts(envelope),
+                connection=error.connection if isinstance(error, TicketSystemError) else "",
                 code=error.code,
                 reason=str(error),
                 attempts=again.attempts,
@@ -167,28 +307,26 @@ class Worker:
         advice = error.advice if isinstance(error, TicketSystemError) else ""
         connection = error.connection if isinstance(error, TicketSystemError) else ""
         await self._kept.keep("dead-letter", envelope, code=code, reason=reason, advice=advice, connection=connection)
-        try:
-            deliverer, _ = await self._deliverer()
-            await deliverer.give_up(envelope, envelope.id)
-        except ConfigurationError:
-            pass  # without a configuration nothing was reserved, so there is nothing to give up
+        with contextlib.suppress(ConfigurationError):  # without one nothing was reserved, nothing is to be given up
+            await self._configured().deliverer.give_up(envelope, envelope.id)
         await self._queue.done(envelope)
         record(
             "dead_lettered",
             logging.ERROR,
-            id=envelope.id,
-            key=_key(envelope),
-            title=envelope.signal.title if envelope.signal else "",
-            state=envelope.signal.state.value if envelope.signal else "",
+            **_facts(envelope),
+            connection=connection,
             code=code,
             reason=reason,
             advice=advice,
         )
+        await self._actions.finished(envelope, "dead_lettered", connection=connection, reason=reason)
 
-    async def _quarantine(self, envelope: Envelope, reason: str) -> None:
-        await self._kept.keep("quarantine", envelope, code="unreadable", reason=reason, advice=_REPORT)
+    async def _quarantine(self, envelope: Envelope, reason: str, code: str = "unreadable") -> None:
+        advice = _REPORT if code == "unreadable" else _NOT_ALLOWED
+        await self._kept.keep("quarantine", envelope, code=code, reason=reason, advice=advice)
         await self._queue.done(envelope)
-        record("quarantined", logging.WARNING, id=envelope.id, reason=reason)
+        record("quarantined", logging.WARNING, **_facts(envelope), code=code, reason=reason)
+        await self._actions.finished(envelope, "quarantined", reason=reason)
 
     async def _keep_foreign(self, message_id: str, text: str | bytes, reason: str) -> None:
         shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
@@ -198,7 +336,20 @@ class Worker:
 
 
 _REPORT = "If this came from Azure, please report its shape (without your data) as an issue of the project"
+_NOT_ALLOWED = "Widen accept_only in bridge.yaml if this sender may open tickets, then replay it"
 
 
-def _key(envelope: Envelope) -> str:
-    return envelope.signal.key if envelope.signal else ""
+def _facts(envelope: Envelope) -> dict[str, Any]:
+    """What every line about a signal says of it."""
+    signal = envelope.signal
+    if signal is None:
+        return {"id": envelope.id}
+    return {
+        "id": envelope.id,
+        "key": signal.key,
+        "source": signal.source,
+        "kind": signal.kind,
+        "state": signal.state.value,
+        "severity": signal.severity,
+        "title": signal.title,
+    }

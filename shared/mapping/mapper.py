@@ -8,12 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from shared.config.model import BridgeConfig, Delivery, FieldValue, Levels, Lookup, RouteBody, SeverityTable
+from shared.config.storms import Flapping, OnlyAfter
 from shared.mapping.defaults import DEFAULT_LIMIT, FIELDS, LIMITS, RESOLVE_FIELDS
+from shared.mapping.groups import CompiledGroup, compile_group, compile_throttles
+from shared.mapping.maintenance import Active, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
 from shared.mapping.summary import summary
 from shared.mapping.templates import Render, compile_template
 from shared.signals.model import Resource, Signal, State
 from shared.tickets import Needs, TicketKind
+from shared.trust.settings import AcceptOnly
 
 _NOWHERE = Resource(id=None)
 
@@ -45,6 +49,10 @@ class CompiledRoute:
     comments: bool
     reopen_window: timedelta
     levels: Mapping[int | None, Levels]
+    group: CompiledGroup | None = None
+    only_after: OnlyAfter | None = None
+    flapping: Flapping | None = None
+    quiet: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,8 @@ class Mapper:
         if config.default is not None:
             self._routes.append(self._compile("default", config.default, None))
         self._by_name = {route.name: route for route in self._routes}
+        self._windows = compile_windows(config.maintenance)
+        self.throttles = compile_throttles(config.throttles)
 
     @property
     def delivery(self) -> Delivery:
@@ -74,12 +84,19 @@ class Mapper:
         return self._config.delivery
 
     @property
+    def accept_only(self) -> AcceptOnly | None:
+        """The configuration's allow-list."""
+        return self._config.accept_only
+
+    @property
     def connections(self) -> frozenset[str]:
         """Names of the configured connections."""
         return frozenset(self._config.connections)
 
     def route(self, signal: Signal) -> CompiledRoute | None:
-        """The first route that matches, or None."""
+        """The first route that matches, or None; signals of a group go by the route that made it."""
+        if signal.via and signal.via in self._by_name:
+            return self._by_name[signal.via]
         for route in self._routes:
             if route.matches is None or route.matches(signal):
                 return route
@@ -88,6 +105,15 @@ class Mapper:
     def named(self, name: str) -> CompiledRoute | None:
         """The route called ``name``, if the configuration still has it."""
         return self._by_name.get(name)
+
+    def quiet(self, signal: Signal) -> timedelta | None:
+        """How long after its last sign a signal's problem is taken to be over; None for never."""
+        route = self.route(signal)
+        return None if route is None else route.quiet
+
+    def maintenance(self, signal: Signal, now: datetime) -> Active | None:
+        """The maintenance window of the configuration that holds a signal now, if any does."""
+        return active(self._windows, signal, now)
 
     def ticket(self, route: CompiledRoute, signal: Signal) -> Mapped:
         """Fields of a new ticket."""
@@ -137,6 +163,10 @@ class Mapper:
             comments=body.updates == "comment",
             reopen_window=self._config.delivery.reopen_window if window is None else window,
             levels=_levels(self._config.severity, body),
+            group=None if body.group is None else compile_group(name, body.group),
+            only_after=body.only_after,
+            flapping=body.flapping,
+            quiet=body.close_after_quiet,
         )
 
     def _sources(self, defaults: Mapping[str, str], given: Mapping[str, FieldValue]) -> dict[str, Source]:

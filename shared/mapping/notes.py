@@ -45,6 +45,16 @@ def reopening_note(signal: Signal, mark: str) -> Note:
     return _note(head, signal.condition, mark)
 
 
+def flapping_note(signal: Signal, changes: tuple[datetime, ...], mark: str) -> Note:
+    """Written once when a problem comes and goes too often. ``changes``: when it did, oldest first."""
+    since = rfc3339(min(changes, default=signal.occurred_at))
+    head = (
+        f"Flapping: the alert came and went {len(changes)} times since {since}; the last Resolved is of "
+        f"{rfc3339(signal.occurred_at)}. The ticket stays open, without a note per change, until the alert stays quiet."
+    )
+    return _note(head, "", mark)
+
+
 def _note(head: str, body: str, mark: str) -> Note:
     text = plain(f"{head}\n\n{body}" if body else head)
     if len(text) > _LIMIT:

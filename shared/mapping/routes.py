@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from shared.config.model import When
+from shared.config.conditions import When
 from shared.mapping.templates import find
 from shared.signals.model import Signal
 
@@ -46,23 +46,31 @@ def compile_when(when: When) -> Predicate:
 
 @lru_cache(maxsize=1024)
 def _pattern(text: str) -> re.Pattern[str]:
-    """``*`` and ``?`` as everywhere; everything else, brackets included, stands for itself."""
-    body = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in text.strip())
+    """``*`` and ``?`` as everywhere; everything else, brackets included, stands for itself.
+
+    A part between two ``*`` is looked for once, as early as it comes (atomic groups): nothing is tried again, so that
+    no value costs more than its length.
+    """
+    parts = ["".join("." if c == "?" else re.escape(c) for c in part) for part in text.strip().split("*")]
+    body = parts[0] + "".join(f"(?>.*?{part})" for part in parts[1:-1] if part)
+    if len(parts) > 1:
+        body += f".*{parts[-1]}"
     return re.compile(body, re.IGNORECASE | re.DOTALL)
 
 
-def _any(patterns: str | list[str]) -> Callable[[str], bool]:
+def matches_any(patterns: str | list[str]) -> Callable[[str], bool]:
+    """A test whether a value matches any of the patterns."""
     compiled = [_pattern(text) for text in ([patterns] if isinstance(patterns, str) else patterns)]
     return lambda value: any(pattern.fullmatch(value) for pattern in compiled)
 
 
 def _field(patterns: str | list[str], values: Callable[[Signal], Sequence[str | None]]) -> Predicate:
-    matches = _any(patterns)
+    matches = matches_any(patterns)
     return lambda signal: any(matches(value) for value in values(signal) if value is not None)
 
 
 def _named(wanted: Mapping[str, str | list[str]], places: Callable[[Signal], Sequence[Mapping[str, str]]]) -> Predicate:
-    tests = [(name, _any(patterns)) for name, patterns in wanted.items()]
+    tests = [(name, matches_any(patterns)) for name, patterns in wanted.items()]
 
     def matches(signal: Signal) -> bool:
         for name, test in tests:

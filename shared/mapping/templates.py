@@ -14,9 +14,9 @@ from typing import Any
 
 from jinja2 import ChainableUndefined, Template, TemplateError, Undefined, pass_context
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.config.model import Levels
+from shared.mapping.sandbox import BUDGET, BoundedEnvironment, Budget, budget_of
 from shared.signals.model import Resource, Signal, rfc3339
 
 #: A rendered value is cut here at the latest, whatever field it goes to.
@@ -26,7 +26,7 @@ MAX_RENDERED = 32_000
 _MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
 
 
-class _Environment(ImmutableSandboxedEnvironment):
+class _Environment(BoundedEnvironment):
     """Sandbox in which ``signal.tags.team`` means the entry, found without case, never a method of the mapping."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -70,7 +70,7 @@ def _utc(value: object) -> str:
 @pass_context
 def _finalize(context: Context, value: Any) -> Any:
     """What a template prints: nothing for no value, and a missing name is noted in the render call's list."""
-    return _printed(value, context["_missing"])
+    return budget_of(context).made(_printed(value, context.parent["_missing"]))
 
 
 def _printed(value: Any, missing: list[str]) -> Any:
@@ -122,7 +122,7 @@ def compile_template(text: str) -> Render:
     template: Template = _ENVIRONMENT.from_string(text)
 
     def render(context: Mapping[str, Any], missing: list[str]) -> str:
-        return template.render(context, _missing=missing)[:MAX_RENDERED].strip()
+        return template.render(context, _missing=missing, **{BUDGET: Budget()})[:MAX_RENDERED].strip()
 
     return render
 

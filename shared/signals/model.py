@@ -51,6 +51,7 @@ class Signal:
         opens: whether this signal may open a ticket when its key has none.
         dimensions, custom_properties, tags, links, details: text by name. ``links`` keys are portal, investigation
             and search. ``details`` are the facts of its kind, for templates.
+        via: name of the route to take, for signals that the bridge makes itself: those of a group.
         warnings: what was odd about the payload, one sentence each.
     """
 
@@ -74,6 +75,7 @@ class Signal:
     tags: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
+    via: str = ""
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -137,6 +139,7 @@ def to_dict(signal: Signal) -> dict[str, Any]:
         "tags": dict(signal.tags),
         "links": dict(signal.links),
         "details": dict(signal.details),
+        **({"via": signal.via} if signal.via else {}),
         "warnings": list(signal.warnings),
     }
 
@@ -172,5 +175,6 @@ def from_dict(data: Mapping[str, Any]) -> Signal:
         tags=data.get("tags", {}),
         links=data.get("links", {}),
         details=data.get("details", {}),
+        via=data.get("via", ""),
         warnings=tuple(data.get("warnings", ())),
     )

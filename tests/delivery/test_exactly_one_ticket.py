@@ -10,13 +10,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, rule
 
 from shared.delivery.identity import correlation
 from shared.signals.model import Signal, State
 from shared.tickets import Phase
+from tests.delivery.hostile import PICK, SETTINGS, Hostile
 from tests.delivery.world import START, World, signal
 
 KEY = "alert:1:one"
@@ -26,15 +26,8 @@ _MINUTES = (0, 5, 30, 45, 200, 230)
 _STATES = (State.FIRED, State.RESOLVED) * 3
 TIMELINE = [signal(state, timedelta(minutes=m)) for state, m in zip(_STATES, _MINUTES, strict=True)]
 
-_AT_DESK = ("create", "find", "comment", "resolve", "reopen")
-_TELL_DESK = st.sampled_from(["ok", "ok", "ok", "ok", "not_sent", "throttled", "lost", "vain"])
-_TELL_STORAGE = st.sampled_from(["ok"] * 10 + ["storage_down", "written_unanswered"])
 
-#: Which of those at hand; taken modulo their number, so that no draw is in vain.
-_PICK = st.integers(0, 11)
-
-
-class Deliveries(RuleBasedStateMachine):
+class Deliveries(Hostile):
     """Events, workers, crashes, lost answers, time. See the module's docstring."""
 
     honours_ids: ClassVar[bool] = True
@@ -52,62 +45,11 @@ class Deliveries(RuleBasedStateMachine):
         self.posted.append(TIMELINE[index])
         self.world.post(TIMELINE[index], f"{len(self.posted):032x}")
 
-    @rule(pick=_PICK, storage=_TELL_STORAGE, desk=_TELL_DESK)
-    def somebody_does_one_step(self, pick: int, storage: str, desk: str) -> None:
-        self._move(pick, storage, desk, steps=1)
-
-    @rule(pick=_PICK, storage=_TELL_STORAGE, desk=_TELL_DESK)
-    def somebody_does_several_steps(self, pick: int, storage: str, desk: str) -> None:
-        self._move(pick, storage, desk, steps=4)
-
-    @rule(pick=_PICK, desk=_TELL_DESK)
-    def somebody_works_to_the_end(self, pick: int, desk: str) -> None:
-        self._move(pick, "ok", desk, steps=60)
-
-    def _move(self, pick: int, storage: str, desk: str, steps: int) -> None:
-        """A worker at work goes on, or a new one takes a message. Faults happen once, at the first chance."""
-        running = sorted(self.world.running)
-        visible = self.world.visible() if len(running) < 3 else []
-        if not (running or visible):
-            return
-        chosen = pick % (len(running) + len(visible))
-        number = running[chosen] if chosen < len(running) else self.world.start(visible[chosen - len(running)])
-        for _ in range(steps):
-            run = self.world.running.get(number)
-            if run is None:
-                return
-            if run.place in _AT_DESK:
-                self.world.resume(number, desk)
-                desk = "ok"
-            else:
-                self.world.resume(number, storage)
-                storage = "ok"
-
-    @rule(pick=_PICK)
-    def a_worker_is_killed(self, pick: int) -> None:
-        running = sorted(self.world.running)
-        if running:
-            self.world.kill(running[pick % len(running)])
-
-    @rule(seconds=st.sampled_from([3, 30, 119, 301]))
-    def time_passes(self, seconds: int) -> None:
-        self.world.pass_time(timedelta(seconds=seconds))
-
-    @rule(pick=_PICK, phase=st.sampled_from([Phase.RESOLVED, Phase.CLOSED, Phase.OPEN]))
+    @rule(pick=PICK, phase=st.sampled_from([Phase.RESOLVED, Phase.CLOSED, Phase.OPEN]))
     def people_change_a_ticket(self, pick: int, phase: Phase) -> None:
         rows = [r for r in self.world.desk.rows.values() if r.phase is not Phase.CLOSED]
         if rows and self.people:
             rows[pick % len(rows)].phase = phase
-
-    @invariant()
-    def one_ticket_per_generation(self) -> None:
-        if not hasattr(self, "world"):
-            return
-        correlations = [row.correlation for row in self.world.desk.rows.values()]
-        assert len(correlations) == len(set(correlations)), f"two tickets for one generation: {correlations}"
-        for row in self.world.desk.rows.values():
-            ends = [note.rsplit("\n", 1)[-1] for note in row.notes]
-            assert len(ends) == len(set(ends)), f"a note was written twice: {row.notes}"
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -144,12 +86,9 @@ class DeliveriesWhilePeopleWork(Deliveries):
     people = True
 
 
-_SETTINGS = settings(
-    max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
 TestDeliveries = Deliveries.TestCase
-TestDeliveries.settings = _SETTINGS
+TestDeliveries.settings = SETTINGS
 TestDeliveriesWithoutIds = DeliveriesToAnInstanceThatIgnoresIds.TestCase
-TestDeliveriesWithoutIds.settings = _SETTINGS
+TestDeliveriesWithoutIds.settings = SETTINGS
 TestDeliveriesWithPeople = DeliveriesWhilePeopleWork.TestCase
-TestDeliveriesWithPeople.settings = _SETTINGS
+TestDeliveriesWithPeople.settings = SETTINGS

@@ -10,44 +10,10 @@ import pytest
 from shared.delivery.link import Stage
 from shared.signals.model import State
 from shared.tickets import Phase
+from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, World, signal
 
 KEY = "alert:1:one"
-MINUTE = timedelta(minutes=1)
-
-
-class Story:
-    """A world in which things happen one after the other."""
-
-    def __init__(self, **options: str | bool) -> None:
-        self.world = World(**options)  # type: ignore[arg-type]  # options of World, by name
-        self._count = 0
-
-    def happens(self, state: State, minute: float, *, opens: bool | None = None) -> list[str]:
-        """An event is delivered to the end; the calls that it cost."""
-        self._count += 1
-        before = len(self.world.desk.calls)
-        self.world.now = max(self.world.now, START + minute * MINUTE)
-        self.world.post(signal(state, minute * MINUTE, opens=opens), f"{self._count:032x}")
-        self.world.drain()
-        return self.world.desk.calls[before:]
-
-    def fired(self, minute: float) -> list[str]:
-        return self.happens(State.FIRED, minute)
-
-    def resolved(self, minute: float) -> list[str]:
-        return self.happens(State.RESOLVED, minute)
-
-    def updated(self, minute: float, *, opens: bool = False) -> list[str]:
-        return self.happens(State.UPDATED, minute, opens=opens)
-
-    @property
-    def tickets(self) -> list[tuple[str, str]]:
-        """(correlation, phase) of each ticket, in order of creation."""
-        return [(row.correlation, row.phase.value) for row in self.world.desk.rows.values()]
-
-    def ticket(self, index: int = -1):  # type: ignore[no-untyped-def]  # a Row
-        return list(self.world.desk.rows.values())[index]
 
 
 def test_a_new_ticket_costs_one_call_a_duplicate_none_and_a_resolve_one() -> None:

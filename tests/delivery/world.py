@@ -8,7 +8,7 @@ and what the answer is. Nothing runs by itself: no event loop, no clock, no rand
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,14 +16,14 @@ from typing import Any
 from shared.config.load import parse_config
 from shared.config.model import Delivery
 from shared.delivery.deliver import Deliverer
-from shared.delivery.envelope import Envelope, decode, encode
-from shared.delivery.link import Link
-from shared.delivery.links import LinkOvertaken, LinkStore, Stored, from_entity, to_entity
-from shared.delivery.work import Worker
-from shared.errors import BridgeError, NotSent, OutcomeUnknown, Refused, StorageUnavailable, Throttled, TicketMissing
+from shared.delivery.envelope import Envelope
+from shared.delivery.work import Configured, Worker
+from shared.errors import NotSent, OutcomeUnknown, Refused, StorageUnavailable, Throttled, TicketMissing
+from shared.grouping.grouper import Grouper
 from shared.mapping.mapper import Mapper
-from shared.signals.model import Signal, State
+from shared.signals.model import Resource, Signal, State
 from shared.tickets import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from tests.delivery.memory import MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, NoActions, NoPulse, Pause
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -38,16 +38,6 @@ default:
   resolve: {action: %(resolve)s}
 delivery: {recheck_after: %(recheck)s, lease: 5m, first_retry: 5s, longest_retry: 1m}
 """
-
-
-class Pause:
-    """What a coroutine of this world waits on; awaiting it hands control to the test."""
-
-    def __init__(self, place: str) -> None:
-        self.place = place
-
-    def __await__(self) -> Generator[Pause, str, str]:
-        return (yield self)
 
 
 @dataclass
@@ -74,6 +64,7 @@ class Desk:
         self.honours_ids = honours_ids
         self.rows: dict[str, Row] = {}
         self.calls: list[str] = []
+        self.drafts: list[Draft] = []
         self._numbers = itertools.count(10001)
 
     def findable(self, kind: TicketKind) -> bool:
@@ -89,6 +80,7 @@ class Desk:
             if draft.closure is not None:
                 row.phase = Phase.RESOLVED
             self.rows[row_id] = row
+            self.drafts.append(draft)
             return row
 
         return self._ticket(await self._act("create", effect))
@@ -163,99 +155,6 @@ class Desk:
         return result
 
 
-class MemoryLinks(LinkStore):
-    """Links as rows with ETags, in memory, through the real row format."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[dict[str, Any], int]] = {}
-        self.operations = 0
-
-    async def load(self, key: str) -> Stored | None:
-        await _storage("load")
-        self.operations += 1
-        found = self.rows.get(key)
-        return Stored(from_entity(found[0]), str(found[1])) if found else None
-
-    async def write(self, link: Link, etag: str | None) -> str:
-        told = await Pause("write")
-        self.operations += 1
-        if told == "storage_down":
-            raise StorageUnavailable("storage did not answer")
-        found = self.rows.get(link.key)
-        if (found is None) != (etag is None) or (found is not None and str(found[1]) != etag):
-            raise LinkOvertaken
-        version = found[1] + 1 if found else 1
-        self.rows[link.key] = (to_entity(link), version)
-        if told == "written_unanswered":
-            raise StorageUnavailable("storage did not answer")
-        return str(version)
-
-    def peek(self, key: str) -> Link | None:
-        found = self.rows.get(key)
-        return from_entity(found[0]) if found else None
-
-
-async def _storage(place: str) -> None:
-    if await Pause(place) == "storage_down":
-        raise StorageUnavailable("storage did not answer")
-
-
-@dataclass
-class Message:
-    """On the queue."""
-
-    id: int
-    text: str
-    visible_at: datetime
-    dequeued: int = 0
-    held_by: int | None = None
-
-
-class MemoryQueue:
-    """The queue: at least once, in no order, nothing lost."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.messages: dict[int, Message] = {}
-        self._ids = itertools.count(1)
-
-    def put(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
-        number = next(self._ids)
-        self.messages[number] = Message(number, encode(envelope), self._world.now + delay)
-
-    async def opened(self, text: str | bytes) -> Envelope:
-        return decode(text)
-
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
-        await _storage("send")
-        self.put(envelope, delay)
-
-    async def done(self, envelope: Envelope) -> None:
-        return
-
-
-class MemoryKept:
-    """Dead letters, in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, tuple[str, Envelope]] = {}
-
-    async def keep(self, kind: str, envelope: Envelope, *, code: str, reason: str, **_: str) -> None:
-        await _storage("keep")
-        self.kept[envelope.id] = (code, envelope)
-
-    async def forget(self, kind: str, item: str) -> None:
-        self.kept.pop(item, None)
-
-
-class NoPulse:
-    async def succeeded(self, connection: str) -> None:
-        return
-
-    async def failed(self, connection: str, error: BridgeError) -> None:
-        return
-
-
 @dataclass
 class Running:
     """A worker in the middle of a message, stopped at ``place``."""
@@ -270,22 +169,45 @@ class World:
     """Everything together. ``resume`` moves one worker to its next stop."""
 
     def __init__(
-        self, *, honours_ids: bool = True, kind: str = "incident", resolve: str = "resolve", recheck: str = "0s"
+        self,
+        *,
+        honours_ids: bool = True,
+        kind: str = "incident",
+        resolve: str = "resolve",
+        recheck: str = "0s",
+        route: str = "",
+        sections: str = "",
+        workers: int = 1,
     ) -> None:
+        """
+        Args:
+            route: more lines of the default route. sections: more sections of the file.
+            workers: processes, each with a memory of its own, that take messages in turn.
+        """
         self.now = START
         self.desk = Desk(honours_ids=honours_ids)
         self.links = MemoryLinks()
         self.queue = MemoryQueue(self)
         self.kept = MemoryKept()
-        config = parse_config(CONFIG % {"kind": kind, "resolve": resolve, "recheck": recheck}, settings={})
-        self._delivery: Delivery = config.delivery
-        self._deliverer = Deliverer(Mapper(config), lambda _name: self.desk, self.links, now=lambda: self.now)
-        self._worker = Worker(self._give, self.queue, self.kept, NoPulse(), now=lambda: self.now, chance=lambda: 0.0)  # type: ignore[arg-type]  # stand in by shape
+        text = CONFIG % {"kind": kind, "resolve": resolve, "recheck": recheck}
+        more = "".join(f"  {line}\n" for line in route.splitlines())
+        config = parse_config(text.replace("delivery:", f"{more}delivery:") + sections, settings={})
+        self.groups = MemoryGroups()
+        processes = [self._process(Mapper(config), config.delivery) for _ in range(workers)]
+        self._processes = itertools.cycle(processes)
         self.running: dict[int, Running] = {}
         self._workers = itertools.count(1)
 
-    async def _give(self) -> tuple[Deliverer, Delivery]:
-        return self._deliverer, self._delivery
+    def _process(self, mapper: Mapper, delivery: Delivery) -> Worker:
+        configured = Configured(
+            deliverer=Deliverer(mapper, lambda _name: self.desk, self.links, now=lambda: self.now),
+            groups=Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now),
+            delivery=delivery,
+            unwanted=lambda _signal: None,
+            quiet=mapper.quiet,
+        )
+        stand_ins: Any = (self.queue, self.kept, NoPulse(), NoActions())  # by shape
+        return Worker(lambda: configured, *stand_ins, now=lambda: self.now, chance=lambda: 0.0)
 
     def post(self, signal: Signal, envelope_id: str) -> None:
         """A signal arrives on the queue."""
@@ -300,7 +222,7 @@ class World:
         number = next(self._workers)
         message.held_by = number
         message.dequeued += 1
-        work = self._worker.handle(str(message.id), message.text, message.dequeued)
+        work = next(self._processes).handle(str(message.id), message.text, message.dequeued)
         self.running[number] = Running(message, work, "", self.now)
         self._advance(number, None)
         return number
@@ -336,26 +258,46 @@ class World:
             run.place = stop.place
 
     def drain(self) -> None:
-        """No more faults: everything on the queue is worked off, one after the other."""
+        """No more faults: everything on the queue is worked off, one after the other, whenever it is due."""
         for number in list(self.running):
             self.kill(number)
         for _ in range(2000):
+            self.work_off()
+            if not self.queue.messages:
+                return
+            self.now = min(m.visible_at for m in self.queue.messages.values())
+        raise AssertionError("the queue does not come to rest")
+
+    def work_off(self, until: datetime | None = None) -> None:
+        """What is due now is worked off, and what falls due until then, each at its time."""
+        for _ in range(5000):
             ready = self.visible()
-            if not ready:
-                if not self.queue.messages:
-                    return
-                self.now = min(m.visible_at for m in self.queue.messages.values())
+            if ready:
+                number = self.start(ready[0])
+                for _ in range(200):
+                    if number not in self.running:
+                        break
+                    self.resume(number)
                 continue
-            number = self.start(ready[0])
-            for _ in range(200):
-                if number not in self.running:
-                    break
-                self.resume(number)
+            due = min((m.visible_at for m in self.queue.messages.values()), default=None)
+            if until is None or due is None or due > until:
+                self.now = max(self.now, until or self.now)
+                return
+            self.now = due
         raise AssertionError(f"the queue does not come to rest: {[m.text for m in self.queue.messages.values()]}")
 
 
-def signal(state: State, at: timedelta, *, key: str = "alert:1:one", opens: bool | None = None) -> Signal:
-    """An event of a key at a time after START."""
+def signal(
+    state: State,
+    at: timedelta,
+    *,
+    key: str = "alert:1:one",
+    opens: bool | None = None,
+    rule: str = "CPU high",
+    resource: str = "vm-web-01",
+    fired: timedelta | None = None,
+) -> Signal:
+    """An event of a key at a time after START; ``fired``: when the alert fired, where a Resolved says so."""
     moment = START + at
     return Signal(
         source="azure_monitor",
@@ -364,9 +306,11 @@ def signal(state: State, at: timedelta, *, key: str = "alert:1:one", opens: bool
         state=state,
         occurred_at=moment,
         severity=1,
-        title="CPU high on vm-web-01",
+        title=f"{rule} on {resource}",
+        rule=rule,
+        resources=(Resource(id=None, name=resource),),
         description="CPU is high",
-        fired_at=moment if state is State.FIRED else None,
+        fired_at=moment if state is State.FIRED else None if fired is None else START + fired,
         resolved_at=moment if state is State.RESOLVED else None,
         opens=state is State.FIRED if opens is None else opens,
     )

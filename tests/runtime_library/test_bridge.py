@@ -39,7 +39,11 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
     triggers = {name: function.trigger["type"] for name, function in app.functions.items()}
     assert triggers == {
         "alerts": "httpTrigger",
+        "secure_alerts": "httpTrigger",
         "preview": "httpTrigger",
+        "dead_letters": "httpTrigger",
+        "quarantine": "httpTrigger",
+        "tidy": "timerTrigger",
         "health": "httpTrigger",
         "deliver": "queueTrigger",
         "keep_poison": "queueTrigger",
@@ -47,11 +51,15 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
     levels = {name: f.trigger.get("authLevel") for name, f in app.functions.items() if "authLevel" in f.trigger}
     assert {name: str(level).upper() for name, level in levels.items()} == {
         "alerts": "FUNCTION",
+        "secure_alerts": "ANONYMOUS",
         "preview": "FUNCTION",
+        "dead_letters": "FUNCTION",
+        "quarantine": "FUNCTION",
         "health": "ANONYMOUS",
     }
-    (output,) = [b for b in app.functions["alerts"].bindings if b["type"] == "queue"]
-    assert output["queueName"] == app.functions["deliver"].trigger["queueName"]
+    for sender in ("alerts", "secure_alerts"):
+        (output,) = [b for b in app.functions[sender].bindings if b["type"] == "queue"]
+        assert output["queueName"] == app.functions["deliver"].trigger["queueName"]
     assert app.functions["keep_poison"].trigger["queueName"] == f"{output['queueName']}-poison"
 
 
@@ -85,3 +93,12 @@ async def test_poison_is_kept(app: App) -> None:
     assert isinstance(envelope, Envelope)
     kept = [row.id async for row in function_app.services.kept.list("dead-letter")]
     assert envelope.id in kept
+
+
+async def test_kept_items_are_listed_and_refused_requests_are_problems(app: App) -> None:
+    listed = await app.http("quarantine", method="GET", query={"error": "nobody's"})
+    assert (listed.status, json.loads(listed.body)) == (200, {"items": [], "next": None})
+    unknown = await app.http("dead_letters", method="GET", route={"item": "nobody"})
+    assert (unknown.status, unknown.headers["content-type"]) == (404, "application/problem+json")
+    unsure = await app.http("dead_letters", body=b'{"ids": ["x"]}', route={"item": "drop"})
+    assert (unsure.status, "'confirm'" in json.loads(unsure.body)["detail"]) == (400, True)

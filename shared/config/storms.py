@@ -1,0 +1,127 @@
+"""The parts of bridge.yaml that keep many alerts from becoming many tickets."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+from pydantic import AwareDatetime, Field, field_validator, model_validator
+
+from shared.config.conditions import When
+from shared.config.types import Duration, Model
+
+By = Literal["rule", "rule_and_resource", "resource"]
+
+
+class Group(Model):
+    """One ticket for all alerts that have the same ``by``."""
+
+    by: Annotated[str, Field(min_length=1)]
+    """``rule``, ``rule_and_resource``, ``resource``, or a template such as
+    ``{{ signal.custom_properties.service }}``. Signals for which it is empty have tickets of their own."""
+    window: Duration | None = None
+    """Alerts that fire within this time of the group's first belong to its ticket; later ones begin another. Left
+    out: they belong to it until the ticket is closed."""
+    note_every: Duration = timedelta(minutes=5)
+    """At most one work note in this time says how many alerts fired, which resources are new and what is still on."""
+
+
+class OnlyAfter(Model):
+    """A ticket once the problem has lasted or fired often enough, whichever comes first."""
+
+    lasting: Duration = timedelta()
+    """The problem has to last this long."""
+    firings: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Or fire this often. 0: only time counts."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.lasting and self.firings < 2:
+            raise ValueError("name 'lasting' (for example 5m), or 'firings' from 2 on, or both")
+        return self
+
+
+class Flapping(Model):
+    """More than this many changes between fired and resolved hold the ticket open until the problem stays quiet."""
+
+    changes: Annotated[int, Field(ge=2, le=20)] = 6
+    """Changes that are still taken for what they say."""
+    within: Duration = timedelta(minutes=30)
+    """Period in which they are counted, and for which the problem has to stay quiet in the end."""
+
+
+class Throttle(Model):
+    """At most ``tickets`` new tickets in ``per``; the rest is counted and listed in one summary ticket."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    """Shown in the summary ticket and in logs."""
+    when: When = When()
+    """Which signals it counts. Left out: all."""
+    tickets: Annotated[int, Field(ge=1, le=1000)]
+    """New tickets of their own."""
+    per: Duration
+    """Period, by the clock: 15m begins at 12:00, 12:15 and so on."""
+    by: Annotated[str, Field(min_length=1)] = "rule"
+    """What is counted separately: ``rule``, ``rule_and_resource``, ``resource``, ``all``, or a template."""
+    note_every: Duration = timedelta(minutes=5)
+    """At most one work note in this time on the summary ticket."""
+
+    @field_validator("per")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if value < timedelta(minutes=1):
+            raise ValueError("must be at least 1m")
+        return value
+
+
+class Maintenance(Model):
+    """A window in which signals open no tickets: once (``from`` and ``to``), again and again (``cron`` and ``lasts``),
+    or while ServiceNow works on the affected configuration item (``changes_of``)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    """Shown where something was held or suppressed because of it."""
+    when: When = When()
+    """Which signals it holds. Left out: all."""
+    begins: Annotated[AwareDatetime | None, Field(alias="from")] = None
+    """Beginning, with time zone: ``2026-05-01T22:00:00+02:00``."""
+    ends: Annotated[AwareDatetime | None, Field(alias="to")] = None
+    """End."""
+    cron: str | None = None
+    """Beginnings as a cron expression of five fields: ``0 22 * * SAT``."""
+    lasts: Duration | None = None
+    """How long each lasts."""
+    time_zone: str = "UTC"
+    """Time zone of ``cron``, for example ``Europe/Berlin``."""
+    changes_of: str | None = None
+    """Name of a ServiceNow connection: its change requests in state Implement hold the signals of their configuration
+    items, as long as the change is planned to last."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"'{value}' is no time zone; write one such as Europe/Berlin") from None
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        once = self.begins is not None or self.ends is not None
+        repeated = self.cron is not None or self.lasts is not None
+        if once + repeated + (self.changes_of is not None) != 1:
+            raise ValueError("give either 'from' and 'to', or 'cron' and 'lasts', or 'changes_of'")
+        if once and (self.begins is None or self.ends is None or self.begins >= self.ends):
+            raise ValueError("'from' and 'to' are both needed, and 'from' comes first")
+        if repeated and (self.cron is None or not self.lasts):
+            raise ValueError("'cron' and 'lasts' are both needed")
+        if self.cron is not None:
+            try:
+                CronSim(self.cron, datetime(2026, 1, 1, tzinfo=ZoneInfo(self.time_zone)))
+            except CronSimError as error:
+                raise ValueError(
+                    f"'{self.cron}' is no cron expression ({error}); five fields: '0 22 * * SAT'"
+                ) from None
+        return self

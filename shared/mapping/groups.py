@@ -1,0 +1,101 @@
+"""What belongs together: the groups of routes and the counters of throttles. Pure, compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from shared.config.storms import Group, Throttle
+from shared.mapping.routes import Predicate, compile_when
+from shared.mapping.templates import compile_template
+from shared.signals.model import Resource, Signal
+
+#: What signals are grouped or counted by; empty when a signal has no such thing.
+By = Callable[[Signal], str]
+
+_NOWHERE = Resource(id=None)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGroup:
+    """The group section of a route: ``base`` gives a signal's group key, empty for signals on their own."""
+
+    base: By
+    window: timedelta | None
+    note_every: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledThrottle:
+    """One line of the throttle table. ``base`` gives the key under which its tickets are counted."""
+
+    name: str
+    matches: Predicate
+    tickets: int
+    per: timedelta
+    base: By
+    note_every: timedelta
+
+    def period(self, now: datetime) -> datetime:
+        """Beginning of the period that ``now`` belongs to, UTC."""
+        seconds = int(self.per.total_seconds())
+        return datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, UTC)
+
+
+def compile_group(route: str, group: Group) -> CompiledGroup:
+    """Compile a route's group section. Raises jinja2.TemplateSyntaxError for a ``by`` that is no template."""
+    return CompiledGroup(_key("group", route, group.by), group.window, group.note_every)
+
+
+def compile_throttles(sections: Sequence[Throttle]) -> tuple[CompiledThrottle, ...]:
+    """Compile the throttle table, in its order."""
+    return tuple(
+        CompiledThrottle(t.name, compile_when(t.when), t.tickets, t.per, _key("storm", t.name, t.by), t.note_every)
+        for t in sections
+    )
+
+
+def _key(kind: str, name: str, by: str) -> By:
+    value = _BY.get(by) or _template(by)
+
+    def key(signal: Signal) -> str:
+        found = " ".join(value(signal).split()).casefold()
+        return f"{kind}:1:{name.casefold()}/{found}" if found else ""
+
+    return key
+
+
+def _rule(signal: Signal) -> str:
+    return signal.rule_id or signal.rule or ""
+
+
+def _resource(signal: Signal) -> str:
+    first = signal.resources[0] if signal.resources else _NOWHERE
+    return first.id or first.name or ""
+
+
+def _rule_and_resource(signal: Signal) -> str:
+    rule, resource = _rule(signal), _resource(signal)
+    return f"{rule} {resource}" if rule and resource else ""
+
+
+def _template(text: str) -> By:
+    render = compile_template(text)
+
+    def value(signal: Signal) -> str:
+        context = {"signal": signal, "resource": signal.resources[0] if signal.resources else _NOWHERE}
+        try:
+            return render(context, [])
+        except Exception:  # a template can raise anything; a signal that cannot be grouped has a ticket of its own
+            return ""
+
+    return value
+
+
+_BY: dict[str, By] = {
+    "rule": _rule,
+    "resource": _resource,
+    "rule_and_resource": _rule_and_resource,
+    "all": lambda _signal: "all",
+}

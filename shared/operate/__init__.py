@@ -1,0 +1,1 @@
+"""What operators see and do: kept items, metrics, and the log of actions."""
