@@ -251,9 +251,7 @@ def begin(key: str, route: str, head: Signal, rules: GroupRules, first: Member) 
     group = Group(key, route, head, head.occurred_at, rules)
     if rules.after or rules.firings > 1 or rules.summary or not first.is_on:
         return group
-    said = opening(group)
-    # Still being said: whoever delivers it may die on the way, and the next look says it again to be certain.
-    return replace(group, standing=Standing.ON, said=said, saying=said, opened=True)
+    return replace(group, standing=Standing.ON, said=opening(group), opened=True)
 
 
 def opening(group: Group) -> Said:

@@ -271,3 +271,25 @@ def test_what_is_put_off_is_written_down_first(state: State) -> None:
             story.world.kill(number)
         story.later(60)
         assert len(story.tickets) == (1 if state is State.FIRED else 0), f"killed after step {step}"
+
+
+def test_firings_before_the_end_of_a_problem_are_not_counted_for_the_next() -> None:
+    story = Story(route="only_after: {firings: 2}")
+    story.fired(0)
+    story.resolved(1)
+    assert story.fired(2) == []
+    assert story.fired(3) == ["create"]
+
+
+def test_as_many_changes_as_allowed_are_believed() -> None:
+    story = Story(route="flapping: {changes: 4, within: 30m}", recheck="10m")
+    assert flap(story, 2) == ["create", "resolve", "reopen", "resolve"]
+    assert story.fired(10) == ["reopen"]
+    assert story.resolved(12) == ["comment"]
+
+
+def test_a_ticket_born_resolved_is_not_looked_after() -> None:
+    story = Story(route="close_after_quiet: 2h")
+    story.resolved(5)
+    story.fired(0)
+    assert not story.world.queue.messages

@@ -137,8 +137,8 @@ def test_a_resolved_finds_the_window_in_which_its_alert_fired() -> None:
     story.fired(0, **vm(1))
     story.fired(31, **vm(2))
     story.resolved(40, fired=timedelta(), **vm(1))
-    story.resolved(41, **vm(2))  # this one does not say when it fired
-    story.later(50)
+    story.resolved(70, **vm(2))  # this one does not say when it fired
+    story.later(75)
     assert [phase for _, phase in story.tickets] == ["resolved", "resolved"]
 
 
@@ -224,3 +224,43 @@ def test_a_resolved_that_overtook_its_alert_is_known_to_the_summary() -> None:
     story.fired(1, **vm(9))
     story.later(10)
     assert story.tickets[-1][1] == "resolved"
+
+
+def stopped_at(story: Story, place: str, steps: int = 20) -> int:
+    """A worker takes the message that is due and goes on until it is about to do something there."""
+    (message,) = story.world.visible()
+    number = story.world.start(message)
+    for _ in range(steps):
+        if story.world.running[number].place == place:
+            return number
+        story.world.resume(number)
+    raise AssertionError(f"it never came to {place}")
+
+
+def test_a_resolved_that_is_counted_before_the_group_is_there_is_not_forgotten() -> None:
+    story = Story(route=BY_RULE, recheck="1h")
+    story.world.post(signal(State.FIRED, timedelta(), **vm(1)), "f" * 32)
+    worker = stopped_at(story, "load")  # its alert is a member, and there is no group yet
+    story.world.running[worker].since = START
+    assert story.resolved(1, **vm(1)) == []
+    story.world.resume(worker)
+    for _ in range(20):
+        if worker in story.world.running:
+            story.world.resume(worker)
+    story.later(2)
+    assert story.tickets == [("group:1:default/cpu high", "resolved")]
+
+
+def test_a_resolved_that_comes_while_the_group_is_looked_at_is_not_forgotten() -> None:
+    story = Story(route=BY_RULE, recheck="1h")
+    story.fired(0, **vm(1))
+    story.fired(0, **vm(2))
+    story.resolved(0.1, **vm(2))
+    story.world.now = START + timedelta(seconds=22)
+    worker = stopped_at(story, "write")  # it has counted, and is about to write what it found
+    assert story.resolved(0.4, **vm(1)) == []
+    for _ in range(20):
+        if worker in story.world.running:
+            story.world.resume(worker)
+    story.later(2)
+    assert story.tickets == [("group:1:default/cpu high", "resolved")]

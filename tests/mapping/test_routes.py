@@ -69,3 +69,14 @@ def test_the_first_route_that_matches_wins_and_the_default_takes_the_rest() -> N
     )
     names = [found.route(signal(severity=s, rule=r)) for s, r in ((1, "cpu-high"), (2, "cpu-high"), (2, "disk"))]
     assert [route.name for route in names if route] == ["urgent", "cpu", "default"]
+
+
+def test_a_signal_of_a_group_goes_by_the_route_that_made_the_group() -> None:
+    one = "{name: first, when: {kind: metric}, connection: desk}"
+    routes = f"routes: [{one}, {one.replace('first', 'second')}]\n"
+    found = mapper(routes).route(signal(via="second"))
+    assert found is not None
+    assert found.name == "second"
+    gone = mapper(routes).route(signal(via="a route that is gone"))
+    assert gone is not None
+    assert gone.name == "first"
