@@ -11,7 +11,7 @@ from shared.delivery.identity import correlation, ticket_id
 from shared.delivery.link import Link, Op, Order, Pending, Stage
 from shared.errors import Refused
 from shared.mapping.mapper import CompiledRoute, Mapper
-from shared.mapping.notes import event_note, flapping_note, marker, reopening_note
+from shared.mapping.notes import event_note, flapping_note, marker, opening_note, reopening_note
 from shared.signals.model import Signal, State
 from shared.tickets import Closure, Draft, Ticket, TicketKind, TicketRef, TicketSystem
 
@@ -29,7 +29,11 @@ class Called:
 class Caller:
     """Makes the calls of one signal's delivery."""
 
-    def __init__(self, mapper: Mapper, systems: Systems, signal: Signal, route: CompiledRoute | None) -> None:
+    def __init__(
+        self, mapper: Mapper, systems: Systems, signal: Signal, route: CompiledRoute | None, trace: str
+    ) -> None:
+        """``trace``: the id under which the signal can be followed; every note of this delivery bears it."""
+        self._trace = trace
         self._mapper = mapper
         self._systems = systems
         self._signal = signal
@@ -80,12 +84,12 @@ class Caller:
             fields, warnings = self._opening(pending)
             return Called(await system.update(ref, fields), warnings)
         if pending.op is Op.REOPEN:
-            return Called(await system.reopen(ref, reopening_note(self._signal, mark)))
+            return Called(await system.reopen(ref, reopening_note(self._signal, mark, self._trace)))
         if pending.flapping:
-            return Called(await system.comment(ref, flapping_note(self._signal, link.changes, mark)))
+            return Called(await system.comment(ref, flapping_note(self._signal, link.changes, mark, self._trace)))
         ended = pending.event[0] if pending.over and pending.event != self._signal.order else None
         if pending.op is Op.COMMENT:
-            return Called(await system.comment(ref, event_note(self._signal, mark, ended)))
+            return Called(await system.comment(ref, event_note(self._signal, mark, self._trace, ended)))
         closure, warnings = self._closure(pending.route, pending.kind, ended)
         return Called(await system.resolve(ref, closure), warnings)
 
@@ -94,6 +98,9 @@ class Caller:
         if route is None:
             raise Refused(f"no route matches {self._signal.key} any more", advice="Add one to bridge.yaml, then replay")
         mapped = self._mapper.ticket(route, self._signal)
+        fields = mapped.fields
+        if pending.kind is not TicketKind.EVENT:
+            fields = {"work_notes": opening_note(self._trace), **fields}
         closure = None
         warnings = mapped.warnings
         if pending.over and route.resolve_action == "resolve" and link.over is not None:
@@ -103,7 +110,7 @@ class Caller:
             kind=pending.kind,
             id=ticket_id(pending.connection, link.key, pending.generation),
             correlation=correlation(link.key, pending.generation),
-            fields=mapped.fields,
+            fields=fields,
             follows=link.ticket,
             closure=closure,
         )

@@ -164,7 +164,7 @@ class _Run:
         self._envelope, self._signal = envelope, signal
         self._unapplied = first_sight and envelope.outcome == "not_applied"
         self._route = mapper.route(signal)
-        self._caller = Caller(mapper, systems, signal, self._route)
+        self._caller = Caller(mapper, systems, signal, self._route, envelope.id)
         self.outcome: Literal["not_applied", "unknown"] = "unknown"
         self._stored: Stored | None = None
         self._link = Link(key=signal.key)

@@ -26,37 +26,43 @@ def plain(text: str) -> str:
     return _JOURNAL_TAG.sub(r"(\1\2)", text)
 
 
-def event_note(signal: Signal, mark: str, ended: datetime | None = None) -> Note:
+def opening_note(trace: str) -> str:
+    """The first work note of a ticket, unless the route writes one: under which id its signal can be followed."""
+    return f"Opened by Azure ITSM Bridge, signal {trace}."
+
+
+def event_note(signal: Signal, mark: str, trace: str, ended: datetime | None = None) -> Note:
     """What a ticket that exists already is told of a signal.
 
-    ``ended`` is given when the note is about the end of the problem, which another signal of the key reported.
+    ``trace`` is the id under which the signal can be followed. ``ended`` is given when the note is about the end of
+    the problem, which another signal of the key reported.
     """
     if ended is not None or signal.state is State.RESOLVED:
         when = rfc3339(ended or signal.resolved_at or signal.occurred_at)
-        return _note(f"The alert ended at {when}.", "" if ended else signal.condition, mark)
+        return _note(f"The alert ended at {when}.", "" if ended else signal.condition, mark, trace)
     if signal.state is State.FIRED:
-        return _note(f"The alert fired again at {rfc3339(signal.occurred_at)}.", signal.condition, mark)
-    return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", signal.description, mark)
+        return _note(f"The alert fired again at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
+    return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", signal.description, mark, trace)
 
 
-def reopening_note(signal: Signal, mark: str) -> Note:
+def reopening_note(signal: Signal, mark: str, trace: str) -> Note:
     """Written with a reopening."""
     head = f"Reopened: the alert fired again at {rfc3339(signal.occurred_at)}."
-    return _note(head, signal.condition, mark)
+    return _note(head, signal.condition, mark, trace)
 
 
-def flapping_note(signal: Signal, changes: tuple[datetime, ...], mark: str) -> Note:
+def flapping_note(signal: Signal, changes: tuple[datetime, ...], mark: str, trace: str) -> Note:
     """Written once when a problem comes and goes too often. ``changes``: when it did, oldest first."""
     since = rfc3339(min(changes, default=signal.occurred_at))
     head = (
         f"Flapping: the alert came and went {len(changes)} times since {since}; the last Resolved is of "
         f"{rfc3339(signal.occurred_at)}. The ticket stays open, without a note per change, until the alert stays quiet."
     )
-    return _note(head, "", mark)
+    return _note(head, "", mark, trace)
 
 
-def _note(head: str, body: str, mark: str) -> Note:
+def _note(head: str, body: str, mark: str, trace: str) -> Note:
     text = plain(f"{head}\n\n{body}" if body else head)
     if len(text) > _LIMIT:
         text = text[: _LIMIT - 1].rstrip() + "…"
-    return Note(text=f"{text}\n\n{mark}", marker=mark)
+    return Note(text=f"{text}\n\nsignal {trace} {mark}", marker=mark)

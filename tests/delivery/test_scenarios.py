@@ -346,3 +346,14 @@ def test_a_crash_between_any_two_steps_changes_nothing(sequence: str) -> None:
         disturbed, _ = run(kill_at)
         found = [(r.correlation, r.phase, r.notes) for r in disturbed.desk.rows.values()]
         assert found == expected, f"killed at stop {kill_at} of {stops}"
+
+
+def test_the_id_of_each_signal_stands_in_the_ticket() -> None:
+    story = Story(recheck="10m")
+    story.fired(0)
+    assert f"signal {1:032x}" in story.world.desk.drafts[0].fields["work_notes"]
+    story.fired(5)
+    assert f"signal {2:032x}" in story.ticket().notes[-1]
+    story.resolved(6)
+    story.fired(7)
+    assert f"signal {4:032x}" in story.ticket().notes[-1]

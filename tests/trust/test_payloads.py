@@ -77,7 +77,7 @@ def test_the_largest_body_is_judged_in_no_time() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_note_holds_no_tag_that_a_journal_would_render(text: str) -> None:
     hostile = signal(title=text, condition=text, description=text)
-    for note in (event_note(hostile, "[bridge:1]"), reopening_note(hostile, "[bridge:1]")):
+    for note in (event_note(hostile, "[bridge:1]", "f" * 32), reopening_note(hostile, "[bridge:1]", "f" * 32)):
         assert "[code]" not in journal(note.text).lower()
         assert "[bridge:1]" in note.text
 
