@@ -24,10 +24,22 @@ class Azure:
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def metric(self, alert: str, *, resolved: bool = False) -> dict[str, Any]:
+    def storm(self, size: int) -> list[dict[str, Any]]:
+        """As many machines of one service, all at once, in one request."""
+        names = [f"vm-checkout-{number:02}" for number in range(1, size + 1)]
+        return [self.metric(str(uuid4()), machine=name, properties={"service": "checkout"}) for name in names]
+
+    def metric(
+        self,
+        alert: str,
+        *,
+        resolved: bool = False,
+        machine: str = "vm-shop-01",
+        properties: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
         """A metric alert of a virtual machine; Fired and Resolved bear the same alertId."""
-        vm = f"{_GROUP}/providers/Microsoft.Compute/virtualMachines/vm-shop-01"
-        essentials = self._essentials(alert, "cpu-high", "Sev1", "Metric", "Platform", [vm.lower()], ["vm-shop-01"])
+        vm = f"{_GROUP}/providers/Microsoft.Compute/virtualMachines/{machine}"
+        essentials = self._essentials(alert, "cpu-high", "Sev1", "Metric", "Platform", [vm.lower()], [machine])
         if resolved:
             essentials |= {"monitorCondition": "Resolved", "resolvedDateTime": _utc(self.now + timedelta(minutes=6))}
         criterion = {
@@ -50,7 +62,7 @@ class Azure:
                 "windowEndTime": _utc(self.now - timedelta(minutes=3)),
             },
         }
-        return _common(essentials, context, {"team": "payments"})
+        return _common(essentials, context, {"team": "payments"} if properties is None else properties)
 
     def log_search(self, alert: str) -> dict[str, Any]:
         """A log search alert (V2) that names its machine in a dimension."""

@@ -28,6 +28,10 @@ _SAID = {
 }
 
 
+#: Alerts of the storm.
+_STORM = 25
+
+
 @dataclass
 class Story:
     """One alert of the demo: what it is, how it is posted, and what became of it."""
@@ -95,8 +99,10 @@ def run(arguments: list[str], *, leave: bool) -> int:
         running = Running(arguments, heard=heard)
         starting = False
         told: list[Story] = []
-        for batch in stories(Azure()):
+        azure = Azure()
+        for batch in stories(azure):
             told += _deliver(running, batch, progress)
+        told.append(_storm(running, azure, progress))
         for story in told:
             story.outcome["state"] = _state(running, story.outcome.get("ticket", ""))
         _show(told, out)
@@ -128,7 +134,22 @@ def _deliver(running: Running, batch: list[Story], progress: Console) -> list[St
     return batch
 
 
+def _storm(running: Running, azure: Azure, progress: Console) -> Story:
+    """Many alerts of one service in one request, and what became of all of them."""
+    name = f"{_STORM} machines of one service at once"
+    outcomes = [dict(running.outcome(signal_id)) for signal_id in running.post(azure.storm(_STORM))]
+    opened = [outcome for outcome in outcomes if outcome.get("ticket")]
+    counted = sum(outcome.get("decision") == "grouped" for outcome in outcomes)
+    said = f"{len(opened)} new ticket, {counted} more counted in it"
+    story = Story(name, {}, {**(opened[0] if opened else outcomes[0]), "said": said})
+    story.outcome["calls"] = sum(outcome.get("calls", 0) for outcome in outcomes)
+    progress.print(f"  {name}: {said}", markup=False)
+    return story
+
+
 def _decision(outcome: dict[str, Any]) -> str:
+    if "said" in outcome:
+        return str(outcome["said"])
     name = str(outcome.get("decision", outcome["event"]))
     return _SAID.get(name, name)
 
