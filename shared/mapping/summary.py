@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from shared.mapping.layouts import LAYOUTS, PLAIN, Layout
 from shared.signals.model import Signal, State, rfc3339
 
-_LINK_NAMES = {"portal": "Alert in Azure", "investigation": "Investigation", "search": "Search results"}
+_LINK_NAMES = {"investigation": "Investigation", "search": "Search results"}
 _MOST_RESOURCES = 20
 
 
@@ -16,24 +17,29 @@ def summary(signal: Signal, limit: int) -> str:
     Links stand last and are kept whole: the text before them is cut first, and a link that would take more than half
     of the room is left out with a word about it.
     """
-    links = _links(signal.links, limit)
+    layout = LAYOUTS.get(signal.kind, PLAIN)
+    links = _links(signal.links, {"portal": layout.portal, **_LINK_NAMES}, limit)
     room = limit - len(links) - 2 if links else limit
-    text = "\n\n".join(part for part in _parts(signal) if part)
+    text = "\n\n".join(part for part in _parts(signal, layout) if part)
     if len(text) > room:
         text = text[: max(room - 1, 0)].rstrip() + "…"
     return f"{text}\n\n{links}" if links else text
 
 
-def _parts(signal: Signal) -> Iterable[str]:
+def _parts(signal: Signal, layout: Layout) -> Iterable[str]:
     yield signal.description
-    yield "\n".join(_facts(signal))
-    yield _table("Dimensions", signal.dimensions)
+    yield "\n".join(_facts(signal, layout))
+    for name, title in layout.texts:
+        if text := signal.details.get(name):
+            yield f"{title}:\n{text}"
+    if layout.dimensions:
+        yield _table(layout.dimensions, signal.dimensions)
     yield _table("Custom properties", signal.custom_properties)
 
 
-def _facts(signal: Signal) -> Iterable[str]:
+def _facts(signal: Signal, layout: Layout) -> Iterable[str]:
     if signal.rule:
-        yield f"Rule: {signal.rule}"
+        yield f"{layout.rule}: {signal.rule}"
     yield "Severity: " + ("not given" if signal.severity is None else f"Sev{signal.severity}")
     if signal.fired_at:
         yield f"Fired: {rfc3339(signal.fired_at)}"
@@ -44,6 +50,9 @@ def _facts(signal: Signal) -> Iterable[str]:
         yield f"Resource: {name}"
     if len(names) > _MOST_RESOURCES:
         yield f"... and {len(names) - _MOST_RESOURCES} more resources"
+    for name, title in layout.facts:
+        if text := signal.details.get(name):
+            yield f"{title}: {text}"
     yield f"Key: {signal.key}"
 
 
@@ -53,10 +62,10 @@ def _table(title: str, values: Mapping[str, str]) -> str:
     return f"{title}:\n" + "\n".join(f"  {name}: {value}" for name, value in values.items())
 
 
-def _links(links: Mapping[str, str], limit: int) -> str:
+def _links(links: Mapping[str, str], names: Mapping[str, str], limit: int) -> str:
     lines: list[str] = []
     room = limit // 2
-    for name, title in _LINK_NAMES.items():
+    for name, title in names.items():
         link = links.get(name)
         if not link:
             continue

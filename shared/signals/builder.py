@@ -26,6 +26,7 @@ class Builder:
         key: finished key, ``""`` until identity is settled.
         state, severity, rule, rule_id, fired_at, resolved_at, condition: as in Signal.
         event_at: the event's own time, for updates.
+        orders_at: when the event happened, where that is neither its firing nor its end as people are shown them.
         opens: None means by state: fired opens a ticket, nothing else does.
         heading: title of the event itself; without one the title is made of rule and resource.
         prose: what rule and event say in words; each once, in this order, above the condition.
@@ -45,6 +46,7 @@ class Builder:
     fired_at: datetime | None = None
     resolved_at: datetime | None = None
     event_at: datetime | None = None
+    orders_at: datetime | None = None
     opens: bool | None = None
     heading: str = ""
     condition: str = ""
@@ -152,6 +154,8 @@ class Builder:
         )
 
     def _occurred_at(self) -> datetime:
+        if self.orders_at is not None:
+            return self.orders_at
         if self.state is State.RESOLVED:
             times = [time for time in (self.fired_at, self.resolved_at) if time is not None]
             found = max(times, default=self.event_at)

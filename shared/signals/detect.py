@@ -2,6 +2,9 @@
 
 A new source is one module with a reader, and one row here. Readers take the body with folded keys and the time of
 receipt, and raise Unidentified when the body does not say what it is about.
+
+The alerts of Azure Monitor come first and are told apart by their schemaId; every other source is looked at only
+where none of them fits, and its readers are imported when the first of its bodies comes.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from shared.signals.azure_monitor.flat_log import read_flat_log
 from shared.signals.azure_monitor.noncommon import read_activity_alert, read_metric_alert
 from shared.signals.azure_monitor.rest import read_rest
 from shared.signals.model import Signal
-from shared.signals.text import Fields, object_of, squash
+from shared.signals.text import Fields, given, object_of, squash
 
 Reader = Callable[[Fields, datetime], Signal]
 
@@ -49,6 +52,64 @@ def _context(body: Fields) -> Fields:
 def _flat_log(body: Fields) -> bool:
     fields = body if "alertrulename" in body else object_of(body.get("data"))
     return "alertrulename" in fields and any(name in fields for name in ("searchquery", "resultcount", "searchresult"))
+
+
+def _type(body: Fields) -> str:
+    return given(body.get("type")).lower()
+
+
+def _sub_assessment(body: Fields) -> bool:
+    return (
+        "subassessmenteventdataenrichment" in body
+        or _type(body) == "microsoft.security/assessments/subassessments"
+        or given(body.get("$type")).lower() == "subassessmentevent"
+    )
+
+
+def _assessment(body: Fields) -> bool:
+    type_ = _type(body)
+    if type_ == "microsoft.security/assessments":
+        return True
+    # the export wraps other things in these objects too: their type tells
+    return not type_ and ("assessmenteventdataenrichment" in body or "securityeventdataenrichment" in body)
+
+
+def _security_alert(body: Fields) -> bool:
+    if "systemalertid" in body and ("alerttype" in body or "alertdisplayname" in body):
+        return True
+    type_ = _type(body)
+    if type_.startswith("microsoft.security/") and type_.endswith("/alerts"):
+        return True
+    return not type_ and "alertdisplayname" in object_of(body.get("properties"))
+
+
+def _control(body: Fields) -> bool:
+    profile = object_of(body["profile"]) if "profile" in body else body
+    return "controlcategory" in profile and "maxscore" in profile
+
+
+def _read_sub_assessment(body: Fields, received_at: datetime) -> Signal:
+    from shared.signals.defender.sub_assessment import read_sub_assessment
+
+    return read_sub_assessment(body, received_at)
+
+
+def _read_assessment(body: Fields, received_at: datetime) -> Signal:
+    from shared.signals.defender.assessment import read_assessment
+
+    return read_assessment(body, received_at)
+
+
+def _read_security_alert(body: Fields, received_at: datetime) -> Signal:
+    from shared.signals.defender.alert import read_security_alert
+
+    return read_security_alert(body, received_at)
+
+
+def _read_control(body: Fields, received_at: datetime) -> Signal:
+    from shared.signals.secure_score.control import read_control
+
+    return read_control(body, received_at)
 
 
 SCHEMAS: tuple[Schema, ...] = (
@@ -86,6 +147,12 @@ SCHEMAS: tuple[Schema, ...] = (
         lambda body: {"budgetname", "notificationthresholdamount"} <= object_of(body.get("data")).keys(),
         read_aip_budget,
     ),
+    # Microsoft Defender for Cloud
+    Schema("a vulnerability finding (sub-assessment) of Defender for Cloud", _sub_assessment, _read_sub_assessment),
+    Schema("a security alert of Defender for Cloud", _security_alert, _read_security_alert),
+    Schema("a recommendation (assessment) of Defender for Cloud", _assessment, _read_assessment),
+    # Microsoft Secure Score
+    Schema("a Secure Score control of Microsoft Graph", _control, _read_control),
 )
 
 

@@ -1,4 +1,4 @@
-"""Payloads of other Microsoft services that end up at this endpoint: recognised, so that quarantine says what they are.
+"""Payloads of other Microsoft services that are no signals: recognised, so that quarantine says what they are.
 
 An issue that adds one of these sources moves its row from here into :mod:`shared.signals.detect`, with a reader.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from shared.signals.text import Fields, fold, given, object_of
 
-_ADVICE = "this endpoint takes Azure Monitor alerts"
+_ADVICE = "taken are Azure Monitor alerts, findings and alerts of Defender for Cloud, and Secure Score controls"
 
 Test = Callable[[Fields], bool]
 
@@ -43,8 +43,6 @@ def _management_api_error(body: Fields) -> bool:
     return given(object_of(body.get("error")).get("code")).upper().startswith("AF")
 
 
-_ASSESSMENT = "microsoft.security/assessments"
-
 #: What a body is, in the words of its makers, by its folded keys; the first test that holds wins.
 FOREIGN: tuple[tuple[str, Test], ...] = (
     ("a webhook validation of the Office 365 Management Activity API", _has("validationcode")),
@@ -54,37 +52,13 @@ FOREIGN: tuple[tuple[str, Test], ...] = (
     ("an error of the Office 365 Management Activity API", _management_api_error),
     ("an Office 365 audit record", _any(_has("recordtype", "creationtime"), _has("recordtype", "workload"))),
     ("an Office 365 audit record", _has("recordtype", "operation")),
-    (
-        "a vulnerability finding (sub-assessment) of Microsoft Defender for Cloud",
-        _any(
-            _has("subassessmenteventdataenrichment"),
-            _type_ends("/subassessments"),
-            lambda body: given(body.get("$type")).lower() == "subassessmentevent",
-        ),
-    ),
     ("a governance assignment of Microsoft Defender for Cloud", _type_ends("/governanceassignments")),
     ("a governance rule of Microsoft Defender for Cloud", _type_ends("/governancerules")),
-    (
-        "a recommendation (assessment) of Microsoft Defender for Cloud",
-        _any(
-            _has("assessmenteventdataenrichment"),
-            _has("securityeventdataenrichment"),
-            lambda body: _type(body) == _ASSESSMENT,
-        ),
-    ),
     (
         "a regulatory compliance result of Microsoft Defender for Cloud",
         _type_ends("regulatorycomplianceassessments", "regulatorycompliancestandards", "regulatorycompliancecontrols"),
     ),
     ("a secure score of Microsoft Defender for Cloud", _type_ends("securescorecontrols", "securescores")),
-    ("a security alert of Microsoft Defender for Cloud", _has("systemalertid", "alerttype")),
-    (
-        "a security alert of Microsoft Defender for Cloud",
-        lambda body: (
-            _type(body) == "microsoft.security/locations/alerts"
-            or "alertdisplayname" in object_of(body.get("properties"))
-        ),
-    ),
     ("an object of Microsoft Defender for Cloud", lambda body: _type(body).startswith("microsoft.security/")),
     (
         "a security alert of Microsoft Graph",
@@ -96,7 +70,7 @@ FOREIGN: tuple[tuple[str, Test], ...] = (
             _has("vendorinformation", "eventdatetime"),
         ),
     ),
-    ("a Secure Score of Microsoft Graph", _any(_has("controlscores"), _has("controlcategory", "maxscore"))),
+    ("a Secure Score of Microsoft Graph without the profile of a control", _has("controlscores")),
     ("an object of Microsoft Graph", lambda body: _odata(body).startswith("#microsoft.graph.")),
     ("an alert of Microsoft Defender for Cloud Apps", _has("statusvalue", "severityvalue", "entities")),
     (

@@ -17,6 +17,14 @@ _DEPTH = 5
 
 _KEYS_NAMED = 8
 
+#: Keys of a page of a list: Resource Manager's and Microsoft Graph's.
+_PAGE = frozenset({"value", "nextlink", "@odata.context", "@odata.nextlink", "@odata.count"})
+
+#: Keys that Event Hubs adds to a message, as the trigger of Logic Apps, Capture and the SDKs write them.
+_EVENT_HUB = frozenset(
+    {"contentdata", "systemproperties", "enqueuedtimeutc", "sequencenumber", "partitionkey", "offset"}
+)
+
 _NESTED = "This is an array inside an array; every alert is an object."
 _NO_OBJECT = "This is no JSON object; every alert is one."
 
@@ -26,7 +34,8 @@ def parse(body: object, received_at: datetime) -> list[Signal | Unreadable]:
 
     Args:
         body: any decoded JSON value; one alert, an array of alerts, or either inside the wrapper of an Automation
-            runbook or an envelope with ``records``.
+            runbook, an envelope with ``records``, an Event Hub message, or a page of a list as ARM, Graph and Resource
+            Graph answer it.
         received_at: when the body arrived. Without zone it is taken for UTC.
 
     Returns:
@@ -69,11 +78,36 @@ def _unwrap(fields: Fields) -> tuple[list[Any] | None, str]:
         if isinstance(inner, list) and inner:
             return inner, ""
         return None, "The RequestBody of this runbook wrapper holds no JSON object."
+    if ("contentdata" in fields or "body" in fields) and not _EVENT_HUB.isdisjoint(fields):
+        return _from_event_hub(fields)
     for name in ("records", "value"):
         inner = fields.get(name)
-        if isinstance(inner, list) and (name == "records" or fields.keys() <= {"value", "nextlink", "@odata.context"}):
+        if isinstance(inner, list) and (name == "records" or fields.keys() <= _PAGE):
             return (inner, "") if inner else (None, f"This envelope ({name}) is empty.")
+    if "resulttruncated" in fields and isinstance(inner := fields.get("data"), list):
+        return (inner, "") if inner else (None, "This answer of Resource Graph is empty.")
     return None, ""
+
+
+def _from_event_hub(fields: Fields) -> tuple[list[Any] | None, str]:
+    """What a message of an Event Hub holds: an object, an array, or either as JSON text, plain or in base64."""
+    inner = fields.get("contentdata") or fields.get("body")
+    if isinstance(inner, str):
+        inner = from_json(inner) or from_json(_from_base64(inner))
+    if isinstance(inner, dict):
+        return [inner], ""
+    if isinstance(inner, list) and inner:
+        return inner, ""
+    return None, "This Event Hub message holds no JSON object."
+
+
+def _from_base64(value: str) -> str:
+    from binascii import Error, a2b_base64  # few relays do this
+
+    try:
+        return a2b_base64(value.encode("ascii", "replace")).decode("utf-8-sig")
+    except (Error, ValueError):
+        return ""
 
 
 def _read(element: dict[str, Any], fields: Fields, received_at: datetime) -> Signal | Unreadable:
@@ -103,4 +137,4 @@ def _unknown(fields: Fields) -> str:
     if not fields:
         return "This is an empty JSON object."
     keys = ", ".join(given(key)[:40] or "''" for key in list(fields)[:_KEYS_NAMED])
-    return f"This follows no schema of Azure Monitor alerts. Its keys are: {keys}."
+    return f"This follows no schema that is known here. Its keys are: {keys}."

@@ -7,6 +7,7 @@ extension resources and ids without a resource group all break index arithmetic.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from shared.signals.model import Resource
@@ -123,6 +124,15 @@ class ResourceList:
             self._collectors[key] = resource
         else:
             self._found[key] = resource
+
+    def add_known(self, resource: Resource) -> None:
+        """Add a resource whose name and type the sender tells apart from its id, which may be another cloud's."""
+        if not resource.name or len(resource.id or "") > _LONGEST_ID:
+            self.overlong |= bool(resource.name)
+            return
+        name = resource.name[:_LONGEST_NAME]
+        key = canonical(resource.id or "") or "\0" + name.lower()
+        self._found.setdefault(key, replace(resource, name=name))
 
     def add_all(self, values: object, most: int = 500) -> None:
         """Add the items of an array, or the one value given instead of an array."""

@@ -10,7 +10,10 @@ from typing import Any
 from shared.signals.model import Signal, Unreadable
 from shared.signals.parse import parse
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "azure_monitor"
+_FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+#: Sources of signals; each has a folder of fixtures.
+SOURCES = ("azure_monitor", "defender", "secure_score")
 RECEIVED = datetime(2030, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 SUB = "3f6c1a52-7d0e-4b8c-9a41-5e2d7c9b0f13"
@@ -23,20 +26,26 @@ WORKSPACE = (
 )
 
 
-def names() -> list[str]:
-    """Names of all fixtures, e.g. ``common/metric-static-fired``."""
-    found = [path.relative_to(FIXTURES).as_posix().removesuffix(".json") for path in FIXTURES.rglob("*.json")]
+def names(source: str = "azure_monitor") -> list[str]:
+    """Names of all fixtures of a source, e.g. ``common/metric-static-fired``."""
+    folder = _FIXTURES / source
+    found = [path.relative_to(folder).as_posix().removesuffix(".json") for path in folder.rglob("*.json")]
     return sorted(name for name in found if not name.endswith(".expected"))
 
 
-def fixture(name: str) -> Any:
+def every_name() -> list[tuple[str, str]]:
+    """Source and name of every fixture."""
+    return [(source, name) for source in SOURCES for name in names(source)]
+
+
+def fixture(name: str, source: str = "azure_monitor") -> Any:
     """The payload of a fixture, decoded."""
-    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
+    return json.loads((_FIXTURES / source / f"{name}.json").read_text("utf-8"))
 
 
-def expected(name: str) -> Any:
+def expected(name: str, source: str = "azure_monitor") -> Any:
     """What reading a fixture yields: one object per item, ``unreadable`` holds the reason where there is one."""
-    return json.loads((FIXTURES / f"{name}.expected.json").read_text("utf-8"))
+    return json.loads((_FIXTURES / source / f"{name}.expected.json").read_text("utf-8"))
 
 
 def read(body: Any) -> Signal:

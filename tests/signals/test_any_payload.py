@@ -16,21 +16,15 @@ from shared.signals.details import DETAILS
 from shared.signals.fit import LARGEST
 from shared.signals.model import Signal, State, Unreadable, from_dict, to_dict
 from shared.signals.parse import parse
-from tests.signals.support import RECEIVED, fixture, names
+from tests.signals.support import RECEIVED, every_name, fixture, names
 
 KINDS = {
-    "metric",
-    "log",
-    "activity",
-    "service_health",
-    "resource_health",
-    "prometheus",
-    "smart_detection",
-    "budget",
-} | {
-    "backup",
-    "autoscale",
-    "other",
+    "azure_monitor": {
+        *("metric", "log", "activity", "service_health", "resource_health", "prometheus", "smart_detection", "budget"),
+        *("backup", "autoscale", "other"),
+    },
+    "defender": {"recommendation", "sub_assessment", "security_alert"},
+    "secure_score": {"control"},
 }
 
 ODD: tuple[Any, ...] = (
@@ -59,6 +53,18 @@ words = st.sampled_from(
         *("schemaId", "data", "essentials", "alertContext", "customProperties", "properties", "context", "condition"),
         *("allOf", "alertId", "alertRule", "status", "activityLog", "records", "value", "RequestBody", "WebhookName"),
         *("AlertRuleName", "SearchQuery", "operation", "monitoringService", "conditionType", "labels", "tags"),
+        *(
+            "type",
+            "id",
+            "name",
+            "resourceDetails",
+            "SystemAlertId",
+            "AlertType",
+            "ContentData",
+            "Body",
+            "SystemProperties",
+        ),
+        *("profile", "score", "controlCategory", "maxScore", "controlScores", "azureTenantId", "metadata"),
     ]
 )
 anything = st.recursive(
@@ -124,8 +130,7 @@ def check_signal(signal: Signal) -> None:
     written.encode()
     json.dumps(to_dict(signal), ensure_ascii=False).encode()  # no lone surrogate is left anywhere
     assert from_dict(json.loads(written)) == signal
-    assert signal.source == "azure_monitor"
-    assert signal.kind in KINDS
+    assert signal.kind in KINDS[signal.source]
     kind, version, payload = signal.key.split(":", 2)
     assert kind.replace("_", "").isalpha()
     assert version == "1"
@@ -157,10 +162,14 @@ def check_signal(signal: Signal) -> None:
     assert all(resource.name for resource in signal.resources)
 
 
-@given(st.sampled_from(names()), st.integers(0, 2**32))
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_distorted_payloads_never_raise_and_signals_keep_their_promises(name: str, seed: int) -> None:
-    check(distort(fixture(name), random.Random(seed)))
+@pytest.mark.parametrize(("source", "examples"), [("azure_monitor", 1200), ("defender", 800), ("secure_score", 400)])
+def test_distorted_payloads_never_raise_and_signals_keep_their_promises(source: str, examples: int) -> None:
+    @given(st.sampled_from(names(source)), st.integers(0, 2**32))
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    def distorted(name: str, seed: int) -> None:
+        check(distort(fixture(name, source), random.Random(seed)))
+
+    distorted()
 
 
 @given(st.one_of(st.lists(anything, max_size=4), st.dictionaries(words | st.text(max_size=8), anything, max_size=6)))
@@ -172,12 +181,13 @@ def test_any_json_never_raises(body: Any) -> None:
     check(body)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(("source", "name"), every_name())
 @pytest.mark.parametrize("odd", [None, "", 7, [], {}, "null", [None], {"a": None}])
-def test_any_one_value_may_be_anything(name: str, odd: Any) -> None:
-    count = len(list(places(fixture(name))))
+def test_any_one_value_may_be_anything(source: str, name: str, odd: Any) -> None:
+    original = json.dumps(fixture(name, source))
+    count = len(list(places(json.loads(original))))
     for number in range(count):
-        body = fixture(name)
+        body = json.loads(original)
         container, place = list(places(body))[number]
         container[place] = odd
         check(body)

@@ -28,3 +28,20 @@ def test_reading_alerts_imports_only_the_cheap_part_of_the_standard_library() ->
     assert third_party == ""
     assert expensive == ""
     assert other_layers == ""
+
+
+_LAZY = """
+import sys
+from datetime import datetime, UTC
+from shared.signals.parse import parse
+parse({"schemaId": "azureMonitorCommonAlertSchema", "data": {"essentials": {"alertId": "a"}}}, datetime.now(UTC))
+lazy = ("shared.signals.defender", "shared.signals.secure_score")
+print(" ".join(sorted(name for name in sys.modules if name.startswith(lazy))))
+"""
+
+
+def test_readers_of_other_sources_are_imported_when_the_first_of_their_bodies_comes() -> None:
+    probe = subprocess.run(
+        [sys.executable, "-S", "-c", _LAZY], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert probe.stdout.strip() == ""

@@ -10,21 +10,21 @@ import pytest
 from shared.signals.details import DETAILS
 from shared.signals.model import Signal, Unreadable, from_dict, to_dict
 from shared.signals.parse import parse
-from tests.signals.support import RECEIVED, expected, fixture, names
+from tests.signals.support import RECEIVED, every_name, expected, fixture, names
 
 
 def shown(item: Signal | Unreadable) -> dict[str, Any]:
     return to_dict(item) if isinstance(item, Signal) else {"unreadable": item.reason}
 
 
-@pytest.mark.parametrize("name", names())
-def test_the_complete_signal_of_each_known_shape(name: str) -> None:
-    assert [shown(item) for item in parse(fixture(name), RECEIVED)] == expected(name)
+@pytest.mark.parametrize(("source", "name"), every_name())
+def test_the_complete_signal_of_each_known_shape(source: str, name: str) -> None:
+    assert [shown(item) for item in parse(fixture(name, source), RECEIVED)] == expected(name, source)
 
 
-@pytest.mark.parametrize("name", names())
-def test_a_signal_survives_its_way_through_json(name: str) -> None:
-    for item in parse(fixture(name), RECEIVED):
+@pytest.mark.parametrize(("source", "name"), every_name())
+def test_a_signal_survives_its_way_through_json(source: str, name: str) -> None:
+    for item in parse(fixture(name, source), RECEIVED):
         if isinstance(item, Signal):
             assert from_dict(json.loads(json.dumps(to_dict(item)))) == item
 
@@ -32,8 +32,8 @@ def test_a_signal_survives_its_way_through_json(name: str) -> None:
 def test_details_use_the_documented_names_and_every_documented_name_is_used() -> None:
     used = {
         name
-        for fixture_name in names()
-        for item in parse(fixture(fixture_name), RECEIVED)
+        for source, fixture_name in every_name()
+        for item in parse(fixture(fixture_name, source), RECEIVED)
         if isinstance(item, Signal)
         for name in item.details
     }

@@ -1,4 +1,4 @@
-"""Bodies around bodies, and what is no Azure Monitor alert at all."""
+"""Bodies around bodies, and what is no signal at all."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_an_empty_array_holds_nothing() -> None:
         (runbook("no json"), "The RequestBody of this runbook wrapper holds no JSON object."),
         (runbook(None), "The RequestBody of this runbook wrapper holds no JSON object."),
         (runbook("[]"), "The RequestBody of this runbook wrapper holds no JSON object."),
-        (UNRELATED, "This follows no schema of Azure Monitor alerts. Its keys are: text."),
+        (UNRELATED, "This follows no schema that is known here. Its keys are: text."),
         ({"alertContext": {"labels": {}}}, "This is the alertContext of an alert without its essentials"),
         ({"data": {"alertContext": {}}}, "This is the alertContext of an alert without its essentials"),
         ({"schemaId": "azureMonitorCommonAlertSchema"}, "has no essentials"),
@@ -131,22 +131,14 @@ def test_wrappers_are_followed_only_so_deep() -> None:
             {"RecordType": 40, "CreationTime": "2024-02-22T09:56:48", "Operation": "AlertTriggered"},
             "Office 365 audit record",
         ),
-        ({"type": "Microsoft.Security/assessments", "id": "x"}, "recommendation (assessment) of Microsoft Defender"),
-        ({"assessmentEventDataEnrichment": {"action": "Insert"}}, "recommendation (assessment) of Microsoft Defender"),
-        ({"AssessmentEventDataEnrichment": {"Action": "Insert"}}, "recommendation (assessment) of Microsoft Defender"),
-        ({"$type": "subAssessmentEvent"}, "vulnerability finding"),
-        ({"type": "Microsoft.Security/assessments/subAssessments"}, "vulnerability finding"),
         ({"type": "Microsoft.Security/assessments/governanceAssignments"}, "governance assignment"),
         ({"type": "Microsoft.Security/governanceRules"}, "governance rule"),
         ({"type": "Microsoft.Security/regulatoryComplianceStandards/x/regulatoryComplianceAssessments"}, "compliance"),
         ({"type": "Microsoft.Security/secureScores/secureScoreControls"}, "secure score of Microsoft Defender"),
         ({"type": "Microsoft.Security/settings"}, "object of Microsoft Defender for Cloud"),
-        ({"SystemAlertId": "1_x", "AlertType": "VM_EICAR", "Severity": "High"}, "security alert of Microsoft Defender"),
-        ({"type": "Microsoft.Security/Locations/alerts", "properties": {}}, "security alert of Microsoft Defender"),
         ({"@odata.type": "#microsoft.graph.security.alert"}, "security alert of Microsoft Graph"),
         ({"serviceSource": "x", "providerAlertId": "y"}, "security alert of Microsoft Graph"),
         ({"controlScores": [], "currentScore": 1}, "Secure Score of Microsoft Graph"),
-        ({"controlCategory": "Identity", "maxScore": 5}, "Secure Score of Microsoft Graph"),
         ({"@odata.type": "#microsoft.graph.serviceHealthIssue"}, "object of Microsoft Graph"),
         ({"statusValue": 0, "severityValue": 2, "entities": []}, "alert of Microsoft Defender for Cloud Apps"),
         (
@@ -167,12 +159,14 @@ def test_wrappers_are_followed_only_so_deep() -> None:
 def test_payloads_of_other_services_are_named(body: dict[str, Any], name: str) -> None:
     reason = refuse(body)
     assert name in reason
-    assert reason.endswith("this endpoint takes Azure Monitor alerts.")
+    assert reason.endswith(
+        "taken are Azure Monitor alerts, findings and alerts of Defender for Cloud, and Secure Score controls."
+    )
 
 
 def test_a_list_of_another_service_is_named_item_by_item() -> None:
-    found = parse({"value": [{"type": "Microsoft.Security/assessments"}] * 2}, RECEIVED)
-    assert [isinstance(item, Unreadable) and "recommendation" in item.reason for item in found] == [True, True]
+    found = parse({"value": [{"type": "Microsoft.Security/governanceRules"}] * 2}, RECEIVED)
+    assert [isinstance(item, Unreadable) and "governance rule" in item.reason for item in found] == [True, True]
 
 
 @pytest.mark.parametrize("body", [7, "x", None, True, 1.5])

@@ -1,0 +1,115 @@
+"""The long text of tickets about findings and controls."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared.mapping.layouts import LAYOUTS
+from shared.mapping.summary import summary
+from shared.signals.details import DETAILS
+from shared.signals.model import Signal
+from shared.signals.parse import parse
+from tests.mapping.signals import CPU, mapper, signal
+from tests.signals.support import fixture
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def of(name: str, source: str = "defender") -> Signal:
+    found = parse(fixture(name, source), NOW)[0]
+    assert isinstance(found, Signal)
+    return found
+
+
+def test_a_recommendation_shows_facts_steps_and_its_page() -> None:
+    text = summary(of("recommendation/export-unhealthy"), 4000)
+    for part in (
+        "\nRecommendation: Virtual machines should encrypt temp disks, caches and data flows\n",
+        "\nSeverity: Sev1\n",
+        "\nSeverity given by Defender for Cloud: High\n",
+        "\nCategories: Compute\n",
+        "\nImplementation effort: High\n",
+        "\nThreats: DataExfiltration, DataSpillage\n",
+        "\n\nRemediation steps:\nTo encrypt the disks:\n1. Open the guide (https://learn.microsoft.com/",
+        "\n2. Turn on encryption at host & restart.\n\nRecommendation in Azure: https://portal.azure.com/#blade/",
+    ):
+        assert part in text, part
+    assert "Dimensions:" not in text
+    assert text.index("Resource: ") < text.index("Remediation steps:")
+
+
+def test_a_security_alert_shows_entities_and_extended_properties() -> None:
+    text = summary(of("security_alert/export-new"), 4000)
+    for part in (
+        "\nAlert type: VM_SuspectProcess\n",
+        "\nCompromised entity: vm-shop-web-01\n",
+        "\n\nEntities:\nhost: vm-shop-web-01\nip: 203.0.113.25\n",
+        "\n\nExtended properties:\n  Process Path: c:\\temp\\upd.exe\n",
+        "\n\nSecurity alert in Azure: https://portal.azure.com/#blade/",
+    ):
+        assert part in text, part
+
+
+def test_a_finding_shows_its_scores_and_vulnerabilities() -> None:
+    text = summary(of("sub_assessment/arm-list"), 4000)
+    for part in ("\nCVSS score: 8.1 (CVSS 3.0), 7 (CVSS 2.0)\n", "\n\nCVEs:\nCVE-2024-4741 (https://cve.example/"):
+        assert part in text, part
+
+
+def test_a_control_shows_the_agreed_data() -> None:
+    text = summary(of("control-partial", "secure_score"), 4000)
+    for part in (
+        "\nTask: Require multifactor authentication for administrative roles\n",
+        "\nCategory: Identity\nRecommendation source: Microsoft\nService: AzureAD\nTier: Core\n",
+        "\nScore now: 6.5\nScore possible: 10\n",
+        "\nRank: 1\nUser impact: Low\nImplementation cost: Low\n",
+        "\n\nRemediation steps:\nPolicies:\n\n- Open the admin center (https://entra.microsoft.com).\n",
+        "\n\nAction in Microsoft 365: https://security.microsoft.com/securescore?viewid=actions&control=AdminMFAV2",
+    ):
+        assert part in text, part
+
+
+def test_steps_that_do_not_fit_are_cut_before_the_link() -> None:
+    found = of("recommendation/export-unhealthy")
+    text = summary(found, 1200)
+    assert len(text) <= 1200
+    assert text.endswith(found.links["portal"])
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_layouts_name_only_details_that_exist(kind: str) -> None:
+    layout = LAYOUTS[kind]
+    assert {name for name, _ in (*layout.facts, *layout.texts)} <= DETAILS.keys()
+
+
+def test_other_kinds_are_shown_as_before() -> None:
+    text = summary(signal(details={**CPU.details, "remediation_steps": "x"}), 4000)
+    assert "\nRule: cpu-high\n" in text
+    assert "Dimensions:\n  Instance: 0" in text
+    assert "Alert in Azure: https://portal.azure.com/#blade/Alert" in text
+    assert "Remediation steps" not in text
+
+
+@pytest.mark.parametrize(
+    ("when", "name", "source"),
+    [
+        ("source: defender, kind: recommendation, severity: 1", "recommendation/export-unhealthy", "defender"),
+        (
+            "dimensions: {categories: '*Compute*', implementationEffort: high}",
+            "recommendation/export-unhealthy",
+            "defender",
+        ),
+        ("tags: {owner: 'lee.*'}", "recommendation/resource-graph-page", "defender"),
+        ("kind: [sub_assessment]", "sub_assessment/export-pascalcase", "defender"),
+        ("kind: security_alert, rule: VM_*", "security_alert/export-new", "defender"),
+        ("source: secure_score, kind: control, dimensions: {tier: core}", "control-partial", "secure_score"),
+    ],
+)
+def test_routes_can_tell_findings_apart(when: str, name: str, source: str) -> None:
+    routes = mapper(f"routes:\n- {{name: wanted, when: {{{when}}}, connection: desk, ticket: incident}}\n")
+    found: Any = routes.route(of(name, source))
+    assert found is not None
+    assert routes.route(CPU) is None
