@@ -25,6 +25,7 @@ from local.kept_commands import Desk, kept_commands
 from shared.errors import BridgeError
 from shared.intake import Problem, read_json
 from shared.services import Services
+from shared.sync.comparison import Reconciled
 from shared.tickets import Finding, Verdict
 
 app = typer.Typer(
@@ -180,7 +181,9 @@ def check(
                 known = ", ".join(sorted(services.config.connections))
                 _fail(f"there is no connection '{name}'; known: {known}")
             with err.status(f"checking {name} ..."):
-                findings = await services.system(name).check(services.mapper.needs(name), probe_writes=probe_writes)
+                findings = await services.system(name, budgeted=False).check(
+                    services.mapper.needs(name), probe_writes=probe_writes
+                )
             _show_findings(name, list(findings))
             well = well and all(f.verdict is not Verdict.FAILED for f in findings)
         return well
@@ -200,6 +203,36 @@ def _show_findings(name: str, findings: list[Finding]) -> None:
         text = finding.detail + (f"\nFix: {finding.fix}" if finding.fix else "")
         table.add_row(escape(finding.name), _MARKS[finding.verdict], escape(text))
     out.print(table)
+
+
+@app.command()
+def reconcile(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be delivered; change nothing anywhere.")
+    ] = False,
+) -> None:
+    """Compare Azure's own list of alerts with what the bridge knows, as the timer does, and show what came of it."""
+
+    async def work(services: Services) -> list[Reconciled]:
+        if services.config.reconcile is None:
+            _fail(f"{services.config_path.name} has no section 'reconcile'; see docs/reconcile.md")
+        return await services.reconcile(dry_run=dry_run)
+
+    results = _run(work)
+    table = Table(box=None, pad_edge=False)
+    columns = ("subscription", "alerts", "known", "missed", "resolved", "left", "waiting", "unreadable", "calls")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for result in results:
+        table.add_row(*(str(getattr(result, column)) for column in columns))
+    out.print(table)
+    for result in results:
+        for signal in result.found:
+            out.print(f"{signal.state.value}: {signal.title} ({signal.key})", markup=False)
+        if result.reason:
+            err.print(f"{result.subscription}: {result.reason}", style="red", markup=False)
+    if any(result.reason for result in results):
+        raise typer.Exit(1)
 
 
 _desk = Desk(_run, _fail, out, err)

@@ -123,6 +123,22 @@ async def tidy(timer: func.TimerRequest) -> None:
     await services.tidy()
 
 
+@app.function_name("reconcile")
+@app.timer_trigger(arg_name="timer", schedule="0 4,19,34,49 * * * *")
+async def reconcile(timer: func.TimerRequest) -> None:
+    """Four times an hour: compare Azure's own list of alerts with what is known, where that is configured."""
+    del timer
+    await services.reconcile()
+
+
+@app.function_name("planned_work")
+@app.timer_trigger(arg_name="timer", schedule="30 */5 * * * *")
+async def planned_work(timer: func.TimerRequest) -> None:
+    """Every five minutes: ask ticket systems for the changes under way, where a maintenance section follows them."""
+    del timer
+    await services.collect_planned_work()
+
+
 @app.function_name("health")
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:

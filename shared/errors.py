@@ -5,6 +5,9 @@
     ├── SecretUnavailable       a secret has no value, or the vault did not answer            retry
     ├── StorageUnavailable      the bridge's own queue, table or blob storage did not answer  retry
     ├── KeyContended            too many workers on one key; nothing is wrong, only busy      retry
+    ├── SourceError             a Microsoft service that the bridge reads did not give what was asked for
+    │   ├── SourceUnavailable   it is throttling, broken or unreachable                       retry
+    │   └── SourceRefused       rights, sign-in, or no such thing                             never
     └── TicketSystemError       an outside ticket system did not do what was asked
         ├── NotSent             the request never left: nothing can have happened             retry
         ├── OutcomeUnknown      sent, and the answer proves nothing: look before repeating    retry
@@ -62,6 +65,35 @@ class KeyContended(BridgeError):
 
     code = "key_contended"
     retry = True
+
+
+class SourceError(BridgeError):
+    """A Microsoft service that the bridge reads did not give what was asked for.
+
+    Attributes:
+        status: HTTP status of the answer, None when there was none.
+        retry_after: seconds that it asked to wait, None if it did not say.
+    """
+
+    code = "source_error"
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class SourceUnavailable(SourceError):
+    """It is throttling, broken or unreachable: the same request may succeed later."""
+
+    code = "source_unavailable"
+    retry = True
+
+
+class SourceRefused(SourceError):
+    """The request will not succeed as it is: no token, no rights, or nothing there."""
+
+    code = "source_refused"
 
 
 class TicketSystemError(BridgeError):

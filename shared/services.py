@@ -18,7 +18,8 @@ from shared.log import listen, record
 from shared.version import VERSION
 
 if TYPE_CHECKING:
-    from shared.config.model import BridgeConfig
+    from shared.budget import Budget
+    from shared.config.model import BridgeConfig, Connection
     from shared.delivery.deliver import Deliverer
     from shared.delivery.envelope import Envelope
     from shared.delivery.kept import KeptStore, Kind
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from shared.operate.telemetry import Telemetry
     from shared.secrets import SecretSource
     from shared.storage import Storage
+    from shared.sync.comparison import Reconciled
+    from shared.sync.planned import PlannedWorks
     from shared.tickets import TicketSystem
     from shared.trust.gate import Gate
 
@@ -61,7 +64,8 @@ class Services:
         self._now = now
         self._given_storage = storage
         self._given_secrets = secrets
-        self._systems: dict[str, TicketSystem] = {}
+        self._systems: dict[tuple[str, bool], TicketSystem] = {}
+        self._budgets: dict[str, Budget] = {}
         self._telemetry: Telemetry | None = None
 
     @property
@@ -155,39 +159,77 @@ class Services:
 
         return Health(self.storage, self._now)
 
-    def system(self, connection: str) -> TicketSystem:
-        """The ticket system of a connection. Raises ConfigurationError, and Refused for one that is not configured."""
-        found = self._systems.get(connection)
+    def budget(self, connection: str) -> Budget:
+        """The call budget of a connection. Raises as :meth:`system`."""
+        found = self._budgets.get(connection)
         if found is None:
-            settings = self.config.connections.get(connection)
-            if settings is None:
-                raise Refused(
-                    f"there is no connection '{connection}' in the configuration any more",
-                    advice="Add it again to bridge.yaml and replay, or settle its tickets by hand",
-                )
+            from shared.budget import Budget, Rules, TableBudgets
+
+            settings = self._connection(connection)
+            rules = Rules(
+                calls=settings.budget.calls,
+                per=settings.budget.per.total_seconds(),
+                reserve=settings.budget.reserve,
+                in_flight=settings.max_in_flight,
+            )
+            found = self._budgets[connection] = Budget(connection, rules, TableBudgets(self.storage), now=self._now)
+        return found
+
+    def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
+        """The ticket system of a connection. Raises ConfigurationError, and Refused for one that is not configured.
+
+        Args:
+            connection: its name.
+            budgeted: its calls keep to the shared budget. Without, storage is not needed: for checks by people.
+        """
+        found = self._systems.get((connection, budgeted))
+        if found is None:
+            settings = self._connection(connection)
             from connectors.servicenow import ServiceNow
 
-            found = self._systems[connection] = ServiceNow(connection, settings, self.secrets)
+            turnstile = self.budget(connection) if budgeted else None
+            found = ServiceNow(connection, settings, self.secrets, turnstile=turnstile)
+            self._systems[connection, budgeted] = found
         return found
+
+    def _connection(self, name: str) -> Connection:
+        settings = self.config.connections.get(name)
+        if settings is None:
+            raise Refused(
+                f"there is no connection '{name}' in the configuration any more",
+                advice="Add it again to bridge.yaml and replay, or settle its tickets by hand",
+            )
+        return settings
 
     @cached_property
     def _deliverer(self) -> Deliverer:
         from shared.delivery.deliver import Deliverer
 
-        return Deliverer(self.mapper, self.system, self.links, now=self._now)
+        async def admit(connection: str, *, urgent: bool, place: str) -> None:
+            await self.budget(connection).admit(urgent=urgent, place=place)
+
+        return Deliverer(self.mapper, self.system, self.links, outages=self._planned.holds, admit=admit, now=self._now)
+
+    @cached_property
+    def _planned(self) -> PlannedWorks:
+        from shared.sync.planned import PlannedWorks
+
+        return PlannedWorks(self.config.maintenance, self.storage, now=self._now)
 
     @cached_property
     def _configured(self) -> Configured:
         from shared.delivery.work import Configured
         from shared.grouping.grouper import Grouper
         from shared.grouping.store import GroupStore
+        from shared.sync.planned import Informed
         from shared.trust.allow import not_allowed
 
         mapper = self.mapper
         groups = Grouper(mapper, self.links, GroupStore(self.storage), self.queue, now=self._now)
+        informed = Informed(groups, self._planned)
         return Configured(
             deliverer=self._deliverer,
-            groups=groups,
+            groups=informed,
             delivery=self.config.delivery,
             unwanted=lambda signal: None if signal.via else not_allowed(signal, mapper.accept_only),
             quiet=mapper.quiet,
@@ -299,6 +341,42 @@ class Services:
         forgotten = await self.actions.forget_before(self._now() - KEPT_FOR, MOST_PER_RUN)
         record("tidied", actions=forgotten)
 
+    async def collect_planned_work(self) -> None:
+        """Ask ticket systems for the changes under way, where a maintenance section follows them.
+
+        Raises ConfigurationError and StorageUnavailable.
+        """
+        await self._planned.collect(self.system)
+
+    async def reconcile(self, *, dry_run: bool = False) -> list[Reconciled]:
+        """Compare Azure's list of alerts with what is known; nothing where the configuration does not ask for it.
+
+        Args:
+            dry_run: put nothing on the queue and remember nothing.
+
+        Raises ConfigurationError and StorageUnavailable.
+        """
+        settings = self.config.reconcile
+        if settings is None:
+            return []
+        from contextlib import aclosing
+
+        from shared.sync.azure import Subscriptions
+        from shared.sync.ledger import Ledger
+        from shared.sync.reconcile import Reconciler, rules_of
+
+        async with aclosing(Subscriptions(settings, self.secrets)) as subscriptions:
+            compared = Reconciler(
+                settings,
+                subscriptions.open,
+                self.links,
+                Ledger(self.storage),
+                self.queue,
+                rules_of(self.mapper),
+                now=self._now,
+            )
+            return await compared.run(dry_run=dry_run)
+
     def preview(self, body: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
         """What a body would become. Raises ConfigurationError."""
         from shared.preview import preview
@@ -334,6 +412,8 @@ class Services:
         """Close everything that was built."""
         for system in self._systems.values():
             await system.aclose()
+        for budget in self._budgets.values():
+            await budget.aclose()
         for name in ("secrets", "storage"):
             if name in self.__dict__:
                 await self.__dict__[name].aclose()

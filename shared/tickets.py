@@ -7,10 +7,11 @@ links or retries: it makes one attempt and says truthfully what is known of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class TicketKind(StrEnum):
@@ -103,6 +104,54 @@ class Draft:
     closure: Closure | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in the ticket system: its own id, and what of the others may be read (else empty)."""
+
+    id: str
+    user_name: str = ""
+    name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A ticket of ours as a look at what changed found it.
+
+    ``state`` is the raw value, ``state_name`` what people call it on this connection. Times are UTC. ``updated_by`` is
+    the user name of whoever changed it last, as the system writes it: the connection's own user when that was us.
+    ``revision`` grows with every change of the ticket (ServiceNow: sys_mod_count). ``reopened`` counts, 0 where the
+    kind has no counter.
+    """
+
+    ref: TicketRef
+    phase: Phase
+    state: str
+    state_name: str
+    updated_on: datetime
+    updated_by: str
+    revision: int
+    assigned_to: Person | None = None
+    due_date: datetime | None = None
+    close_code: str = ""
+    close_notes: str = ""
+    reopened: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """One page of what changed.
+
+    ``watermark`` goes into the next call: keep it once the rows are dealt with. It is ASCII text of some hundred
+    characters, and 11 more for every ticket that changed within two minutes of the newest (53 KiB for 5,000): too
+    long for a column of Table storage. ``more``: ask again at once; otherwise at the next poll.
+    """
+
+    rows: tuple[Changed, ...]
+    watermark: str
+    more: bool
+
+
 class Verdict(StrEnum):
     """Outcome of one line of the connection check."""
 
@@ -133,10 +182,37 @@ class Needs:
     fields: Mapping[TicketKind, Mapping[str, frozenset[str]]]
 
 
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A configuration item that is being worked on, by what an alert may call it; empty where it has no such name."""
+
+    resource_id: str = ""
+    fqdn: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWork:
+    """A change that is being carried out now: what people call it, its planned end (UTC, None for none), its items."""
+
+    number: str
+    ends: datetime | None
+    items: tuple[WorkItem, ...]
+
+
+@runtime_checkable
+class PlansWork(Protocol):
+    """What a ticket system may know besides: the planned work that is under way."""
+
+    async def planned_work(self) -> Sequence[PlannedWork]:
+        """All changes that are being carried out now. Raises as the methods of :class:`TicketSystem` that read."""
+        ...
+
+
 class TicketSystem(Protocol):
     """One configured instance of a ticket system. Every method makes at most one attempt at its change.
 
-    Raises, all methods: NotSent, OutcomeUnknown (never from ``find`` or ``check``), Throttled, Unavailable,
+    Raises, all methods: NotSent, OutcomeUnknown (never from those that only read), Throttled, Unavailable,
     NotAuthorised, Refused, TicketMissing.
     """
 
@@ -176,12 +252,41 @@ class TicketSystem(Protocol):
         ...
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
-        """Resolve. Repeating it on a resolved ticket changes nothing that matters."""
+        """Resolve. Repeating it on a resolved ticket changes nothing that matters.
+
+        Where a state model guards the states, the ticket is moved step by step. Steps that were taken stay when a
+        later one fails, whatever the error says; a repetition goes on from there. A ticket that cannot be moved on
+        raises Refused, which says where it stopped and what is missing.
+        """
         ...
 
     async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
         """Put a resolved ticket back to work. Raises Refused for one that is closed, and writes only the note where
         people have put it back to work already."""
+        ...
+
+    def state_name(self, kind: TicketKind, state: str) -> str:
+        """What people call a raw state on this connection; the state itself where it has no name."""
+        ...
+
+    async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
+        """The next tickets of ours that changed, oldest change first: one page, one call.
+
+        Call it again with the page's watermark while ``more``. Every change is given once, also across a restart (a
+        page whose watermark was not kept is given again), while tickets change, and where more change in one second
+        than a page holds. Several changes of a ticket may come as one, with its latest state. Empty for kinds that
+        cannot be looked up.
+
+        Args:
+            kind: of the tickets.
+            watermark: of the page before; None for everything there is.
+            limit: rows per page, 1 to 1000.
+        """
+        ...
+
+    async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
+        """Those of the ids whose tickets can be seen: the others were deleted, or hidden from us. One call per 100
+        ids. All of them for kinds that cannot be looked up."""
         ...
 
     async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[Finding]:

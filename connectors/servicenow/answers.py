@@ -35,6 +35,9 @@ from shared.errors import (
 _LOOK_FIRST = "The ticket is looked up before anything is repeated"
 _TRY_LATER = "It is tried again later"
 
+#: The Change Management API answers with the one record, or, as its documentation prints it, with a list of one.
+_CHANGE_API = "/api/sn_chg_rest/"
+
 #: Client errors that say "not now" instead of "never".
 _LATER = frozenset({408, 421, 425})
 
@@ -167,6 +170,8 @@ def _judge_success(call: Call, reply: Reply) -> _Success | Ruling:
             call, f"{call} was answered with success and an error at once", _advice_for_failure(500, reply.said())
         )
     result = data.get("result")
+    if call.purpose is not Purpose.LIST and call.path.startswith(_CHANGE_API) and isinstance(result, list):
+        result = result[0] if len(result) == 1 else None
     if call.purpose is Purpose.LIST:
         usable = isinstance(result, list) and all(isinstance(row, dict) for row in result)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from connectors.servicenow.check_change import ChangeCheck
 from connectors.servicenow.check_report import Report
 from connectors.servicenow.check_tables import TableCheck
 from connectors.servicenow.check_writes import WriteProbe
@@ -68,6 +69,8 @@ class Check:
                 await self._event_role(report, roles, probe_writes)
                 continue
             await TableCheck(self._client, self._tables[kind], self._references, report).run(needs.fields.get(kind, {}))
+            if kind is TicketKind.CHANGE_REQUEST:
+                await ChangeCheck(self._client, self._settings.change, self._references, report).run()
             if probe_writes:
                 await self._probe.run(kind, report)
             else:

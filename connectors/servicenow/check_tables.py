@@ -58,7 +58,8 @@ class TableCheck:
             wanted.setdefault(name, frozenset({text} if not name.endswith("notes") else ()))
         for name in _ALWAYS:
             wanted.setdefault(name, frozenset())
-        wanted["state"] |= {self._table.resolved, self._table.reopened, *self._table.closed}
+        wanted["state"] = frozenset(self._table.value(text) for text in wanted["state"])
+        wanted["state"] |= {self._table.resolved, self._table.reopened, *self._table.closed, *self._table.steps}
         return wanted
 
     async def _readable(self) -> bool:

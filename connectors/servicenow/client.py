@@ -21,6 +21,7 @@ import httpx
 from connectors.servicenow.answers import interpret
 from connectors.servicenow.auth import Proof, Vault, credential
 from connectors.servicenow.failures import BROKEN, failure, is_unsent, unanswered
+from connectors.servicenow.observations import reported
 from connectors.servicenow.pool import Pool
 from connectors.servicenow.secrecy import Redactor, Secret
 from connectors.servicenow.settings import ServiceNowSettings
@@ -31,6 +32,7 @@ from shared.errors import NotAuthorised, NotSent, SecretUnavailable, TicketSyste
 from shared.secrets import SecretSource
 from shared.tally import spend
 from shared.trust.outgoing import Guarded
+from shared.turnstile import Condition, OpenTurnstile, Report, Turnstile
 from shared.version import VERSION
 
 _TOKEN_CALL = Call("POST", "/oauth_token.do", Purpose.RECORD)
@@ -78,6 +80,7 @@ class Client:
         settings: of the connection.
         secrets: where secrets come from.
         transport: instead of the network; then the settings about TLS are its own business.
+        turnstile: lets requests out; without one only ``max_in_flight`` counts.
 
     Raises ConfigurationError when ``ca_bundle`` cannot be used.
     """
@@ -88,6 +91,7 @@ class Client:
         settings: ServiceNowSettings,
         secrets: SecretSource,
         transport: httpx.AsyncBaseTransport | None = None,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self.connection = connection
         self.calls = Calls()
@@ -98,7 +102,7 @@ class Client:
             server_trust(connection, settings.ca_bundle)  # a wrong path shall show at once, not at the first alert
         self._redactor = Redactor()
         self._credential = credential(settings.auth, Vault(secrets, self._redactor, connection))
-        self._slots = asyncio.Semaphore(settings.max_in_flight)
+        self._turnstile = turnstile or OpenTurnstile(settings.max_in_flight)
         self._pool: Pool | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -132,23 +136,29 @@ class Client:
 
         Raises NotSent, OutcomeUnknown, Throttled, Unavailable, NotAuthorised, Refused, TicketMissing, DuplicateKey.
         """
-        reply, proof = await self._attempt(call)
-        if reply.status == 401:
-            await self._renew(call, proof, reply)
-            reply, _ = await self._attempt(call)
-        return self._interpret(call, reply)
+        return self._interpret(call, await self._answered(call))
+
+    async def listed(self, call: Call) -> tuple[list[Mapping[str, Any]], int | None]:
+        """Make a call that lists rows. Returns the rows, and how many rows match the query, seen or not.
+
+        The number is that of the header X-Total-Count (before access rules hide rows); None when there is none.
+        Raises what :meth:`call` raises.
+        """
+        reply = await self._answered(call)
+        total = reply.headers.get("x-total-count", "").strip()
+        return self._interpret(call, reply), int(total) if total.isdecimal() else None
 
     async def log_in(self) -> None:
         """Read the secrets, and fetch a token where the way to log in needs one.
 
         Raises SecretUnavailable, NotAuthorised, NotSent, Unavailable, Throttled.
         """
-        async with self.in_time("logging in"), self._slots:
+        async with self.in_time("logging in"), self._turnstile.slot():
             await self._credential.proof(_Exchange(self))
 
     async def revoke(self) -> None:
         """Revoke the OAuth tokens at hand; the next call logs in anew. Nothing for other ways to log in."""
-        async with self.in_time("revoking tokens"), self._slots:
+        async with self.in_time("revoking tokens"), self._turnstile.slot():
             await self._credential.revoke(_Exchange(self))
 
     async def aclose(self) -> None:
@@ -157,6 +167,14 @@ class Client:
         if pool is not None:
             await pool.aclose()
         await asyncio.gather(*self._closing)
+
+    async def _answered(self, call: Call) -> Reply:
+        """Send a call; once more with fresh credentials when they were refused."""
+        reply, proof = await self._attempt(call)
+        if reply.status == 401:
+            await self._renew(call, proof, reply)
+            reply, _ = await self._attempt(call)
+        return reply
 
     def _interpret(self, call: Call, reply: Reply) -> Any:
         return interpret(call, reply, connection=self.connection, redact=self._redactor.clean, now=datetime.now(UTC))
@@ -170,11 +188,12 @@ class Client:
         sent = False
         if asyncio.get_running_loop().time() < deadline:
             try:
-                async with asyncio.timeout_at(deadline), self._slots:
+                async with asyncio.timeout_at(deadline), self._turnstile.slot():
                     proof = await self._proof()
                     pool = self._pool_for(proof)
+                    departure = await self._turnstile.leave()
                     sent = True
-                    reply = await self._send(pool, lambda: _request(pool, call, proof), call)
+                    reply = await self._send(pool, lambda: _request(pool, call, proof), call, departure)
                     return reply, proof
             except TimeoutError:
                 pass
@@ -195,7 +214,7 @@ class Client:
     async def _renew(self, call: Call, refused: Proof, reply: Reply) -> None:
         """Renew the credentials after a 401."""
         try:
-            async with self.in_time("renewing the credentials"), self._slots:
+            async with self.in_time("renewing the credentials"), self._turnstile.slot():
                 await self._credential.renew(refused, _Exchange(self))
         except SecretUnavailable as error:
             try:
@@ -237,22 +256,28 @@ class Client:
             certificate=certificate,
         )
 
-    async def _send(self, pool: Pool, make: Callable[[], httpx.Request], call: Call, *, logged: bool = True) -> Reply:
-        """Send a request and count it.
+    async def _send(
+        self, pool: Pool, make: Callable[[], httpx.Request], call: Call, departure: object, *, logged: bool = True
+    ) -> Reply:
+        """Send a request, count it, and tell the turnstile that let it out what became of it.
 
         It is made by ``make`` at the last moment, and our errors leave the library's own behind: what prints the
         local variables of a traceback finds no request in it, and thus no secret.
         """
         broken: TicketSystemError | None = None
         left = True
+        report = Report(Condition.UNKNOWN)
         try:
             reply = await pool.send(make(), logged=logged)
+            report = reported(reply, datetime.now(UTC))
         except BROKEN as error:
             left = not is_unsent(error)
+            report = Report(Condition.UNAVAILABLE, left=left)
             broken = failure(call, error, self.connection, certified=pool.certificate is not None)
         finally:
             if left:
                 self._count(call)
+            self._turnstile.told(departure, report)
         if broken is not None:
             raise broken
         self.observed.note(reply)
@@ -276,14 +301,16 @@ class _Exchange:
         """POST to the token endpoint. JSON is not understood there."""
         client = self._client
         pool = client._pool_for(None)
-        return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL)
+        departure = await client._turnstile.leave()
+        return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL, departure)
 
     async def revoke(self, token: str) -> Reply:
         """The token stands in the URL, as ServiceNow wants it; so the URL goes into no log."""
         client = self._client
         pool = client._pool_for(None)
         hidden = Secret(token)
-        return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, logged=False)
+        departure = await client._turnstile.leave()
+        return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, departure, logged=False)
 
 
 def _request(pool: Pool, call: Call, proof: Proof) -> httpx.Request:

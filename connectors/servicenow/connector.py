@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import httpx
 
 from connectors.servicenow.check import Check
 from connectors.servicenow.client import Calls, Client
 from connectors.servicenow.events import Events
+from connectors.servicenow.planned import Planned
+from connectors.servicenow.polling import Polling
 from connectors.servicenow.references import References
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import tables
 from connectors.servicenow.tickets import Tickets
 from shared.secrets import SecretSource
-from shared.tickets import Closure, Draft, Finding, Needs, Note, Ticket, TicketKind, TicketRef
+from shared.tickets import ChangePage, Closure, Draft, Finding, Needs, Note, PlannedWork, Ticket, TicketKind, TicketRef
+from shared.turnstile import Turnstile
 
 
 class ServiceNow:
     """One ServiceNow instance.
 
-    Calls: create, comment, update and resolve are one request each, find one or two, reopen two. A name in a reference
-    field that was not seen lately costs one more, the first use of OAuth a request for a token. ``total_timeout`` of
-    the settings bounds each operation as a whole.
+    Calls: create, comment and update are one request each, find one or two, reopen two. To resolve an incident is one
+    request, a problem or change request one and one more for each step of its state model, and two more where the
+    instance is asked what may follow. The first create by the Change Management API looks for the key before, which
+    is two more. A name in a reference field that was not seen lately costs one more, the first use of OAuth a request
+    for a token. ``total_timeout`` of the settings bounds each operation as a whole.
 
     Args:
         name: of the connection in the configuration.
         settings: of the connection.
         secrets: gives the secrets that the settings name, when they are needed.
         transport: takes the place of the network.
+        turnstile: lets requests out; the call budget. Without one only ``max_in_flight`` counts.
 
     Raises ConfigurationError when the file that ``ca_bundle`` names cannot be used.
     """
@@ -42,14 +48,16 @@ class ServiceNow:
         secrets: SecretSource,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
-        self._client = Client(name, settings, secrets, transport)
+        self._client = Client(name, settings, secrets, transport, turnstile)
         self._tables = tables(settings.states)
         self._references = References(self._client, settings)
-        self._tickets = Tickets(self._client, self._tables, self._references, settings.url)
+        self._tickets = Tickets(self._client, self._tables, self._references, settings.url, settings.change)
         self._events = Events(self._client)
+        self._polling = Polling(self._client, self._tables, self._tickets.link_to)
 
     @property
     def name(self) -> str:
@@ -113,6 +121,33 @@ class ServiceNow:
             if ref.kind is TicketKind.EVENT:
                 return await self._events.reopen(ref, note)
             return await self._tickets.reopen(ref, note)
+
+    async def planned_work(self) -> Sequence[PlannedWork]:
+        """See ``PlansWork.planned_work``: one call, two where there is any, and more beyond 500 rows.
+
+        What counts is the state that a reopened change request goes back to: Implement.
+        """
+        with self._client.operation():
+            state = self._tables[TicketKind.CHANGE_REQUEST].reopened
+            return await Planned(self._client, self._settings.ci, state).now()
+
+    def state_name(self, kind: TicketKind, state: str) -> str:
+        """See ``TicketSystem.state_name``: the name that the settings give, else that of the base system."""
+        return state if kind is TicketKind.EVENT else self._tables[kind].called(state)
+
+    async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
+        """See ``TicketSystem.changes_since``. Ours are the records that bear a correlation_id and our name in
+        correlation_display."""
+        if kind is TicketKind.EVENT:
+            return ChangePage((), watermark or "", more=False)
+        with self._client.operation():
+            return await self._polling.changes_since(kind, watermark, limit)
+
+    async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
+        """See ``TicketSystem.existing``."""
+        if kind is TicketKind.EVENT:
+            return frozenset(ids)
+        return await self._polling.existing(kind, ids)
 
     async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[Finding]:
         """Test the connection for what the configuration needs of it.

@@ -137,8 +137,8 @@ def _rule_abort(call: Call, match: re.Match[str]) -> Ruling:
     advice = f"Look at what '{rule}' asks for and set those fields in the route, or make an exception for the bridge"
     if "state" in rule.lower():
         advice = (
-            "The instance allows only certain steps from state to state: move the ticket on by hand, or choose another "
-            "state under 'states' of the connection"
+            "The instance allows only certain steps from state to state: move the ticket on by hand, or choose other "
+            "states or steps under 'states' of the connection"
         )
     return Ruling(Refused, f"business rule '{rule}' of the instance stopped {call}", advice)
 
@@ -166,6 +166,8 @@ _RULINGS: tuple[tuple[re.Pattern[str], Callable[[Call, re.Match[str]], Ruling]],
 
 
 def _table(call: Call) -> str:
+    if call.path.startswith("/api/sn_chg_rest/"):
+        return "change_request"
     parts = call.path.split("/table/", 1)
     return parts[1].split("/")[0] if len(parts) == 2 else "em_event"
 

@@ -7,19 +7,14 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
+from connectors.servicenow.state_settings import Change, StateOverrides
+from shared.config.budget import CallBudget
 from shared.config.types import Duration, Model, SecretRef
 
 #: Name of a table or column of ServiceNow.
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
-
-#: A state as ServiceNow stores it; YAML's numbers are taken as their digits.
-StateValue = Annotated[
-    str,
-    BeforeValidator(lambda value: str(value) if type(value) is int else value),
-    Field(pattern=r"^[A-Za-z0-9_-]{1,40}$"),
-]
 
 
 def _loopback(host: str) -> bool:
@@ -182,31 +177,6 @@ class ConfigurationItems(Model):
     """Class (table) of the items that ``create_missing`` creates."""
 
 
-class States(Model):
-    """States of one kind of ticket, where they differ from the base system's."""
-
-    resolved: StateValue | None = None
-    """Written to resolve, and means resolved when read. Base system: incident 6, problem 106, change request 0
-    (Review)."""
-    reopened: StateValue | None = None
-    """Written to reopen. Base system: incident 2, problem 103 (Root Cause Analysis), change request -1 (Implement)."""
-    closed: list[StateValue] | None = None
-    """States in which a ticket is never written again, and a problem that comes back gets a new one. Base system:
-    incident 7 and 8, problem 107, change request 0 (Review, from which no base model leads back), 3 and 4. A record
-    that is not active counts as closed in any state but the resolved one."""
-
-
-class StateOverrides(Model):
-    """States by kind of ticket."""
-
-    incident: States = States()
-    """States of incidents."""
-    problem: States = States()
-    """States of problems."""
-    change_request: States = States()
-    """States of change requests."""
-
-
 class ServiceNowSettings(Model):
     """A ServiceNow instance."""
 
@@ -217,7 +187,10 @@ class ServiceNowSettings(Model):
     auth: Auth
     """How the bridge logs in."""
     max_in_flight: Annotated[int, Field(ge=1, le=16)] = 4
-    """Most calls at the same time. An instance runs four REST calls per node at once and queues the rest."""
+    """Most calls at the same time, over all workers (each may have one, however many there are). An instance runs four
+    REST calls per node at once and queues the rest."""
+    budget: CallBudget = CallBudget()
+    """How many calls may be made."""
     connect_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=1))] = timedelta(
         seconds=10
     )
@@ -243,4 +216,6 @@ class ServiceNowSettings(Model):
     ci: ConfigurationItems = ConfigurationItems()
     """How the configuration item is found."""
     states: StateOverrides = StateOverrides()
-    """States that differ from the base system's."""
+    """States that differ from the base system's, and what they are called."""
+    change: Change = Change()
+    """How change requests are made."""

@@ -1,10 +1,12 @@
-"""Incidents, problems and change requests through the Table API.
+"""Incidents, problems and change requests through the Table API; changes are made by the Change Management API where
+the settings want it.
 
 Create is idempotent by the record's own key: the sys_id is ours and goes with the POST, so that a repetition meets the
 first row and fails as a duplicate, which is a success to us. Where an instance ignores the sys_id, a create looks for
-the correlation_id first, from the moment that habit is known.
+the correlation_id first, from the moment that habit is known. Of the Change Management API nobody says what it does
+with a sys_id, so there a create looks first until the instance has shown that it keeps it.
 
-Source: ServiceNow docs, "Table API"; the state models are in ``tables``.
+Source: ServiceNow docs, "Table API", "Change Management API"; the state models are in ``states``.
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from connectors.servicenow.change_management import creation
 from connectors.servicenow.client import Client
 from connectors.servicenow.echo import display, dropped, is_sys_id, value
 from connectors.servicenow.query import equal, rows, searchable
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import DuplicateKey
-from connectors.servicenow.tables import DISPLAY, JOURNALS, LIMITS, Table
+from connectors.servicenow.state_settings import Change
+from connectors.servicenow.tables import DISPLAY, JOURNALS, LIMITS, TEMPLATE_FIELD, Table
 from connectors.servicenow.text import clean, cut, journal, note_text
+from connectors.servicenow.walk import Standing, Walker
 from connectors.servicenow.wire import Call, Purpose
 from shared.errors import OutcomeUnknown, Refused, TicketMissing
 from shared.tickets import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
@@ -37,8 +42,17 @@ _LIMIT = 5
 class Tickets:
     """Records of the task tables."""
 
-    def __init__(self, client: Client, tables: Mapping[TicketKind, Table], references: References, url: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        tables: Mapping[TicketKind, Table],
+        references: References,
+        url: str,
+        change: Change | None = None,
+    ) -> None:
         self._honours: dict[TicketKind, bool] = {}
+        self._change = change or Change()
+        self._walker = Walker(client, self)
         self._client = client
         self._tables = tables
         self._references = references
@@ -53,11 +67,11 @@ class Tickets:
         """Create a record, or return the one that an earlier attempt made. See ``TicketSystem.create``."""
         self._require(draft.correlation)
         table = self._tables[draft.kind]
-        if self._honours.get(draft.kind) is False:
+        if self._honours.get(draft.kind, not self._by_change_api(draft.kind)) is False:
             standing = await self._standing(draft)
             if standing is not None:
                 return standing
-        fields, lost = await self._resolved(_opening(draft))
+        fields, lost = await self._resolved({**self._of_change(draft), **_opening(draft)})
         if draft.closure is None or not table.born_resolved:
             return await self._insert(draft, table, fields, lost)
         ending, more = await self._resolved(table.closure(draft.closure.fields))
@@ -88,29 +102,43 @@ class Tickets:
 
     async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> Ticket:
         """Set fields and append a note, in one PATCH. See ``TicketSystem.update``."""
+        return (await self.write(ref, fields, (), note)).ticket
+
+    async def write(
+        self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...] = (), note: Note | None = None
+    ) -> Standing:
+        """The same, with further columns in what comes back."""
         prepared, lost = await self._resolved(fields)
         if note is not None:
             prepared["work_notes"] = note_text(note)
-        names = [*_READ, *(name for name in prepared if name not in JOURNALS)]
+        names = [*_READ, *also, *(name for name in prepared if name not in JOURNALS)]
         call = Call("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, _shape(names), prepared)
         row = await self._client.call(call)
-        return self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row)))
+        return Standing(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
-        """Write state, code and notes, in one PATCH. Where the instance leaves the state as it was, the ticket comes
-        back open with ``state`` among the dropped fields."""
-        return await self.update(ref, self._tables[ref.kind].closure(closure.fields))
+        """Write state, code and notes: in one PATCH, or step by step where a state model guards the states."""
+        table = self._tables[ref.kind]
+        fields = table.closure(closure.fields)
+        if table.model is None:
+            return await self.update(ref, fields)
+        return await self._walker.walk(table, table.model, ref, fields)
 
-    async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
-        """Read the ticket; put it back to work unless it is closed. One that people reopened gets the note only."""
-        row = await self._client.call(Call("GET", self._record(ref.kind, ref.id), Purpose.RECORD, _shape(_READ)))
+    async def standing(self, ref: TicketRef, also: tuple[str, ...] = ()) -> Standing:
+        """Read a ticket that is known by its id. Raises TicketMissing where it does not bear its key."""
+        call = Call("GET", self._record(ref.kind, ref.id), Purpose.RECORD, _shape([*_READ, *also]))
+        row = await self._client.call(call)
         if value(row, "correlation_id") != ref.correlation:
             raise TicketMissing(
                 f"{ref.number or ref.id} does not bear the key that the bridge wrote into it",
                 connection=self._client.connection,
                 advice="Somebody changed its correlation_id. The problem gets a new ticket.",
             )
-        ticket = self._ticket(ref.kind, ref.correlation, row, ref)
+        return Standing(self._ticket(ref.kind, ref.correlation, row, ref), row)
+
+    async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
+        """Read the ticket; put it back to work unless it is closed. One that people reopened gets the note only."""
+        ticket = (await self.standing(ref)).ticket
         if ticket.phase is Phase.CLOSED:
             raise Refused(
                 f"{ticket.ref.number or ref.id} is closed (state {ticket.state}) and cannot be reopened",
@@ -125,6 +153,9 @@ class Tickets:
         body = {**fields, **ours}
         names = [*_READ, "correlation_display", *(name for name in fields if name not in JOURNALS)]
         call = Call("POST", f"/api/now/table/{table.name}", Purpose.CREATE, _shape(names), body)
+        if self._by_change_api(draft.kind):
+            call = self._made_by_change_api(body)
+            body = dict(call.body or {})
         try:
             row = await self._client.call(call)
         except DuplicateKey as error:
@@ -156,6 +187,28 @@ class Tickets:
                 value(row, "number") or made,
             )
         return self._ticket(draft.kind, draft.correlation, row, None, (*lost, *changed))
+
+    def _by_change_api(self, kind: TicketKind) -> bool:
+        return kind is TicketKind.CHANGE_REQUEST and self._change.api == "change_management"
+
+    def _of_change(self, draft: Draft) -> dict[str, str]:
+        """What the settings say about the type of a new change; the fields of the route win."""
+        if draft.kind is not TicketKind.CHANGE_REQUEST:
+            return {}
+        kind = draft.fields.get("type", self._change.type or "")
+        given = {"type": kind, TEMPLATE_FIELD: self._change.template if kind == "standard" else None}
+        return {name: text for name, text in given.items() if text}
+
+    def _made_by_change_api(self, fields: Mapping[str, str]) -> Call:
+        call = creation(fields)
+        if call is None:
+            raise Refused(
+                "a standard change is made from a template, and the one that is wanted was not found",
+                connection=self._client.connection,
+                advice=f"Name an active template under 'change' of the connection or as field {TEMPLATE_FIELD} of the "
+                "route, and let the integration user read std_change_producer_version.",
+            )
+        return call
 
     def _note_habit(self, kind: TicketKind, honoured: bool) -> None:
         if not honoured and self._honours.get(kind) is not False:
@@ -246,17 +299,22 @@ class Tickets:
         ref: TicketRef | None = None,
         lost: tuple[str, ...] = (),
     ) -> Ticket:
-        table = self._tables[kind]
-        sys_id = value(row, "sys_id") or (ref.id if ref is not None else "")
-        number = value(row, "number") or (ref.number if ref is not None else "")
         state = value(row, "state") or ""
-        page = quote(f"{table.name}.do?sys_id={sys_id}", safe="")
         return Ticket(
-            ref=TicketRef(kind, sys_id, correlation, number, f"{self._url}/nav_to.do?uri={page}"),
-            phase=table.phase(state, value(row, "active") or ""),
+            ref=self.link_to(kind, correlation, row, ref),
+            phase=self._tables[kind].phase(state, value(row, "active") or ""),
             state=state,
             dropped=tuple(dict.fromkeys(lost)),
         )
+
+    def link_to(
+        self, kind: TicketKind, correlation: str, row: Mapping[str, Any], ref: TicketRef | None = None
+    ) -> TicketRef:
+        """The reference to a record; what the row does not hold is taken from ``ref``."""
+        sys_id = value(row, "sys_id") or (ref.id if ref is not None else "")
+        number = value(row, "number") or (ref.number if ref is not None else "")
+        page = quote(f"{self._tables[kind].name}.do?sys_id={sys_id}", safe="")
+        return TicketRef(kind, sys_id, correlation, number, f"{self._url}/nav_to.do?uri={page}")
 
 
 def _opening(draft: Draft) -> dict[str, str]:

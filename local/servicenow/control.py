@@ -10,9 +10,12 @@ from typing import Any
 from aiohttp import web
 
 from local.servicenow.demo.platform import PROPERTIES
+from local.servicenow.errors import ApiError
+from local.servicenow.identity import SYSTEM
 from local.servicenow.instance import Instance
 from local.servicenow.scenarios import KINDS, Scenario
 from local.servicenow.settings import Settings
+from local.servicenow.writing import WriteContext
 
 Endpoint = Callable[[web.Request], Awaitable[Any]]
 
@@ -45,6 +48,10 @@ class Control:
             ("GET", "counters"): (self._counters, "Counters since the last reset of the log."),
             ("GET", "journal"): (self._journal, "What was committed; ?table=, ?limit= newest (1000)."),
             ("GET", "history/{id}"): (self._history, "What was committed to one record."),
+            ("POST", "rows"): (
+                self._insert,
+                'Insert many rows as the system, {"table": "incident", "rows": [{...}]}; time stamps may be given.',
+            ),
             ("GET", "violations"): (
                 self._violations,
                 "Writes on closed tickets, and rows that share a correlation_id.",
@@ -182,6 +189,19 @@ class Control:
 
     async def _history(self, request: web.Request) -> Any:
         return {"history": [entry.as_json() for entry in self._instance.journal.history(_record_of(request))]}
+
+    async def _insert(self, request: web.Request) -> Any:
+        body = await _body(request)
+        table, rows = body.get("table"), body.get("rows")
+        if not isinstance(table, str) or table not in self._instance.dictionary:
+            raise ControlError("table: the name of a table")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ControlError("rows: a list of objects")
+        context = WriteContext(SYSTEM, suppress_auto=True)
+        try:
+            return {"sys_ids": [self._instance.writer.insert(table, row, context).sys_id for row in rows]}
+        except ApiError as error:
+            raise ControlError(f"a row was refused: {error.detail or error.message}") from error
 
     async def _violations(self, _request: web.Request) -> Any:
         journal, store, dictionary = self._instance.journal, self._instance.store, self._instance.dictionary

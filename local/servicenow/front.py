@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import os
+from email.utils import format_datetime
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl
 
@@ -198,6 +199,7 @@ class Front:
         response = web.Response(status=answer.status, body=data if request.method != "HEAD" else b"")
         for name, value in headers:
             response.headers.add(name, value)
+        response.headers["Date"] = format_datetime(self._instance.clock.now(), usegmt=True)
         if not body_headers and answer.status != 204:
             response.headers["Content-Type"] = JSON_TYPE
         if data and request.method != "HEAD" and request.version >= (1, 1):

@@ -19,10 +19,11 @@ class When(Model):
     """
 
     source: Patterns | None = None
-    """Who noticed, for example ``azure_monitor``."""
+    """Who noticed: azure_monitor, defender or secure_score."""
     kind: Patterns | None = None
-    """What sort of signal: metric, log, activity, service_health, resource_health, prometheus, smart_detection,
-    budget, backup, autoscale, other."""
+    """What sort of signal. Azure Monitor: metric, log, activity, service_health, resource_health, prometheus,
+    smart_detection, budget, backup, autoscale, other. Defender for Cloud: recommendation, sub_assessment,
+    security_alert. Secure Score: control."""
     severity: Literal[0, 1, 2, 3, 4, "unknown"] | list[Literal[0, 1, 2, 3, 4, "unknown"]] | None = None
     """0 (critical) to 4 (verbose), or ``unknown`` for signals that have none."""
     rule: Patterns | None = None
@@ -40,7 +41,8 @@ class When(Model):
     custom_properties: dict[str, Patterns] | None = None
     """Custom properties of the alert rule or its action: name to pattern."""
     dimensions: dict[str, Patterns] | None = None
-    """Dimensions of the alert: name to pattern."""
+    """Dimensions of the alert: name to pattern. Facts of Defender for Cloud and Secure Score are dimensions too, for
+    example ``categories``, ``implementationEffort``, ``riskLevel``, ``assessmentKey``, ``tier``, ``userImpact``."""
     tags: dict[str, Patterns] | None = None
     """Tags: name to pattern. Azure Monitor sends no resource tags; looked at are Prometheus labels, the content of a
     dimension or custom property called ``tags``, and then the custom properties themselves."""

@@ -303,6 +303,12 @@ def _cross_check(data: dict[str, Any]) -> list[Problem]:
         names[name] = index
         if route.get("when") == {}:
             problems.append((("routes", index, "when"), "no condition. Fix: add one, or make it the 'default' section"))
+    windows = data.get("maintenance")
+    for index, window in enumerate(windows if isinstance(windows, list) else []):
+        followed = window.get("changes_of") if isinstance(window, dict) else None
+        if isinstance(connections, dict) and isinstance(followed, str) and followed not in connections:
+            fix = _suggest(followed, sorted(map(str, connections)))
+            problems.append((("maintenance", index, "changes_of"), f"there is no connection '{followed}'.{fix}"))
     if not bodies[1:] and data.get("default") is None:
         problems.append(((), "no routes and no default: nothing would make a ticket. Fix: add a 'default' section"))
     for path, body in bodies:

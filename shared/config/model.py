@@ -10,6 +10,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from connectors.servicenow.settings import ServiceNowSettings
 from shared.config.conditions import When
 from shared.config.storms import Flapping, Group, Maintenance, OnlyAfter, Throttle
+from shared.config.sync import Reconcile
 from shared.config.types import Duration, Model
 from shared.tickets import TicketKind
 from shared.trust.settings import AcceptOnly, SecureWebhook
@@ -160,3 +161,5 @@ class BridgeConfig(Model):
     """Action Groups that sign in with Microsoft Entra. Left out: only function keys let callers in."""
     accept_only: AcceptOnly | None = None
     """What may become a ticket at all. Left out: everything."""
+    reconcile: Reconcile | None = None
+    """Compares Azure's own list of alerts with what is known here. Left out: nothing is compared."""

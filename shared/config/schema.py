@@ -127,7 +127,8 @@ def _type(spec: dict[str, Any]) -> str:
     if low is not None and high is not None:
         return f"{kind} {low} to {high}"
     if "pattern" in spec and "examples" in spec:
-        return "duration, such as " + ", ".join(f"`{example}`" for example in spec["examples"])
+        what = "share" if "%" in spec["examples"][0] else "duration"
+        return f"{what}, such as " + ", ".join(f"`{example}`" for example in spec["examples"])
     return {"string": "text", "boolean": "`true`, `false`"}.get(kind, kind)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from shared.delivery import actions as a
 from shared.delivery import decide as d
@@ -16,14 +16,17 @@ from shared.delivery.calls import Caller, Systems
 from shared.delivery.envelope import Envelope
 from shared.delivery.link import Link, Op, Order, Pending, Stage
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
+from shared.delivery.policies import Outages, Policies, no_outages
 from shared.errors import BridgeError, KeyContended, NotAuthorised, Refused, TicketSystemError
-from shared.mapping.maintenance import Active
-from shared.mapping.mapper import CompiledRoute, Mapper
-from shared.signals.model import Signal, State
+from shared.mapping.mapper import Mapper
+from shared.signals.model import State
 from shared.tickets import Phase, Ticket, TicketRef
 
 #: A look, a settlement, a create and a resolve make six steps; many more mean that others keep changing the link.
 _MOST_STEPS = 12
+
+#: Severities that may use the part of a budget that is kept for them.
+_URGENT = (0, 1)
 
 _DONE = {Op.CREATE: "created", Op.COMMENT: "commented", Op.RESOLVE: "resolved", Op.REOPEN: "reopened"}
 
@@ -73,12 +76,14 @@ class DeliveryFailed(Exception):
         self.outcome = outcome
 
 
-#: The planned work that holds a signal at a moment, None when there is none.
-Outages = Callable[[Signal, datetime], Active | None]
+class Admit(Protocol):
+    """Lets a delivery to a connection in, before it reserves anything, or raises what tells it to wait."""
+
+    async def __call__(self, connection: str, *, urgent: bool, place: str) -> None: ...
 
 
-def _no_outages(_signal: Signal, _now: datetime) -> Active | None:
-    return None
+async def _anybody(connection: str, *, urgent: bool, place: str) -> None:
+    del connection, urgent, place
 
 
 class Deliverer:
@@ -90,7 +95,8 @@ class Deliverer:
         systems: Systems,
         links: LinkStore,
         *,
-        outages: Outages = _no_outages,
+        outages: Outages = no_outages,
+        admit: Admit = _anybody,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """
@@ -99,9 +105,11 @@ class Deliverer:
             systems: gives the ticket system of a connection; raises Refused for one that is not configured.
             links: the link store.
             outages: planned work known from elsewhere that holds a signal now.
+            admit: the call budgets.
             now: the clock.
         """
-        self._outages = outages
+        self._policies = Policies(mapper, outages, now)
+        self._admit = admit
         self._mapper = mapper
         self._systems = systems
         self._links = links
@@ -120,7 +128,9 @@ class Deliverer:
             DeliveryFailed: with the error of the tree. Until it is settled, the link keeps the pending call, and the
                 next attempt finds out what became of it.
         """
-        run = _Run(self._mapper, self._systems, self._links, self._outages, self._now, envelope, first_sight)
+        run = _Run(
+            self._mapper, self._systems, self._links, self._policies, self._admit, self._now, envelope, first_sight
+        )
         try:
             return await run.to_the_end()
         except BridgeError as error:
@@ -152,7 +162,8 @@ class _Run:
         mapper: Mapper,
         systems: Systems,
         links: LinkStore,
-        outages: Outages,
+        policies: Policies,
+        admit: Admit,
         now: Callable[[], datetime],
         envelope: Envelope,
         first_sight: bool,
@@ -160,12 +171,14 @@ class _Run:
         signal = envelope.signal
         if signal is None:
             raise ValueError("an envelope without a signal cannot be delivered")
-        self._mapper, self._links, self._outages, self._now = mapper, links, outages, now
+        self._mapper, self._links, self._policies, self._now = mapper, links, policies, now
+        self._admit, self._admitted = admit, False
         self._envelope, self._signal = envelope, signal
         self._unapplied = first_sight and envelope.outcome == "not_applied"
         self._route = mapper.route(signal)
         self._caller = Caller(mapper, systems, signal, self._route, envelope.id)
-        self.outcome: Literal["not_applied", "unknown"] = "unknown"
+        # Until this attempt calls, what was known of the one before it holds.
+        self.outcome: Literal["not_applied", "unknown"] = "not_applied" if self._unapplied else "unknown"
         self._stored: Stored | None = None
         self._link = Link(key=signal.key)
         self._unsaved = False
@@ -215,7 +228,8 @@ class _Run:
         self._unapplied = False
         if self._envelope.since is not None and self._is_overtaken(self._envelope.since):
             return "overtaken"
-        policy = self._policy()
+        findable = self._caller.findable(self._link)
+        policy = self._policies.of(self._signal, self._route, self._link, findable)
         action = d.decide(
             self._link,
             self._signal,
@@ -250,42 +264,18 @@ class _Run:
         mine = self._link.pending is not None and self._link.pending.by == self._envelope.id
         return not mine and (self._link.latest != since or self._link.stage is not Stage.OPEN)
 
-    def _policy(self) -> a.Policy:
-        delivery = self._mapper.delivery
-        findable = self._caller.findable(self._link)
-        route = self._route or self._mapper.named(self._link.route)
-        if route is None:
-            return a.Policy(
-                reopen_window=delivery.reopen_window, recheck_after=delivery.recheck_after, findable=findable
-            )
-        return a.Policy(
-            resolve=route.resolve_action,
-            comments=route.comments,
-            reopen_window=route.reopen_window,
-            recheck_after=delivery.recheck_after,
-            findable=findable,
-            hold=self._hold(route),
-            flap=None if route.flapping is None else a.Flap(route.flapping.changes, route.flapping.within),
-        )
-
-    def _hold(self, route: CompiledRoute) -> a.Hold | None:
-        if self._signal.state is State.RESOLVED:
-            return None
-        now = self._now()
-        windows = (self._mapper.maintenance(self._signal, now), self._outages(self._signal, now))
-        on = max((w for w in windows if w is not None), key=lambda w: w.until, default=None)
-        # A group has waited for its members to last or repeat before it spoke.
-        wanted = None if self._signal.via else route.only_after
-        if on is None and wanted is None:
-            return None
-        rule = on.rule if on is not None else "only_after"
-        if wanted is None:
-            return a.Hold(rule, on.until if on is not None else None)
-        return a.Hold(rule, on.until if on is not None else None, wanted.lasting, wanted.firings)
+    async def _let_in(self, connection: str) -> None:
+        """Ask the connection's budget once, before the first call. Raises what says how long to wait."""
+        if not self._admitted:
+            urgent = self._signal.severity in _URGENT
+            await self._admit(connection, urgent=urgent, place=self._envelope.place)
+            self._admitted = True
 
     async def _look(self, policy: a.Policy) -> None:
         """Find out what became of the ticket, and take the link there. Written with the next decision."""
         pending = self._link.pending
+        if policy.findable:
+            await self._let_in(self._link.connection if pending is None else pending.connection)
         found = await self._caller.find(self._link) if policy.findable else None
         self._looked = True
         settled = d.settle(self._link, found, policy.findable, self._now())
@@ -296,10 +286,12 @@ class _Run:
     async def _call(self, action: a.Call) -> None:
         target = self._caller.target(self._link, action)
         lease = self._mapper.delivery.lease
+        await self._let_in(target.connection)
         await self._write(d.reserve(self._link, action, target, self._envelope.id, self._now(), lease))
         pending = self._link.pending
         if pending is None:
             raise AssertionError("a reservation without its pending call")
+        self.outcome = "unknown"
         try:
             called = await self._caller.make(self._link, pending)
         except Refused as refusal:

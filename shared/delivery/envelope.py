@@ -36,6 +36,7 @@ class Envelope:
         since: of a resolve because of quiet: the newest event when it was set; any other has overtaken it.
         flush: key of the group that is to be looked at; such a message has no signal.
         passed: a throttle has let it through, which holds for later attempts too.
+        place: in the line of those that wait for a call of the budget, as the budget named it.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Envelope:
     since: Order | None = None
     flush: str = ""
     passed: bool = False
+    place: str = ""
 
 
 def content(envelope: Envelope) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def content(envelope: Envelope) -> dict[str, Any]:
 def encode(envelope: Envelope) -> str:
     """The message as ASCII JSON. With ``claim`` set, without its content."""
     head: dict[str, Any] = {"v": _VERSION, "id": envelope.id, "received_at": rfc3339(envelope.received_at)}
-    for name in ("claim", "attempts", "waits", "replayed", "flush", "passed"):
+    for name in ("claim", "attempts", "waits", "replayed", "flush", "passed", "place"):
         value = getattr(envelope, name)
         if value:
             head[name] = value
@@ -103,6 +105,7 @@ def decode(text: str | bytes, blob: str | bytes | None = None) -> Envelope:
             since=parse_order(data.get("since", "")),
             flush=data.get("flush", ""),
             passed=data.get("passed", False),
+            place=data.get("place", ""),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a message of the bridge: {error!r}") from None

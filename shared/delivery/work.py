@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import uuid4
 
+from shared.budget.errors import CircuitOpen, MustWait
 from shared.config.model import Delivery
 from shared.config.types import format_duration
 from shared.delivery.backoff import retry_delay, wait_delay
@@ -287,9 +288,7 @@ class Worker:
             reason = f"tried {envelope.attempts + 1} times in {age.days} days; the last failure: {error}"
             await self._dead_letter(envelope, error, "expired", reason)
         else:
-            after = error.retry_after if isinstance(error, TicketSystemError) else None
-            delay = retry_delay(envelope.attempts, settings.first_retry, settings.longest_retry, self._chance(), after)
-            again = replace(envelope, attempts=envelope.attempts + 1)
+            again, delay = self._put_off(envelope, error, settings)
             await self._queue.send(again, delay)
             record(
                 "postponed",
@@ -302,6 +301,15 @@ class Worker:
                 calls=tally.calls,
                 delay_s=round(delay.total_seconds(), 1),
             )
+
+    def _put_off(self, envelope: Envelope, error: BridgeError, settings: Delivery) -> tuple[Envelope, timedelta]:
+        """The message that goes back on the queue, and for how long."""
+        if isinstance(error, MustWait | CircuitOpen):
+            # Nothing failed: the budget said when its turn is, and coming late or early would cost it that.
+            return replace(envelope, place=error.place), timedelta(seconds=error.retry_after or 0.0)
+        after = error.retry_after if isinstance(error, TicketSystemError) else None
+        delay = retry_delay(envelope.attempts, settings.first_retry, settings.longest_retry, self._chance(), after)
+        return replace(envelope, attempts=envelope.attempts + 1), delay
 
     async def _dead_letter(self, envelope: Envelope, error: BridgeError, code: str, reason: str) -> None:
         advice = error.advice if isinstance(error, TicketSystemError) else ""

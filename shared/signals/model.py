@@ -24,7 +24,8 @@ _RANK = {State.FIRED: FIRED_RANK, State.UPDATED: 1, State.RESOLVED: 2}
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """An affected thing. ``id`` is an ARM id as first spelt by the sender, or None when only a name is known."""
+    """An affected thing. ``id`` is an ARM id as first spelt by the sender, the native id of a resource of another cloud
+    that has none, or None when only a name is known."""
 
     id: str | None
     name: str | None = None
@@ -38,8 +39,8 @@ class Signal:
     """One thing noticed.
 
     Attributes:
-        source: who noticed, e.g. ``azure_monitor``.
-        kind: what sort of thing, e.g. ``metric``, ``log``, ``service_health``.
+        source: who noticed: ``azure_monitor``, ``defender`` or ``secure_score``.
+        kind: what sort of thing, e.g. ``metric``, ``log``, ``service_health``, ``recommendation``.
         key: identity across fired and resolved, ``type:version:payload``, never empty, lower case.
         state: fired, updated or resolved, by what the payload really says.
         occurred_at: when this event happened; orders the events of one key. Taken from the receipt when the

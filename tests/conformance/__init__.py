@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("tests.conformance.ticket_system")
+pytest.register_assert_rewrite(
+    "tests.conformance.changes", "tests.conformance.states", "tests.conformance.ticket_system"
+)

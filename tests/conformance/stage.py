@@ -74,6 +74,18 @@ class Stage(ABC):
         """What people do before a ticket can be resolved, where a state model asks for steps."""
 
     @abstractmethod
+    async def ready(self, ref: TicketRef) -> None:
+        """What people alone may do, of kinds whose states are guarded: assign the ticket, approve it."""
+
+    @abstractmethod
+    async def touch(self, ref: TicketRef) -> None:
+        """Change something about a ticket, as people do."""
+
+    @abstractmethod
+    async def burst(self, kind: TicketKind, count: int, age: float = 0) -> frozenset[str]:
+        """Make tickets of ours that all changed in the same second, ``age`` seconds ago. Returns their ids."""
+
+    @abstractmethod
     async def close(self, ref: TicketRef) -> None:
         """Close a ticket as people do."""
 

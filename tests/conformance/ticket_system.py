@@ -8,11 +8,7 @@ the fixture ``stage``.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import Any, ClassVar
 
 import pytest
 
@@ -25,11 +21,10 @@ from shared.errors import (
     TicketSystemError,
     Unavailable,
 )
-from shared.tickets import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef, Verdict
+from shared.tickets import Closure, Draft, Phase, Ticket, TicketKind, TicketRef, Verdict
 from shared.tickets import Needs as CheckNeeds
+from tests.conformance.kinds import Kinds, draft, note
 from tests.conformance.stage import Fault, Stage
-
-_COUNTER = itertools.count(1)
 
 #: Every operation that writes to a ticket that exists.
 WRITES: dict[str, Callable[[Stage, TicketRef], Awaitable[Ticket]]] = {
@@ -49,22 +44,6 @@ FAULTS = {
 AMBIGUOUS = (Fault.LOST_ANSWER, Fault.FAILED_ANSWER, Fault.GARBLED_ANSWER)
 
 
-def draft(kind: TicketKind, **more: Any) -> Draft:
-    """A ticket to create, with an id and a key that no other test uses."""
-    n = next(_COUNTER)
-    fields = {"short_description": f"Disk full {n}", "description": "91 % of 100 GB"}
-    if kind is TicketKind.EVENT:
-        fields = {"severity": "2", "node": f"web{n:02}", "description": "91 % of 100 GB"}
-    sys_id = hashlib.sha256(f"conformance {n}".encode()).hexdigest()[:32]
-    return replace(Draft(kind, sys_id, f"alert:1:conformance-{n}", fields), **more)
-
-
-def note(text: str) -> Note:
-    """A note with a marker of its own."""
-    marker = f"[bridge:{next(_COUNTER):012}]"
-    return Note(f"{text}\n\n{marker}", marker)
-
-
 async def eventually(look: Callable[[], Awaitable[int]], happened: Callable[[int], bool]) -> None:
     """Wait until what ``look`` gives is as it should be, at most half a minute."""
     for _ in range(3000):
@@ -74,30 +53,8 @@ async def eventually(look: Callable[[], Awaitable[int]], happened: Callable[[int
     pytest.fail("it never happened")
 
 
-class TicketSystemConformance:
-    """The suite. ``kinds``: the kinds of ticket that the connector is tested with."""
-
-    kinds: ClassVar[tuple[TicketKind, ...]] = ()
-    #: Kinds that can be looked up.
-    findable: ClassVar[tuple[TicketKind, ...]] = ()
-    #: Kinds that know no way back from their end: what resolves them reports them closed.
-    final: ClassVar[tuple[TicketKind, ...]] = ()
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """``any_kind`` runs over all kinds, ``kind`` over those that can be looked up, ``reopenable`` over those that
-        know a way back."""
-        lists = {
-            "any_kind": self.kinds,
-            "kind": self.findable,
-            "reopenable": tuple(kind for kind in self.kinds if kind not in self.final),
-            "final_kind": self.final,
-        }
-        for name, kinds in lists.items():
-            if name in metafunc.fixturenames:
-                metafunc.parametrize(name, kinds)
-
-    def _resolved(self, kind: TicketKind) -> Phase:
-        return Phase.CLOSED if kind in self.final else Phase.RESOLVED
+class TicketSystemConformance(Kinds):
+    """The suite: tickets are made, found, written and ended truthfully."""
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
@@ -155,7 +112,7 @@ class TicketSystemConformance:
         if ticket.phase is Phase.OPEN:
             await stage.work_on(ticket.ref)
             ticket = await stage.system.resolve(ticket.ref, Closure())
-        assert ticket.phase is self._resolved(any_kind)
+        assert ticket.phase is self.resolved(any_kind)
 
     # -- unknown outcomes ------------------------------------------------------------------------------------------
 
@@ -277,7 +234,7 @@ class TicketSystemConformance:
 
         assert await phase() is Phase.OPEN
         await stage.system.resolve(ref, Closure())
-        assert await phase() is self._resolved(kind)
+        assert await phase() is self.resolved(kind)
         await stage.close(ref)
         assert await phase() is Phase.CLOSED
 

@@ -8,7 +8,7 @@ and what the answer is. Nothing runs by itself: no event loop, no clock, no rand
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,11 +18,19 @@ from shared.config.model import Delivery
 from shared.delivery.deliver import Deliverer
 from shared.delivery.envelope import Envelope
 from shared.delivery.work import Configured, Worker
-from shared.errors import NotSent, OutcomeUnknown, Refused, StorageUnavailable, Throttled, TicketMissing
+from shared.errors import (
+    NotSent,
+    OutcomeUnknown,
+    Refused,
+    StorageUnavailable,
+    Throttled,
+    TicketMissing,
+    TicketSystemError,
+)
 from shared.grouping.grouper import Grouper
 from shared.mapping.mapper import Mapper
 from shared.signals.model import Resource, Signal, State
-from shared.tickets import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.tickets import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 from tests.delivery.memory import MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, NoActions, NoPulse, Pause
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -69,6 +77,15 @@ class Desk:
 
     def findable(self, kind: TicketKind) -> bool:
         return kind is not TicketKind.EVENT
+
+    def state_name(self, kind: TicketKind, state: str) -> str:
+        return state
+
+    async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
+        raise NotImplementedError("delivery does not read changes")
+
+    async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
+        raise NotImplementedError("delivery does not read changes")
 
     async def create(self, draft: Draft) -> Ticket:
         def effect() -> Row:
@@ -185,6 +202,8 @@ class World:
             workers: processes, each with a memory of its own, that take messages in turn.
         """
         self.now = START
+        self.asked: list[tuple[str, bool, str]] = []
+        self.refusals: list[TicketSystemError] = []
         self.desk = Desk(honours_ids=honours_ids)
         self.links = MemoryLinks()
         self.queue = MemoryQueue(self)
@@ -200,7 +219,7 @@ class World:
 
     def _process(self, mapper: Mapper, delivery: Delivery) -> Worker:
         configured = Configured(
-            deliverer=Deliverer(mapper, lambda _name: self.desk, self.links, now=lambda: self.now),
+            deliverer=Deliverer(mapper, lambda _name: self.desk, self.links, admit=self.admit, now=lambda: self.now),
             groups=Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now),
             delivery=delivery,
             unwanted=lambda _signal: None,
@@ -208,6 +227,12 @@ class World:
         )
         stand_ins: Any = (self.queue, self.kept, NoPulse(), NoActions())  # by shape
         return Worker(lambda: configured, *stand_ins, now=lambda: self.now, chance=lambda: 0.0)
+
+    async def admit(self, connection: str, *, urgent: bool, place: str) -> None:
+        """The budget: asked by each delivery that needs a call. ``refusals`` are raised one after the other."""
+        self.asked.append((connection, urgent, place))
+        if self.refusals:
+            raise self.refusals.pop(0)
 
     def post(self, signal: Signal, envelope_id: str) -> None:
         """A signal arrives on the queue."""
@@ -296,6 +321,7 @@ def signal(
     rule: str = "CPU high",
     resource: str = "vm-web-01",
     fired: timedelta | None = None,
+    severity: int | None = 1,
 ) -> Signal:
     """An event of a key at a time after START; ``fired``: when the alert fired, where a Resolved says so."""
     moment = START + at
@@ -305,7 +331,7 @@ def signal(
         key=key,
         state=state,
         occurred_at=moment,
-        severity=1,
+        severity=severity,
         title=f"{rule} on {resource}",
         rule=rule,
         resources=(Resource(id=None, name=resource),),

@@ -14,32 +14,45 @@ from local.demo.alerts import Azure
 from local.running import Event, Running
 
 #: As shipped, but quick to try again, and with a second way out for what the tests want refused.
-CONFIG = """
-version: 1
-connections:
-  servicenow:
+_CONNECTION = """
     type: servicenow
     url: ${SERVICENOW_URL}
     auth: {type: basic, username: "${SERVICENOW_USERNAME}", password: {secret: servicenow-password}}
     read_timeout: 3s
     total_timeout: 10s
+"""
+
+#: Faults after which all workers leave a connection alone for a while; each has a connection of its own, so that no
+#: other test has to wait.
+PAUSING = ("hibernate", "throttle", "throttle_bare")
+
+CONFIG = f"""
+version: 1
+connections:
+  servicenow:{_CONNECTION}
+{"".join(f"  {fault}:{_CONNECTION}" for fault in PAUSING)}
 routes:
-  - name: problems
-    when: {custom_properties: {kind: problem}}
+{
+    "".join(
+        f"  - {{name: {fault}, when: {{custom_properties: {{desk: {fault}}}}}, connection: {fault}}}{chr(10)}"
+        for fault in PAUSING
+    )
+}  - name: problems
+    when: {{custom_properties: {{kind: problem}}}}
     connection: servicenow
     ticket: problem
   - name: changes
-    when: {custom_properties: {kind: change}}
+    when: {{custom_properties: {{kind: change}}}}
     connection: servicenow
     ticket: change_request
   - name: events
-    when: {custom_properties: {kind: event}}
+    when: {{custom_properties: {{kind: event}}}}
     connection: servicenow
     ticket: event
 default:
   connection: servicenow
-  fields: {category: software}
-delivery: {first_retry: 1s, longest_retry: 2s}
+  fields: {{category: software}}
+delivery: {{first_retry: 1s, longest_retry: 2s}}
 """
 
 

@@ -43,6 +43,8 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "preview": "httpTrigger",
         "dead_letters": "httpTrigger",
         "quarantine": "httpTrigger",
+        "planned_work": "timerTrigger",
+        "reconcile": "timerTrigger",
         "tidy": "timerTrigger",
         "health": "httpTrigger",
         "deliver": "queueTrigger",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -118,6 +120,41 @@ class SimulatedServiceNow(Stage):
             await self.set(change_transitions="off")
             await self.write(ref, state="-1", **group)
             await self.set(change_transitions="model")
+
+    async def ready(self, ref: TicketRef) -> None:
+        if ref.kind is TicketKind.PROBLEM:
+            await self.write(ref, assigned_to="5137153cc611227c000bbd1bd8cd2005")
+        elif ref.kind is TicketKind.CHANGE_REQUEST:
+            dates = {"start_date": "2026-01-01 08:00:00", "end_date": "2026-01-01 09:00:00"}
+            await self.write(ref, state="-4", assignment_group="287ebd7da9fe198100f92cc8d1d2154e", **dates)
+            await self.approve(ref)
+            await self.approve(ref)
+
+    async def approve(self, ref: TicketRef) -> None:
+        """Approve a change as whoever is asked."""
+        (asked,) = await self.rows("sysapproval_approver", f"sysapproval={ref.id}^state=requested")
+        answer = await self._admin.patch(
+            f"/api/now/table/sysapproval_approver/{asked['sys_id']}", json={"state": "approved"}
+        )
+        assert answer.status_code == 200, answer.text
+
+    async def touch(self, ref: TicketRef) -> None:
+        await self.write(ref, work_notes="somebody wrote this")
+
+    async def burst(self, kind: TicketKind, count: int, age: float = 0) -> frozenset[str]:
+        at = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%d %H:%M:%S")
+        key = uuid4().hex
+        rows = [
+            {
+                "short_description": f"Disk full {n}",
+                "correlation_id": f"alert:1:{key}-{n}",
+                "correlation_display": "Azure ITSM Bridge",
+                "sys_updated_on": at,
+            }
+            for n in range(count)
+        ]
+        answer = await self._control.post("/rows", json={"table": TABLES[kind], "rows": rows})
+        return frozenset(answer.raise_for_status().json()["sys_ids"])
 
     async def close(self, ref: TicketRef) -> None:
         if ref.kind is TicketKind.CHANGE_REQUEST:

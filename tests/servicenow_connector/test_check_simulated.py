@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.tickets import Verdict
+from shared.tickets import Needs, TicketKind, Verdict
 from tests.servicenow_connector.conftest import Stages
 from tests.servicenow_connector.findings import ALL, failed, lines, needs
 from tests.servicenow_connector.simulated import SimulatedServiceNow
@@ -71,6 +71,20 @@ async def test_states_of_the_connection_are_checked(stages: Stages) -> None:
     async with stages(states={"incident": {"resolved": "60"}}) as other:
         findings = await other.system.check(needs())
     assert failed(findings) == ["incident: state"]
+
+
+async def test_states_may_be_written_by_their_names(stages: Stages) -> None:
+    async with stages(states={"incident": {"names": {"6": "Erledigt"}, "resolved": "Erledigt"}}) as other:
+        assert failed(await other.system.check(needs(state="In Progress"))) == []
+        assert failed(await other.system.check(needs(state="In Arbeit"))) == ["incident: state"]
+
+
+async def test_steps_that_the_instance_does_not_know_are_named(stages: Stages) -> None:
+    wanted = Needs(frozenset({TicketKind.PROBLEM}), {})
+    async with stages(states={"problem": {"steps": ["102", "105"]}}) as other:
+        finding = lines(await other.system.check(wanted))["problem: state"]
+    assert finding.verdict is Verdict.FAILED
+    assert "105" in finding.detail
 
 
 async def test_fields_that_the_user_cannot_read_are_named(stage: SimulatedServiceNow) -> None:

@@ -256,29 +256,6 @@ async def test_a_missing_configuration_item_is_created_once(stages: Stages) -> N
 # -- the end of a ticket ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("habit", ["ignored", "aborted", "checked"])
-async def test_a_problem_that_may_not_jump_to_resolved_is_reported_and_not_fought(
-    stage: SimulatedServiceNow, habit: str
-) -> None:
-    await stage.set(problem_transitions=habit)
-    ref = (await stage.system.create(draft(kind=TicketKind.PROBLEM))).ref
-    before = await stage.calls()
-    if habit == "ignored":
-        ticket = await stage.system.resolve(ref, Closure())
-        assert (ticket.phase, ticket.state) == (Phase.OPEN, "101")
-        assert "state" in ticket.dropped
-    else:
-        with pytest.raises(Refused, match="state"):
-            await stage.system.resolve(ref, Closure())
-    assert await stage.calls() == before + 1
-
-
-async def test_a_change_that_may_not_jump_to_review_is_refused_with_the_rule(stage: SimulatedServiceNow) -> None:
-    ref = (await stage.system.create(draft(kind=TicketKind.CHANGE_REQUEST))).ref
-    with pytest.raises(Refused, match="Check State Transition"):
-        await stage.system.resolve(ref, Closure())
-
-
 async def test_a_closed_incident_whose_writes_are_ignored_comes_back_closed(stage: SimulatedServiceNow) -> None:
     await stage.set(closed_write="ignore")
     ref = (await create(stage.system)).ref

@@ -121,6 +121,13 @@ def test_every_way_to_log_in_can_be_written(auth: dict[str, Any]) -> None:
         {"states": {"incident": {"resolved": "6^state=7"}}},
         {"states": {"incident": {"resolved": 6.5}}},
         {"states": {"event": {}}},
+        {"states": {"incident": {"resolved": "Done and dusted"}}},
+        {"states": {"incident": {"steps": ["2"]}}},
+        {"states": {"change_request": {"names": {"-1": "Doing", "0": "doing"}}}},
+        {"states": {"change_request": {"names": {"-1": "a^b"}}}},
+        {"change": {"api": "soap"}},
+        {"change": {"type": "routine"}},
+        {"change": {"api": "change_management", "type": "standard"}},
     ],
 )
 def test_mistakes_are_refused(more: dict[str, Any]) -> None:

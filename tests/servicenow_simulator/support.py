@@ -63,6 +63,9 @@ class Control:
     def clock(self, **order: Any) -> Any:
         return self._done(self._client.post("/clock", json=order))
 
+    def insert(self, table: str, rows: list[dict[str, str]]) -> list[str]:
+        return list(self._done(self._client.post("/rows", json={"table": table, "rows": rows}))["sys_ids"])
+
     def order(self, kind: str, **order: Any) -> str:
         return str(self._done(self._client.post("/scenarios", json={"type": kind, **order}))["id"])
 

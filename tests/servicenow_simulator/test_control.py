@@ -203,3 +203,22 @@ def test_control_requests_that_do_not_fit_say_why(
 def test_settings_change_all_or_none(control: Control) -> None:
     control.refused("PATCH", "/settings", {"gzip": False, "closed_write": "maybe"})
     assert control.get("/settings")["settings"]["gzip"] is True
+
+
+def test_many_rows_are_inserted_at_once_with_the_time_stamps_they_are_given(
+    bridge: httpx.Client, control: Control
+) -> None:
+    rows = [{"short_description": str(n), "sys_updated_on": "2026-05-01 08:00:00"} for n in range(20)]
+    made = control.insert("incident", rows)
+    query = {"sysparm_query": "sys_updated_on=2026-05-01 08:00:00", "sysparm_fields": "sys_id,priority"}
+    found = result(bridge.get(INCIDENTS, params=query))
+    assert {row["sys_id"] for row in found} == set(made)
+    assert {row["priority"] for row in found} == {"5"}
+    for order in ({"table": "nothing", "rows": []}, {"table": "incident", "rows": [1]}, {"table": "incident"}):
+        assert control.refused("POST", "/rows", order)
+    assert "mandatory" in control.refused("POST", "/rows", {"table": "incident", "rows": [{"state": "6"}]})
+
+
+def test_answers_are_dated_by_the_clock_of_the_instance(bridge: httpx.Client, control: Control) -> None:
+    control.clock(freeze=True, set="2026-05-01T08:00:00Z")
+    assert bridge.get(INCIDENTS, params={"sysparm_limit": "1"}).headers["Date"] == "Fri, 01 May 2026 08:00:00 GMT"

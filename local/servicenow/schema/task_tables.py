@@ -276,6 +276,13 @@ document_id     string(32)
     display="sys_id",
 )
 
+TASK_CI = table(
+    "task_ci",
+    "CIs Affected",
+    "task reference->task\nci_item reference->cmdb_ci | Configuration Item\napplied boolean =false",
+    display="sys_id",
+)
+
 TABLES = (
     TASK,
     INCIDENT,
@@ -288,4 +295,5 @@ TABLES = (
     CHG_MODEL,
     STD_CHANGE,
     APPROVER,
+    TASK_CI,
 )

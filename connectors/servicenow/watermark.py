@@ -1,0 +1,165 @@
+"""How far the changes of a table were read, as text that outlives a restart. Pure.
+
+The table is read by keyset in the order of (sys_updated_on, sys_id). A reading that came to the end is followed by one
+that begins a little earlier, because a row may be committed after its time stamp was taken, and the clocks of an
+instance's nodes differ; what was read before is known by id and revision and left out.
+
+Source: ServiceNow docs, "Table API"; that ``sys_updated_on`` has a resolution of one second and no order of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+#: Seconds before the newest change from which the next reading begins.
+OVERLAP = 120
+
+#: Seconds after which a change is settled by the instance's own clock: nothing older appears any more.
+SETTLED = 900
+
+_FORMAT = "1"
+_STORED = "%Y-%m-%d %H:%M:%S"
+_DIGEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A row that was read: when it changed (UTC, whole seconds), its id and its revision."""
+
+    at: datetime
+    id: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where the reading stands. Times are seconds since 1970, by the instance's clock.
+
+    Attributes:
+        since: where this reading began; None for the beginning of time.
+        after: the last row that this reading has seen, as time and id; None at its start.
+        offset: rows after ``after`` that are hidden from us and were passed over.
+        newest: newest change seen so far.
+        started: when this reading began, None where the instance did not say.
+        seen: marks of the rows read, by time, as far back as the next reading goes.
+    """
+
+    since: int | None = None
+    after: tuple[int, str] | None = None
+    offset: int = 0
+    newest: int | None = None
+    started: int | None = None
+    seen: dict[int, frozenset[bytes]] = field(default_factory=dict)
+
+    def knows(self, row: Read) -> bool:
+        """Whether this revision of the row was read before."""
+        return _digest(row) in self.seen.get(_seconds(row.at), frozenset())
+
+    def onward(self, rows: Iterable[Read], *, more: bool, passed: int, now: float | None) -> Mark:
+        """The mark after a page.
+
+        Args:
+            rows: of the page, in their order, those that were known included.
+            more: whether more rows follow.
+            passed: rows that the page covered although none could be seen.
+            now: the instance's time before the page was asked for, seconds since 1970.
+        """
+        after, newest = self.after, self.newest
+        fresh: dict[int, set[bytes]] = {}
+        for row in rows:
+            at = _seconds(row.at)
+            fresh.setdefault(at, set()).add(_digest(row))
+            after, newest = (at, row.id), max(at, at if newest is None else newest)
+        seen = self.seen | {at: self.seen.get(at, frozenset()) | marks for at, marks in fresh.items()}
+        started = self.started
+        if self.after is None and self.offset == 0:
+            started = None if now is None else int(now)
+        moved = Mark(
+            since=self.since,
+            after=after,
+            offset=0 if fresh else self.offset + passed,
+            newest=newest,
+            started=started,
+            seen=_since(seen, None if newest is None else newest - OVERLAP),
+        )
+        return moved if more else moved._finished()
+
+    def _finished(self) -> Mark:
+        """The mark from which the next reading begins."""
+        starts = [] if self.newest is None else [self.newest - OVERLAP]
+        if self.started is not None and (starts or self.since is not None):
+            starts.append(self.started - SETTLED)
+        since = max(starts) if starts else self.since
+        if since is not None and self.since is not None:
+            since = max(since, self.since)
+        return replace(self, since=since, after=None, offset=0, started=None, seen=_since(self.seen, since))
+
+    def encode(self) -> str:
+        """As text."""
+        head = {"s": self.since, "a": self.after, "o": self.offset, "n": self.newest, "t": self.started}
+        body = b"".join(
+            struct.pack(">qI", at, len(marks)) + b"".join(sorted(marks)) for at, marks in sorted(self.seen.items())
+        )
+        said = json.dumps(head, separators=(",", ":")).encode()
+        return ".".join((_FORMAT, base64.urlsafe_b64encode(said).decode(), base64.urlsafe_b64encode(body).decode()))
+
+
+def decode(text: str) -> Mark:
+    """Read what :meth:`Mark.encode` wrote. Raises ValueError for anything else."""
+    try:
+        form, head, body = text.split(".")
+        if form != _FORMAT:
+            raise ValueError(f"format {form[:20]!r} is not known")
+        said = json.loads(base64.urlsafe_b64decode(head))
+        after = None if said["a"] is None else (int(said["a"][0]), str(said["a"][1]))
+        since, newest, started = (None if said[name] is None else int(said[name]) for name in ("s", "n", "t"))
+        return Mark(since, after, int(said["o"]), newest, started, _unpacked(base64.urlsafe_b64decode(body)))
+    except (binascii.Error, struct.error, KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"it cannot be read: {type(error).__name__}") from error
+
+
+def stored(seconds: int) -> str:
+    """A time as queries write it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(_STORED)
+
+
+def moment(text: str) -> datetime | None:
+    """A time as the Table API gives it (UTC, ``YYYY-MM-DD HH:MM:SS``); None for anything else."""
+    if len(text) != 19 or text[10] != " ":
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _unpacked(body: bytes) -> dict[int, frozenset[bytes]]:
+    seen: dict[int, frozenset[bytes]] = {}
+    place = 0
+    while place < len(body):
+        at, count = struct.unpack_from(">qI", body, place)
+        place += struct.calcsize(">qI")
+        if place + count * _DIGEST > len(body):
+            raise ValueError("it is cut")
+        seen[at] = frozenset(body[place + n * _DIGEST : place + (n + 1) * _DIGEST] for n in range(count))
+        place += count * _DIGEST
+    return seen
+
+
+def _since(seen: dict[int, frozenset[bytes]], start: int | None) -> dict[int, frozenset[bytes]]:
+    return seen if start is None else {at: marks for at, marks in seen.items() if at >= start}
+
+
+def _digest(row: Read) -> bytes:
+    return hashlib.blake2b(f"{row.id}@{row.revision}".encode(), digest_size=_DIGEST).digest()
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp())

@@ -1,0 +1,223 @@
+"""How the shared state of a budget changes. Pure: every function takes the state and the time and gives a new state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from shared.budget.line import move_on
+from shared.budget.state import (
+    Circuit,
+    Rules,
+    State,
+    closes,
+    index,
+    largest_block,
+    limit_of,
+    opens,
+    reserve_of,
+    workers_of,
+)
+
+#: Seconds that a worker is counted for after its last sign of life.
+WORKER_LIVES = 300.0
+_MOST_WORKERS = 200
+
+#: Largest block of calls out of the reserve.
+_LARGEST_URGENT_BLOCK = 4
+
+#: Seconds of the first cool-down and the first pause of a circuit, and how far they grow. Where windows are short, all
+#: is quicker: the first is no longer than a tenth of a window, the longest no longer than a window.
+_COOL_FIRST, _COOL_LONGEST = 30.0, 900.0
+_OPEN_FIRST, _OPEN_LONGEST = 15.0, 300.0
+
+#: Seconds after which an attempt that nobody heard of again is made by another worker.
+PROBE_LEASE = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Calls leased to one worker: good in their window, until ``until`` (Unix seconds by our clock)."""
+
+    window: int = -1
+    calls: int = 0
+    until: float = 0.0
+
+    def holds(self, calls: int, now: float) -> bool:
+        """Whether that many may be spent now."""
+        return self.calls >= calls and now < self.until
+
+
+def roll(state: State, rules: Rules, now: float) -> State:
+    """Bring the state up to the time: a new window begins with what was charged to it already.
+
+    A window never goes back, whatever clocks do.
+    """
+    state = move_on(state, rules, now)
+    window = max(state.window, index(rules, state.skew, now))
+    if window == state.window:
+        return state
+    carried = state.carried if window == state.window + 1 else 0
+    return replace(
+        state,
+        window=window,
+        ordinary=carried,
+        urgent=0,
+        carried=0,
+        messages=state.messages / 2,
+        calls=state.calls / 2,
+    )
+
+
+def room(state: State, rules: Rules, now: float, urgent: bool) -> int | None:
+    """Calls that may be leased now, None for any number. Takes a rolled state."""
+    limit = limit_of(state, rules)
+    if limit is None:
+        return None
+    free = limit - state.ordinary - state.urgent
+    end = opens(rules, state.skew, state.window + 1)
+    if not urgent:
+        kept = reserve_of(rules, limit, min(max((end - now) / rules.per, 0.0), 1.0))
+        free = limit - state.ordinary - max(kept, state.urgent)
+    if now >= closes(rules, state.skew, state.window):
+        free = min(free, limit - state.carried - (0 if urgent else reserve_of(rules, limit, 1.0)))
+    return max(free, 0)
+
+
+def lease(state: State, rules: Rules, now: float, *, urgent: bool, calls: int) -> tuple[State, Block | None]:
+    """Lease a block of at least ``calls`` calls; None when there are not that many. Takes a rolled, limited state."""
+    limit, free = limit_of(state, rules), room(state, rules, now, urgent)
+    if limit is None or free is None or free < calls:
+        return state, None
+    workers = workers_of(state, now)
+    largest = _LARGEST_URGENT_BLOCK if urgent else largest_block(limit)
+    late = now >= closes(rules, state.skew, state.window)
+    size = calls if late else max(calls, min(free // (3 * workers), largest))
+    end = opens(rules, state.skew, state.window + 1) if late else closes(rules, state.skew, state.window)
+    given = replace(
+        state,
+        ordinary=state.ordinary + (0 if urgent else size),
+        urgent=state.urgent + (size if urgent else 0),
+        carried=state.carried + (size if late else 0),
+    )
+    return given, Block(state.window, size, end)
+
+
+def give_back(state: State, window: int, *, ordinary: int = 0, urgent: int = 0) -> State:
+    """Take back calls of a block that were not spent; those of an earlier window are worth nothing."""
+    if window != state.window:
+        return state
+    return replace(state, ordinary=max(state.ordinary - ordinary, 0), urgent=max(state.urgent - urgent, 0))
+
+
+def count(state: State, window: int, calls: int) -> State:
+    """Count calls that left without a lease, when no limit was known."""
+    return replace(state, ordinary=state.ordinary + calls) if window == state.window else state
+
+
+def observe(state: State, messages: float, calls: float) -> State:
+    """Add to what is known of a delivery's cost."""
+    return replace(state, messages=state.messages + messages, calls=state.calls + calls)
+
+
+def alive(state: State, worker: str, now: float) -> State:
+    """Note that a worker is at work, and forget those that are gone."""
+    others = [(name, expiry) for name, expiry in state.workers if name != worker and expiry > now]
+    newest = sorted(others, key=lambda item: -item[1])[: _MOST_WORKERS - 1]
+    return replace(state, workers=tuple(sorted([*newest, (worker, now + WORKER_LIVES)])))
+
+
+def learn_limit(state: State, rules: Rules, now: float, limit: int) -> State:
+    """The instance named its limit."""
+    state = roll(state, rules, now)
+    return replace(state, limit=limit, limit_window=state.window)
+
+
+def learn_skew(state: State, rules: Rules, now: float, skew: float) -> State:
+    """The instance's clock differs from ours by so many seconds.
+
+    What was leased counts in whatever window that makes it: the instance may have counted it there.
+    """
+    state = roll(state, rules, now)
+    return replace(state, skew=skew, window=max(state.window, index(rules, skew, now)))
+
+
+def cool_down(state: State, rules: Rules, now: float, retry_after: float | None, chance: float) -> State:
+    """The instance refused a call because of a rate limit: everybody pauses.
+
+    For ``retry_after`` seconds when it said so. Otherwise 30 s, growing to 15 minutes; refusals during a pause belong
+    to calls that left before it and do not make it grow. ``chance`` (0 to 1) is jitter.
+    """
+    state = roll(state, rules, now)
+    if retry_after is not None and retry_after > 0:
+        return replace(state, cool_until=max(state.cool_until, now + retry_after))
+    if state.cool_until > now:
+        return state
+    delay = _growing(_COOL_FIRST, _COOL_LONGEST, rules, state.cool_downs, chance)
+    return replace(state, cool_until=now + delay, cool_downs=state.cool_downs + 1)
+
+
+def recovered(state: State, rules: Rules, now: float) -> State:
+    """A call that left after the last pause was answered: the next pause is a short one again."""
+    if state.cool_downs and now >= state.cool_until:
+        return replace(roll(state, rules, now), cool_downs=0)
+    return state
+
+
+def _growing(first: float, longest: float, rules: Rules, before: int, chance: float) -> float:
+    doubled = min(first, rules.per / 10) * 2.0 ** min(before, 10)
+    return min(doubled, longest, rules.per) * (0.9 + 0.2 * chance)
+
+
+def _pause(rules: Rules, openings: int, chance: float, retry_after: float | None) -> float:
+    """A system that says how long it will be away is believed up to ten minutes."""
+    grown = _growing(_OPEN_FIRST, _OPEN_LONGEST, rules, openings - 1, chance)
+    return max(grown, min(retry_after or 0.0, 2 * _OPEN_LONGEST))
+
+
+def open_circuit(state: State, rules: Rules, now: float, chance: float, retry_after: float | None = None) -> State:
+    """The instance is asleep or unavailable: nothing is called until an attempt is due."""
+    if not state.circuit.closed:
+        return state
+    state = roll(state, rules, now)
+    return replace(state, circuit=Circuit(1, now, now + _pause(rules, 1, chance, retry_after)))
+
+
+def may_probe(state: State, now: float) -> bool:
+    """Whether an attempt is due that nobody makes yet."""
+    circuit = state.circuit
+    return not circuit.closed and circuit.probe_at <= now and circuit.probe_until <= now
+
+
+def claim_probe(state: State, now: float, prober: str) -> tuple[State, bool]:
+    """Make the attempt that is due, unless somebody else does; whether it is ours."""
+    if state.circuit.prober == prober and state.circuit.probe_until > now:
+        return state, True  # our own claim, written although its answer was lost
+    if not may_probe(state, now):
+        return state, False
+    return replace(state, circuit=replace(state.circuit, prober=prober, probe_until=now + PROBE_LEASE)), True
+
+
+def probe_failed(
+    state: State, rules: Rules, now: float, prober: str, chance: float, retry_after: float | None = None
+) -> State:
+    """The attempt met the same trouble: the next one comes later."""
+    circuit = state.circuit
+    if circuit.closed or circuit.prober != prober:
+        return state
+    state = roll(state, rules, now)
+    tries = circuit.openings + 1
+    return replace(state, circuit=Circuit(tries, circuit.opened_at, now + _pause(rules, tries, chance, retry_after)))
+
+
+def probe_unused(state: State, now: float, prober: str) -> State:
+    """The attempt was not made after all: anybody may."""
+    if state.circuit.prober != prober:
+        return state
+    return replace(state, circuit=replace(state.circuit, prober="", probe_until=now))
+
+
+def close_circuit(state: State, rules: Rules, now: float, prober: str) -> State:
+    """The attempt was answered: calls flow, and the turns move on from where they stood."""
+    if state.circuit.closed or state.circuit.prober != prober:
+        return state
+    return replace(roll(state, rules, now), circuit=Circuit())

@@ -1,0 +1,118 @@
+"""Budgets in Table storage, one row per connection. The ETag is the lock, as with links."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shared.budget.state import Circuit, Line, State
+from shared.storage import Storage, storage_errors
+
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableClient
+
+TABLE = "budgets"
+_ROW = "budget"
+
+#: Seconds that an operation may take, the SDK's own retries included: calls to the ticket system wait for it.
+_PATIENCE = 8.0
+
+
+class BudgetOvertaken(Exception):
+    """Another worker wrote the row since it was read: an answer rather than an error."""
+
+
+class BudgetStore(Protocol):
+    """Keeps the shared state of budgets."""
+
+    async def read(self, connection: str) -> tuple[State, str] | None:
+        """The state and its ETag, None when there is none. Raises StorageUnavailable."""
+        ...
+
+    async def write(self, connection: str, state: State, etag: str | None) -> str:
+        """Write what was read under ``etag``, or a new row with None; the new ETag.
+
+        Raises BudgetOvertaken, StorageUnavailable.
+        """
+        ...
+
+
+class TableBudgets:
+    """The store of a real app. ``operations`` counts the calls to storage."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.operations = 0
+
+    def _table(self) -> TableClient:
+        self.operations += 1
+        return self._storage.table(TABLE)
+
+    async def read(self, connection: str) -> tuple[State, str] | None:
+        """See ``BudgetStore.read``."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        async with storage_errors("reading a budget", within=_PATIENCE):
+            try:
+                entity = await self._table().get_entity(connection, _ROW)
+            except ResourceNotFoundError:
+                return None
+        return from_entity(entity), str(entity.metadata["etag"])
+
+    async def write(self, connection: str, state: State, etag: str | None) -> str:
+        """See ``BudgetStore.write``."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+        from azure.data.tables import UpdateMode
+
+        entity = to_entity(connection, state)
+        async with storage_errors("writing a budget", within=_PATIENCE):
+            try:
+                if etag is not None:
+                    answer = await self._table().update_entity(
+                        entity, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
+                    )
+                else:
+                    answer = await self._insert(entity)
+            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+                raise BudgetOvertaken from error
+        return str(answer["etag"])
+
+    async def _insert(self, entity: dict[str, Any]) -> Mapping[str, Any]:
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+        try:
+            return await self._table().create_entity(entity)
+        except ResourceNotFoundError:
+            with contextlib.suppress(ResourceExistsError):
+                await self._table().create_table()
+            return await self._table().create_entity(entity)
+
+
+def to_entity(connection: str, state: State) -> dict[str, Any]:
+    """The table row: what people look for in columns of its own, the rest as JSON."""
+    return {
+        "PartitionKey": connection,
+        "RowKey": _ROW,
+        "Leased": state.ordinary + state.urgent,
+        "Limit": -1 if state.limit is None else state.limit,
+        "Waiting": max(round(state.waiting.tail - state.waiting.head), 0),
+        "CoolUntil": state.cool_until,
+        "CircuitOpen": not state.circuit.closed,
+        "State": json.dumps(asdict(state), separators=(",", ":")),
+    }
+
+
+def from_entity(entity: Mapping[str, Any]) -> State:
+    """Read a table row back. Raises ValueError for a row of another release."""
+    data = json.loads(entity["State"])
+    try:
+        data["circuit"] = Circuit(**data["circuit"])
+        data["waiting"], data["urgent_waiting"] = Line(**data["waiting"]), Line(**data["urgent_waiting"])
+        data["workers"] = tuple((name, expiry) for name, expiry in data["workers"])
+        return State(**data)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the row of a budget is of another release: {error}") from None

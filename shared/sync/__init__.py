@@ -1,0 +1,1 @@
+"""What timers do so that both sides agree: compare, catch up, refresh."""

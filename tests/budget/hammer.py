@@ -1,0 +1,33 @@
+"""A process that makes as many calls as a shared budget allows it: CONNECTION_STRING DESK LIMIT ATTEMPTS."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from shared.budget import Budget, Rules, TableBudgets
+from shared.errors import Throttled
+from shared.storage import Storage
+from shared.turnstile import Condition, Report
+
+
+async def hammer(connection_string: str, desk: str, limit: int, attempts: int) -> int:
+    """Calls made. In windows of a day, so that a test never meets the turn of one."""
+    storage = Storage({"AzureWebJobsStorage": connection_string})
+    budget = Budget(desk, Rules(calls=limit, per=86_400, reserve=0), TableBudgets(storage))
+    made = 0
+    for _ in range(attempts):
+        try:
+            await budget.admit(urgent=False)
+            departure = await budget.leave()
+        except Throttled:
+            break
+        made += 1
+        budget.told(departure, Report(Condition.ANSWERED))
+        await asyncio.sleep(0.004)  # the call, during which others have their turn
+    await storage.aclose()
+    return made
+
+
+if __name__ == "__main__":
+    sys.stdout.write(str(asyncio.run(hammer(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))))

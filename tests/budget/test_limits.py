@@ -1,0 +1,175 @@
+"""Never above the limit, whoever asks, in whatever order, with clocks that differ and requests that travel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.budget import Budget, Rules, plan
+from shared.budget.state import State, index, limit_of, opens, reserve_of
+from shared.errors import Throttled
+from shared.turnstile import Condition, Report
+from tests.budget.world import START, Clock, MemoryStore, spend
+
+ANSWERED = Report(Condition.ANSWERED)
+
+steps = st.lists(
+    st.tuples(
+        st.floats(0, 0.4),  # how much of a window passes before
+        st.lists(  # what happens at the same time: worker, urgent, calls, part of the longest travel time
+            st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 3), st.floats(0, 1)), min_size=1, max_size=8
+        ),
+        st.sampled_from(["deliver", "deliver", "deliver", "kill", "call"]),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    limit=st.integers(2, 60),
+    per=st.sampled_from([10.0, 60.0, 3600.0]),
+    wrong=st.lists(st.floats(-1, 1), min_size=4, max_size=4),
+    steps=steps,
+)
+def test_the_instance_never_counts_more_than_its_limit_in_any_window(
+    limit: int,
+    per: float,
+    wrong: list[float],
+    steps: list[tuple[float, list[tuple[int, bool, int, float]], str]],
+) -> None:
+    rules = Rules(calls=limit, per=per)
+    counted: Counter[int] = Counter()
+    waits: list[float] = []
+
+    async def run() -> None:
+        clock, store = Clock(), MemoryStore()
+        clocks = [clock.wrong_by(part * rules.lead * 0.99) for part in wrong]
+
+        def new(number: int) -> Budget:
+            return Budget("desk", rules, store, now=clocks[number], chance=lambda: 0.0)
+
+        workers = [new(number) for number in range(4)]
+
+        async def deliver(who: int, urgent: bool, calls: int, travel: float, admitted: bool) -> None:
+            try:
+                if admitted:
+                    await workers[who].admit(urgent=urgent)
+                for _ in range(calls):
+                    departure = await workers[who].leave()
+                    counted[int((clock.at + travel * rules.tail * 0.99) // per)] += 1
+                    workers[who].told(departure, ANSWERED)
+            except Throttled as error:
+                waits.append(error.retry_after or 0.0)
+
+        for passes, together, what in steps:
+            clock.at += passes * per
+            if what == "kill":
+                workers[together[0][0]] = new(together[0][0])
+            await asyncio.gather(*(deliver(*item, what != "call") for item in together))
+
+    asyncio.run(run())
+    assert all(calls <= limit for calls in counted.values())
+    assert all(wait >= 1 for wait in waits)
+
+
+@given(
+    limit=st.integers(2, 600),
+    reserve=st.floats(0.01, 0.5),
+    leases=st.lists(st.tuples(st.floats(0, 0.2), st.integers(1, 3)), max_size=60),
+)
+def test_ordinary_work_leaves_the_reserve_that_is_due_for_the_rest_of_the_window(
+    limit: int, reserve: float, leases: list[tuple[float, int]]
+) -> None:
+    rules = Rules(calls=limit, reserve=reserve)
+    now, state = START, State("line")
+    for passes, calls in leases:
+        now += passes * rules.per
+        state, _ = plan.lease(plan.roll(state, rules, now), rules, now, urgent=False, calls=calls)
+        left = (opens(rules, 0.0, state.window + 1) - now) / rules.per
+        kept = reserve_of(rules, limit, min(left, 1.0))
+        assert kept >= 1
+        assert state.ordinary <= limit - kept
+        assert plan.room(state, rules, now, urgent=True) or now >= opens(rules, 0.0, state.window + 1) - 20
+
+
+@given(st.lists(st.floats(-2, 3), min_size=1, max_size=30))
+def test_a_window_never_goes_back_whatever_clocks_do(jumps: list[float]) -> None:
+    rules, state, now = Rules(calls=10), State("line"), START
+    for jump in jumps:
+        now += jump * rules.per
+        before = state.window
+        state = plan.roll(state, rules, now)
+        assert state.window >= max(before, index(rules, 0.0, now))
+
+
+async def test_what_the_instance_names_counts_for_all_and_the_lower_limit_wins() -> None:
+    clock, store = Clock(), MemoryStore()
+    reset = (START // 3600 + 1) * 3600
+    one, other = (Budget("desk", Rules(), store, now=clock, chance=lambda: 0.0) for _ in range(2))
+    for _ in range(3):
+        await one.admit(urgent=False)
+        await spend(one, Report(Condition.ANSWERED, limit=8, reset=reset))
+    await one.aclose()
+    spent = 0
+    try:
+        for _ in range(20):
+            await other.admit(urgent=True)
+            await spend(other)
+            spent += 1
+    except Throttled:
+        pass
+    assert 3 + spent <= 8
+    assert spent >= 3
+    assert limit_of(other.state, Rules(calls=5)) == 5
+    assert limit_of(other.state, Rules(calls=50)) == 8
+
+
+async def test_a_limit_of_other_windows_than_ours_is_not_taken_over() -> None:
+    budget = Budget("desk", Rules(calls=100, per=60), MemoryStore(), now=Clock())
+    await budget.admit(urgent=False)
+    await spend(budget, Report(Condition.ANSWERED, limit=8, reset=(START // 3600 + 1) * 3600))
+    assert limit_of(budget.state, Rules(calls=100, per=60)) == 100
+
+
+async def test_without_a_limit_a_delivery_costs_no_storage() -> None:
+    clock, store = Clock(), MemoryStore()
+    budget = Budget("desk", Rules(), store, now=clock)
+    for _ in range(1_000):
+        clock.at += 0.01
+        await budget.admit(urgent=False)
+        await spend(budget)
+    assert store.operations <= 10
+
+
+async def test_calls_that_a_delivery_did_not_make_go_to_others() -> None:
+    clock, store = Clock(), MemoryStore()
+    budget = Budget("desk", Rules(calls=10, reserve=0), store, now=clock)
+    for _ in range(100):  # all of them duplicates
+        await asyncio.create_task(budget.admit(urgent=False))
+    made = 0
+    try:
+        for _ in range(20):
+            await asyncio.create_task(_deliver(budget))
+            made += 1
+    except Throttled:
+        pass
+    assert made == 10
+
+
+async def test_a_call_that_never_left_is_not_counted() -> None:
+    budget = Budget("desk", Rules(calls=3, reserve=0), MemoryStore(), now=Clock())
+    for _ in range(2):  # a third failure would open the circuit
+        await budget.admit(urgent=False)
+        await spend(budget, Report(Condition.UNAVAILABLE, left=False))
+    for _ in range(3):
+        await asyncio.create_task(_deliver(budget))
+
+
+async def _deliver(budget: Budget) -> None:
+    await budget.admit(urgent=False)
+    await spend(budget)

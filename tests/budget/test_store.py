@@ -1,0 +1,120 @@
+"""Budgets that meet in a real table: tasks, and processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.azurite import Azurite
+from shared.budget import Budget, Rules, TableBudgets
+from shared.budget.state import Circuit, Line, State
+from shared.budget.store import BudgetOvertaken, from_entity, to_entity
+from shared.errors import StorageUnavailable, Throttled
+from shared.storage import Storage
+from shared.turnstile import Condition, Report
+
+ROOT = Path(__file__).parents[2]
+FULL = State(
+    line_id="line",
+    window=7,
+    ordinary=3,
+    urgent=2,
+    carried=1,
+    limit=500,
+    limit_window=6,
+    skew=-0.5,
+    cool_until=12.5,
+    cool_downs=2,
+    circuit=Circuit(2, 1.0, 2.0, 3.0, "w:1"),
+    waiting=Line(1.5, 2.5, 30),
+    urgent_waiting=Line(0.5, 1.5, 3),
+    workers=(("one", 1.5), ("two", 2.5)),
+    messages=8.0,
+    calls=9.5,
+)
+
+
+@pytest.fixture
+async def storage(azurite: Azurite) -> AsyncIterator[Storage]:
+    opened = Storage({"AzureWebJobsStorage": azurite.connection_string})
+    yield opened
+    await opened.aclose()
+
+
+def name() -> str:
+    return f"desk-{uuid4().hex[:8]}"
+
+
+def test_a_state_survives_the_trip_through_its_row() -> None:
+    assert from_entity(to_entity("desk", FULL)) == FULL
+    assert from_entity(to_entity("desk", State("line"))) == State("line")
+
+
+def test_a_row_of_another_release_is_no_state() -> None:
+    row = to_entity("desk", FULL)
+    row["State"] = json.dumps({**json.loads(row["State"]), "unheard_of": 1})
+    with pytest.raises(ValueError, match="another release"):
+        from_entity(row)
+
+
+async def test_of_two_writers_the_later_one_is_overtaken(storage: Storage) -> None:
+    store, desk = TableBudgets(storage), name()
+    assert await store.read(desk) is None
+    etag = await store.write(desk, FULL, None)
+    with pytest.raises(BudgetOvertaken):
+        await store.write(desk, FULL, None)
+    newer = await store.write(desk, replace(FULL, ordinary=4), etag)
+    with pytest.raises(BudgetOvertaken):
+        await store.write(desk, FULL, etag)
+    assert await store.read(desk) == (replace(FULL, ordinary=4), newer)
+
+
+async def test_storage_that_does_not_answer_is_said(azurite: Azurite) -> None:
+    nobody = re.sub(r"(TableEndpoint=http://[^:/]+:)\d+", r"\g<1>1", azurite.connection_string)
+    storage = Storage({"AzureWebJobsStorage": nobody})
+    with pytest.raises(StorageUnavailable):
+        await Budget("desk", Rules(), TableBudgets(storage)).admit(urgent=True)
+    await storage.aclose()
+
+
+async def test_many_deliveries_of_many_workers_stay_within_one_limit(storage: Storage) -> None:
+    desk, made = name(), 0
+    store = TableBudgets(storage)
+    budgets = [Budget(desk, Rules(calls=400, per=86_400, reserve=0), store) for _ in range(4)]
+
+    async def deliver(budget: Budget) -> None:
+        nonlocal made
+        try:
+            await budget.admit(urgent=False)
+            departure = await budget.leave()
+        except Throttled:
+            return
+        made += 1
+        budget.told(departure, Report(Condition.ANSWERED))
+
+    await asyncio.gather(*(deliver(budgets[n % 4]) for n in range(1200)))
+    assert 0.95 * 400 <= made <= 400
+    assert store.operations < 0.6 * 1200  # those who have to wait cost storage too
+
+
+async def test_processes_share_one_limit(azurite: Azurite, tmp_path: Path) -> None:
+    desk = name()
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.budget.hammer", azurite.connection_string, desk, "200", "150",
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    made = [int((await process.communicate())[0]) for process in processes]
+    assert all(process.returncode == 0 for process in processes)
+    assert 0.95 * 200 <= sum(made) <= 200
+    assert all(made)

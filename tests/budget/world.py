@@ -1,0 +1,138 @@
+"""A world for budgets: a clock that tests move, a row with ETags in memory, an instance that counts, and a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from shared.budget import Budget, Rules
+from shared.budget.state import State
+from shared.budget.store import BudgetOvertaken
+from shared.errors import StorageUnavailable, Throttled, Unavailable
+from shared.turnstile import Condition, Report
+
+#: Five minutes into an hour.
+START = datetime(2026, 3, 1, 12, 5, tzinfo=UTC).timestamp()
+
+
+class Clock:
+    """The time of a worker: the world's, plus how much its clock is wrong."""
+
+    def __init__(self, at: float = START) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(self.at, UTC)
+
+    def wrong_by(self, seconds: float) -> WrongClock:
+        return WrongClock(self, seconds)
+
+
+class WrongClock:
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock, self._seconds = clock, seconds
+
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.at + self._seconds, UTC)
+
+
+class MemoryStore:
+    """Keeps rows as Table storage does. Every operation lets others go first."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[State, str]] = {}
+        self.reads = self.writes = 0
+        self.down = False
+
+    @property
+    def operations(self) -> int:
+        return self.reads + self.writes
+
+    async def read(self, connection: str) -> tuple[State, str] | None:
+        self.reads += 1
+        await self._travel()
+        return self.rows.get(connection)
+
+    async def write(self, connection: str, state: State, etag: str | None) -> str:
+        self.writes += 1
+        await self._travel()
+        found = self.rows.get(connection)
+        if (found[1] if found else None) != etag:
+            raise BudgetOvertaken
+        self.rows[connection] = (state, f"etag {self.writes}")
+        return f"etag {self.writes}"
+
+    async def _travel(self) -> None:
+        await asyncio.sleep(0)
+        if self.down:
+            raise StorageUnavailable("storage is down")
+
+
+def worker(store: MemoryStore, clock: Clock | WrongClock, rules: Rules, name: str = "w", seed: int = 1) -> Budget:
+    return Budget("desk", rules, store, worker=name, now=clock, chance=random.Random(seed).random)
+
+
+async def spend(budget: Budget, report: Report | None = None) -> None:
+    """One request."""
+    departure = await budget.leave()
+    budget.told(departure, report or Report(Condition.ANSWERED))
+
+
+@dataclass
+class Message:
+    number: int
+    urgent: bool = False
+    place: str = ""
+    told: int = 0
+
+
+@dataclass
+class Queue:
+    """Messages and when they show; workers take turns, and each delivery costs calls."""
+
+    clock: Clock
+    rules: Rules
+    budgets: list[Budget]
+    cost: int = 1
+    lazy: float = 0.0
+    asleep_until: float = 0.0
+    waiting: list[tuple[float, int, Message]] = field(default_factory=list)
+    delivered: list[tuple[float, Message]] = field(default_factory=list)
+    calls: Counter[int] = field(default_factory=Counter)
+    order: int = 0
+    turn: int = 0
+
+    def put(self, message: Message, at: float) -> None:
+        self.order += 1
+        heapq.heappush(self.waiting, (at, self.order, message))
+
+    async def run(self, until: float) -> None:
+        """Deliver what shows until then."""
+        while self.waiting and self.waiting[0][0] <= until:
+            at, _, message = heapq.heappop(self.waiting)
+            self.clock.at = max(self.clock.at, at) + 0.001
+            self.turn += 1
+            await asyncio.create_task(self._deliver(self.budgets[self.turn % len(self.budgets)], message))
+        self.clock.at = max(self.clock.at, until)
+
+    async def _deliver(self, budget: Budget, message: Message) -> None:
+        try:
+            await budget.admit(urgent=message.urgent, place=message.place)
+            for _ in range(self.cost):
+                departure = await budget.leave()
+                asleep = self.clock.at < self.asleep_until
+                budget.told(departure, Report(Condition.ASLEEP if asleep else Condition.ANSWERED))
+                self.calls[int(self.clock.at // self.rules.per)] += 1
+                if asleep:
+                    raise Unavailable("asleep", connection="desk")
+        except (Throttled, Unavailable) as error:
+            message.told += 1
+            message.place = str(getattr(error, "place", "")) or message.place
+            wait = error.retry_after if error.retry_after is not None else 30.0
+            self.put(message, self.clock.at + int(wait) + self.lazy)
+        else:
+            self.delivered.append((self.clock.at, message))
