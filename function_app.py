@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, List, Literal  # noqa: UP035 - see Messages
 
@@ -37,6 +39,14 @@ def _problem(problem: Problem) -> func.HttpResponse:
 @app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
 async def alerts(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
     """Azure Monitor's webhook. 202 once the host has put the signals on the queue."""
+    return await _take_in(req, queued)
+
+
+@app.function_name("recommendations")
+@app.route(route="recommendations", methods=["POST"])
+@app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
+async def recommendations(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
+    """Defender for Cloud's workflow automation and continuous export, with a function key of their own."""
     return await _take_in(req, queued)
 
 
@@ -115,28 +125,33 @@ async def _kept(req: func.HttpRequest, kind: Literal["dead-letter", "quarantine"
         return _problem(problem)
 
 
+async def _on_time(timer: func.TimerRequest, name: str, work: Callable[[], Awaitable[object]]) -> None:
+    """What a timer does. What is known to go wrong is said in the log and done at the next time."""
+    try:
+        await work()
+    except BridgeError as error:
+        record("timer_failed", logging.ERROR, timer=name, late=timer.past_due, code=error.code, reason=str(error))
+
+
 @app.function_name("tidy")
 @app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
 async def tidy(timer: func.TimerRequest) -> None:
     """Once a day: forget what was logged long ago."""
-    del timer
-    await services.tidy()
+    await _on_time(timer, "tidy", services.tidy)
 
 
 @app.function_name("reconcile")
 @app.timer_trigger(arg_name="timer", schedule="0 4,19,34,49 * * * *")
 async def reconcile(timer: func.TimerRequest) -> None:
     """Four times an hour: compare Azure's own list of alerts with what is known, where that is configured."""
-    del timer
-    await services.reconcile()
+    await _on_time(timer, "reconcile", services.reconcile)
 
 
 @app.function_name("planned_work")
 @app.timer_trigger(arg_name="timer", schedule="30 */5 * * * *")
 async def planned_work(timer: func.TimerRequest) -> None:
     """Every five minutes: ask ticket systems for the changes under way, where a maintenance section follows them."""
-    del timer
-    await services.collect_planned_work()
+    await _on_time(timer, "planned_work", services.collect_planned_work)
 
 
 @app.function_name("health")

@@ -96,7 +96,7 @@ class Running:
         raise NotRunning(f"local up did not start within {_START:g} seconds")
 
     def request(self, name: str, **options: Any) -> httpx.Response:
-        """POST to ``alerts`` or ``preview``, with the key unless ``headers`` are given."""
+        """POST to ``alerts``, ``recommendations`` or ``preview``, with the key unless ``headers`` are given."""
         app = self.session["app"]
         options.setdefault("headers", {"x-functions-key": app["key"]})
         return self.http.post(app[f"{name}_url"], **options)
@@ -108,9 +108,9 @@ class Running:
         except httpx.TransportError:
             return False
 
-    def post(self, body: Any) -> list[str]:
+    def post(self, body: Any, to: str = "alerts") -> list[str]:
         """Send alerts; an id for each under which it can be followed. Raises NotRunning for any answer but 202."""
-        answer = self.request("alerts", json=body)
+        answer = self.request(to, json=body)
         if answer.status_code != 202:
             raise NotRunning(f"the webhook answered {answer.status_code}: {answer.text[:300]}")
         return [item["id"] for item in answer.json()["items"]]

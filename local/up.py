@@ -129,6 +129,8 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
         "app": {
             "url": url,
             "alerts_url": f"{url}/api/alerts",
+            "secure_alerts_url": f"{url}/api/secure/alerts",
+            "recommendations_url": f"{url}/api/recommendations",
             "preview_url": f"{url}/api/preview",
             "health_url": f"{url}/api/health",
             "key": keys.function[0],

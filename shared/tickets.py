@@ -142,9 +142,9 @@ class Changed:
 class ChangePage:
     """One page of what changed.
 
-    ``watermark`` goes into the next call: keep it once the rows are dealt with. It is ASCII text of some hundred
-    characters, and 11 more for every ticket that changed within two minutes of the newest (53 KiB for 5,000): too
-    long for a column of Table storage. ``more``: ask again at once; otherwise at the next poll.
+    ``watermark`` goes into the next call: keep it once the rows are dealt with. It is ASCII text: some hundred
+    characters, and eleven more for every ticket that changed within two minutes of the newest (about 55,000 for 5,000
+    tickets), which is too long for a text column of Table storage. ``more``: ask again at once; otherwise at the next poll.
     """
 
     rows: tuple[Changed, ...]

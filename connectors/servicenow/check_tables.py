@@ -22,6 +22,9 @@ from shared.errors import TicketSystemError
 Constants = Mapping[str, frozenset[str]]
 
 _READ = ("sys_id", "number", "state", "active", "correlation_id")
+
+#: What reading changes needs beside those.
+_FOLLOWED = ("correlation_display", "sys_updated_on", "sys_mod_count")
 _ALWAYS = ("correlation_id", "correlation_display", "state", "work_notes", "parent")
 _MOST_PARENTS = 8
 _COLUMN = re.compile(r"[A-Za-z0-9_]+")
@@ -65,7 +68,9 @@ class TableCheck:
     async def _readable(self) -> bool:
         line = self._line("read")
         try:
-            found = await self._client.call(rows(self._table.name, "ORDERBYDESCsys_created_on", _READ, 1))
+            found = await self._client.call(
+                rows(self._table.name, "ORDERBYDESCsys_created_on", (*_READ, *_FOLLOWED), 1)
+            )
         except TicketSystemError as error:
             self._report.error(line, error)
             return False
@@ -82,6 +87,13 @@ class TableCheck:
             )
         else:
             self._report.ok(line, "records can be read")
+        unseen = [name for name in _FOLLOWED if found and value(found[0], name) is None]
+        if unseen:
+            self._report.warning(
+                self._line("changes"),
+                f"the user cannot read {', '.join(unseen)}: what people change in ServiceNow does not come back",
+                "Allow the integration user to read these fields.",
+            )
         return True
 
     async def _lineage(self) -> list[str]:

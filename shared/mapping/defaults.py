@@ -11,6 +11,12 @@ from types import MappingProxyType
 
 from shared.tickets import TicketKind
 
+#: What sources are called.
+_SOURCE = (
+    "{'azure_monitor': 'Azure', 'defender': 'Microsoft Defender for Cloud', 'secure_score': 'Microsoft Secure Score'}"
+    "[signal.source]"
+)
+
 _TASK = {
     "short_description": "{{ signal.title }}",
     "description": "{{ summary }}",
@@ -19,7 +25,7 @@ _TASK = {
 }
 
 _EVENT = {
-    "source": "Azure Monitor",
+    "source": "{{ 'Azure Monitor' if signal.source == 'azure_monitor' else " + _SOURCE + " }}",
     "event_class": "{{ signal.kind }}",
     "node": "{{ resource.name }}",
     "resource": "{{ resource.name }}",
@@ -42,7 +48,11 @@ FIELDS: Mapping[TicketKind, Mapping[str, str]] = MappingProxyType(
     }
 )
 
-_ENDED = "{{ signal.rule or signal.title }} ended at {{ signal.resolved_at or signal.occurred_at }}, reported by Azure."
+_ENDED = (
+    "{{ signal.rule or signal.title }} ended at {{ signal.resolved_at or signal.occurred_at }}"
+    "{% if signal.details.resolution %} ({{ signal.details.resolution | replace('_', ' ') }}){% endif %}"
+    ", reported by {{ " + _SOURCE + " }}."
+)
 
 #: Written when a Resolved resolves a ticket; state and code come from the connector where they are not given.
 RESOLVE_FIELDS: Mapping[TicketKind, Mapping[str, str]] = MappingProxyType(

@@ -37,17 +37,18 @@ def event_note(signal: Signal, mark: str, trace: str, ended: datetime | None = N
     ``trace`` is the id under which the signal can be followed. ``ended`` is given when the note is about the end of
     the problem, which another signal of the key reported.
     """
+    what = _what(signal)
     if ended is not None or signal.state is State.RESOLVED:
         when = rfc3339(ended or signal.resolved_at or signal.occurred_at)
-        return _note(f"The alert ended at {when}.", "" if ended else signal.condition, mark, trace)
+        return _note(f"The {what} ended at {when}.", "" if ended else signal.condition, mark, trace)
     if signal.state is State.FIRED:
-        return _note(f"The alert fired again at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
+        return _note(f"The {what} {_again(signal)} at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
     return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", signal.description, mark, trace)
 
 
 def reopening_note(signal: Signal, mark: str, trace: str) -> Note:
     """Written with a reopening."""
-    head = f"Reopened: the alert fired again at {rfc3339(signal.occurred_at)}."
+    head = f"Reopened: the {_what(signal)} {_again(signal)} at {rfc3339(signal.occurred_at)}."
     return _note(head, signal.condition, mark, trace)
 
 
@@ -55,10 +56,18 @@ def flapping_note(signal: Signal, changes: tuple[datetime, ...], mark: str, trac
     """Written once when a problem comes and goes too often. ``changes``: when it did, oldest first."""
     since = rfc3339(min(changes, default=signal.occurred_at))
     head = (
-        f"Flapping: the alert came and went {len(changes)} times since {since}; the last Resolved is of "
-        f"{rfc3339(signal.occurred_at)}. The ticket stays open, without a note per change, until the alert stays quiet."
+        f"Flapping: the {_what(signal)} came and went {len(changes)} times since {since}; the last Resolved is of "
+        f"{rfc3339(signal.occurred_at)}. The ticket stays open, without a note per change, until it stays quiet."
     )
     return _note(head, "", mark, trace)
+
+
+def _what(signal: Signal) -> str:
+    return "alert" if signal.source == "azure_monitor" else "finding"
+
+
+def _again(signal: Signal) -> str:
+    return "fired again" if signal.source == "azure_monitor" else "was reported again"
 
 
 def _note(head: str, body: str, mark: str, trace: str) -> Note:

@@ -34,12 +34,14 @@ steps = st.lists(
     limit=st.integers(2, 60),
     per=st.sampled_from([10.0, 60.0, 3600.0]),
     wrong=st.lists(st.floats(-1, 1), min_size=4, max_size=4),
+    loses_every=st.sampled_from([0, 5, 7]),
     steps=steps,
 )
 def test_the_instance_never_counts_more_than_its_limit_in_any_window(
     limit: int,
     per: float,
     wrong: list[float],
+    loses_every: int,
     steps: list[tuple[float, list[tuple[int, bool, int, float]], str]],
 ) -> None:
     rules = Rules(calls=limit, per=per)
@@ -48,6 +50,7 @@ def test_the_instance_never_counts_more_than_its_limit_in_any_window(
 
     async def run() -> None:
         clock, store = Clock(), MemoryStore()
+        store.loses_every = loses_every
         clocks = [clock.wrong_by(part * rules.lead * 0.99) for part in wrong]
 
         def new(number: int) -> Budget:
@@ -58,7 +61,7 @@ def test_the_instance_never_counts_more_than_its_limit_in_any_window(
         async def deliver(who: int, urgent: bool, calls: int, travel: float, admitted: bool) -> None:
             try:
                 if admitted:
-                    await workers[who].admit(urgent=urgent)
+                    await workers[who].admit(urgent=urgent, calls=calls)
                 for _ in range(calls):
                     departure = await workers[who].leave()
                     counted[int((clock.at + travel * rules.tail * 0.99) // per)] += 1
@@ -173,3 +176,37 @@ async def test_a_call_that_never_left_is_not_counted() -> None:
 async def _deliver(budget: Budget) -> None:
     await budget.admit(urgent=False)
     await spend(budget)
+
+
+async def test_calls_leased_before_the_end_of_a_window_do_not_count_as_those_that_are_charged_twice() -> None:
+    rules = Rules(calls=1_000, reserve=0)
+    clock, store = Clock(), MemoryStore()
+    budget = Budget("desk", rules, store, now=clock, chance=lambda: 0.0)
+    early = asyncio.Event()
+
+    async def hold() -> None:
+        await budget.admit(urgent=False, calls=5)
+        await early.wait()
+
+    holder = asyncio.create_task(hold())
+    await asyncio.sleep(0.01)
+    clock.at = (START // 3600 + 1) * 3600 - 5
+    await asyncio.create_task(_deliver(budget))  # leases anew, charged to both hours
+    early.set()
+    await holder
+    del holder
+    await asyncio.sleep(0)
+    for _ in range(30):
+        await asyncio.create_task(_deliver(budget))
+    assert store.rows["desk"][0].carried == 31
+
+
+async def test_what_is_left_of_a_block_is_given_back_once_although_an_answer_was_lost() -> None:
+    clock, store = Clock(), MemoryStore()
+    budget = Budget("desk", Rules(calls=200, reserve=0), store, now=clock, chance=lambda: 0.0)
+    await asyncio.create_task(_deliver(budget))
+    leased = store.rows["desk"][0].ordinary
+    assert leased == 4
+    store.loses_every = store.writes + 1  # the very next
+    await asyncio.create_task(budget.admit(urgent=False, calls=4))
+    assert store.rows["desk"][0].ordinary >= leased - 3 + 4

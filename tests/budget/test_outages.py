@@ -38,6 +38,7 @@ async def refused(budget: Budget, *, urgent: bool = False, place: str = "") -> f
     assert isinstance(caught.value, MustWait | CircuitOpen)
     assert caught.value.retry_after is not None
     assert caught.value.place
+    assert caught.value.retry_after == int(caught.value.retry_after)  # queues count whole seconds
     return caught.value.retry_after
 
 

@@ -8,9 +8,11 @@ from tests.budget.world import START, Clock, MemoryStore, Message, Queue, worker
 HOUR = 3600.0
 
 
-def backlog(count: int, *, calls: int = 500, cost: int = 1, workers: int = 3) -> tuple[Queue, MemoryStore]:
+def backlog(
+    count: int, *, calls: int = 500, cost: int = 1, workers: int = 3, per: float = HOUR
+) -> tuple[Queue, MemoryStore]:
     """Messages that arrived within seconds, and workers that take turns."""
-    clock, rules, store = Clock(), Rules(calls=calls), MemoryStore()
+    clock, rules, store = Clock(), Rules(calls=calls, per=per), MemoryStore()
     queue = Queue(clock, rules, [worker(store, clock, rules, f"w{n}", n) for n in range(workers)], cost=cost)
     for number in range(count):
         queue.put(Message(number), START + number * 0.003)
@@ -126,3 +128,11 @@ async def test_urgent_signals_beyond_the_budget_come_first_in_the_next_hour() ->
     assert len(late) == len(waiting)
     order = [message.number for _, message in queue.delivered if message.urgent and message in waiting]
     assert max(abs(number - want) for number, want in zip(order, sorted(order), strict=True)) <= 3 * 4
+
+
+async def test_short_windows_are_used_as_well_although_queues_count_whole_seconds() -> None:
+    queue, _ = backlog(1_500, calls=200, per=20.0)
+    await queue.run(START + 12 * 20)
+    assert len(queue.delivered) == 1_500
+    assert max(queue.calls.values()) <= 200
+    assert sum(whole_hours(queue)) / len(whole_hours(queue)) >= 0.95 * 200

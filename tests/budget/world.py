@@ -47,6 +47,7 @@ class MemoryStore:
         self.rows: dict[str, tuple[State, str]] = {}
         self.reads = self.writes = 0
         self.down = False
+        self.loses_every = 0  # so many writes, one answer is lost and the write is repeated
 
     @property
     def operations(self) -> int:
@@ -64,6 +65,8 @@ class MemoryStore:
         if (found[1] if found else None) != etag:
             raise BudgetOvertaken
         self.rows[connection] = (state, f"etag {self.writes}")
+        if self.loses_every and self.writes % self.loses_every == 0:
+            raise BudgetOvertaken  # by itself, as the repeated write finds
         return f"etag {self.writes}"
 
     async def _travel(self) -> None:

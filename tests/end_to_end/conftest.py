@@ -93,10 +93,14 @@ class Bridge:
 
     def tickets(self, alert: str, table: str = "incident") -> list[dict[str, str]]:
         """Tickets that bear an alert's key, oldest first, as an administrator sees them."""
+        return self.rows(table, f"correlation_idLIKE{alert}")
+
+    def rows(self, table: str, query: str) -> list[dict[str, str]]:
+        """Rows of a table, oldest first, as an administrator sees them."""
         answer = self.running.http.get(
             f"{self.url}/api/now/table/{table}",
             params={
-                "sysparm_query": f"correlation_idLIKE{alert}^ORDERBYsys_created_on",
+                "sysparm_query": f"{query}^ORDERBYsys_created_on",
                 "sysparm_display_value": "true",
                 "sysparm_exclude_reference_link": "true",
                 "sysparm_limit": "100",

@@ -39,6 +39,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
     triggers = {name: function.trigger["type"] for name, function in app.functions.items()}
     assert triggers == {
         "alerts": "httpTrigger",
+        "recommendations": "httpTrigger",
         "secure_alerts": "httpTrigger",
         "preview": "httpTrigger",
         "dead_letters": "httpTrigger",
@@ -53,13 +54,14 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
     levels = {name: f.trigger.get("authLevel") for name, f in app.functions.items() if "authLevel" in f.trigger}
     assert {name: str(level).upper() for name, level in levels.items()} == {
         "alerts": "FUNCTION",
+        "recommendations": "FUNCTION",
         "secure_alerts": "ANONYMOUS",
         "preview": "FUNCTION",
         "dead_letters": "FUNCTION",
         "quarantine": "FUNCTION",
         "health": "ANONYMOUS",
     }
-    for sender in ("alerts", "secure_alerts"):
+    for sender in ("alerts", "recommendations", "secure_alerts"):
         (output,) = [b for b in app.functions[sender].bindings if b["type"] == "queue"]
         assert output["queueName"] == app.functions["deliver"].trigger["queueName"]
     assert app.functions["keep_poison"].trigger["queueName"] == f"{output['queueName']}-poison"

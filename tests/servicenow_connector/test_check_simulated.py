@@ -94,6 +94,14 @@ async def test_fields_that_the_user_cannot_read_are_named(stage: SimulatedServic
     assert "state, correlation_id" in finding.detail
 
 
+async def test_without_what_reading_changes_needs_there_is_a_warning(stage: SimulatedServiceNow) -> None:
+    assert "incident: changes" not in lines(await stage.system.check(needs()))
+    await stage.set(hidden_fields={"incident": ["correlation_display", "sys_mod_count"]})
+    finding = lines(await stage.system.check(needs()))["incident: changes"]
+    assert finding.verdict is Verdict.WARNING
+    assert "correlation_display, sys_mod_count" in finding.detail
+
+
 async def test_an_administrator_is_warned_about(stages: Stages) -> None:
     auth = {"type": "basic", "username": "admin", "password": {"secret": "demo-admin-password"}}
     async with stages(auth) as stage:
