@@ -144,7 +144,8 @@ class ChangePage:
 
     ``watermark`` goes into the next call: keep it once the rows are dealt with. It is ASCII text: some hundred
     characters, and eleven more for every ticket that changed within two minutes of the newest (about 55,000 for 5,000
-    tickets), which is too long for a text column of Table storage. ``more``: ask again at once; otherwise at the next poll.
+    tickets), which is too long for a text column of Table storage. ``more``: ask again at once; otherwise at the next
+    poll.
     """
 
     rows: tuple[Changed, ...]

@@ -138,7 +138,7 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(config_file: Path) -> Iterator[Running]:
-    with Running(["--config", str(config_file), "--workers", "2", "--queue-lease", "2"]) as found:
+    with Running(["--config", str(config_file), "--workers", "2", "--queue-lease", "6"]) as found:
         yield found
 
 
