@@ -162,6 +162,6 @@ def test_patterns_mean_what_they_say(pattern: str, value: str, matches: bool) ->
 
 
 def test_no_pattern_and_no_value_cost_more_than_their_length() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert not matches_any("*a" * 30 + "*b")("a" * 5000)
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0

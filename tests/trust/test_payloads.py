@@ -68,10 +68,10 @@ def test_a_body_as_deep_as_allowed_can_be_kept_and_sent() -> None:
 
 def test_the_largest_body_is_judged_in_no_time() -> None:
     body = b"[" + b"[]," * ((MAX_BODY_BYTES - 4) // 3) + b"[]]"
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Problem, match="items"):
         read_json(body, None)
-    assert time.perf_counter() - started < 2.0
+    assert time.thread_time() - started < 2.0
 
 
 @pytest.mark.parametrize("text", HOSTILE)
