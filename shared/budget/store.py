@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.budget.state import Circuit, Line, State
+from shared.errors import StorageUnavailable
 from shared.storage import Storage, storage_errors
 
 if TYPE_CHECKING:
@@ -107,12 +108,24 @@ def to_entity(connection: str, state: State) -> dict[str, Any]:
 
 
 def from_entity(entity: Mapping[str, Any]) -> State:
-    """Read a table row back. Raises ValueError for a row of another release."""
-    data = json.loads(entity["State"])
+    """Read a table row back. What another release wrote beside what we know is left out.
+
+    Raises StorageUnavailable when it cannot be understood.
+    """
     try:
-        data["circuit"] = Circuit(**data["circuit"])
-        data["waiting"], data["urgent_waiting"] = Line(**data["waiting"]), Line(**data["urgent_waiting"])
-        data["workers"] = tuple((name, expiry) for name, expiry in data["workers"])
+        data = _known(State, json.loads(entity["State"]))
+        data["circuit"] = Circuit(**_known(Circuit, data["circuit"]))
+        for waiting in ("waiting", "urgent_waiting"):
+            data[waiting] = Line(**_known(Line, data[waiting]))
+        data["workers"] = tuple((str(name), float(expiry)) for name, expiry in data["workers"])
         return State(**data)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the row of a budget is of another release: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageUnavailable(
+            f"the row of a budget in table {TABLE} cannot be understood ({type(error).__name__}). Delete it: the "
+            "bridge writes a new one, and counts from zero in this window"
+        ) from error
+
+
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in data.items() if name in names}

@@ -25,6 +25,9 @@ from shared.signals.model import Signal, State
 from shared.tally import Tally
 from shared.tickets import TicketRef
 
+#: Told by the budget before anything was sent: no failure of the connection.
+_WAITS = (MustWait, CircuitOpen)
+
 #: How long a poisonous message rests when its dead letter could not be written.
 _BACK_FROM_POISON = timedelta(minutes=10)
 
@@ -194,8 +197,9 @@ class Worker:
             await self._queue.send(replace(onward, waits=onward.waits + 1, outcome="unknown"), delay)
             record("made_way", **_facts(onward), delay_s=round(delay.total_seconds(), 1))
         except DeliveryFailed as failed:
-            if isinstance(failed.error, TicketSystemError) and failed.error.connection:
-                await self._pulse.failed(failed.error.connection, failed.error)
+            error = failed.error
+            if isinstance(error, TicketSystemError) and error.connection and not isinstance(error, _WAITS):
+                await self._pulse.failed(error.connection, error)
             await self._after_failure(replace(onward, outcome=failed.outcome), failed.error, settings, tally)
         except (ConfigurationError, StorageUnavailable, KeyContended) as error:
             await self._after_failure(onward, error, settings, tally)
@@ -304,9 +308,10 @@ class Worker:
 
     def _put_off(self, envelope: Envelope, error: BridgeError, settings: Delivery) -> tuple[Envelope, timedelta]:
         """The message that goes back on the queue, and for how long."""
-        if isinstance(error, MustWait | CircuitOpen):
+        if isinstance(error, _WAITS):
             # Nothing failed: the budget said when its turn is, and coming late or early would cost it that.
-            return replace(envelope, place=error.place), timedelta(seconds=error.retry_after or 0.0)
+            place = error.place or envelope.place
+            return replace(envelope, place=place), timedelta(seconds=error.retry_after or 0.0)
         after = error.retry_after if isinstance(error, TicketSystemError) else None
         delay = retry_delay(envelope.attempts, settings.first_retry, settings.longest_retry, self._chance(), after)
         return replace(envelope, attempts=envelope.attempts + 1), delay

@@ -58,11 +58,14 @@ def test_a_state_survives_the_trip_through_its_row() -> None:
     assert from_entity(to_entity("desk", State("line"))) == State("line")
 
 
-def test_a_row_of_another_release_is_no_state() -> None:
+def test_what_another_release_wrote_is_left_out_and_nonsense_is_said() -> None:
     row = to_entity("desk", FULL)
-    row["State"] = json.dumps({**json.loads(row["State"]), "unheard_of": 1})
-    with pytest.raises(ValueError, match="another release"):
-        from_entity(row)
+    data = json.loads(row["State"])
+    newer = {**data, "unheard_of": 1, "circuit": {**data["circuit"], "colour": "red"}}
+    assert from_entity({"State": json.dumps(newer)}) == FULL
+    for nonsense in ("", "[]", "{}", '{"line_id": "x", "workers": 3}'):
+        with pytest.raises(StorageUnavailable, match="Delete it"):
+            from_entity({"State": nonsense})
 
 
 async def test_of_two_writers_the_later_one_is_overtaken(storage: Storage) -> None:

@@ -153,8 +153,13 @@ class NoActions:
 
 
 class NoPulse:
+    """Hears how connections are doing; ``failures`` are those it was told of."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
     async def succeeded(self, connection: str) -> None:
         return
 
     async def failed(self, connection: str, error: BridgeError) -> None:
-        return
+        self.failures.append(f"{connection}: {error.code}")

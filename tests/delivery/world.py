@@ -204,6 +204,7 @@ class World:
         self.now = START
         self.asked: list[tuple[str, bool, str]] = []
         self.refusals: list[TicketSystemError] = []
+        self.pulse = NoPulse()
         self.desk = Desk(honours_ids=honours_ids)
         self.links = MemoryLinks()
         self.queue = MemoryQueue(self)
@@ -225,7 +226,7 @@ class World:
             unwanted=lambda _signal: None,
             quiet=mapper.quiet,
         )
-        stand_ins: Any = (self.queue, self.kept, NoPulse(), NoActions())  # by shape
+        stand_ins: Any = (self.queue, self.kept, self.pulse, NoActions())  # by shape
         return Worker(lambda: configured, *stand_ins, now=lambda: self.now, chance=lambda: 0.0)
 
     async def admit(self, connection: str, *, urgent: bool, place: str) -> None:

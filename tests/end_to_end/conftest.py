@@ -23,14 +23,14 @@ _CONNECTION = """
 """
 
 #: Faults after which all workers leave a connection alone for a while; each has a connection of its own, so that no
-#: other test has to wait.
+#: other test has to wait. Pauses are no longer than the window of the budget.
 PAUSING = ("hibernate", "throttle", "throttle_bare")
 
 CONFIG = f"""
 version: 1
 connections:
   servicenow:{_CONNECTION}
-{"".join(f"  {fault}:{_CONNECTION}" for fault in PAUSING)}
+{"".join(f"  {fault}:{_CONNECTION}    budget: {{calls: 100000, per: 20s}}{chr(10)}" for fault in PAUSING)}
 routes:
 {
     "".join(
