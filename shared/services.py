@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shared.secrets import SecretSource
     from shared.storage import Storage
     from shared.sync.comparison import Reconciled
+    from shared.sync.health import Wellbeing
     from shared.sync.planned import PlannedWorks
     from shared.tickets import TicketSystem
     from shared.trust.gate import Gate
@@ -217,6 +218,13 @@ class Services:
         return PlannedWorks(self.config.maintenance, self.storage, now=self._now)
 
     @cached_property
+    def _wellbeing(self) -> Wellbeing:
+        from shared.sync.health import Wellbeing
+
+        reconcile = self.config.reconcile
+        return Wellbeing("public" if reconcile is None else reconcile.cloud)
+
+    @cached_property
     def _configured(self) -> Configured:
         from shared.delivery.work import Configured
         from shared.grouping.grouper import Grouper
@@ -232,7 +240,8 @@ class Services:
             groups=informed,
             delivery=self.config.delivery,
             unwanted=lambda signal: None if signal.via else not_allowed(signal, mapper.accept_only),
-            quiet=mapper.quiet,
+            ends=mapper.ends,
+            well=self._wellbeing.is_well,
         )
 
     @cached_property
@@ -414,6 +423,6 @@ class Services:
             await system.aclose()
         for budget in self._budgets.values():
             await budget.aclose()
-        for name in ("secrets", "storage"):
+        for name in ("_wellbeing", "secrets", "storage"):
             if name in self.__dict__:
                 await self.__dict__[name].aclose()

@@ -107,6 +107,9 @@ class RouteBody(Model):
     close_after_quiet: Duration | None = None
     """For signals that send no Resolved (activity log, budgets, stateless rules): the ticket is resolved when nothing
     was heard of the problem for this long. Left out: only a Resolved resolves."""
+    close_when_healthy: Annotated[Duration, Field(ge=timedelta(minutes=1))] | None = None
+    """The same for resources whose health is the point (Resource Health, outages): Resource Health is asked this often
+    whether the affected resources are available again, and then the ticket is resolved. Left out: it is not asked."""
 
 
 class Route(RouteBody):

@@ -136,6 +136,11 @@ class Deliverer:
         except BridgeError as error:
             raise DeliveryFailed(error, run.outcome) from error
 
+    async def still_awaits(self, key: str, since: Order) -> bool:
+        """Whether a key's ticket is open and nothing was heard since. Raises StorageUnavailable."""
+        stored = await self._links.load(key)
+        return stored is not None and stored.link.stage is Stage.OPEN and stored.link.latest == since
+
     async def give_up(self, envelope: Envelope, dead_letter: str) -> None:
         """Write into the link that the envelope's signal was refused for good. Raises StorageUnavailable."""
         signal = envelope.signal

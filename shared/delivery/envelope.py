@@ -34,6 +34,7 @@ class Envelope:
         replayed: a person sent it again from the dead letters.
         due: not to be worked on before; a queue hides messages for seven days at most.
         since: of a resolve because of quiet: the newest event when it was set; any other has overtaken it.
+        ask: such a resolve is only for a resource that is well again, which is to be asked first.
         flush: key of the group that is to be looked at; such a message has no signal.
         passed: a throttle has let it through, which holds for later attempts too.
         place: in the line of those that wait for a call of the budget, as the budget named it.
@@ -50,6 +51,7 @@ class Envelope:
     replayed: bool = False
     due: datetime | None = None
     since: Order | None = None
+    ask: bool = False
     flush: str = ""
     passed: bool = False
     place: str = ""
@@ -67,7 +69,7 @@ def content(envelope: Envelope) -> dict[str, Any]:
 def encode(envelope: Envelope) -> str:
     """The message as ASCII JSON. With ``claim`` set, without its content."""
     head: dict[str, Any] = {"v": _VERSION, "id": envelope.id, "received_at": rfc3339(envelope.received_at)}
-    for name in ("claim", "attempts", "waits", "replayed", "flush", "passed", "place"):
+    for name in ("claim", "attempts", "waits", "replayed", "ask", "flush", "passed", "place"):
         value = getattr(envelope, name)
         if value:
             head[name] = value
@@ -103,6 +105,7 @@ def decode(text: str | bytes, blob: str | bytes | None = None) -> Envelope:
             replayed=data.get("replayed", False),
             due=datetime.fromisoformat(data["due"]) if "due" in data else None,
             since=parse_order(data.get("since", "")),
+            ask=data.get("ask", False),
             flush=data.get("flush", ""),
             passed=data.get("passed", False),
             place=data.get("place", ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -93,14 +93,17 @@ class Configured:
         deliverer, groups: of it.
         delivery: its section.
         unwanted: why a signal may not become a ticket at all; None when it may.
-        quiet: how long after its last sign a signal's problem is taken to be over; None for never.
+        ends: how long after its last sign a signal's problem is taken to be over, and how often its resources are
+            asked after their health; None for never.
+        well: whether a signal's resources are well.
     """
 
     deliverer: Deliverer
     groups: Groups
     delivery: Delivery
     unwanted: Callable[[Signal], str | None]
-    quiet: Callable[[Signal], timedelta | None]
+    ends: Callable[[Signal], tuple[timedelta | None, timedelta | None]]
+    well: Callable[[Signal], Awaitable[bool]]
 
 
 class Worker:
@@ -186,6 +189,8 @@ class Worker:
             if envelope.signal is not None and (reason := configured.unwanted(envelope.signal)):
                 await self._quarantine(envelope, reason, "not_allowed")
                 return
+            if envelope.ask and not await self._is_well(configured, envelope):
+                return
             admitted = await configured.groups.admit(envelope)
             if not isinstance(admitted, Envelope):
                 await self._after_absorption(envelope, admitted)
@@ -218,19 +223,35 @@ class Worker:
             return
         if delivered.decision not in ("created", "commented", "reopened", "noted"):
             return
-        quiet = configured.quiet(signal)
-        if quiet is None:
-            return
-        ends = replace(
-            signal,
-            state=State.RESOLVED,
-            occurred_at=signal.occurred_at + quiet,
-            resolved_at=signal.occurred_at + quiet,
-            condition=f"No Resolved came; nothing was heard of it for {format_duration(quiet)}",
-        )
-        due = max(self._now(), signal.occurred_at) + quiet
-        end = Envelope(id=uuid4().hex, received_at=due, signal=ends, due=due, since=signal.order)
+        quiet, healthy = configured.ends(signal)
+        if quiet is not None:
+            said = f"No Resolved came; nothing was heard of it for {format_duration(quiet)}"
+            await self._end_later(signal, quiet, said, ask=False)
+        if healthy is not None:
+            await self._end_later(signal, healthy, "No Resolved came; the resource is available again", ask=True)
+
+    async def _end_later(self, signal: Signal, after: timedelta, said: str, *, ask: bool) -> None:
+        moment = signal.occurred_at + after
+        ends = replace(signal, state=State.RESOLVED, occurred_at=moment, resolved_at=moment, condition=said)
+        due = max(self._now(), signal.occurred_at) + after
+        end = Envelope(id=uuid4().hex, received_at=due, signal=ends, due=due, since=signal.order, ask=ask)
         await self._queue.send(end, due - self._now())
+
+    async def _is_well(self, configured: Configured, envelope: Envelope) -> bool:
+        """Whether a ticket may end because its resources are well; when they are not, they are asked again later."""
+        signal, since = envelope.signal, envelope.since
+        if signal is None or since is None:
+            return False
+        if not await configured.deliverer.still_awaits(signal.key, since):
+            return True  # whatever came since has the say, and delivery finds that out
+        if await configured.well(signal):
+            return True
+        _, healthy = configured.ends(signal)
+        if healthy is not None:
+            due = self._now() + healthy
+            later = replace(signal, occurred_at=due, resolved_at=due)
+            await self._queue.send(replace(envelope, signal=later, due=due, received_at=due), healthy)
+        return False
 
     async def _after_absorption(self, envelope: Envelope, absorbed: Absorbed) -> None:
         await self._queue.done(envelope)

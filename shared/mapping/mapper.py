@@ -53,6 +53,7 @@ class CompiledRoute:
     only_after: OnlyAfter | None = None
     flapping: Flapping | None = None
     quiet: timedelta | None = None
+    healthy: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,11 @@ class Mapper:
         """The route called ``name``, if the configuration still has it."""
         return self._by_name.get(name)
 
-    def quiet(self, signal: Signal) -> timedelta | None:
-        """How long after its last sign a signal's problem is taken to be over; None for never."""
+    def ends(self, signal: Signal) -> tuple[timedelta | None, timedelta | None]:
+        """How long after its last sign a signal's problem is taken to be over, and how often its resources are asked
+        after their health; None for never."""
         route = self.route(signal)
-        return None if route is None else route.quiet
+        return (None, None) if route is None else (route.quiet, route.healthy)
 
     def maintenance(self, signal: Signal, now: datetime) -> Active | None:
         """The maintenance window of the configuration that holds a signal now, if any does."""
@@ -167,6 +169,7 @@ class Mapper:
             only_after=body.only_after,
             flapping=body.flapping,
             quiet=body.close_after_quiet,
+            healthy=body.close_when_healthy,
         )
 
     def _sources(self, defaults: Mapping[str, str], given: Mapping[str, FieldValue]) -> dict[str, Source]:

@@ -293,3 +293,36 @@ def test_a_ticket_born_resolved_is_not_looked_after() -> None:
     story.resolved(5)
     story.fired(0)
     assert not story.world.queue.messages
+
+
+# --- healthy again
+
+
+def test_a_ticket_ends_when_its_resource_is_well_again() -> None:
+    story = Story(route="close_when_healthy: 10m", recheck="24h")
+    story.fired(0)
+    assert story.later(35) == []
+    assert len(story.world.asked_after) == 3, "asked every ten minutes"
+    story.world.healthy = True
+    assert story.later(41) == ["resolve"]
+    assert story.tickets == [(KEY, "resolved")]
+    assert not story.world.queue.messages
+
+
+def test_nobody_is_asked_after_a_resource_whose_ticket_has_ended() -> None:
+    story = Story(route="close_when_healthy: 10m", recheck="24h")
+    story.fired(0)
+    story.resolved(5)
+    assert story.later(60) == []
+    assert story.world.asked_after == []
+    assert not story.world.queue.messages
+
+
+def test_a_firing_while_the_resource_is_ill_leaves_one_question_open() -> None:
+    story = Story(route="close_when_healthy: 10m", recheck="24h")
+    story.fired(0)
+    story.fired(5)
+    story.later(31)
+    assert len(story.world.asked_after) == 2, "only the newest sign of life is asked about"
+    story.world.healthy = True
+    assert story.later(36) == ["resolve"]

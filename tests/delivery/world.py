@@ -205,6 +205,8 @@ class World:
         self.asked: list[tuple[str, bool, str]] = []
         self.refusals: list[TicketSystemError] = []
         self.pulse = NoPulse()
+        self.healthy = False
+        self.asked_after: list[datetime] = []
         self.desk = Desk(honours_ids=honours_ids)
         self.links = MemoryLinks()
         self.queue = MemoryQueue(self)
@@ -224,10 +226,16 @@ class World:
             groups=Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now),
             delivery=delivery,
             unwanted=lambda _signal: None,
-            quiet=mapper.quiet,
+            ends=mapper.ends,
+            well=self.well,
         )
         stand_ins: Any = (self.queue, self.kept, self.pulse, NoActions())  # by shape
         return Worker(lambda: configured, *stand_ins, now=lambda: self.now, chance=lambda: 0.0)
+
+    async def well(self, signal: Signal) -> bool:
+        """Resource Health: whether the signal's resources are available."""
+        self.asked_after.append(self.now)
+        return self.healthy
 
     async def admit(self, connection: str, *, urgent: bool, place: str) -> None:
         """The budget: asked by each delivery that needs a call. ``refusals`` are raised one after the other."""

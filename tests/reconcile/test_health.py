@@ -1,0 +1,61 @@
+"""Resource Health is asked whether what a ticket is about is well again, of the real API shape over TLS."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from azure.identity.aio import ClientSecretCredential
+
+from shared.signals.model import Resource, Signal
+from shared.sync.health import Wellbeing
+from tests.mapping.signals import signal
+from tests.reconcile.stage import Stage
+
+
+def about(*ids: str | None, subscription: str) -> Signal:
+    return signal(resources=tuple(Resource(id=one, subscription_id=subscription if one else None) for one in ids))
+
+
+@pytest.fixture
+async def asked(stage: Stage) -> AsyncIterator[Wellbeing]:
+    credential = ClientSecretCredential(
+        stage.clouds.tenant_id,
+        stage.clouds.client_id,
+        stage.clouds.client_secret,
+        authority=stage.clouds.https_url,
+        disable_instance_discovery=True,
+        connection_verify=stage.clouds.ca_file,
+    )
+    found = Wellbeing("public", stage.reach(), credential)
+    yield found
+    await found.aclose()
+    await credential.close()
+
+
+async def test_a_resource_is_well_when_resource_health_says_so(stage: Stage, asked: Wellbeing) -> None:
+    one = about(stage.machine, subscription=stage.subscription)
+    assert await asked.is_well(one)
+    for state in ("Unavailable", "Degraded", "Unknown"):
+        await stage.told("POST", "/health", {"resource": stage.machine, "state": state, "reason": "Unplanned"})
+        assert not await asked.is_well(one), state
+    await stage.told("POST", "/health", {"resource": stage.machine, "state": "Available", "reason": ""})
+    assert await asked.is_well(one)
+
+
+async def test_all_resources_have_to_be_well_and_those_that_nobody_knows_are_not(
+    stage: Stage, asked: Wellbeing
+) -> None:
+    gone = f"{stage.machine}-gone"
+    assert not await asked.is_well(about(stage.machine, gone, subscription=stage.subscription))
+    assert not await asked.is_well(about(None, subscription=stage.subscription)), "a bare name cannot be asked about"
+
+
+async def test_what_cannot_be_found_out_is_no_sign_of_health(
+    stage: Stage, asked: Wellbeing, caplog: pytest.LogCaptureFixture
+) -> None:
+    foreign = stage.clouds.other_subscriptions[0]
+    resource = f"/subscriptions/{foreign}/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm"
+    with caplog.at_level("WARNING", logger="bridge"):
+        assert not await asked.is_well(about(resource, subscription=foreign))
+    assert '"event": "health_unknown"' in caplog.text
