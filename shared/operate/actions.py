@@ -8,6 +8,7 @@ any ticket system takes tickets.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -133,6 +134,8 @@ class ActionLog:
         self._now = now
         #: Table operations so far, for tests of what a delivery costs.
         self.operations = 0
+        self._waiting: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
 
     async def finished(
         self,
@@ -161,7 +164,7 @@ class ActionLog:
         await self.write(action)
 
     async def write(self, action: Action) -> bool:
-        """Insert the row of a finished signal; one table operation, none for what is UNREMARKABLE.
+        """Insert the row of a finished signal; one table operation at most, none for what is UNREMARKABLE.
 
         Never raises because of storage: the signal has come to its end, and must not be delivered again because its
         row could not be written. The app's log says that it is missing.
@@ -182,16 +185,38 @@ class ActionLog:
                     with contextlib.suppress(ResourceExistsError):
                         await self._storage.table(TABLE).create_table()
                     await self._insert(entity)
-        except ResourceExistsError:
-            pass  # an answer was lost, and the SDK has sent it again
         except (StorageUnavailable, ConfigurationError) as error:
             record("action_unlogged", logging.WARNING, id=action.id, decision=action.decision, reason=str(error))
             return False
         return True
 
     async def _insert(self, entity: dict[str, Any]) -> None:
-        self.operations += 1
-        await self._storage.table(TABLE).create_entity(entity)
+        """Insert a row, together with those of signals that end meanwhile: while one transaction is on its way, others
+        wait for the next, which takes them all. So the busier the app, the less a row costs."""
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((entity, written))
+        if self._writer is None or self._writer.done() or self._writer.get_loop() is not loop:
+            self._writer = loop.create_task(self._write_waiting())
+        await written
+
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            partition = self._waiting[0][0]["PartitionKey"]
+            batch = [each for each in self._waiting if each[0]["PartitionKey"] == partition][:_BATCH]
+            self._waiting = [each for each in self._waiting if each not in batch]
+            self.operations += 1
+            error: Exception | None = None
+            try:
+                # A row that is there already was written by an attempt whose answer was lost.
+                await submit(self._storage.table(TABLE), [("upsert", entity) for entity, _ in batch])
+            except Exception as failed:  # every kind of failure is that of all who wait for it, and raised there
+                error = failed
+            for _, written in batch:
+                if not written.done() and error is None:
+                    written.set_result(None)
+                elif not written.done() and error is not None:
+                    written.set_exception(error)
 
     async def read(self, since: datetime, until: datetime) -> AsyncIterator[Action]:
         """Rows from ``since`` on and before ``until``, in order of time; fetched a thousand at a time.

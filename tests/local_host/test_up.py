@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from azure.storage.queue import QueueClient
@@ -230,15 +231,18 @@ def test_the_app_has_7071_or_a_free_port_or_the_one_asked_for(up: Up) -> None:
         assert first_line(child)["app"]["url"] == f"http://127.0.0.1:{taken}"
         stop(child)
     with socket.socket() as usual:
-        # 7071 is taken: by this test, or by somebody else who keeps it for as long as this test is willing to wait.
+        ours = False
         for _ in range(100):
             with contextlib.suppress(OSError):
                 usual.bind(("127.0.0.1", 7071))
                 usual.listen()
+                ours = True
                 break
             time.sleep(0.2)
         with up.run(*ELSEWHERE, port=0) as child:
-            assert not first_line(child)["app"]["url"].endswith(":7071")
+            found = urlsplit(first_line(child)["app"]["url"]).port
+            # Where somebody else has 7071, and may give it up at any moment, either is right.
+            assert found != 7071 if ours else found
             stop(child)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -101,6 +102,16 @@ async def test_a_row_costs_one_table_operation_and_a_duplicate_none(storage: Sto
     assert log.operations == before + 1
     for decision in ("grouped", "suppressed", "held", "flapping", "a decision of next year"):
         assert await log.write(action(start, decision=decision))
+
+
+async def test_rows_of_signals_that_end_together_are_written_together(storage: Storage, start: datetime) -> None:
+    log = ActionLog(storage)
+    await log.write(action(start))
+    before = log.operations
+    hours = [start + n % 2 * timedelta(hours=1) for n in range(120)]
+    assert all(await asyncio.gather(*(log.write(action(hour)) for hour in hours)))
+    assert log.operations - before <= 4, "the first one, and then all that waited, hour by hour"
+    assert len(await read(log, start, start + timedelta(hours=2))) == 121
 
 
 async def test_rows_are_read_in_order_of_time_from_the_first_moment_and_before_the_last(
