@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 NODE_READY := local/node_modules/.package-lock.json
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup demo up test lint bench schema requirements clean
+.PHONY: help setup demo up test lint bench chaos schema requirements clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -48,6 +48,9 @@ lint: setup ## formatting, lint, types, layers
 
 bench: setup ## measure; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: setup ## a storm while everything breaks; writes benchmarks/results/chaos.json
+	@$(BIN)/python -m local chaos $(ARGS)
 
 schema: setup ## write docs/bridge.schema.json and the tables of docs/configuration.md anew
 	@$(BIN)/python -m shared.config.schema docs

@@ -89,5 +89,33 @@ def demo(
     raise typer.Exit(run_demo(context.args, leave=leave))
 
 
+@app.command()
+def chaos(
+    alerts: Annotated[
+        int, typer.Option(min=10, help="Alerts of the storm; 'grouped' takes six tenths of it.")
+    ] = 10_000,
+    workers: Annotated[int, typer.Option(min=2, help="Processes that run the app.")] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same alerts and orders the same troubles.")] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option(help="One part: storm, urgent, grouped, efficiency, recovery. May be repeated.")
+    ] = None,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Where the figures are written as JSON.")] = APP
+    / "benchmarks"
+    / "results"
+    / "chaos.json",
+) -> None:
+    """Make a storm while everything around it breaks, and check that nothing is lost; see docs/chaos.md.
+
+    The exit code is 1 when something broke that must hold. A missed figure is shown, and is no failure.
+    """
+    from local.chaos.run import parts
+    from local.chaos.run import run as run_chaos
+
+    unknown = set(only or ()) - parts(alerts, workers, seed).keys()
+    if unknown:
+        raise typer.BadParameter(f"no part {', '.join(sorted(unknown))}")
+    raise typer.Exit(run_chaos(alerts, workers, seed, only or [], out))
+
+
 if __name__ == "__main__":
     app(prog_name="python -m local")

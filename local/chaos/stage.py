@@ -1,0 +1,253 @@
+"""Storage on disk, simulator and several workers, each of which can be killed or restarted by itself.
+
+``local up`` ends when one of its parts does; here that is the point.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from local import lifeline
+from local.azurite import Azurite
+from local.up import APP
+
+#: Seconds for a child to tell where it serves, and for the app to be well.
+_PATIENCE = 90.0
+
+#: Seconds until the messages of a killed worker come back.
+QUEUE_LEASE = 3
+
+Line = dict[str, Any]
+
+
+class StageError(Exception):
+    """Something does not start or stays away; the text says what."""
+
+
+class Stage:
+    """All of it as children of this process. A context manager.
+
+    Attributes:
+        servicenow: addresses and accounts of the simulator, as it tells them.
+        alerts_url, key: where to post, and the function key.
+    """
+
+    def __init__(self, config: str, workers: int, *, latency: float = 0.0) -> None:
+        """
+        Args:
+            config: text of bridge.yaml.
+            workers: processes that run the app.
+            latency: seconds that the simulator takes for each call.
+        """
+        self._config = config
+        self._workers = workers
+        self._latency = latency
+        self._stack = contextlib.ExitStack()
+        self._azurite: Azurite | None = None
+        self._app: _Child | None = None
+        self._folder = Path()
+        self.servicenow: dict[str, Any] = {}
+        self.alerts_url = self._health_url = self.key = self.storage = ""
+        self.log = Log()
+        self.http = httpx.Client(timeout=30, trust_env=False)
+
+    def __enter__(self) -> Stage:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        self._stack.callback(self.http.close)
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="azure-itsm-chaos-")))
+        self._azurite = Azurite(location=self._folder / "azurite")
+        self._azurite.start()
+        self._stack.callback(self._stop_storage)
+        self.storage = self._azurite.connection_string
+        arguments = ["--port", "0", "--https-port", "0", "--latency", str(self._latency)]
+        self.servicenow = self._child("local.servicenow", arguments, None, lambda _line: None).first_line()
+        file = self._folder / "bridge.yaml"
+        file.write_text(self._config, encoding="utf-8")
+        arguments = ["--app", str(APP), "--port", "0", "--workers", str(self._workers)]
+        arguments += ["--queue-lease", str(QUEUE_LEASE), "--log-level", "info"]
+        self._app = self._child("local.host", arguments, self._settings(file), self.log.take)
+        told = self._app.first_line()
+        self.alerts_url, self._health_url = f"{told['url']}/api/alerts", f"{told['url']}/api/health"
+        self.key = told["key"]
+        self.wait(self.serves, "the app to be well", _PATIENCE)
+
+    def _child(
+        self, module: str, arguments: list[str], settings: Mapping[str, str] | None, heard: Callable[[str], None]
+    ) -> _Child:
+        child = _Child(module, arguments, {**os.environ, **(settings or {})}, heard)
+        self._stack.callback(child.stop)
+        return child
+
+    def _settings(self, config: Path) -> dict[str, str]:
+        return {
+            "AzureWebJobsStorage": self.storage,
+            "BRIDGE_CONFIG": str(config),
+            "KEY_VAULT_URL": "",
+            "SERVICENOW_URL": self.servicenow["url"],
+            "SERVICENOW_USERNAME": self.servicenow["integration_username"],
+            "SERVICENOW_PASSWORD": self.servicenow["integration_password"],
+        }
+
+    # What can be done to it
+
+    def kill_worker(self, number: int) -> bool:
+        """Kill one of the workers without warning; the supervisor starts another. False when none was there."""
+        if self._app is None:
+            return False
+        workers = sorted(_children(self._app.pid, "local.host"))
+        if not workers:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(workers[number % len(workers)], signal.SIGKILL)
+        return True
+
+    def restart_storage(self) -> None:
+        """Stop Azurite, which writes what it holds to its disk, and start it there again."""
+        if self._azurite is None:
+            return
+        urls = (self._azurite.blob_url, self._azurite.queue_url, self._azurite.table_url)
+        blob, queues, tables = (urlsplit(url).port or 0 for url in urls)
+        self._azurite.stop()
+        self._azurite = Azurite(location=self._folder / "azurite", ports=(blob, queues, tables))
+        self._azurite.start()
+
+    def _stop_storage(self) -> None:
+        if self._azurite is not None:
+            self._azurite.stop()
+
+    def control(self, method: str, path: str, **options: Any) -> Any:
+        """Call the simulator's control API."""
+        answer = self.http.request(method, f"{self.servicenow['control_url']}{path}", **options)
+        answer.raise_for_status()
+        return answer.json()
+
+    def serves(self) -> bool:
+        """Whether the app answers and can take signals in."""
+        try:
+            return self.http.get(self._health_url).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def wait(self, true: Callable[[], bool], what: str, patience: float, pause: float = 0.2) -> None:
+        """Wait for something. Raises StageError when it does not come true, or the app has ended."""
+        deadline = time.monotonic() + patience
+        while not true():
+            if self._app is not None and self._app.exit_code() is not None:
+                raise StageError(f"the app ended; its last lines: {''.join(self.log.last())}")
+            if time.monotonic() > deadline:
+                raise StageError(f"waited {patience:g} s for {what}")
+            time.sleep(pause)
+
+
+class Log:
+    """The app's lines, each event with the moment at which it was read."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[float, Line]] = []
+        self._other: list[str] = []
+
+    def take(self, line: str) -> None:
+        """One line of the app's stderr."""
+        _, found, rest = line.partition('{"event"')
+        if found:
+            with contextlib.suppress(ValueError):  # cut short by the death of its process
+                self.events.append((time.time(), json.loads(found + rest)))
+        else:
+            self._other = [*self._other[-40:], line]
+
+    def named(self, *names: str) -> list[tuple[float, Line]]:
+        """Events of these names so far."""
+        return [(at, line) for at, line in list(self.events) if line["event"] in names]
+
+    def last(self) -> list[str]:
+        """The newest lines that are no events."""
+        return self._other
+
+
+class _Child:
+    """A module that writes one line of JSON to stdout when it serves, and whose stderr is heard."""
+
+    def __init__(
+        self, module: str, arguments: list[str], environment: Mapping[str, str], heard: Callable[[str], None]
+    ) -> None:
+        self._module = module
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._heard = heard
+        command = [sys.executable, "-m", "local.lifeline", module, *arguments]
+        options = {**lifeline.options(environment), "stderr": subprocess.PIPE}
+        self._process: subprocess.Popen[str] = subprocess.Popen(command, **options)
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_stdout, self._read_stderr)]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def first_line(self) -> dict[str, Any]:
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline and (self.exit_code() is None or not self._lines.empty()):
+            with contextlib.suppress(queue.Empty):
+                found: dict[str, Any] = json.loads(self._lines.get(timeout=0.1))
+                return found
+        raise StageError(f"{self._module} does not start")
+
+    def stop(self) -> None:
+        lifeline.stop(self._process)
+        for reader in self._readers:
+            reader.join(5)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def _read_stdout(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+
+    def _read_stderr(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._heard(line)
+
+
+def _children(parent: int, word: str) -> Iterator[int]:
+    """Process ids of a process's children whose command line has a word."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, IndexError):  # it ended meanwhile
+            ancestor = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if ancestor == parent and word in (entry / "cmdline").read_text():
+                yield int(entry.name)

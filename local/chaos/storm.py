@@ -1,0 +1,161 @@
+"""The storm: all kinds of alerts while everything around them breaks; in the end, everything has its place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from local.chaos import trouble
+from local.chaos.calls import CallLog, per_window
+from local.chaos.config import config, planned
+from local.chaos.figures import Part, fact, must_be
+from local.chaos.ledger import Ledger, balance
+from local.chaos.sender import Sender, Sent
+from local.chaos.stage import Stage
+from local.chaos.stories import storm
+from local.chaos.truth import depth, read, settle
+
+Say = Callable[[str], None]
+
+#: Seconds between two lines about progress.
+_TELL_EVERY = 20.0
+
+#: Answers that are right: taken in, or come again.
+_RIGHT = frozenset({0, 202, 429, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a storm is.
+
+    Attributes:
+        alerts: messages that are posted. workers: processes.
+        calls: of the budget, per ``window`` seconds; None for no budget.
+        faults, kills, restarts: what goes wrong. every: seconds from one trouble to the next.
+        maintenance: seconds that the maintenance window still lasts.
+        sending: seconds within which everything has to be posted.
+        patience: seconds within which the queue has to be empty after the last alert was sent.
+    """
+
+    alerts: int = 10_000
+    workers: int = 3
+    calls: int | None = 250
+    window: int = 10
+    faults: tuple[trouble.Trouble, ...] = trouble.FAULTS
+    kills: int = 5
+    restarts: int = 2
+    every: float = 5.0
+    maintenance: float = 60.0
+    sending: float = 600.0
+    patience: float = 300.0
+
+
+#: What runs with the tests.
+SMALL = Size(
+    alerts=300,
+    workers=2,
+    calls=150,
+    window=5,
+    faults=trouble.FEW_FAULTS,
+    kills=1,
+    restarts=1,
+    every=0.8,
+    maintenance=12.0,
+    patience=90.0,
+)
+
+
+def run(seed: int, size: Size, say: Say) -> Part:
+    """Make the storm, wait until the queue is empty, balance the books."""
+    text = config(calls=size.calls, window=size.window, maintenance=planned(datetime.now(UTC), size.maintenance))
+    with Stage(text, size.workers) as stage:
+        user = stage.servicenow["integration_username"]
+        stage.control("POST", "/scenarios", json=_REFUSAL)
+        with CallLog(stage.servicenow["control_url"], user) as log:
+            begun = time.monotonic()
+            sent, done, sending = asyncio.run(_rage(stage, seed, size, say))
+            say(f"{len(sent.receipts):,} accepted in {sending:.0f} s; waiting for the queue to become empty")
+            left = settle(stage, size.patience)
+            seconds = time.monotonic() - begun
+        struck = trouble.struck(stage)
+        ledger = balance(sent.receipts, asyncio.run(read(stage)))
+        postponed = len(stage.log.named("postponed"))
+    part = Part("storm", _rows(size, sent, ledger, left))
+    part.rows += _budget_rows(size, log)
+    part.rows.append(fact("seconds", f"{seconds:.0f}", f"{sending:.0f} of them to post {size.alerts:,}, {seed=}"))
+    part.rows.append(fact("troubles", f"{done.total() + sum(struck.values())}", _list({**done, **struck})))
+    part.findings = ledger.findings()
+    part.raw = {
+        "statuses": dict(sent.statuses),
+        "given_up": sent.given_up,
+        "places": dict(ledger.places),
+        "troubles": dict(done),
+        "struck": struck,
+        "postponed": postponed,
+        "calls_per_window": per_window(log.calls, size.window),
+        "seconds": round(seconds, 1),
+    }
+    return part
+
+
+#: Problems are refused always; the simulator cannot tell one incident from another.
+_REFUSAL: dict[str, Any] = {
+    "type": "business_rule_abort",
+    "match": {"table": "problem", "operation": "insert"},
+    "rule": "No problems by machines",
+}
+
+
+async def _rage(stage: Stage, seed: int, size: Size, say: Say) -> tuple[Sent, Counter[str], float]:
+    sender = Sender(stage.alerts_url, stage.key, waiting=lambda: depth(stage))
+    events = storm(seed, size.alerts, datetime.now(UTC))
+    plan = trouble.plan(seed, size.faults, size.kills, size.restarts)
+    begun = time.monotonic()
+    making = asyncio.create_task(trouble.make(stage, plan, size.every, seed, say))
+    telling = asyncio.create_task(_tell(sender, say))
+    sent = await sender.send(events, within=size.sending)
+    sending = time.monotonic() - begun
+    telling.cancel()
+    return sent, await making, sending
+
+
+async def _tell(sender: Sender, say: Say) -> None:
+    while True:
+        await asyncio.sleep(_TELL_EVERY)
+        say(f"{len(sender.sent.receipts):,} accepted")
+
+
+def _rows(size: Size, sent: Sent, ledger: Ledger, left: int) -> list[Any]:
+    places = ledger.places
+    wrong_answers = sum(number for status, number in sent.statuses.items() if status not in _RIGHT)
+    answers = ", ".join(f"{number:,} x {status or 'none'}" for status, number in sorted(sent.statuses.items()))
+    again = f"; {sent.given_up:,} given up by Azure's rules and sent once more" if sent.given_up else ""
+    return [
+        must_be("alerts accepted", ledger.accepted, size.alerts, f"answers: {answers}{again}"),
+        must_be("answers that Azure never repeats", wrong_answers, 0),
+        must_be("accounted for in storage and tickets", places.total(), ledger.accepted, _list(places)),
+        must_be("lost", len(ledger.lost) + len(sent.lost), 0),
+        must_be("tickets too many", len(ledger.doubled), 0),
+        must_be("tickets in a wrong state", len(ledger.wrong), 0),
+        must_be("messages left on the queues", left, 0),
+    ]
+
+
+def _budget_rows(size: Size, log: CallLog) -> list[Any]:
+    counts = per_window(log.calls, size.window)
+    note = f"{sum(counts.values()):,} calls in {len(counts)} windows of {size.window} s"
+    rows = [must_be("requests of the simulator's log that were missed", 0 if log.complete else 1, 0)]
+    if size.calls is None:
+        return [*rows, fact("calls in the fullest window", f"{max(counts.values(), default=0):,}", note)]
+    above = sum(count > size.calls for count in counts.values())
+    most = max(counts.values(), default=0)
+    return [*rows, must_be("windows above the budget", above, 0, f"at most {most} of {size.calls}; {note}")]
+
+
+def _list(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items(), key=lambda item: -item[1]))

@@ -1,0 +1,35 @@
+"""The chaos in small: what must hold does, over real processes. Figures of a busy machine are not asserted."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.chaos import grouped, storm
+from local.chaos.figures import Part
+
+
+def holds(part: Part) -> None:
+    __tracebackhide__ = True
+    assert not part.broken, f"{part.broken}: {part.findings}"
+
+
+@pytest.mark.timeout(150)
+def test_a_storm_with_kills_outages_and_restarts_loses_doubles_and_mistakes_nothing() -> None:
+    part = storm.run(3, storm.SMALL, print)
+    holds(part)
+    assert set(part.raw["places"]) == {
+        "delivered",
+        "duplicate",
+        "grouped",
+        "suppressed",
+        "dead-lettered",
+        "quarantined",
+    }
+    assert part.raw["troubles"]["kill"] == part.raw["troubles"]["restart storage"] == 1
+    assert len(part.raw["struck"]) >= 6, "the faults of the simulator met calls"
+
+
+def test_two_hundred_alerts_of_one_rule_are_one_ticket_and_a_handful_of_calls() -> None:
+    part = grouped.run(3, 200, 2, print, note_every=2)
+    holds(part)
+    assert part.raw["calls"] <= 8
