@@ -82,10 +82,10 @@ class Desk:
         return state
 
     async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
-        raise NotImplementedError("delivery does not read changes")
+        raise AssertionError("delivery does not read changes")
 
     async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
-        raise NotImplementedError("delivery does not read changes")
+        raise AssertionError("delivery does not read changes")
 
     async def create(self, draft: Draft) -> Ticket:
         def effect() -> Row:
