@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from local.chaos import grouped, storm
@@ -30,6 +32,9 @@ def test_a_storm_with_kills_outages_and_restarts_loses_doubles_and_mistakes_noth
 
 
 def test_two_hundred_alerts_of_one_rule_are_one_ticket_and_a_handful_of_calls() -> None:
+    begun = time.monotonic()
     part = grouped.run(3, 200, 2, print, note_every=2)
     holds(part)
-    assert part.raw["calls"] <= 8
+    # Cost grows with time and not with alerts: the ticket, its group once, and a note every two seconds at most.
+    assert part.raw["calls"] <= 3 + (time.monotonic() - begun) / 2
+    assert part.raw["calls"] < 40
