@@ -13,7 +13,7 @@ from shared.tickets import TicketKind
 from shared.trust.allow import not_allowed
 
 #: What the queue carries and a reader of the preview has no use for.
-_INNER = ("occurred_at", "opens", "warnings")
+_INNER = ("occurred_at", "opens", "origin", "warnings")
 
 
 def preview(body: dict[str, Any] | list[Any], mapper: Mapper, now: datetime) -> list[dict[str, Any]]:

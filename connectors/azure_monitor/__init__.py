@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from connectors.azure_monitor.alerts import AlertsManagement, Page
 from connectors.azure_monitor.health import is_available
-from connectors.azure_monitor.resource_manager import CLOUDS, Endpoint, ResourceManager
 
-__all__ = ["CLOUDS", "AlertsManagement", "Endpoint", "Page", "ResourceManager", "is_available"]
+__all__ = ["AlertsManagement", "Page", "is_available"]

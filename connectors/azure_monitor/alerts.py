@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from connectors.azure_monitor.pace import Pace
-from connectors.azure_monitor.resource_manager import ResourceManager
+from connectors.microsoft import ResourceManager
+from connectors.microsoft.pace import Pace
 from shared.errors import SourceRefused, SourceUnavailable
 
 #: The version that every cloud has.

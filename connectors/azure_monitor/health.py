@@ -5,7 +5,7 @@ Source: Microsoft Learn, "Availability Statuses - Get By Resource" (Resource Hea
 
 from __future__ import annotations
 
-from connectors.azure_monitor.resource_manager import ResourceManager
+from connectors.microsoft import ResourceManager
 from shared.errors import SourceRefused
 
 _API_VERSION = "2025-05-01"

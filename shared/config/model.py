@@ -5,34 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import Field
 
 from connectors.servicenow.settings import ServiceNowSettings
 from shared.config.conditions import When
+from shared.config.defender import Defender
 from shared.config.storms import Flapping, Group, Maintenance, OnlyAfter, Throttle
 from shared.config.sync import Reconcile
 from shared.config.types import Duration, Model
+from shared.config.values import FieldValue, Name
 from shared.tickets import TicketKind
 from shared.trust.settings import AcceptOnly, SecureWebhook
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
-
 #: One connection. A new ticket system adds its settings model to this union.
 Connection = ServiceNowSettings
-
-
-class Lookup(Model):
-    """A value found in one of the tables under ``lookups``."""
-
-    lookup: Name
-    """Name of the table."""
-    key: str
-    """Template that gives the key, for example ``{{ resource.resource_group }}``. Compared without case."""
-    default: str | None = None
-    """Template for keys that the table does not have. Left out: the field is not set, and a warning says so."""
-
-
-FieldValue = StrictStr | StrictInt | StrictFloat | StrictBool | Lookup | None
 
 
 class Levels(Model):
@@ -166,3 +152,5 @@ class BridgeConfig(Model):
     """What may become a ticket at all. Left out: everything."""
     reconcile: Reconcile | None = None
     """Compares Azure's own list of alerts with what is known here. Left out: nothing is compared."""
+    defender: Defender | None = None
+    """Microsoft Defender for Cloud. Left out: what is pushed takes the routes, nothing is read, assigned or told."""

@@ -165,6 +165,7 @@ def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
         link,
         stage=Stage(ticket.phase.value),
         ticket=ticket.ref,
+        state=ticket.state,
         latest=pending.event,
         seen=now,
         pending=None,
@@ -192,6 +193,10 @@ def _created(done: Link, before: Link, pending: Pending) -> Link:
         kind=pending.kind,
         route=pending.route,
         earlier=earlier,
+        opened_at=done.updated_at,
+        owner="",
+        due=None,
+        revision=0,
     )
     if before.over is None or before.over <= pending.event:
         return replace(done, over=None, ended=None)
@@ -217,7 +222,7 @@ def settle(link: Link, found: Ticket | None, findable: bool, now: datetime) -> L
         return replace(cleared, stage=Stage.CLOSED, seen=now)
     stage = Stage(found.phase.value)
     ended = (link.ended or now) if stage is Stage.RESOLVED else link.ended
-    return replace(cleared, stage=stage, ticket=found.ref, ended=ended, seen=now)
+    return replace(cleared, stage=stage, ticket=found.ref, state=found.state, ended=ended, seen=now)
 
 
 def refused(link: Link, event: Order, dead_letter: str, now: datetime) -> Link:

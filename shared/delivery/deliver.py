@@ -219,8 +219,11 @@ class _Run:
 
     async def _write(self, link: Link) -> None:
         """Write the link under the ETag at hand. Raises LinkOvertaken."""
-        now = self._now()
-        link = replace(link, title=self._signal.title, updated_at=now, created_at=link.created_at or now)
+        now, signal = self._now(), self._signal
+        # What a group says comes from its head, and is not about the head alone.
+        origin = "" if signal.via else signal.origin or link.origin
+        link = replace(link, title=signal.title, source=signal.source, origin=origin)
+        link = replace(link, updated_at=now, created_at=link.created_at or now)
         etag = await self._links.write(link, self._stored.etag if self._stored else None)
         self._stored, self._link, self._unsaved = Stored(link, etag), link, False
 

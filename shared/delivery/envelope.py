@@ -36,6 +36,7 @@ class Envelope:
         since: of a resolve because of quiet: the newest event when it was set; any other has overtaken it.
         ask: such a resolve is only for a resource that is well again, which is to be asked first.
         flush: key of the group that is to be looked at; such a message has no signal.
+        tell: key whose source is to be told what became of its ticket; such a message has no signal.
         passed: a throttle has let it through, which holds for later attempts too.
         place: in the line of those that wait for a call of the budget, as the budget named it.
     """
@@ -53,6 +54,7 @@ class Envelope:
     since: Order | None = None
     ask: bool = False
     flush: str = ""
+    tell: str = ""
     passed: bool = False
     place: str = ""
 
@@ -69,7 +71,7 @@ def content(envelope: Envelope) -> dict[str, Any]:
 def encode(envelope: Envelope) -> str:
     """The message as ASCII JSON. With ``claim`` set, without its content."""
     head: dict[str, Any] = {"v": _VERSION, "id": envelope.id, "received_at": rfc3339(envelope.received_at)}
-    for name in ("claim", "attempts", "waits", "replayed", "ask", "flush", "passed", "place"):
+    for name in ("claim", "attempts", "waits", "replayed", "ask", "flush", "tell", "passed", "place"):
         value = getattr(envelope, name)
         if value:
             head[name] = value
@@ -107,6 +109,7 @@ def decode(text: str | bytes, blob: str | bytes | None = None) -> Envelope:
             since=parse_order(data.get("since", "")),
             ask=data.get("ask", False),
             flush=data.get("flush", ""),
+            tell=data.get("tell", ""),
             passed=data.get("passed", False),
             place=data.get("place", ""),
         )

@@ -90,7 +90,12 @@ class Link:
         changes: when the problem came and went last, oldest first; only kept where a route guards against flapping.
         flapping: the ticket is held open until the problem has been quiet for a while.
         dead_letter: id of the dead letter when the newest event was refused for good.
-        title: of the newest signal, for lists.
+        title, source, origin: of the newest signal, for lists and for telling the source.
+        opened_at: when the current ticket was made.
+        state: of the current ticket, as the ticket system stores it; empty while it has not said so.
+        owner, due: who works on the ticket, and until when, as the ticket system said last.
+        revision: how often the ticket had been changed when the ticket system said so.
+        told: what the source was told last of the ticket, as text that only its own counterpart understands.
         created_at, updated_at: of the link.
     """
 
@@ -115,5 +120,13 @@ class Link:
     flapping: bool = False
     dead_letter: str = ""
     title: str = ""
+    source: str = ""
+    origin: str = ""
+    opened_at: datetime | None = None
+    state: str = ""
+    owner: str = ""
+    due: datetime | None = None
+    revision: int = 0
+    told: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None

@@ -46,9 +46,13 @@ class LinkStore:
 
     async def load(self, key: str) -> Stored | None:
         """The link of a key, None when there is none. Raises StorageUnavailable."""
+        return await self.at(link_id(key))
+
+    async def at(self, row: str) -> Stored | None:
+        """The link with an id (see ``identity.link_id``), None when there is none. Raises StorageUnavailable."""
         from azure.core.exceptions import ResourceNotFoundError
 
-        partition, row = _address(key)
+        partition = row[:2]
         async with storage_errors("reading a link"):
             try:
                 entity = await self._table().get_entity(partition, row)
@@ -126,6 +130,14 @@ def to_entity(link: Link) -> dict[str, Any]:
         "Kind": link.kind.value,
         "Route": link.route,
         "Title": link.title,
+        "Source": link.source,
+        "Origin": link.origin,
+        "OpenedAt": rfc3339(link.opened_at) or "",
+        "State": link.state,
+        "Owner": link.owner,
+        "Due": rfc3339(link.due) or "",
+        "Revision": link.revision,
+        "Told": link.told,
         "TicketId": ticket.id if ticket else "",
         "TicketNumber": ticket.number if ticket else "",
         "TicketUrl": ticket.url if ticket else "",
@@ -182,6 +194,15 @@ def from_entity(entity: Mapping[str, Any]) -> Link:
         flapping=bool(entity["Flapping"]),
         dead_letter=entity["DeadLetter"],
         title=entity["Title"],
+        # rows of earlier releases do not have these
+        source=entity.get("Source", ""),
+        origin=entity.get("Origin", ""),
+        opened_at=_moment(entity.get("OpenedAt", "")),
+        state=entity.get("State", ""),
+        owner=entity.get("Owner", ""),
+        due=_moment(entity.get("Due", "")),
+        revision=int(entity.get("Revision", 0)),
+        told=entity.get("Told", ""),
         created_at=_moment(entity["CreatedAt"]),
         updated_at=_moment(entity["UpdatedAt"]),
     )

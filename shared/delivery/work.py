@@ -6,7 +6,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import uuid4
@@ -19,7 +19,15 @@ from shared.delivery.deliver import Delivered, Deliverer, DeliveryFailed, MakeWa
 from shared.delivery.envelope import Envelope
 from shared.delivery.kept import KeptStore
 from shared.delivery.queue import SignalQueue
-from shared.errors import BridgeError, ConfigurationError, KeyContended, StorageUnavailable, TicketSystemError
+from shared.errors import (
+    BridgeError,
+    ConfigurationError,
+    KeyContended,
+    SecretUnavailable,
+    SourceError,
+    StorageUnavailable,
+    TicketSystemError,
+)
 from shared.log import record
 from shared.signals.model import Signal, State
 from shared.tally import Tally
@@ -68,6 +76,36 @@ class Groups(Protocol):
         ...
 
 
+class Back(Protocol):
+    """Tells the sources of signals what became of their tickets."""
+
+    def follows(self, signal: Signal, delivered: Delivered) -> bool:
+        """Whether the source is to be told after a delivery. Says so for a duplicate too: the worker that delivered
+        may have died before it ordered that."""
+        ...
+
+    async def tell(self, key: str) -> str:
+        """Tell the source of a key what it has to know now; what came of it, for the log.
+
+        Raises BridgeError: what may pass is tried again later, what cannot becomes a dead letter.
+        """
+        ...
+
+
+class Silent:
+    """No source is told anything."""
+
+    def follows(self, signal: Signal, delivered: Delivered) -> bool:
+        """See :class:`Back`."""
+        del signal, delivered
+        return False
+
+    async def tell(self, key: str) -> str:
+        """See :class:`Back`."""
+        del key
+        return "nobody_listens"
+
+
 class Actions(Protocol):
     """Writes down what came of each signal. Never raises because of storage: the signal has come to its end."""
 
@@ -96,6 +134,7 @@ class Configured:
         ends: how long after its last sign a signal's problem is taken to be over, and how often its resources are
             asked after their health; None for never.
         well: whether a signal's resources are well.
+        back: tells sources of tickets.
     """
 
     deliverer: Deliverer
@@ -104,6 +143,7 @@ class Configured:
     unwanted: Callable[[Signal], str | None]
     ends: Callable[[Signal], tuple[timedelta | None, timedelta | None]]
     well: Callable[[Signal], Awaitable[bool]]
+    back: Back = field(default_factory=Silent)
 
 
 class Worker:
@@ -186,6 +226,9 @@ class Worker:
             if envelope.flush:
                 record("looked_at_group", group=envelope.flush, found=await configured.groups.look(envelope.flush))
                 return
+            if envelope.tell:
+                record("told_source", key=envelope.tell, id=envelope.id, told=await configured.back.tell(envelope.tell))
+                return
             if envelope.signal is not None and (reason := configured.unwanted(envelope.signal)):
                 await self._quarantine(envelope, reason, "not_allowed")
                 return
@@ -206,12 +249,14 @@ class Worker:
             if isinstance(error, TicketSystemError) and error.connection and not isinstance(error, _WAITS):
                 await self._pulse.failed(error.connection, error)
             await self._after_failure(replace(onward, outcome=failed.outcome), failed.error, settings, tally)
-        except (ConfigurationError, StorageUnavailable, KeyContended) as error:
+        except (ConfigurationError, SecretUnavailable, SourceError, StorageUnavailable, KeyContended) as error:
             await self._after_failure(onward, error, settings, tally)
         else:
             if delivered.until is not None:
                 await self._queue.send(replace(onward, due=delivered.until), delivered.until - self._now())
             await self._end_when_quiet(configured, onward, delivered)
+            if onward.signal is not None and configured.back.follows(onward.signal, delivered):
+                await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=onward.signal.key))
             await self._after_success(onward, delivered, tally)
         if onward is not envelope:
             await self._queue.done(envelope)  # what was sent on in its place carries its own content

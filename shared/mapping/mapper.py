@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from shared.config.model import BridgeConfig, Delivery, FieldValue, Levels, Lookup, RouteBody, SeverityTable
+from shared.config.model import BridgeConfig, Delivery, Levels, RouteBody, SeverityTable
 from shared.config.storms import Flapping, OnlyAfter
+from shared.config.values import FieldValue, Lookup
 from shared.mapping.defaults import DEFAULT_LIMIT, FIELDS, LIMITS, RESOLVE_FIELDS
 from shared.mapping.groups import CompiledGroup, compile_group, compile_throttles
 from shared.mapping.maintenance import Active, active, compile_windows

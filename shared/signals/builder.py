@@ -16,6 +16,9 @@ from shared.signals.times import moment
 #: Entries of one map that are looked at: more than a signal keeps, so that it says that some were left out.
 MOST_ENTRIES = 200
 
+#: Longest origin: ARM ids are far shorter, and a row has to hold it.
+MOST_ORIGIN = 1_000
+
 
 @dataclass(slots=True)
 class Builder:
@@ -31,6 +34,7 @@ class Builder:
         heading: title of the event itself; without one the title is made of rule and resource.
         prose: what rule and event say in words; each once, in this order, above the condition.
         pairs: every dimension as sent, for keys.
+        origin: by what the source knows the thing, see Signal.
         api_link: address of the query API, never shown: its host tells which cloud an alert belongs to.
         test: Azure says, or shows by the names it uses, that this is a test.
     """
@@ -59,6 +63,7 @@ class Builder:
     links: dict[str, str] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    origin: str = ""
     api_link: str = ""
     test: bool = False
 
@@ -149,6 +154,7 @@ class Builder:
                 tags=self.tags,
                 links=self.links,
                 details=self.details,
+                origin=self.origin if len(self.origin) <= MOST_ORIGIN else "",
                 warnings=tuple(self.warnings),
             )
         )

@@ -53,6 +53,8 @@ class Signal:
         dimensions, custom_properties, tags, links, details: text by name. ``links`` keys are portal, investigation
             and search. ``details`` are the facts of its kind, for templates.
         via: name of the route to take, for signals that the bridge makes itself: those of a group.
+        origin: by what its source knows it, for telling the source what became of its ticket: the ARM id of an alert or
+            assessment, ``<tenant>/<control>`` of Secure Score; empty for what cannot be told.
         warnings: what was odd about the payload, one sentence each.
     """
 
@@ -77,6 +79,7 @@ class Signal:
     links: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
     via: str = ""
+    origin: str = ""
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -141,6 +144,7 @@ def to_dict(signal: Signal) -> dict[str, Any]:
         "links": dict(signal.links),
         "details": dict(signal.details),
         **({"via": signal.via} if signal.via else {}),
+        **({"origin": signal.origin} if signal.origin else {}),
         "warnings": list(signal.warnings),
     }
 
@@ -177,5 +181,6 @@ def from_dict(data: Mapping[str, Any]) -> Signal:
         links=data.get("links", {}),
         details=data.get("details", {}),
         via=data.get("via", ""),
+        origin=data.get("origin", ""),
         warnings=tuple(data.get("warnings", ())),
     )

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from shared.errors import SourceError
 from shared.log import record
 from shared.signals.model import Signal
-from shared.sync.azure import Reach
+from shared.sync.identities import Reach
 from shared.trust.clouds import CLOUDS as AUTHORITIES
 from shared.trust.clouds import CloudName
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
-    from connectors.azure_monitor import ResourceManager
+    from connectors.microsoft import ResourceManager
 
 
 class Wellbeing:
@@ -53,8 +53,8 @@ class Wellbeing:
 
     def _opened(self) -> ResourceManager:
         if self._manager is None:
-            from connectors.azure_monitor import CLOUDS, ResourceManager
-            from connectors.azure_monitor.sign_in import own_identity
+            from connectors.microsoft import CLOUDS, ResourceManager
+            from connectors.microsoft.sign_in import own_identity
 
             reach = self._reach or Reach(CLOUDS[self._cloud], AUTHORITIES[self._cloud].authority)
             if self._credential is None:

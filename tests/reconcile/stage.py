@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from connectors.azure_monitor import Endpoint
+from connectors.microsoft import Endpoint
 from local.azure import Simulator, running
 from shared.config.sync import Reconcile
 from shared.delivery.envelope import Envelope
@@ -21,8 +21,9 @@ from shared.secrets import SettingSecrets
 from shared.signals.model import Signal
 from shared.signals.parse import parse
 from shared.storage import Storage
-from shared.sync.azure import Reach, Subscriptions
+from shared.sync.azure import Subscriptions
 from shared.sync.comparison import Reconciled
+from shared.sync.identities import Reach
 from shared.sync.ledger import Ledger, Progress
 from shared.sync.reconcile import MOST_FETCHED, Reconciler, rules_of
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES

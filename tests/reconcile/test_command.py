@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import bridge
-from connectors.azure_monitor.sign_in import own_identity
+from connectors.microsoft.sign_in import own_identity
 from local.azure import running
 from local.azurite import Azurite
 from tests.azure_simulator.support import ARM

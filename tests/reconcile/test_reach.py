@@ -10,8 +10,9 @@ import httpx
 import pytest
 from azure.core.credentials import AccessToken
 
-from connectors.azure_monitor import AlertsManagement, ResourceManager
-from connectors.azure_monitor.pace import Pace
+from connectors.azure_monitor import AlertsManagement
+from connectors.microsoft import ResourceManager
+from connectors.microsoft.pace import Pace
 from shared.errors import SourceRefused, SourceUnavailable
 from tests.reconcile.stage import Stage, webhook
 

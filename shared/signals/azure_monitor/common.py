@@ -95,6 +95,7 @@ def build(essentials: Essentials, raw_context: object, custom: object, received_
     context = object_of(raw_context)
     family = family_of(essentials.service, essentials.signal_type, context)
     builder = Builder(kind=KINDS[family], received_at=received_at)
+    builder.origin = essentials.alert_id if essentials.managed_id else ""
     begin(builder, essentials)
     if family not in _OWN_STATE:
         builder.state = state_of(builder, essentials.monitor_condition)

@@ -42,7 +42,8 @@ def read_assessment(body: Fields, received_at: datetime) -> Signal:
     resource, assessment = resource_of(own, details), assessment_of(own, body.get("name"))
     builder.key = recommendation_key(resource, assessment)
     builder.detail("assessment_key", assessment)
-    builder.detail("assessment_id", assessment_id(resource, assessment))
+    builder.origin = assessment_id(resource, assessment)
+    builder.detail("assessment_id", builder.origin)
     name = line(plain(given(properties.get("displayname")) or given(metadata.get("displayname"))))
     builder.rule = name
     builder.heading = name or f"Recommendation {assessment}"

@@ -78,6 +78,7 @@ def read_control(body: Fields, received_at: datetime) -> Signal:
         raise Unidentified(f"the control {control_id[:80]!r} is deprecated, and deprecated controls get no tickets")
     builder.detail("control_id", control_id)
     builder.detail("tenant_id", tenant)
+    builder.origin = f"{tenant}/{control_id}"
     _read_profile(builder, profile)
     state, since = _read_updates(builder, profile)
     share, score_at = _read_score(builder, score, day)

@@ -1,8 +1,8 @@
-"""Calls to Azure Resource Manager: one host, a token of Microsoft Entra, JSON, and errors that say what to do.
+"""Calls to one of Microsoft's REST services: one host, a token of Microsoft Entra, JSON, errors that say what to do.
 
-Sources: Microsoft Learn, "Azure REST API reference" (requests, errors), "Understand how Azure Resource Manager
-throttles requests" (429 with Retry-After), "Compare Azure Government and global Azure" and "Azure China developer
-guide" (endpoints of the other clouds).
+Sources: Microsoft Learn, "Azure REST API reference" (requests, errors) and "Microsoft Graph error responses", which
+have the same error object; "Understand how Azure Resource Manager throttles requests" and "Microsoft Graph throttling
+guidance" (429 with Retry-After).
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
-from connectors.azure_monitor.pace import Sleep
+from connectors.microsoft.pace import Sleep
 from shared.errors import SourceError, SourceRefused, SourceUnavailable
-from shared.trust.clouds import CloudName
 from shared.trust.outgoing import Guarded
 from shared.version import VERSION
 
@@ -26,26 +24,27 @@ if TYPE_CHECKING:
 
     from azure.core.credentials_async import AsyncTokenCredential
 
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a cloud's Resource Manager is, and the scope that its tokens are asked for."""
+    """Where a service is, and the scope that its tokens are asked for."""
 
     url: str
     scope: str
 
 
-CLOUDS: Mapping[CloudName, Endpoint] = MappingProxyType(
-    {
-        "public": Endpoint("https://management.azure.com", "https://management.azure.com/.default"),
-        "us_government": Endpoint(
-            "https://management.usgovcloudapi.net", "https://management.usgovcloudapi.net/.default"
-        ),
-        "china": Endpoint("https://management.chinacloudapi.cn", "https://management.chinacloudapi.cn/.default"),
-    }
-)
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that was good: its status, its JSON (an empty object where it had none), its headers."""
 
-#: Answers that a repeated GET may mend. Resource Manager gives 409 and 404 for good.
+    status: int
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+
+
+#: Answers that a repeated request may mend. 409 and 404 are for good.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _MOST_TRIES = 3
 
@@ -55,12 +54,16 @@ _LONGEST_WAIT = 60.0
 _TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=10.0, pool=10.0)
 
 
-class ResourceManager:
-    """GET requests to one cloud's Resource Manager. ``calls`` counts the requests that left.
+class Rest:
+    """Requests to one service. ``calls`` counts those that left.
+
+    All requests of ours may be repeated: they read, set a state, or put and delete what bears a name of our choice.
 
     Args:
+        name: of the service, for messages.
         credential: gives tokens; closed by whoever made it.
-        endpoint: of the cloud.
+        endpoint: of the service.
+        fixes: what to do about an answer, by its status, on top of what is common to all services.
         trust: certificate authorities, the public ones when None.
         transport: takes the place of the network.
         sleep: waits so many seconds.
@@ -68,16 +71,20 @@ class ResourceManager:
 
     def __init__(
         self,
+        name: str,
         credential: AsyncTokenCredential,
-        endpoint: Endpoint = CLOUDS["public"],
+        endpoint: Endpoint,
+        fixes: Mapping[int, str],
         *,
         trust: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.calls = 0
+        self._name = name
         self._credential = credential
         self._endpoint = endpoint
+        self._fixes = {**_FIXES, **fixes}
         self._trust = trust
         self._transport = transport
         self._sleep = sleep
@@ -90,9 +97,20 @@ class ResourceManager:
 
         Raises SourceUnavailable and SourceRefused, which has ``status`` 404 for what does not exist.
         """
+        return (await self.request("GET", path, params)).body
+
+    async def request(
+        self,
+        method: Method,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Make a request; tried again and raising as :meth:`get`. Only a GET must be answered with a JSON object."""
         for attempt in range(1, _MOST_TRIES + 1):
             try:
-                return await self._once(path, params)
+                return await self._once(method, path, params, body, headers or {})
             except SourceUnavailable as error:
                 wait = 2.0**attempt if error.retry_after is None else error.retry_after
                 if attempt == _MOST_TRIES or wait > _LONGEST_WAIT:
@@ -106,25 +124,34 @@ class ResourceManager:
         if client is not None:
             await client.aclose()
 
-    async def _once(self, path: str, params: Mapping[str, str] | None) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {await self._token()}"}
+    async def _once(
+        self,
+        method: Method,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+    ) -> Reply:
+        sent = {**headers, "Authorization": f"Bearer {await self._token()}"}
         try:
-            answer = await self._http().get(path, params=params or None, headers=headers)
+            answer = await self._http().request(method, path, params=params or None, json=body, headers=sent)
         except httpx.HTTPError as error:
             raise SourceUnavailable(
-                f"Azure Resource Manager ({self._endpoint.url}) did not answer: {type(error).__name__}. Check the "
-                "app's network"
+                f"{self._name} ({self._endpoint.url}) did not answer: {type(error).__name__}. Check the app's network"
             ) from None
         finally:
             self.calls += 1
-        if answer.status_code == 200:
-            try:
-                found = answer.json()
-            except ValueError:
-                found = None
-            if isinstance(found, dict):
-                return found
-        raise _failure(answer)
+        if not answer.is_success:
+            raise self._failure(answer)
+        if answer.status_code == 204 or (method != "GET" and not answer.content):
+            return Reply(answer.status_code, {}, answer.headers)
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise self._failure(answer)
+        return Reply(answer.status_code, found, answer.headers)
 
     async def _token(self) -> str:
         from azure.core.exceptions import AzureError
@@ -134,8 +161,8 @@ class ResourceManager:
         except (AzureError, ValueError) as error:
             first = str(error).strip().partition("\n")[0][:300]
             raise SourceRefused(
-                f"no token for Azure Resource Manager: {first}. Fix: give the app a managed identity, or check the "
-                "sign-in of this subscription"
+                f"no token for {self._name}: {first}. Fix: give the app a managed identity, or check the "
+                "sign-in that is configured for it"
             ) from None
 
     def _http(self) -> httpx.AsyncClient:
@@ -153,30 +180,28 @@ class ResourceManager:
             )
         return self._client
 
+    def _failure(self, answer: httpx.Response) -> SourceError:
+        status = answer.status_code
+        said = _said(answer)
+        fix = _NO_JSON if answer.is_success else self._fixes.get(status, "")
+        kind = SourceUnavailable if status in _PASSING else SourceRefused
+        return kind(
+            f"{self._name} answered {status}{f' ({said})' if said else ''}{f'. {fix}' if fix else ''}",
+            status=status,
+            retry_after=_seconds(answer.headers.get("Retry-After", "")),
+        )
 
-def _failure(answer: httpx.Response) -> SourceError:
-    status = answer.status_code
-    said = _said(answer)
-    fix = _FIXES.get(status, "")
-    kind = SourceUnavailable if status in _PASSING else SourceRefused
-    return kind(
-        f"Azure Resource Manager answered {status}{f' ({said})' if said else ''}{f'. {fix}' if fix else ''}",
-        status=status,
-        retry_after=_seconds(answer.headers.get("Retry-After", "")),
-    )
 
-
+_NO_JSON = "That was no JSON object: something between the app and Microsoft answers in its place"
 _FIXES = {
-    200: "That was no JSON object: something between the app and Azure answers in its place",
-    401: "Fix: the subscription belongs to another tenant (give it a 'sign_in'), or the identity is disabled",
-    403: "Fix: assign the role of docs/reconcile.md to the app's identity on this subscription; it takes some minutes",
+    401: "Fix: the token is not accepted there; check tenant and sign-in, and that the identity is not disabled",
     404: "It does not exist, or the identity may not see it",
     429: "Too many calls; the rest follows in the next run",
 }
 
 
 def _said(answer: httpx.Response) -> str:
-    """Code and message of Resource Manager's error object, shortened."""
+    """Code and message of the service's error object, shortened."""
     try:
         error = answer.json()["error"]
         return f"{error['code']}: {error['message']}"[:300]
