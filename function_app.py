@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, List, Literal  # noqa: UP035 - see Messages
@@ -12,7 +13,7 @@ import azure.functions as func
 
 from shared.delivery.envelope import POISON_QUEUE, QUEUE
 from shared.errors import BridgeError, ConfigurationError
-from shared.intake import Problem, accept, read_json
+from shared.intake import Problem, accept, accept_events, read_json
 from shared.log import record
 from shared.services import Services
 
@@ -74,6 +75,30 @@ async def _take_in(req: func.HttpRequest, queued: Messages) -> func.HttpResponse
         return _problem(Problem(503, "Not stored", str(error), {"Retry-After": "5"}))
     services.taken_in(accepted)
     return _json(202, accepted.receipt())
+
+
+if os.environ.get("RECOMMENDATIONS_EVENT_HUB"):
+
+    @app.function_name("recommendations_from_event_hub")
+    @app.event_hub_message_trigger(
+        arg_name="events",
+        event_hub_name="%RECOMMENDATIONS_EVENT_HUB%",
+        connection="RecommendationsEventHub",
+        consumer_group=os.environ.get("RECOMMENDATIONS_CONSUMER_GROUP", "$Default"),
+        cardinality=func.Cardinality.MANY,
+    )
+    @app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
+    @app.retry(
+        strategy="exponential_backoff",
+        max_retry_count="-1",
+        minimum_interval="00:00:05",
+        maximum_interval="00:05:00",
+    )
+    async def recommendations_from_event_hub(events: List[func.EventHubEvent], queued: Messages) -> None:  # noqa: UP006
+        """Continuous export to an Event Hub. The host goes on to the next messages once these are on the queue."""
+        accepted = accept_events([event.get_body() for event in events], datetime.now(UTC))
+        queued.set([await services.message(envelope) for envelope in accepted.envelopes])
+        services.taken_in(accepted)
 
 
 @app.function_name("deliver")

@@ -44,6 +44,13 @@ def up(
         float, typer.Option(min=1, help="Seconds until the messages of a killed worker come back.")
     ] = 30.0,
     function_key: Annotated[str | None, typer.Option(help="Function key of the app; a new one when not given.")] = None,
+    clouds: Annotated[
+        bool,
+        typer.Option(
+            "--clouds",
+            help="Start a simulator of Entra, Resource Manager and Graph too: for recommendations and Secure Score.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything.")] = False,
     folder: Annotated[Path, typer.Option("--app", exists=True, file_okay=False, hidden=True)] = APP,
@@ -68,6 +75,7 @@ def up(
         latency=latency,
         queue_lease=queue_lease,
         function_key=function_key,
+        clouds=clouds,
         log_level=level,
     )
     raise typer.Exit(run(options))

@@ -1,4 +1,4 @@
-"""``python -m local up``: storage emulator, ServiceNow simulator and function app, in the foreground.
+"""``python -m local up``: storage emulator, simulators and function app, in the foreground.
 
 Everything is a child of this process and ends with it, however it ends (``lifeline``, ``azurite``).
 """
@@ -62,6 +62,7 @@ class Options:
     latency: float | None = None
     queue_lease: float = 30.0
     function_key: str | None = None
+    clouds: bool = False
     log_level: str = "info"
 
 
@@ -121,6 +122,9 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
         watched.append((simulator.name, simulator.exit_code))
         say(f"ServiceNow  {servicenow['url']} (simulator)")
     settings, config = _settings(options, azurite, servicenow)
+    clouds = _start_clouds(stack, watched, say) if options.clouds else None
+    if clouds is not None:
+        settings |= _cloud_settings(clouds)
     app, url = _start_app(options, folder, {**os.environ, **settings}, stack)
     _wait_for(f"{url}/api/health", app, lambda status: status == 200)
     watched.append((app.name, app.exit_code))
@@ -131,6 +135,8 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
             "alerts_url": f"{url}/api/alerts",
             "secure_alerts_url": f"{url}/api/secure/alerts",
             "recommendations_url": f"{url}/api/recommendations",
+            "assignments_url": f"{url}/api/assignments",
+            "tickets_url": f"{url}/api/tickets",
             "preview_url": f"{url}/api/preview",
             "health_url": f"{url}/api/health",
             "key": keys.function[0],
@@ -138,6 +144,7 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
             "pid": app.pid,
         },
         "servicenow": servicenow,
+        "clouds": clouds,
         "storage": {
             "connection_string": azurite.connection_string,
             "blob_url": azurite.blob_url,
@@ -154,6 +161,30 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
     print(json.dumps(session), flush=True)
     say("ready; stop with Ctrl-C")
     return watched
+
+
+def _start_clouds(
+    stack: contextlib.ExitStack, watched: list[tuple[str, _Ended]], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The simulator of Entra, Resource Manager and Graph: what it tells of itself. Raises Failed."""
+    simulator = _Child("the simulator of Azure and Graph", "local.azure", [], None)
+    stack.callback(simulator.stop)
+    clouds = simulator.first_line()
+    watched.append((simulator.name, simulator.exit_code))
+    say(f"Azure       {clouds['url']} (simulator of Entra, Resource Manager and Graph)")
+    return clouds
+
+
+def _cloud_settings(clouds: Mapping[str, Any]) -> dict[str, str]:
+    """Settings that lead the app to the simulator, signed in as the managed identity that App Service would give it."""
+    return {
+        "AZURE_RESOURCE_MANAGER_URL": clouds["url"],
+        "MICROSOFT_GRAPH_URL": clouds["url"],
+        "AZURE_AUTHORITY": clouds["https_url"],
+        "AZURE_CA_BUNDLE": clouds["ca_file"],
+        "IDENTITY_ENDPOINT": clouds["identity_endpoint"],
+        "IDENTITY_HEADER": clouds["identity_header"],
+    }
 
 
 def _start_app(

@@ -6,7 +6,7 @@ This is the cold-start path: nothing here imports an SDK, pydantic or a connecto
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -129,7 +129,25 @@ class Accepted:
         return {"items": items}
 
 
-def accept(body: dict[str, Any] | list[Any], received_at: datetime) -> Accepted:
+def accept_events(bodies: Iterable[bytes], received_at: datetime) -> Accepted:
+    """Turn the messages of an Event Hub into envelopes. Never raises: nobody could be told, so that what is no JSON is
+    kept in quarantine too."""
+    envelopes: list[Envelope] = []
+    for body in bodies:
+        try:
+            data = json.loads(body)
+            if _deeper(data, MAX_DEPTH):
+                raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+        except (ValueError, RecursionError) as error:
+            reason = f"This Event Hub message is not JSON: {str(error)[:200]}."
+            unreadable = Unreadable(reason, body[:MAX_BODY_BYTES].decode("utf-8", "replace"))
+            envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, unreadable=unreadable))
+            continue
+        envelopes += accept(data, received_at).envelopes
+    return Accepted(tuple(envelopes))
+
+
+def accept(body: object, received_at: datetime) -> Accepted:
     """Turn a decoded body into envelopes. Never raises: what cannot be read is an envelope for quarantine."""
     envelopes: list[Envelope] = []
     for item in parse(body, received_at):

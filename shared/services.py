@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from shared.storage import Storage
     from shared.sync.comparison import Reconciled
     from shared.sync.health import Wellbeing
+    from shared.sync.identities import Reach
     from shared.sync.planned import PlannedWorks
     from shared.tickets import TicketSystem
     from shared.trust.gate import Gate
@@ -222,7 +223,14 @@ class Services:
         from shared.sync.health import Wellbeing
 
         reconcile = self.config.reconcile
-        return Wellbeing("public" if reconcile is None else reconcile.cloud)
+        return Wellbeing("public" if reconcile is None else reconcile.cloud, self._reach)
+
+    @cached_property
+    def _reach(self) -> Reach | None:
+        """The private cloud that settings describe. Raises ConfigurationError."""
+        from shared.sync.identities import private_reach
+
+        return private_reach(self._settings)
 
     @cached_property
     def _configured(self) -> Configured:
@@ -374,7 +382,7 @@ class Services:
         from shared.sync.ledger import Ledger
         from shared.sync.reconcile import Reconciler, rules_of
 
-        async with aclosing(Subscriptions(settings, self.secrets)) as subscriptions:
+        async with aclosing(Subscriptions(settings, self.secrets, self._reach)) as subscriptions:
             compared = Reconciler(
                 settings,
                 subscriptions.open,

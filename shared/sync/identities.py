@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from connectors.microsoft import CLOUDS, Endpoint
 from connectors.microsoft.sign_in import Application, own_identity
 from shared.config.sync import SignIn
+from shared.errors import ConfigurationError
 from shared.secrets import SecretSource
+from shared.trust.addresses import web_origin
 from shared.trust.clouds import CLOUDS as AUTHORITIES
 from shared.trust.clouds import CloudName
 
@@ -38,6 +40,59 @@ class Reach:
 def reach_of(cloud: CloudName) -> Reach:
     """One of Microsoft's public clouds."""
     return Reach(CLOUDS[cloud], AUTHORITIES[cloud].authority)
+
+
+def private_reach(settings: Mapping[str, str]) -> Reach | None:
+    """The cloud that settings describe: a private one (air-gapped, Azure Stack), or a stand-in; None for none.
+
+    ``AZURE_RESOURCE_MANAGER_URL`` is its Resource Manager, and switches the others on: ``AZURE_RESOURCE_MANAGER_SCOPE``
+    (left out: that of the public cloud), ``AZURE_AUTHORITY``, ``MICROSOFT_GRAPH_URL``, and ``AZURE_CA_BUNDLE``, a PEM
+    file of further certificate authorities for all of them; the public ones stay trusted.
+
+    Raises ConfigurationError for an address that is none, and for a file that cannot be read.
+    """
+    url = settings.get("AZURE_RESOURCE_MANAGER_URL", "")
+    if not url:
+        return None
+    manager, authority, graph = (
+        _origin(settings, name, public)
+        for name, public in (
+            ("AZURE_RESOURCE_MANAGER_URL", ""),
+            ("AZURE_AUTHORITY", AUTHORITIES["public"].authority),
+            ("MICROSOFT_GRAPH_URL", "https://graph.microsoft.com"),
+        )
+    )
+    bundle = settings.get("AZURE_CA_BUNDLE", "")
+    return Reach(
+        endpoint=Endpoint(manager, settings.get("AZURE_RESOURCE_MANAGER_SCOPE") or CLOUDS["public"].scope),
+        authority=authority,
+        trust=_trusting(bundle) if bundle else None,
+        sign_in={"disable_instance_discovery": True, **({"connection_verify": bundle} if bundle else {})},
+        graph=Endpoint(graph, "https://graph.microsoft.com/.default"),
+    )
+
+
+def _origin(settings: Mapping[str, str], name: str, otherwise: str) -> str:
+    value = settings.get(name) or otherwise
+    found = web_origin(value)
+    if not found:
+        raise ConfigurationError(
+            [f"setting {name}: '{value}' is no address. Fix: write https://host (http for this machine only)"]
+        )
+    return found
+
+
+def _trusting(bundle: str) -> ssl.SSLContext:
+    import httpx
+
+    context = httpx.create_ssl_context(trust_env=False)
+    try:
+        context.load_verify_locations(bundle)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            [f"setting AZURE_CA_BUNDLE: {bundle} cannot be used ({error}). Fix: name a PEM file of certificates"]
+        ) from None
+    return context
 
 
 class Identities:

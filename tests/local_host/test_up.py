@@ -315,3 +315,20 @@ def test_quiet_is_quiet_and_help_teaches(up: Up) -> None:
     ):
         assert word in out
     assert "--app" not in out
+
+
+def test_the_clouds_are_started_when_asked_for_and_the_app_is_led_to_them(up: Up) -> None:
+    with up.run("--clouds") as child:
+        session = first_line(child)
+        clouds, settings = session["clouds"], session["settings"]
+        assert settings["AZURE_RESOURCE_MANAGER_URL"] == settings["MICROSOFT_GRAPH_URL"] == clouds["url"]
+        assert settings["AZURE_AUTHORITY"] == clouds["https_url"]
+        assert Path(settings["AZURE_CA_BUNDLE"]).is_file()
+        request = urllib.request.Request(
+            f"{settings['IDENTITY_ENDPOINT']}?resource=https://management.azure.com&api-version=2019-08-01",
+            headers={"X-IDENTITY-HEADER": settings["IDENTITY_HEADER"]},
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert json.load(answer)["token_type"] == "Bearer"
+    with up.run() as child:
+        assert first_line(child)["clouds"] is None

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -108,6 +108,12 @@ class App:
             "PopReceipt": "demo-receipt",
         }
         return await self._call(name, typed(text), metadata)
+
+    async def events(self, name: str, bodies: Sequence[bytes]) -> Result:
+        """Call an Event Hub function with a batch of messages. Raises InvocationFailed."""
+        properties = [{"SequenceNumber": number, "Offset": str(number)} for number, _ in enumerate(bodies)]
+        metadata = {"SystemPropertiesArray": json.dumps(properties)}
+        return await self._call(name, Message(collection_bytes=Message(bytes=list(bodies))), metadata)
 
     async def timer(self, name: str, *, past_due: bool = False) -> Result:
         """Call a timer function. Raises InvocationFailed."""
