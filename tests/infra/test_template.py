@@ -219,8 +219,11 @@ def test_the_files_for_azd_name_what_is_there(template: dict[str, Any]) -> None:
 def test_the_readme_names_parameters_and_outputs_that_exist(template: dict[str, Any]) -> None:
     readme = (ROOT / "infra" / "README.md").read_text(encoding="utf-8")
     commands = "\n".join(re.findall(r"```console\n(.*?)```", readme, re.DOTALL)).replace("\\\n", " ")
-    given = [p for call in re.findall(r"--parameters ([^\n]*)", commands) for p in re.findall(r"(?:^|\s)(\w+)=", call)]
-    assert "serviceNowUrl" in given
-    assert set(given) <= set(template["parameters"])
+    calls = re.findall(r"--template-file (\S+)\s+--parameters ([^\n]*)", commands)
+    assert {file for file, _ in calls} == {"infra/main.bicep", "infra/sources.bicep"}
+    for file, rest in calls:
+        given = re.findall(r"(?:^|\s)(\w+)=", rest)
+        assert given
+        assert set(given) <= set(parse(ROOT / file)["parameters"])
     rows = set(re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE))
     assert rows == set(template["parameters"]) | set(template["outputs"])

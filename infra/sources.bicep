@@ -1,0 +1,60 @@
+// What the bridge may do in one subscription whose alerts and recommendations it follows: a role of its own with the
+// least that works, and its assignment. Deploy it once per subscription:
+//
+//   az deployment sub create --location westeurope --template-file infra/sources.bicep \
+//     --parameters principalId=IDENTITY-PRINCIPAL-ID
+//
+// Source: Microsoft's "Azure resource provider operations", one line each for what docs/reconcile.md, docs/resync.md,
+// docs/defender-poll.md and docs/assignments.md describe.
+
+targetScope = 'subscription'
+
+@description('Object id of the identity of the app: the output identityPrincipalId of main.bicep.')
+param principalId string
+
+@description('Whether the bridge may tell Azure: the state of alerts, and governance assignments. false: it only reads.')
+param tellsAzure bool = true
+
+var reads = [
+  'Microsoft.Resources/subscriptions/read'
+  'Microsoft.AlertsManagement/alerts/read'
+  'Microsoft.ResourceHealth/availabilityStatuses/read'
+  'Microsoft.ResourceGraph/resources/read'
+  'Microsoft.Security/assessments/read'
+  'Microsoft.Security/assessments/subAssessments/read'
+  'Microsoft.Security/assessments/governanceAssignments/read'
+  'Microsoft.Security/alerts/read'
+]
+
+var writes = [
+  'Microsoft.AlertsManagement/alerts/changestate/action'
+  'Microsoft.Security/assessments/governanceAssignments/write'
+  'Microsoft.Security/assessments/governanceAssignments/delete'
+]
+
+resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, 'azure-itsm-bridge')
+  properties: {
+    roleName: 'Azure ITSM Bridge (${subscription().subscriptionId})'
+    description: 'Reads alerts and recommendations, and tells them of their tickets.'
+    type: 'CustomRole'
+    permissions: [
+      {
+        actions: tellsAzure ? concat(reads, writes) : reads
+        notActions: []
+      }
+    ]
+    assignableScopes: [
+      subscription().id
+    ]
+  }
+}
+
+resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subscription().id, principalId, role.id)
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: role.id
+  }
+}
