@@ -23,7 +23,7 @@ from shared.budget.flight import Flight
 from shared.budget.passes import PASS, Held, Pass, place_number, place_text
 from shared.budget.plan import Block
 from shared.budget.shared_state import SharedState
-from shared.budget.state import Rules, State, index, limit_of, opens, share_of
+from shared.budget.state import Rules, State, crowded, index, limit_of, opens, seat_of, share_of
 from shared.budget.store import BudgetStore
 from shared.budget.watch import Departure, Watch
 from shared.errors import BridgeError
@@ -129,6 +129,8 @@ class Budget:
         await self._renew(urgent)
         number = place_number(place, self.state.line_id, urgent)
         asker = _Asker(urgent, number, begun=False)
+        if not await self._is_seated():
+            raise self._crowded_out(place)
         if not self._is_turn(asker):
             await self._shared.renew(strict=True)
         if not self._is_turn(asker):
@@ -148,6 +150,31 @@ class Budget:
     async def aclose(self) -> None:
         """Wait until what others must know is written."""
         await self._watch.written()
+
+    async def _is_seated(self) -> bool:
+        """Whether this worker may have a call in flight at all. Raises StorageUnavailable."""
+        worker, rules = self._worker, self.rules
+        if not crowded(self.state, worker, rules, self._now()):
+            return True
+        if seat_of(self.state, worker, self._now()) > plan.seat_lasts(rules) / 2:
+            return True
+        # Others' seats are seldom free: to try in vain costs no write.
+        if not plan.take_seat(self.state, rules, worker, self._now())[1]:
+            await self._shared.renew(strict=True)
+        if not plan.take_seat(self.state, rules, worker, self._now())[1]:
+            return False
+        return await self._shared.change(lambda state: plan.take_seat(state, rules, worker, self._now()))
+
+    def _crowded_out(self, place: str) -> MustWait:
+        error = MustWait(
+            f"{self.rules.in_flight} other workers make its calls, as many as may be in flight",
+            connection=self.connection,
+            advice="It comes back in a moment. If this lasts, fewer instances of the app do the same work, or raise "
+            "max_in_flight if the instance can take more.",
+            retry_after=1.0 + 2.0 * self._chance(),
+        )
+        error.place = place
+        return error
 
     def _is_turn(self, asker: _Asker) -> bool:
         """Whether a delivery may ask for a call: nothing forbids calls, and nobody came before it."""

@@ -126,6 +126,21 @@ def alive(state: State, worker: str, now: float) -> State:
     return replace(state, workers=tuple(sorted([*newest, (worker, now + WORKER_LIVES)])))
 
 
+def seat_lasts(rules: Rules) -> float:
+    """Seconds that a seat is good for: longer than a worker's copy of the state may be old, shorter than anybody wants
+    to wait for a worker that was killed."""
+    return min(30.0, rules.per / 10)
+
+
+def take_seat(state: State, rules: Rules, worker: str, now: float) -> tuple[State, bool]:
+    """Take or keep a seat among the workers that may call, where there are more of them than calls in flight; whether
+    there was one. A worker that calls no more loses its seat after a while, and one that was killed, too."""
+    others = [(name, expiry) for name, expiry in state.seats if name != worker and expiry > now]
+    if len(others) >= rules.in_flight:
+        return replace(state, seats=tuple(others)), False
+    return replace(state, seats=tuple(sorted([*others, (worker, now + seat_lasts(rules))]))), True
+
+
 def learn_limit(state: State, rules: Rules, now: float, limit: int) -> State:
     """The instance named its limit."""
     state = roll(state, rules, now)

@@ -103,6 +103,7 @@ class State:
         circuit: whether the instance is tried at all.
         waiting, urgent_waiting: the two lines.
         workers: id and expiry of every worker seen.
+        seats: id and expiry of the workers that may call, where there are more workers than calls in flight.
         messages, calls: deliveries let in and calls they made, fading; what a delivery costs.
     """
 
@@ -120,6 +121,7 @@ class State:
     waiting: Line = field(default_factory=Line)
     urgent_waiting: Line = field(default_factory=Line)
     workers: tuple[tuple[str, float], ...] = ()
+    seats: tuple[tuple[str, float], ...] = ()
     messages: float = 0.0
     calls: float = 0.0
 
@@ -172,8 +174,22 @@ def workers_of(state: State, now: float) -> int:
     return max(1, sum(expiry > now for _, expiry in state.workers))
 
 
+def crowded(state: State, worker: str, rules: Rules, now: float) -> bool:
+    """Whether there are more workers than calls in flight, so that only those with a seat may call."""
+    return len({name for name, expiry in state.workers if expiry > now} | {worker}) > rules.in_flight
+
+
+def seat_of(state: State, worker: str, now: float) -> float:
+    """Seconds that a worker's seat is still good for; 0 for none."""
+    return max((expiry - now for name, expiry in state.seats if name == worker), default=0.0)
+
+
 def share_of(state: State, worker: str, rules: Rules, now: float) -> int:
-    """Calls in flight that one worker may have: its part of the connection's, at least one."""
+    """Calls in flight that one worker may have: its part of the connection's, or one where it is crowded.
+
+    Whoever has no seat there is not let in (``Budget.admit``); what it has under way, and what timers do, still counts
+    one.
+    """
     live = sorted({name for name, expiry in state.workers if expiry > now} | {worker})
     part, over = divmod(rules.in_flight, len(live))
     return max(1, part + (live.index(worker) < over))

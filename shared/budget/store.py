@@ -117,7 +117,8 @@ def from_entity(entity: Mapping[str, Any]) -> State:
         data["circuit"] = Circuit(**_known(Circuit, data["circuit"]))
         for waiting in ("waiting", "urgent_waiting"):
             data[waiting] = Line(**_known(Line, data[waiting]))
-        data["workers"] = tuple((str(name), float(expiry)) for name, expiry in data["workers"])
+        for lasting in ("workers", "seats"):
+            data[lasting] = tuple((str(name), float(expiry)) for name, expiry in data.get(lasting, ()))
         return State(**data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageUnavailable(

@@ -37,6 +37,7 @@ FULL = State(
     waiting=Line(1.5, 2.5, 30),
     urgent_waiting=Line(0.5, 1.5, 3),
     workers=(("one", 1.5), ("two", 2.5)),
+    seats=(("two", 2.5),),
     messages=8.0,
     calls=9.5,
 )
