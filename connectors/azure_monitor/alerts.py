@@ -1,8 +1,12 @@
-"""The alerts of one subscription as Azure keeps them.
+"""The alerts of one subscription as Azure keeps them, and the state that people give them.
 
 Sources: Microsoft Learn, REST API "Alerts - Get All" (filters; at most 250 alerts a page, 25 with their context;
-customTimeRange within 30 days) and "Alerts - Get By Id"; "Azure Monitor service limits", alerts API: 1,000 calls a
-minute and subscription, of which 100 may be lists.
+customTimeRange within 30 days), "Alerts - Get By Id" and "Alerts - Change State" (newState New, Acknowledged or Closed,
+``comments`` in the body, 200 with the alert; the monitor condition is another matter and stays as it is); "Azure
+Monitor service limits", alerts API: 1,000 calls a minute and subscription, of which 100 may be lists.
+
+Least rights (Microsoft Learn, "Azure permissions for Monitor"): ``Microsoft.AlertsManagement/alerts/read``, and
+``Microsoft.AlertsManagement/alerts/changestate/action`` to change states.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ class Page:
 
 
 class AlertsManagement:
-    """Reads alerts of one subscription, within half of what Azure allows for it.
+    """Reads alerts of one subscription and changes their states, within half of what Azure allows for it.
 
     Args:
         subscription: id.
@@ -112,6 +116,45 @@ class AlertsManagement:
             if error.status == 404:
                 return None
             raise
+
+    async def state(self, name: str) -> str | None:
+        """The state that people gave an alert: New, Acknowledged or Closed. None when Azure has it no more, which is
+        30 days after its beginning.
+
+        Args:
+            name: last segment of its id.
+
+        Raises SourceError.
+        """
+        found = await self.alert(name)
+        if found is None:
+            return None
+        try:
+            return str(found["properties"]["essentials"]["alertState"])
+        except (KeyError, TypeError):
+            raise SourceRefused(f"alert {name} has no 'alertState': something else answers in Azure's place") from None
+
+    async def change_state(self, name: str, state: str, comment: str = "") -> bool:
+        """Give an alert a state, with a comment in its history; False when Azure has it no more. Repeating it changes
+        nothing.
+
+        Args:
+            name: last segment of its id.
+            state: New, Acknowledged or Closed.
+            comment: empty for none.
+
+        Raises SourceError.
+        """
+        await self._calls.turn()
+        path = f"{self._path}/{quote(name, safe='')}/changestate"
+        params = {"api-version": API_VERSION, "newState": state}
+        try:
+            await self._manager.request("POST", path, params, {"comments": comment} if comment else None)
+        except SourceRefused as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -8,6 +8,7 @@ guidance" (429 with Retry-After).
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -134,7 +135,11 @@ class Rest:
     ) -> Reply:
         sent = {**headers, "Authorization": f"Bearer {await self._token()}"}
         try:
-            answer = await self._http().request(method, path, params=params or None, json=body, headers=sent)
+            async with self._http().stream(method, path, params=params or None, json=body, headers=sent) as answer:
+                # Read here: httpx keeps what it reads in a cycle, where pages of megabytes wait for the collector.
+                content = b"".join([part async for part in answer.aiter_bytes()]) if answer.is_success else b""
+                if not answer.is_success:
+                    await answer.aread()
         except httpx.HTTPError as error:
             raise SourceUnavailable(
                 f"{self._name} ({self._endpoint.url}) did not answer: {type(error).__name__}. Check the app's network"
@@ -143,10 +148,10 @@ class Rest:
             self.calls += 1
         if not answer.is_success:
             raise self._failure(answer)
-        if answer.status_code == 204 or (method != "GET" and not answer.content):
+        if answer.status_code == 204 or (method != "GET" and not content):
             return Reply(answer.status_code, {}, answer.headers)
         try:
-            found = answer.json()
+            found = json.loads(content)
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -182,7 +187,7 @@ class Rest:
 
     def _failure(self, answer: httpx.Response) -> SourceError:
         status = answer.status_code
-        said = _said(answer)
+        said = "" if answer.is_success else _said(answer)
         fix = _NO_JSON if answer.is_success else self._fixes.get(status, "")
         kind = SourceUnavailable if status in _PASSING else SourceRefused
         return kind(
@@ -201,12 +206,29 @@ _FIXES = {
 
 
 def _said(answer: httpx.Response) -> str:
-    """Code and message of the service's error object, shortened."""
+    """Code and message of the service's error object, shortened; after what its details say, where it has some.
+
+    The details come first, because a service that fills them says nothing of use in the message itself: Resource
+    Graph asks there to open a support case, and tells place and token of a wrong query in the last detail.
+    """
     try:
         error = answer.json()["error"]
-        return f"{error['code']}: {error['message']}"[:300]
-    except (ValueError, KeyError, TypeError):
+        own = f"{error['code']}: {error['message']}"
+        details = error.get("details")
+    except (ValueError, KeyError, TypeError, AttributeError):
         return ""
+    said = [_detail(one) for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+    return "; ".join([*filter(None, said), own])[:300]
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    """Code, message and, of a query, place (line from 1, character from 0) and token of one detail of an error."""
+    code, message = str(detail.get("code") or ""), str(detail.get("message") or "")
+    text = code if message in ("", code) else f"{code}: {message}"
+    if "line" in detail:
+        place = f"line {detail['line']}, character {detail.get('characterPositionInLine', '?')}"
+        text = f"{text} at {place} ('{detail.get('token', '')}')"
+    return text
 
 
 def _seconds(text: str) -> float | None:

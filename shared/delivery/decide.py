@@ -196,6 +196,7 @@ def _created(done: Link, before: Link, pending: Pending) -> Link:
         opened_at=done.updated_at,
         owner="",
         due=None,
+        close_code="",
         revision=0,
     )
     if before.over is None or before.over <= pending.event:

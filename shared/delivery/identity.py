@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 #: ServiceNow's correlation_id holds 100 characters; a longer text would be cut and never found again.
 MAX_CORRELATION = 100
@@ -35,3 +36,19 @@ def correlation(key: str, generation: int) -> str:
 def link_id(key: str) -> str:
     """64 hex digits under which a key's link is stored: keys hold characters that storage forbids."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+_LATER = re.compile(r"(.+)#([2-9]|[1-9][0-9]+)", re.DOTALL)
+_HASHED = re.compile(r"[^:]{1,20}:[^:]+:sha256\.([0-9a-f]{64})")
+
+
+def link_ids(correlation_text: str) -> tuple[str, ...]:
+    """The inverse of :func:`correlation`: ids of the links that may have given a ticket its correlation, likely first.
+
+    At most four, mostly one, never none: ``#2`` may be a generation or the end of the key itself, and a key may look as
+    if it were hashed. Only the ticket's own id tells: the right link names it.
+    """
+    later = _LATER.fullmatch(correlation_text)
+    keys = [later[1], correlation_text] if later else [correlation_text]
+    hashed = [found[1] for key in keys if (found := _HASHED.fullmatch(key))]
+    return tuple(dict.fromkeys([*hashed, *(link_id(key) for key in keys)]))

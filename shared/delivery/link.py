@@ -94,6 +94,7 @@ class Link:
         opened_at: when the current ticket was made.
         state: of the current ticket, as the ticket system stores it; empty while it has not said so.
         owner, due: who works on the ticket, and until when, as the ticket system said last.
+        close_code: how the ticket ended, as the ticket system said last.
         revision: how often the ticket had been changed when the ticket system said so.
         told: what the source was told last of the ticket, as text that only its own counterpart understands.
         created_at, updated_at: of the link.
@@ -126,6 +127,7 @@ class Link:
     state: str = ""
     owner: str = ""
     due: datetime | None = None
+    close_code: str = ""
     revision: int = 0
     told: str = ""
     created_at: datetime | None = None

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 TABLE = "links"
 
+#: Partitions of the table: see ``_address``.
+PARTS = 256
+
 
 class LinkOvertaken(Exception):
     """Somebody else wrote the link since it was read: an answer rather than an error, known to delivery alone."""
@@ -105,6 +108,78 @@ class LinkStore:
             except ResourceNotFoundError:
                 return
 
+    async def part(self, number: int, connection: str) -> list[Link]:
+        """The links of one of the ``PARTS`` parts of the table whose tickets are of a connection.
+
+        One call for each 1,000 rows found. Raises StorageUnavailable.
+        """
+        from azure.core.exceptions import ResourceNotFoundError
+
+        rows = self._table().query_entities(
+            "PartitionKey eq @part and Connection eq @connection",
+            parameters={"part": f"{number:02x}", "connection": connection},
+        )
+        async with storage_errors("listing links"):
+            try:
+                return [from_entity(entity) async for entity in rows]
+            except ResourceNotFoundError:
+                return []
+
+    async def tickets(self, parts: range, **equal: str) -> AsyncIterator[Link]:
+        """Links that have, or had, a ticket, with what lists show of them; all else is left out.
+
+        One call for each 1,000 rows, which storage reads in one partition after the other.
+
+        Args:
+            parts: neighbouring parts of the table, of the ``PARTS`` that there are.
+            equal: values of columns (see ``to_entity``) that rows must have; storage compares them.
+
+        Raises StorageUnavailable.
+        """
+        from azure.core.exceptions import ResourceNotFoundError
+
+        # after the last part comes 'g', which no hexadecimal number begins with
+        end = f"{parts.stop:02x}" if parts.stop < PARTS else "g"
+        conditions = ["PartitionKey ge @begin", "PartitionKey lt @end", "TicketId ne ''"]
+        conditions += [f"{column} eq @{column}" for column in equal]
+        async with storage_errors("listing links"):
+            try:
+                async for entity in self._table().query_entities(
+                    " and ".join(conditions),
+                    parameters={"begin": f"{parts.start:02x}", "end": end, **equal},
+                    select=_LISTED,
+                ):
+                    yield _listed(entity)
+            except ResourceNotFoundError:
+                return
+
+
+_LISTED = [
+    "PartitionKey",
+    *("Key", "Generation", "Stage", "Connection", "Kind", "Route", "Title", "Source", "OpenedAt", "State", "Owner"),
+    *("Due", "TicketId", "TicketNumber", "TicketUrl", "CreatedAt"),
+]
+
+
+def _listed(entity: Mapping[str, Any]) -> Link:
+    kind = TicketKind(entity["Kind"])
+    return Link(
+        key=entity["Key"],
+        generation=int(entity["Generation"]),
+        stage=Stage(entity["Stage"]),
+        connection=entity["Connection"],
+        kind=kind,
+        route=entity["Route"],
+        ticket=TicketRef(kind, entity["TicketId"], "", entity["TicketNumber"], entity["TicketUrl"]),
+        title=entity["Title"],
+        source=entity.get("Source") or "",
+        opened_at=_moment(entity.get("OpenedAt") or ""),
+        state=entity.get("State") or "",
+        owner=entity.get("Owner") or "",
+        due=_moment(entity.get("Due") or ""),
+        created_at=_moment(entity["CreatedAt"]),
+    )
+
 
 def _address(key: str) -> tuple[str, str]:
     """Partition and row. 256 partitions spread any storm evenly and can still be listed."""
@@ -136,6 +211,7 @@ def to_entity(link: Link) -> dict[str, Any]:
         "State": link.state,
         "Owner": link.owner,
         "Due": rfc3339(link.due) or "",
+        "CloseCode": link.close_code,
         "Revision": link.revision,
         "Told": link.told,
         "TicketId": ticket.id if ticket else "",
@@ -201,6 +277,7 @@ def from_entity(entity: Mapping[str, Any]) -> Link:
         state=entity.get("State", ""),
         owner=entity.get("Owner", ""),
         due=_moment(entity.get("Due", "")),
+        close_code=entity.get("CloseCode", ""),
         revision=int(entity.get("Revision", 0)),
         told=entity.get("Told", ""),
         created_at=_moment(entity["CreatedAt"]),

@@ -19,7 +19,8 @@ class State(StrEnum):
 
 #: For events of one key that bear the same time: an update cannot precede its firing, nor anything follow its end.
 FIRED_RANK = 0
-_RANK = {State.FIRED: FIRED_RANK, State.UPDATED: 1, State.RESOLVED: 2}
+RESOLVED_RANK = 2
+_RANK = {State.FIRED: FIRED_RANK, State.UPDATED: 1, State.RESOLVED: RESOLVED_RANK}
 
 
 @dataclass(frozen=True, slots=True)

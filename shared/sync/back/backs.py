@@ -9,7 +9,7 @@ Echoes stop here too: what the source says of itself because we told it so is wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -47,11 +47,19 @@ class Backs:
     Args:
         links: the link store.
         counterparts: by the signal's source.
+        others: tell of what is no link, by the kind of its key (what stands before the first colon). They get the key,
+            and return and raise as :meth:`tell`.
     """
 
-    def __init__(self, links: LinkStore, counterparts: Mapping[str, Counterpart]) -> None:
+    def __init__(
+        self,
+        links: LinkStore,
+        counterparts: Mapping[str, Counterpart],
+        others: Mapping[str, Callable[[str], Awaitable[str]]] | None = None,
+    ) -> None:
         self._links = links
         self._counterparts = counterparts
+        self._others = others or {}
 
     def follows(self, signal: Signal, delivered: Delivered) -> bool:
         """Whether the source is to be told after a delivery: see ``shared.delivery.work.Back``."""
@@ -71,6 +79,9 @@ class Backs:
 
         Raises as :meth:`Counterpart.tell`, and KeyContended.
         """
+        other = self._others.get(key.partition(":")[0])
+        if other is not None:
+            return await other(key)
         for _ in range(_MOST_TRIES):
             stored = await self._links.load(key)
             if stored is None:

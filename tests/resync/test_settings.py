@@ -1,0 +1,71 @@
+"""The section ``resync``, and who tells which subscription."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.microsoft import Endpoint
+from shared.config.load import parse_config
+from shared.config.model import BridgeConfig
+from shared.config.sync import Reconcile, SignIn
+from shared.errors import ConfigurationError
+from shared.secrets import SettingSecrets
+from shared.sync.back.alerts import AlertSubscriptions
+from shared.sync.identities import Identities, Reach
+
+OURS, THEIRS = "11111111-2222-3333-4444-555555555555", "AAAAAAAA-7777-8888-9999-000000000000"
+
+
+def configured(section: str) -> BridgeConfig:
+    head = (
+        "version: 1\nconnections:\n  desk: {type: servicenow, url: 'https://contoso.service-now.com', "
+        "auth: {type: api_key, key: {secret: key}}, states: {incident: {names: {2: In Arbeit}}}}\n"
+        "default: {connection: desk}\n"
+    )
+    return parse_config(head + section, settings={})
+
+
+def test_links_follow_their_tickets_and_azure_is_told_nothing_unless_wished() -> None:
+    settings = configured("").resync
+    assert settings.enabled
+    assert settings.alerts is None
+
+
+@pytest.mark.parametrize("state", ["assigned", "Open", "on hold", "In Arbeit", "2", "-1", "Fix in Progress"])
+def test_states_may_be_written_by_name_or_value(state: str) -> None:
+    alerts = configured(f'resync: {{alerts: {{acknowledge: ["{state}"]}}}}\n').resync.alerts
+    assert alerts is not None
+    assert alerts.acknowledge == (state,)
+
+
+def test_a_state_that_no_connection_has_is_refused_by_its_place() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        configured("resync:\n  alerts:\n    close:\n      - closed\n      - Finished\n")
+    (problem,) = caught.value.problems
+    assert problem.startswith("bridge.yaml:9: resync.alerts.close[1]: no connection has a state 'Finished'")
+    assert "In Arbeit" in problem
+
+
+@pytest.mark.parametrize("section", ["{every: 1m}", "{page_size: 5}", "{full_check_every: 5m}", "{alert: {}}"])
+def test_what_makes_no_sense_is_refused(section: str) -> None:
+    with pytest.raises(ConfigurationError, match="resync"):
+        configured(f"resync: {section}\n")
+
+
+async def test_a_subscription_of_reconcile_is_told_with_its_own_sign_in_and_all_others_by_the_app() -> None:
+    asked: list[SignIn | None] = []
+
+    class Known(Identities):
+        def credential(self, sign_in: SignIn | None):  # type: ignore[no-untyped-def]  # as the base class
+            asked.append(sign_in)
+            return object()
+
+    sign_in = {"tenant": OURS, "client_id": OURS, "client_secret": {"secret": "x"}}
+    reconcile = Reconcile.model_validate({"subscriptions": [{"id": THEIRS, "sign_in": sign_in}]})
+    reach = Reach(Endpoint("https://management.example.com", "x"), "https://login.example.com")
+    subscriptions = AlertSubscriptions(reconcile, Known("public", SettingSecrets({}), reach))
+    first = subscriptions(THEIRS.lower())
+    subscriptions(OURS)
+    assert subscriptions(THEIRS.lower()) is first  # it keeps its pace
+    assert asked == [reconcile.subscriptions[0].sign_in, None]
+    await subscriptions.aclose()
