@@ -81,6 +81,16 @@ class DefenderPoll(Model):
     alerts. Findings of the other kinds always take the routes."""
 
 
+IntegrationKind = Literal[TicketKind.INCIDENT, TicketKind.CHANGE_REQUEST, TicketKind.PROBLEM]
+
+#: What a customised set of fields has to say, by kind of ticket. A problem of the base system has no caller.
+REQUIRED_FIELDS: dict[TicketKind, tuple[str, ...]] = {
+    TicketKind.INCIDENT: ("caller_id", "assigned_to", "short_description"),
+    TicketKind.CHANGE_REQUEST: ("requested_by", "assigned_to", "short_description"),
+    TicketKind.PROBLEM: ("assigned_to", "short_description"),
+}
+
+
 class Integration(Model):
     """Where the tickets of recommendations go, for one part of the estate. The nearest scope wins."""
 
@@ -90,25 +100,43 @@ class Integration(Model):
     """``/``, a tenant, management group, subscription, resource group, or security connector (AWS, GCP)."""
     connection: Name
     """Name of a connection."""
-    ticket: Literal[TicketKind.INCIDENT, TicketKind.CHANGE_REQUEST, TicketKind.PROBLEM] = TicketKind.INCIDENT
+    ticket: IntegrationKind = TicketKind.INCIDENT
     """Kind of ticket where nobody asks for another: incident, change_request or problem."""
     one_ticket_per: Literal["resource", "recommendation", "owner"] = "resource"
     """``resource``: each recommendation of each resource has its own ticket; ``recommendation``: one for all resources
     that share it; ``owner``: one for all that somebody has to fix."""
-    fields: dict[str, dict[str, FieldValue]] | Literal["default"] = "default"
+    fields: dict[IntegrationKind, dict[str, FieldValue]] | Literal["default"] = "default"
     """``default``: title, description, remediation steps, owner, due date and caller. Otherwise customised per kind of
-    ticket: field to constant, template or look-up. A customised kind must give ``caller_id`` (incident) or
-    ``requested_by`` (change_request), ``assigned_to`` and ``short_description``."""
+    ticket: field to constant, template or look-up, over the defaults; ``null`` takes a default away. A customised kind
+    must give ``caller_id`` (incident) or ``requested_by`` (change_request), ``assigned_to`` and
+    ``short_description``. Kinds that are not named keep the defaults."""
+    resolve_fields: dict[str, FieldValue] = Field(default_factory=dict)
+    """Fields written when the finding is gone, over the defaults, for tickets of the kind ``ticket``: for example
+    ``close_code``."""
+    reopen_window: Duration | None = None
+    """How long after its end a finding that returns reopens its ticket instead of opening a new one. Left out:
+    ``delivery.reopen_window``."""
     caller: str = ""
     """Who the tickets' caller is where nobody is named: user name or e-mail address. Empty: nobody."""
+
+    @model_validator(mode="after")
+    def _required_fields(self) -> Self:
+        for kind, fields in self.fields.items() if self.fields != "default" else ():
+            missing = [name for name in REQUIRED_FIELDS[kind] if fields.get(name) in (None, "")]
+            if missing:
+                raise ValueError(
+                    f"the customised fields of '{kind.value}' do not say {' and '.join(missing)}. "
+                    f"Fix: add {'them' if len(missing) > 1 else 'it'} to fields.{kind.value}, or write fields: default"
+                )
+        return self
 
 
 class Owner(Model):
     """Whose the finding is: a fixed value, or what a tag of the resource says."""
 
-    value: str | None = None
+    value: Annotated[str | None, Field(min_length=1, max_length=200)] = None
     """E-mail address or user name."""
-    tag: str | None = None
+    tag: Annotated[str | None, Field(min_length=1, max_length=512)] = None
     """Name of a tag of the resource, compared without case."""
     otherwise: str = ""
     """Owner where the resource has no such tag. Empty: it has no owner."""
@@ -139,6 +167,8 @@ class GovernanceRule(Model):
     """Who has to fix it."""
     days: Literal[7, 14, 30, 90] = 30
     """Time to fix it, counted from when the finding was first assigned."""
+    ticket: IntegrationKind | None = None
+    """Kind of ticket. Left out: the integration's."""
     grace: bool = False
     """Within that time the finding does not lower the secure score."""
     notify_owner: bool = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Hashable, Iterator, Mapping
@@ -13,16 +12,24 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from shared.config.checks import (
+    PRIORITY,
+    Path_,
+    Problem,
+    check_fields,
+    check_integrations,
+    check_scores,
+    field_names,
+    suggest,
+)
 from shared.config.model import BridgeConfig
+from shared.config.resync import unknown_states
 from shared.config.types import format_duration
 from shared.errors import ConfigurationError
-from shared.mapping.templates import template_problem
 from shared.tickets import TicketKind
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
-Path_ = tuple[str | int, ...]
-Problem = tuple[Path_, str]
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
@@ -140,6 +147,7 @@ def _validated(data: dict[str, Any], node: yaml.Node, name: str, settings: Mappi
     problems += _cross_check(data)
     if config is not None:
         problems += _too_slow(config)
+        problems += unknown_states(config.resync, config.connections)
     if problems or config is None:
         placed = sorted({(_line(lines, path), path, message) for path, message in problems}, key=_by_line)
         raise ConfigurationError([_format(name, *problem) for problem in placed])
@@ -216,7 +224,7 @@ def _explain(data: Any, error: dict[str, Any]) -> Problem:
         # any other step is the name of a union's member, which the file does not show
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
-        return tuple(path), f"unknown name '{path[-1]}'.{_suggest(str(path[-1]), _siblings(path))}"
+        return tuple(path), f"unknown name '{path[-1]}'.{suggest(str(path[-1]), _siblings(path))}"
     if kind == "missing":
         return tuple(path), f"'{path[-1]}' is missing. Fix: add it"
     message = message.removeprefix("Value error, ").replace("Input should be", "must be")
@@ -226,6 +234,7 @@ def _explain(data: Any, error: dict[str, Any]) -> Problem:
 
 
 _PLAIN = [
+    (re.compile(r"<\w+\.\w+: ('[^']*')>"), r"\1"),  # the member of an enumeration
     (re.compile(r"a valid dictionary( or instance of \w+)?"), "a section of names and values"),
     (re.compile(r"a valid list"), "a list"),
     (re.compile(r"a valid string"), "text (put it in quotes)"),
@@ -280,11 +289,6 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(argument)
 
 
-def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" Fix: did you mean '{close[0]}'?" if close else f" Fix: take it out; known here: {', '.join(known)}"
-
-
 def _cross_check(data: dict[str, Any]) -> list[Problem]:
     """Mistakes that no single value shows. Works on raw data, so that it finds them beside all others."""
     problems: list[Problem] = []
@@ -298,6 +302,12 @@ def _cross_check(data: dict[str, Any]) -> list[Problem]:
         if not isinstance(route, dict):
             continue
         name = str(route.get("name"))
+        if name.startswith("integration:"):
+            fix = "Fix: another name; these are those of defender.integrations"
+            problems.append((("routes", index, "name"), f"a route's name may not begin with 'integration:'. {fix}"))
+        if name.partition("/")[0] == "secure_score":
+            fix = "Fix: another name; these are those of the section secure_score"
+            problems.append((("routes", index, "name"), f"a route may not be called '{name}'. {fix}"))
         if name in names or name == "default":
             problems.append((("routes", index, "name"), f"route name '{name}' is taken. Fix: give each its own"))
         names[name] = index
@@ -307,31 +317,32 @@ def _cross_check(data: dict[str, Any]) -> list[Problem]:
     for index, window in enumerate(windows if isinstance(windows, list) else []):
         followed = window.get("changes_of") if isinstance(window, dict) else None
         if isinstance(connections, dict) and isinstance(followed, str) and followed not in connections:
-            fix = _suggest(followed, sorted(map(str, connections)))
+            fix = suggest(followed, sorted(map(str, connections)))
             problems.append((("maintenance", index, "changes_of"), f"there is no connection '{followed}'.{fix}"))
-    if not bodies[1:] and data.get("default") is None:
+    defender = data.get("defender")
+    problems += check_integrations(defender, connections, lookups)
+    integrated = isinstance(defender, dict) and bool(defender.get("integrations"))
+    scores = data.get("secure_score")
+    problems += check_scores(scores, connections, lookups)
+    integrated = integrated or isinstance(scores, dict)
+    if not bodies[1:] and data.get("default") is None and not integrated:
         problems.append(((), "no routes and no default: nothing would make a ticket. Fix: add a 'default' section"))
     for path, body in bodies:
         if not isinstance(body, dict):
             continue
         wanted = body.get("connection")
         if isinstance(connections, dict) and isinstance(wanted, str) and wanted not in connections:
-            fix = _suggest(wanted, sorted(map(str, connections)))
+            fix = suggest(wanted, sorted(map(str, connections)))
             problems.append(((*path, "connection"), f"there is no connection '{wanted}'.{fix}"))
-        problems += _check_fields((*path, "fields"), body.get("fields"), lookups)
+        problems += check_fields((*path, "fields"), body.get("fields"), lookups)
         resolve = body.get("resolve")
         if isinstance(resolve, dict):
-            problems += _check_fields((*path, "resolve", "fields"), resolve.get("fields"), lookups)
-        if "priority" in _names(body.get("fields")) and body.get("ticket", "incident") in (
+            problems += check_fields((*path, "resolve", "fields"), resolve.get("fields"), lookups)
+        if "priority" in field_names(body.get("fields")) and body.get("ticket", "incident") in (
             TicketKind.INCIDENT.value,
             TicketKind.PROBLEM.value,
         ):
-            problems.append(
-                (
-                    (*path, "fields", "priority"),
-                    "ServiceNow computes priority and overwrites it silently. Fix: set impact and urgency instead",
-                )
-            )
+            problems.append(((*path, "fields", "priority"), PRIORITY))
     return problems
 
 
@@ -347,31 +358,6 @@ def _too_slow(config: BridgeConfig) -> list[Problem]:
         for name, connection in config.connections.items()
         if connection.total_timeout >= lease
     ]
-
-
-def _names(fields: Any) -> set[str]:
-    return {str(name) for name in fields} if isinstance(fields, dict) else set()
-
-
-def _check_fields(path: Path_, fields: Any, lookups: Any) -> list[Problem]:
-    problems: list[Problem] = []
-    for name, value in fields.items() if isinstance(fields, dict) else ():
-        here = (*path, str(name))
-        if isinstance(value, str):
-            texts = [(here, value)]
-        elif isinstance(value, dict):
-            texts = [((*here, part), value[part]) for part in ("key", "default") if isinstance(value.get(part), str)]
-            table = value.get("lookup")
-            tables = sorted(map(str, lookups)) if isinstance(lookups, dict) else []
-            if isinstance(table, str) and table not in tables:
-                problems.append(((*here, "lookup"), f"there is no lookup '{table}'.{_suggest(table, tables)}"))
-        else:
-            continue
-        for place, text in texts:
-            problem = template_problem(text)
-            if problem:
-                problems.append((place, f"template: {problem}. Fix: see 'Templates' in docs/configuration.md"))
-    return problems
 
 
 def _line(lines: dict[Path_, int], path: Path_) -> int:

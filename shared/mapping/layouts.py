@@ -88,6 +88,9 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             facts=(
                 ("category", "Category"),
                 ("recommendation_source", "Recommendation source"),
+                ("requested_by", "Requested by"),
+                ("priority", "Priority"),
+                ("due_date", "Due date"),
                 ("service", "Service"),
                 ("tier", "Tier"),
                 ("score", "Score now"),

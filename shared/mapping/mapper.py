@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from shared.config.defender import Integration
 from shared.config.model import BridgeConfig, Delivery, Levels, RouteBody, SeverityTable
 from shared.config.storms import Flapping, OnlyAfter
 from shared.config.values import FieldValue, Lookup
+from shared.mapping import secure_score as scores
 from shared.mapping.defaults import DEFAULT_LIMIT, FIELDS, LIMITS, RESOLVE_FIELDS
 from shared.mapping.groups import CompiledGroup, compile_group, compile_throttles
+from shared.mapping.integrations import HEAD, Integrations, is_assigned, own_fields
 from shared.mapping.maintenance import Active, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
 from shared.mapping.summary import summary
@@ -36,7 +39,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRoute:
-    """A route ready for use. ``levels`` maps severity (None included) to impact, urgency and event severity."""
+    """A route ready for use. ``levels`` maps severity (None included) to impact, urgency and event severity;
+    ``integration`` is set for those that integrations make."""
 
     name: str
     connection: str
@@ -55,6 +59,7 @@ class CompiledRoute:
     flapping: Flapping | None = None
     quiet: timedelta | None = None
     healthy: timedelta | None = None
+    integration: Integration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,13 @@ class Mapper:
         if config.default is not None:
             self._routes.append(self._compile("default", config.default, None))
         self._by_name = {route.name: route for route in self._routes}
+        self._integrations = Integrations(config.defender.integrations if config.defender is not None else ())
+        for made in self._integrations.routes:
+            route = self._compile(made.name, made.body, None)
+            self._by_name[made.name] = replace(route, group=made.group, integration=made.integration)
+        self._scored = [] if config.secure_score is None else list(scores.bodies(config.secure_score))
+        for name, body in self._scored:
+            self._by_name[name] = self._compile(name, body, None)
         self._windows = compile_windows(config.maintenance)
         self.throttles = compile_throttles(config.throttles)
 
@@ -96,13 +108,24 @@ class Mapper:
         return frozenset(self._config.connections)
 
     def route(self, signal: Signal) -> CompiledRoute | None:
-        """The first route that matches, or None; signals of a group go by the route that made it."""
+        """The first route that matches, or None; signals of a group go by the route that made it, and what somebody has
+        to fix by its integration."""
         if signal.via and signal.via in self._by_name:
             return self._by_name[signal.via]
+        if is_assigned(signal) and (integrated := self.integration_of(signal)) is not None:
+            return integrated
+        if self._scored and signal.source == scores.SOURCE:
+            return next(self._by_name[name] for name in scores.route_names(signal) if name in self._by_name)
         for route in self._routes:
             if route.matches is None or route.matches(signal):
                 return route
         return None
+
+    def integration_of(self, signal: Signal) -> CompiledRoute | None:
+        """The route that a recommendation takes when it is assigned: that of the integration with the nearest scope.
+        None when none covers it."""
+        name = self._integrations.route_of(signal)
+        return None if name is None else self._by_name[name]
 
     def named(self, name: str) -> CompiledRoute | None:
         """The route called ``name``, if the configuration still has it."""
@@ -119,8 +142,14 @@ class Mapper:
         return active(self._windows, signal, now)
 
     def ticket(self, route: CompiledRoute, signal: Signal) -> Mapped:
-        """Fields of a new ticket."""
-        return _fill(route.fields, route.fallbacks, _context(route, signal))
+        """Fields of a new ticket. Those that a person gave with an assignment go before the integration's."""
+        mapped = _fill(route.fields, route.fallbacks, _context(route, signal))
+        own = own_fields(signal) if route.integration is not None else {}
+        if not own:
+            return mapped
+        warnings = list(mapped.warnings)
+        fields = {**mapped.fields, **{name: _cut(name, value, warnings) for name, value in own.items()}}
+        return Mapped({name: value for name, value in fields.items() if value}, tuple(warnings))
 
     def closing(self, route: CompiledRoute, signal: Signal, ended: datetime | None = None) -> Mapped:
         """Fields written when the ticket is resolved. ``ended`` replaces the signal's own time when it is another
@@ -133,7 +162,9 @@ class Mapper:
         """What the routes will ask of a connection: kinds, fields and constant values."""
         kinds: set[TicketKind] = set()
         fields: dict[TicketKind, dict[str, set[str]]] = {}
-        for route in self._routes:
+        made = [self._by_name[made.name] for made in self._integrations.routes if made.expected]
+        made += [self._by_name[name] for name, _ in self._scored if scores.is_expected(name)]
+        for route in [*self._routes, *made]:
             if route.connection != connection:
                 continue
             kinds.add(route.kind)
@@ -206,7 +237,7 @@ def _context(route: CompiledRoute, signal: Signal) -> dict[str, Any]:
         "resource": signal.resources[0] if signal.resources else _NOWHERE,
         "levels": route.levels[signal.severity],
         "route": route.name,
-        "summary": summary(signal, LIMITS["description"]),
+        "summary": summary(signal, LIMITS["description"] - (HEAD if route.integration is not None else 0)),
     }
 
 

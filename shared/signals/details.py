@@ -122,6 +122,16 @@ DETAILS: Mapping[str, str] = MappingProxyType(
         "assessment_type": "BuiltIn, CustomPolicy, CustomerManaged or VerifiedPartner",
         "policy_definition": "ARM id of the policy behind a recommendation",
         "tenant_id": "tenant",
+        "management_groups": "names of the management groups above the subscription, the nearest first, separated by "
+        "commas",
+        "polled": "'true' when the poll found it, rather than that it was sent",
+        "owner": "who has to fix the recommendation: e-mail address or user name",
+        "assignment_caller": "caller of an assigned recommendation's ticket",
+        "governance_rule": "name of the governance rule that assigned the recommendation",
+        "assigned_by": "who assigned the recommendation by hand",
+        "integration": "name of the integration by which its ticket is made",
+        "assignment_kind": "kind of ticket of the assignment",
+        "assignment_ticket": "key of the link that has the ticket of the assignment",
         "environment": "cloud of the resource as sent: Azure, OnPremise, Aws, Gcp",
         "native_id": "id that the resource has in another cloud",
         "event_action": "what the export tells: Insert, Write or Delete",
@@ -129,7 +139,8 @@ DETAILS: Mapping[str, str] = MappingProxyType(
         "status_cause": "cause of the status, e.g. OffByPolicy, Exempt",
         "status_description": "what Defender for Cloud says of the status",
         "resolution": "why it is over: healthy, not_applicable, exempted, deleted (recommendations, findings); "
-        "resolved, dismissed (security alerts); full_score, ignored, third_party, reviewed (controls)",
+        "resolved, dismissed (security alerts); full_score, ignored, third_party, reviewed, deprecated, no_longer_listed "
+        "(controls)",
         "first_evaluation": "first evaluation of the recommendation for the resource",
         "status_changed": "last change of its status",
         "severity": "severity as sent: High, Medium, Low, for security alerts also Informational",
@@ -176,6 +187,11 @@ DETAILS: Mapping[str, str] = MappingProxyType(
         "state_comment": "comment on that state",
         "state_updated_by": "who set it",
         "assigned_to": "to whom the control is assigned",
+        "requested_by": "who asks for the ticket",
+        "priority": "priority of the ticket that a rule or a person gave: 1 critical to 4 low",
+        "due_date": "until when the ticket is to be done",
+        "score_rule": "name of the rule that chose the control",
+        "ticket_kind": "kind of ticket that somebody asked for",
         # anything else
         "context": "the alert's own context as JSON, where its kind is not known",
     }
