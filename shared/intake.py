@@ -31,16 +31,26 @@ _EXPECTED = "Expected: a JSON object (one alert) or array of objects, Content-Ty
 class Problem(Exception):
     """A request that is refused, in the terms of RFC 9457 (application/problem+json)."""
 
-    def __init__(self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """``extra`` are extension members, shown beside those that every problem has."""
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
         self.headers: Mapping[str, str] = headers or {}
+        self.extra: Mapping[str, Any] = extra or {}
 
     def body(self) -> dict[str, Any]:
         """The problem details object."""
-        return {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        own = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        return {**self.extra, **own}
 
 
 def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES) -> dict[str, Any] | list[Any]:

@@ -69,10 +69,12 @@ class Ticket:
 @dataclass(frozen=True, slots=True)
 class Note:
     """A work note. ``marker`` is a short unique text contained in ``text``; looking for it tells whether an attempt
-    whose answer was lost had in fact arrived, so that no note is written twice."""
+    whose answer was lost had in fact arrived, so that no note is written twice. ``comment`` is what whoever asked for
+    the ticket is told in the same call; empty for nothing."""
 
     text: str
     marker: str
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,41 @@ class PlansWork(Protocol):
 
     async def planned_work(self) -> Sequence[PlannedWork]:
         """All changes that are being carried out now. Raises as the methods of :class:`TicketSystem` that read."""
+        ...
+
+
+@runtime_checkable
+class KnowsPeople(Protocol):
+    """What a ticket system may know besides: who can be given work, and which fields its tickets have.
+
+    All methods raise as the methods of :class:`TicketSystem` that read; ``watch`` as those that write.
+    """
+
+    async def find_person(self, text: str) -> Person | None:
+        """The one active person with that user name, e-mail address or name, compared without case. None when nobody
+        has it, or several have it."""
+        ...
+
+    async def find_group(self, text: str) -> str | None:
+        """The name of the one active group that is called so, as it is spelt there."""
+        ...
+
+    async def suggest_people(self, text: str, limit: int = 5) -> Sequence[Person]:
+        """Active people with similar names, the likeliest first."""
+        ...
+
+    async def manager_of(self, text: str) -> Person | None:
+        """The active manager of a person, who is named as for :meth:`find_person`."""
+        ...
+
+    async def watch(self, ref: TicketRef, person: Person) -> bool:
+        """Let a person be told of what happens to a ticket, beside those who are. False: nothing was written, because
+        they are told already, or because the ticket is closed."""
+        ...
+
+    async def lacks(self, kind: TicketKind, fields: Iterable[str]) -> Sequence[str]:
+        """Those of the field names that tickets of a kind do not have, as given. Raises NotAuthorised where it cannot
+        be known."""
         ...
 
 

@@ -6,14 +6,14 @@ table's own choices for a column replace the inherited ones as a whole).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from connectors.servicenow import dictionary
 from connectors.servicenow.check_report import Report
 from connectors.servicenow.client import Client
 from connectors.servicenow.echo import is_sys_id, value
-from connectors.servicenow.query import equal, rows
+from connectors.servicenow.query import rows
 from connectors.servicenow.references import References
 from connectors.servicenow.tables import LIMITS, Table
 from connectors.servicenow.wire import shorten
@@ -26,8 +26,6 @@ _READ = ("sys_id", "number", "state", "active", "correlation_id")
 #: What reading changes needs beside those.
 _FOLLOWED = ("correlation_display", "sys_updated_on", "sys_mod_count")
 _ALWAYS = ("correlation_id", "correlation_display", "state", "work_notes", "parent")
-_MOST_PARENTS = 8
-_COLUMN = re.compile(r"[A-Za-z0-9_]+")
 
 
 class TableCheck:
@@ -44,7 +42,7 @@ class TableCheck:
         if not await self._readable():
             return
         wanted = self._constants(fields)
-        lineage = await self._lineage()
+        lineage = await dictionary.lineage(self._client, self._table.name)
         columns = await self._columns(lineage, wanted)
         await self._choices(lineage, wanted, columns)
         for name in sorted(wanted):
@@ -96,35 +94,14 @@ class TableCheck:
             )
         return True
 
-    async def _lineage(self) -> list[str]:
-        """The table and those it extends, nearest first. Where that cannot be read: task is the parent of all."""
-        lineage = [self._table.name]
-        try:
-            for _ in range(_MOST_PARENTS):
-                query = equal("name", lineage[-1])
-                found = await self._client.call(rows("sys_db_object", query, ["name", "super_class.name"], 2))
-                parent = next((value(r, "super_class.name") for r in found if value(r, "name") == lineage[-1]), None)
-                if not parent or parent in lineage:
-                    break
-                lineage.append(parent)
-        except TicketSystemError:
-            pass  # administrators may have locked it; the next lines say what cannot be read
-        return lineage if len(lineage) > 1 else [self._table.name, "task"]
-
     async def _columns(self, lineage: list[str], wanted: Constants) -> dict[str, Mapping[str, Any]]:
         """The dictionary's entries for the fields that are written."""
         line = self._line("fields")
-        possible = sorted(name for name in wanted if _COLUMN.fullmatch(name))  # anything else would end the condition
-        query = f"nameIN{','.join(lineage)}^elementIN{','.join(possible)}"
-        names = ["name", "element", "internal_type", "max_length", "read_only", "reference"]
-        found: dict[str, Mapping[str, Any]] = {}
         reason = "the instance shows none of its dictionary"
         try:
-            listed = await self._client.call(rows("sys_dictionary", query, names, 1000))
+            found = await dictionary.columns(self._client, lineage, wanted)
         except TicketSystemError as error:
-            listed, reason = [], str(error)
-        for table in reversed(lineage):
-            found |= {value(row, "element") or "": row for row in listed if value(row, "name") == table}
+            found, reason = {}, str(error)
         if not found:
             self._report.warning(
                 line,
@@ -183,7 +160,7 @@ class TableCheck:
         elements = sorted(
             name
             for name, constants in wanted.items()
-            if constants and not self._references.knows(name) and _COLUMN.fullmatch(name)
+            if constants and not self._references.knows(name) and dictionary.is_column(name)
             if not columns or name in columns
         )
         query = f"nameIN{','.join(lineage)}^elementIN{','.join(elements)}^language=en^inactive=false"

@@ -9,6 +9,7 @@ import httpx
 from connectors.servicenow.check import Check
 from connectors.servicenow.client import Calls, Client
 from connectors.servicenow.events import Events
+from connectors.servicenow.people import People
 from connectors.servicenow.planned import Planned
 from connectors.servicenow.polling import Polling
 from connectors.servicenow.references import References
@@ -16,7 +17,19 @@ from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import tables
 from connectors.servicenow.tickets import Tickets
 from shared.secrets import SecretSource
-from shared.tickets import ChangePage, Closure, Draft, Finding, Needs, Note, PlannedWork, Ticket, TicketKind, TicketRef
+from shared.tickets import (
+    ChangePage,
+    Closure,
+    Draft,
+    Finding,
+    Needs,
+    Note,
+    Person,
+    PlannedWork,
+    Ticket,
+    TicketKind,
+    TicketRef,
+)
 from shared.turnstile import Turnstile
 
 
@@ -58,6 +71,7 @@ class ServiceNow:
         self._tickets = Tickets(self._client, self._tables, self._references, settings.url, settings.change)
         self._events = Events(self._client)
         self._polling = Polling(self._client, self._tables, self._tickets.link_to)
+        self._people = People(self._client, self._tables, self._tickets)
 
     @property
     def name(self) -> str:
@@ -130,6 +144,38 @@ class ServiceNow:
         with self._client.operation():
             state = self._tables[TicketKind.CHANGE_REQUEST].reopened
             return await Planned(self._client, self._settings.ci, state).now()
+
+    async def find_person(self, text: str) -> Person | None:
+        """See ``KnowsPeople.find_person``."""
+        with self._client.operation():
+            return await self._people.find(text)
+
+    async def find_group(self, text: str) -> str | None:
+        """See ``KnowsPeople.find_group``."""
+        with self._client.operation():
+            return await self._people.group(text)
+
+    async def suggest_people(self, text: str, limit: int = 5) -> Sequence[Person]:
+        """See ``KnowsPeople.suggest_people``."""
+        with self._client.operation():
+            return await self._people.suggest(text, limit)
+
+    async def manager_of(self, text: str) -> Person | None:
+        """See ``KnowsPeople.manager_of``."""
+        with self._client.operation():
+            return await self._people.manager(text)
+
+    async def watch(self, ref: TicketRef, person: Person) -> bool:
+        """See ``KnowsPeople.watch``."""
+        with self._client.operation():
+            return await self._people.watch(ref, person)
+
+    async def lacks(self, kind: TicketKind, fields: Iterable[str]) -> Sequence[str]:
+        """See ``KnowsPeople.lacks``. An event takes every field: what is no column goes into additional_info."""
+        if kind is TicketKind.EVENT:
+            return ()
+        with self._client.operation():
+            return await self._people.lacks(kind, fields)
 
     def state_name(self, kind: TicketKind, state: str) -> str:
         """See ``TicketSystem.state_name``: the name that the settings give, else that of the base system."""

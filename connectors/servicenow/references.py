@@ -39,10 +39,11 @@ class References:
         """The table that a known field refers to."""
         return self._fields[field].table if field in self._fields else "cmdb_ci"
 
-    async def resolve(self, field: str, text: str) -> str | None:
+    async def resolve(self, field: str, text: str, *, tried: bool = False) -> str | None:
         """The sys_id that ``text`` stands for in ``field``; None when there is none, or several fit equally well.
 
-        An id and an empty text, which clears the field, are taken as they are.
+        An id and an empty text, which clears the field, are taken as they are. ``tried``: it is only looked whether
+        there is one, and nothing is left out of a ticket when there is none.
 
         Raises NotSent, Throttled, Unavailable, and NotAuthorised when the credentials are not accepted at all.
         """
@@ -54,7 +55,7 @@ class References:
             key = (self.place(field), self._columns(field), text.casefold())
             wait = self._client.in_time(f"looking up {field}")
             found = await self._memory.get(key, lambda: self._look_up(field, text), wait)
-        if found is None:
+        if found is None and not tried:
             _LOG.warning(
                 "%s: %s is left out: no single match for %r in %s",
                 self._client.connection,

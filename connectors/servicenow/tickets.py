@@ -111,6 +111,8 @@ class Tickets:
         prepared, lost = await self._resolved(fields)
         if note is not None:
             prepared["work_notes"] = note_text(note)
+            if note.comment:
+                prepared["comments"] = cut("comments", journal(clean(note.comment)))
         names = [*_READ, *also, *(name for name in prepared if name not in JOURNALS)]
         call = Call("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, _shape(names), prepared)
         row = await self._client.call(call)
@@ -272,7 +274,17 @@ class Tickets:
                 lost.append(name)
             else:
                 ready[name] = found
+        if "assigned_to" in lost:
+            group = await self._group(fields["assigned_to"])
+            if group:
+                # It is the group's work, and no longer that of whoever had it.
+                lost.remove("assigned_to")
+                ready = {"assignment_group": group, **ready, "assigned_to": ""}
         return ready, tuple(lost)
+
+    async def _group(self, text: str) -> str | None:
+        """The group that a text which is no person's name stands for: owners of work may be groups as well."""
+        return None if "@" in text else await self._references.resolve("assignment_group", clean(text), tried=True)
 
     def _require(self, correlation: str) -> None:
         """A key that cannot be searched for would match everything, or never be found again."""

@@ -48,7 +48,8 @@ class Kept:
     Attributes:
         kind: ``dead-letter`` or ``quarantine``. id: the envelope's.
         kept_at, received_at: RFC 3339. reason: why. advice: what to do. code: of the error, for filters.
-        key, title, source, connection: of the signal, empty for unreadable items.
+        key, title, source, connection: of the signal, empty for unreadable items; the key of an order that a source be
+            told is what is to be told.
         attempts: deliveries that failed. replayed_at: when it was last sent again, empty if never.
     """
 
@@ -86,7 +87,7 @@ class KeptStore:
             code=code,
             reason=reason[:_LONGEST_TEXT],
             advice=advice[:_LONGEST_TEXT],
-            key=signal.key if signal else "",
+            key=signal.key if signal else envelope.tell,
             title=signal.title if signal else "",
             source=signal.source if signal else "",
             connection=connection,

@@ -18,6 +18,7 @@ from shared.delivery.backoff import retry_delay, wait_delay
 from shared.delivery.deliver import Delivered, Deliverer, DeliveryFailed, MakeWay
 from shared.delivery.envelope import Envelope
 from shared.delivery.kept import KeptStore
+from shared.delivery.listeners import Actions, Pulse
 from shared.delivery.queue import SignalQueue
 from shared.errors import (
     BridgeError,
@@ -31,21 +32,15 @@ from shared.errors import (
 from shared.log import record
 from shared.signals.model import Signal, State
 from shared.tally import Tally
-from shared.tickets import TicketRef
 
 #: Told by the budget before anything was sent: no failure of the connection.
 _WAITS = (MustWait, CircuitOpen)
 
+#: What everything but a delivery, which has its own word for it, ends with when it fails.
+_FAILURES = (ConfigurationError, SecretUnavailable, SourceError, StorageUnavailable, KeyContended, TicketSystemError)
+
 #: How long a poisonous message rests when its dead letter could not be written.
 _BACK_FROM_POISON = timedelta(minutes=10)
-
-
-class Pulse(Protocol):
-    """Hears how the connections are doing."""
-
-    async def succeeded(self, connection: str) -> None: ...
-
-    async def failed(self, connection: str, error: TicketSystemError) -> None: ...
 
 
 class Absorbed(Protocol):
@@ -64,6 +59,10 @@ class Absorbed(Protocol):
     def rule(self) -> str: ...
 
 
+#: How an attempt ended: see ``Worker.handle_now``.
+Ended = Delivered | Absorbed | BridgeError | None
+
+
 class Groups(Protocol):
     """Counts signals that belong together, and speaks for them."""
 
@@ -71,8 +70,8 @@ class Groups(Protocol):
         """What is to be delivered in place of an envelope, or where its signal was counted."""
         ...
 
-    async def look(self, key: str) -> str:
-        """Look at a group and queue what it has to say; what came of it."""
+    async def look(self, order: Envelope) -> str:
+        """Look at the group that ``order.flush`` names and queue what it has to say; what came of it."""
         ...
 
 
@@ -104,23 +103,6 @@ class Silent:
         """See :class:`Back`."""
         del key
         return "nobody_listens"
-
-
-class Actions(Protocol):
-    """Writes down what came of each signal. Never raises because of storage: the signal has come to its end."""
-
-    async def finished(
-        self,
-        envelope: Envelope,
-        decision: str,
-        *,
-        route: str = "",
-        connection: str = "",
-        ticket: TicketRef | None = None,
-        rule: str = "",
-        calls: int = 0,
-        reason: str = "",
-    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +176,14 @@ class Worker:
         with Tally() as tally:
             await self._work(envelope, dequeue_count, tally)
 
+    async def handle_now(self, envelope: Envelope) -> Ended:
+        """Work on an envelope that is on no queue yet, for somebody who waits. Raises as :meth:`handle`.
+
+        Returns what became of it; where it goes on by the queue, or is kept, why (None: a worker or rule holds it).
+        """
+        with Tally() as tally:
+            return await self._work(envelope, 1, tally)
+
     async def handle_poison(self, message_id: str, text: str | bytes) -> None:
         """Keep a message that failed too often as a dead letter.
 
@@ -217,27 +207,30 @@ class Worker:
         record("dead_lettered", logging.ERROR, **_facts(envelope), code="poison", reason=reason)
         await self._actions.finished(envelope, "dead_lettered", reason=reason)
 
-    async def _work(self, envelope: Envelope, dequeue_count: int, tally: Tally) -> None:
+    async def _work(self, envelope: Envelope, dequeue_count: int, tally: Tally) -> Ended:
         settings = Delivery()
         onward = envelope
+        ended: Ended = None
         try:
             configured = self._configured()
             settings = configured.delivery
             if envelope.flush:
-                record("looked_at_group", group=envelope.flush, found=await configured.groups.look(envelope.flush))
-                return
+                record("looked_at_group", group=envelope.flush, found=await configured.groups.look(envelope))
+                return None
             if envelope.tell:
                 record("told_source", key=envelope.tell, id=envelope.id, told=await configured.back.tell(envelope.tell))
-                return
+                if envelope.replayed:
+                    await self._kept.forget("dead-letter", envelope.id)
+                return None
             if envelope.signal is not None and (reason := configured.unwanted(envelope.signal)):
                 await self._quarantine(envelope, reason, "not_allowed")
-                return
+                return None
             if envelope.ask and not await self._is_well(configured, envelope):
-                return
+                return None
             admitted = await configured.groups.admit(envelope)
             if not isinstance(admitted, Envelope):
                 await self._after_absorption(envelope, admitted)
-                return
+                return admitted
             onward = admitted
             delivered = await configured.deliverer.deliver(onward, first_sight=dequeue_count <= 1)
         except MakeWay as way:
@@ -249,8 +242,10 @@ class Worker:
             if isinstance(error, TicketSystemError) and error.connection and not isinstance(error, _WAITS):
                 await self._pulse.failed(error.connection, error)
             await self._after_failure(replace(onward, outcome=failed.outcome), failed.error, settings, tally)
-        except (ConfigurationError, SecretUnavailable, SourceError, StorageUnavailable, KeyContended) as error:
+            ended = failed.error
+        except _FAILURES as error:
             await self._after_failure(onward, error, settings, tally)
+            ended = error
         else:
             if delivered.until is not None:
                 await self._queue.send(replace(onward, due=delivered.until), delivered.until - self._now())
@@ -258,8 +253,10 @@ class Worker:
             if onward.signal is not None and configured.back.follows(onward.signal, delivered):
                 await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=onward.signal.key))
             await self._after_success(onward, delivered, tally)
+            ended = delivered if delivered.until is None else None
         if onward is not envelope:
             await self._queue.done(envelope)  # what was sent on in its place carries its own content
+        return ended
 
     async def _end_when_quiet(self, configured: Configured, envelope: Envelope, delivered: Delivered) -> None:
         """See to it that the ticket of a problem that may never report its end is looked after once it is quiet."""

@@ -1,0 +1,34 @@
+"""Who hears how the worker is doing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from shared.delivery.envelope import Envelope
+from shared.errors import TicketSystemError
+from shared.tickets import TicketRef
+
+
+class Pulse(Protocol):
+    """Hears how the connections are doing."""
+
+    async def succeeded(self, connection: str) -> None: ...
+
+    async def failed(self, connection: str, error: TicketSystemError) -> None: ...
+
+
+class Actions(Protocol):
+    """Writes down what came of each signal. Never raises because of storage: the signal has come to its end."""
+
+    async def finished(
+        self,
+        envelope: Envelope,
+        decision: str,
+        *,
+        route: str = "",
+        connection: str = "",
+        ticket: TicketRef | None = None,
+        rule: str = "",
+        calls: int = 0,
+        reason: str = "",
+    ) -> None: ...
