@@ -126,8 +126,12 @@ def _read_profile(builder: Builder, profile: Fields) -> None:
     builder.link("portal", profile.get("actionurl"))
 
 
-def _read_updates(builder: Builder, profile: Fields) -> tuple[str, datetime | None]:
-    """Effective state and since when: that of the latest update, Default where there is none."""
+def effective_update(profile: object) -> Fields:
+    """The latest of a profile's ``controlStateUpdates``, with the names in lower case; empty where there is none."""
+    return _latest_update(fold(profile))[0]
+
+
+def _latest_update(profile: Fields) -> tuple[Fields, datetime]:
     latest: Fields = {}
     since = _ALWAYS
     for item in array_of(profile.get("controlstateupdates"))[:_MOST]:
@@ -135,6 +139,12 @@ def _read_updates(builder: Builder, profile: Fields) -> tuple[str, datetime | No
         at = moment(update.get("updateddatetime")) or _ALWAYS
         if given(update.get("state")) and at >= since:
             latest, since = update, at
+    return latest, since
+
+
+def _read_updates(builder: Builder, profile: Fields) -> tuple[str, datetime | None]:
+    """Effective state and since when: that of the latest update, Default where there is none."""
+    latest, since = _latest_update(profile)
     said = given(latest.get("state"))
     state = _STATES.get(squash(said), said) or "Default"
     if state not in _STATES.values():
