@@ -150,6 +150,70 @@ async def _kept(req: func.HttpRequest, kind: Literal["dead-letter", "quarantine"
         return _problem(problem)
 
 
+async def _answered(work: Callable[[], Awaitable[tuple[int, dict[str, Any]]]]) -> func.HttpResponse:
+    """What a request of a person is answered: the result, or what stood in its way."""
+    try:
+        return _json(*await work())
+    except Problem as problem:
+        return _problem(problem)
+    except ConfigurationError as error:
+        return _problem(Problem(503, "Configuration invalid", str(error)))
+    except BridgeError as error:
+        return _problem(Problem(503, "Not available", str(error), {"Retry-After": "5"}))
+
+
+def _body(req: func.HttpRequest) -> dict[str, Any] | list[Any]:
+    return read_json(req.get_body(), req.headers.get("Content-Type"))
+
+
+@app.function_name("assignments")
+@app.route(route="assignments", methods=["POST"])
+async def assignments(req: func.HttpRequest) -> func.HttpResponse:
+    """Assign recommendations to somebody who has to fix them, with a ticket for each, now."""
+    return await _answered(lambda: services.assign(_body(req)))
+
+
+@app.function_name("integrations")
+@app.route(route="integrations", methods=["GET"])
+async def integrations(req: func.HttpRequest) -> func.HttpResponse:
+    """Where tickets of recommendations go, how that is doing, and how many there are."""
+    del req
+
+    async def listed() -> tuple[int, dict[str, Any]]:
+        return 200, await services.integrations()
+
+    return await _answered(listed)
+
+
+@app.function_name("tickets")
+@app.route(route="tickets", methods=["GET"])
+async def tickets(req: func.HttpRequest) -> func.HttpResponse:
+    """Every ticket of ours, filtered, sorted and in pages, with counts by kind and state."""
+
+    async def listed() -> tuple[int, dict[str, Any]]:
+        return 200, await services.tickets(dict(req.params))
+
+    return await _answered(listed)
+
+
+@app.function_name("secure_score_ticket")
+@app.route(route="secure-score/{control}/ticket", methods=["POST"])
+async def secure_score_ticket(req: func.HttpRequest) -> func.HttpResponse:
+    """Make the ticket of an improvement action, now."""
+    return await _answered(lambda: services.secure_score_ticket(req.route_params["control"], _body(req)))
+
+
+@app.function_name("secure_score_preview")
+@app.route(route="secure-score/{control}/preview", methods=["POST"])
+async def secure_score_preview(req: func.HttpRequest) -> func.HttpResponse:
+    """What would that ticket be? No side effect."""
+
+    async def shown() -> tuple[int, dict[str, Any]]:
+        return 200, await services.secure_score_preview(req.route_params["control"], _body(req))
+
+    return await _answered(shown)
+
+
 async def _on_time(timer: func.TimerRequest, name: str, work: Callable[[], Awaitable[object]]) -> None:
     """What a timer does. What is known to go wrong is said in the log and done at the next time."""
     try:
@@ -170,6 +234,41 @@ async def tidy(timer: func.TimerRequest) -> None:
 async def reconcile(timer: func.TimerRequest) -> None:
     """Four times an hour: compare Azure's own list of alerts with what is known, where that is configured."""
     await _on_time(timer, "reconcile", services.reconcile)
+
+
+@app.function_name("poll_findings")
+@app.timer_trigger(arg_name="timer", schedule="0 9,24,39,54 * * * *")
+async def poll_findings(timer: func.TimerRequest) -> None:
+    """Four times an hour: read the findings of Defender for Cloud, where that is configured and due."""
+    await _on_time(timer, "poll_findings", services.poll_findings)
+
+
+@app.function_name("remind")
+@app.timer_trigger(arg_name="timer", schedule="0 12 * * * *")
+async def remind(timer: func.TimerRequest) -> None:
+    """Once an hour: remind those who have not fixed what they had to."""
+    await _on_time(timer, "remind", services.remind)
+
+
+@app.function_name("poll_scores")
+@app.timer_trigger(arg_name="timer", schedule="0 22 * * * *")
+async def poll_scores(timer: func.TimerRequest) -> None:
+    """Once an hour: read the secure score of each tenant, where that is configured and due."""
+    await _on_time(timer, "poll_scores", services.poll_scores)
+
+
+@app.function_name("resync")
+@app.timer_trigger(arg_name="timer", schedule="15 */5 * * * *")
+async def resync(timer: func.TimerRequest) -> None:
+    """Every five minutes: what people did with tickets comes back, and goes on to where the tickets came from."""
+    await _on_time(timer, "resync", services.resync)
+
+
+@app.function_name("full_check")
+@app.timer_trigger(arg_name="timer", schedule="45 27 * * * *")
+async def full_check(timer: func.TimerRequest) -> None:
+    """Once an hour, where it is due: look whether all tickets are still there and all sources know of them."""
+    await _on_time(timer, "full_check", services.full_check)
 
 
 @app.function_name("planned_work")

@@ -10,6 +10,8 @@ from pydantic import Field
 from connectors.servicenow.settings import ServiceNowSettings
 from shared.config.conditions import When
 from shared.config.defender import Defender
+from shared.config.resync import Resync
+from shared.config.secure_score import SecureScore
 from shared.config.storms import Flapping, Group, Maintenance, OnlyAfter, Throttle
 from shared.config.sync import Reconcile
 from shared.config.types import Duration, Model
@@ -152,5 +154,9 @@ class BridgeConfig(Model):
     """What may become a ticket at all. Left out: everything."""
     reconcile: Reconcile | None = None
     """Compares Azure's own list of alerts with what is known here. Left out: nothing is compared."""
+    resync: Resync = Resync()
+    """What people do with the tickets comes back, and goes on to where they came from."""
     defender: Defender | None = None
     """Microsoft Defender for Cloud. Left out: what is pushed takes the routes, nothing is read, assigned or told."""
+    secure_score: SecureScore | None = None
+    """Microsoft 365 Secure Score. Left out: nothing is read or told, and controls that are sent take the routes."""

@@ -1,0 +1,157 @@
+"""What people and their tools ask for, and the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import ConfigurationError, StorageUnavailable
+from shared.services.timers import Timers
+from shared.version import VERSION
+
+if TYPE_CHECKING:
+    from shared.delivery.kept import Kind
+    from shared.operate.secure_score import ScoreRequests
+    from shared.operate.tickets import TicketList
+
+
+class Services(Timers):
+    """All services of one process. See :class:`Foundation` for the arguments."""
+
+    def preview(self, body: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
+        """What a body would become. Raises ConfigurationError."""
+        from shared.preview import preview
+
+        return preview(body, self.mapper, self._now(), self._rules)
+
+    async def report(self) -> tuple[bool, dict[str, Any]]:
+        """Can signals be taken in, and the health report: version, configuration, queue depth, connections.
+
+        A wrong configuration leaves the app able to take signals in: they wait on the queue for the right one.
+        """
+        report: dict[str, Any] = {"status": "ok", "version": VERSION, "time": self._now().isoformat()}
+        names: list[str] = []
+        try:
+            names = sorted(self.config.connections)
+            report["configuration"] = {"valid": True}
+        except ConfigurationError as error:
+            # The problems quote the file; they are for the log and for bridge.py validate, not for strangers.
+            report["configuration"] = {"valid": False, "problems": len(error.problems)}
+        try:
+            report["queue_depth"] = await self.queue.depth()
+            pulses = await self.health.read()
+        except (StorageUnavailable, ConfigurationError) as error:
+            report |= {"queue_depth": None, "storage": error.code}
+            pulses = {}
+        unknown = {"last_success": None, "last_error": None}
+        report["connections"] = {name: pulses.get(name, unknown) for name in names}
+        stored = "storage" not in report
+        report["status"] = "ok" if stored and report["configuration"]["valid"] else "degraded"
+        return stored, report
+
+    async def kept_request(
+        self, kind: Kind, method: str, item: str, query: Mapping[str, str], body: bytes, content_type: str | None
+    ) -> dict[str, Any]:
+        """Answer a request for dead letters or quarantine: ``item`` is an id, an action, or empty. Raises Problem."""
+        from shared.operate.requests import act, read
+
+        if method == "GET":
+            return await read(self.kept_items, kind, item, query)
+        return await act(self.kept_items, kind, item, body, content_type)
+
+    async def assign(self, body: object) -> tuple[int, dict[str, Any]]:
+        """Assign recommendations on demand: status and answer, see ``shared.governance.on_demand``.
+
+        Args:
+            body: decoded JSON.
+
+        Raises Problem, ConfigurationError and StorageUnavailable.
+        """
+        from shared.intake import Problem
+
+        defender, mapper = self.config.defender, self.mapper
+        if defender is None or not defender.integrations:
+            raise Problem(
+                404, "Not configured", "bridge.yaml has no defender.integrations: there is nowhere to assign to."
+            )
+        from shared.governance.checks import Checks
+        from shared.governance.on_demand import OnDemand
+
+        checks = Checks(
+            defender,
+            mapper,
+            lambda resource: self._clouds.assessments(resource),
+            self._locate,
+            self.system,
+            self.assignments,
+            self.links,
+        )
+        desk = OnDemand(
+            checks,
+            self.assignments,
+            self.links,
+            self.queue,
+            self.worker.handle_now,
+            self._reassigned,
+            self._governance_back.tell_assignment,
+            lease=mapper.delivery.lease,
+            now=self._now,
+        )
+        return await desk.assign(body)
+
+    async def integrations(self) -> dict[str, Any]:
+        """The integrations of Defender for Cloud and how they are doing, see ``shared.operate.integrations``.
+
+        Raises ConfigurationError and StorageUnavailable.
+        """
+        from shared.operate.integrations import integrations
+
+        defender = self.config.defender
+        sections = defender.integrations if defender is not None else ()
+        return await integrations(sections, self.assignments.all(), await self.health.read(), self._now())
+
+    @cached_property
+    def _ticket_list(self) -> TicketList:
+        from shared.operate.tickets import TicketList
+
+        return TicketList(self.links, self._state_name, now=self._now)
+
+    async def tickets(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Answer a request for the list of tickets: see ``TicketList.answer``. Raises Problem."""
+        return await self._ticket_list.answer(query)
+
+    @cached_property
+    def _score_requests(self) -> ScoreRequests:
+        from shared.operate.secure_score import ScoreRequests
+
+        return ScoreRequests(
+            self._secure_score,
+            self._score_tenants,
+            self.mapper,
+            self.system,
+            self.links,
+            self.worker.handle_now,
+            now=self._now,
+        )
+
+    async def secure_score_ticket(self, control_id: str, body: object) -> tuple[int, dict[str, Any]]:
+        """Make the ticket of a control now: status and answer, see ``ScoreRequests.ticket``.
+
+        Raises Problem, ConfigurationError and StorageUnavailable.
+        """
+        return await self._score_requests.ticket(control_id, body)
+
+    async def secure_score_preview(self, control_id: str, body: object) -> dict[str, Any]:
+        """What that ticket would be, without side effect, see ``ScoreRequests.preview``. Raises as that one."""
+        return await self._score_requests.preview(control_id, body)
+
+    async def aclose(self) -> None:
+        """Close everything that was built."""
+        for system in self._systems.values():
+            await system.aclose()
+        for budget in self._budgets.values():
+            await budget.aclose()
+        for name in ("_wellbeing", "_alert_subscriptions", "_clouds", "_score_tenants", "secrets", "storage"):
+            if name in self.__dict__:
+                await self.__dict__[name].aclose()
