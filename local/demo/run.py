@@ -1,10 +1,13 @@
-"""Starts ``local up`` as a child, posts the alerts, listens to the app's own log, and draws the table."""
+"""Starts ``local up`` as a child, posts the alerts, listens to the app's own log, and draws the tables."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +17,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from local.demo.alerts import Azure
+from local.demo.clouds import SECTIONS, Clouds, Step
 from local.running import NotRunning, Running
+from local.up import APP
 
 _SAID = {
     "created": "new ticket",
@@ -89,14 +94,18 @@ def run(arguments: list[str], *, leave: bool) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     running: Running | None = None
     starting = True
+    stack = contextlib.ExitStack()
 
     def heard(line: str) -> None:
         if starting:
             progress.print(f"  {line}", style="dim", markup=False)
 
     try:
-        progress.print("starting storage emulator, ServiceNow simulator and function app ...")
-        running = Running(arguments, heard=heard)
+        progress.print("starting storage emulator, simulators and function app ...")
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="azure-itsm-bridge-demo-"))
+        own = _own_configuration(arguments)
+        more = [] if own else ["--clouds", "--config", str(_configuration(Path(folder)))]
+        running = Running([*arguments, *more], heard=heard)
         starting = False
         told: list[Story] = []
         azure = Azure()
@@ -105,7 +114,14 @@ def run(arguments: list[str], *, leave: bool) -> int:
         told.append(_storm(running, azure, progress))
         for story in told:
             story.outcome["state"] = _state(running, story.outcome.get("ticket", ""))
+        steps: list[Step] = []
+        if running.session["clouds"] is not None and "control_url" in running.session["servicenow"]:
+            for step in Clouds(running).stories():
+                progress.print(f"  {step.what}: {step.ticket} {step.state}", markup=False)
+                steps.append(step)
         _show(told, out)
+        if steps:
+            _show_steps(steps, out)
         if leave:
             return 0
         _invite(running.session, out)
@@ -119,6 +135,19 @@ def run(arguments: list[str], *, leave: bool) -> int:
     finally:
         if running is not None:
             running.close()
+        stack.close()
+
+
+def _own_configuration(arguments: list[str]) -> bool:
+    """Whether the user's own configuration or instance is shown: then the clouds are left out."""
+    return any(one.split("=")[0] in ("--config", "--servicenow-url", "--app") for one in arguments)
+
+
+def _configuration(folder: Path) -> Path:
+    """The shipped configuration with the demo's sections of Defender and Secure Score."""
+    file = folder / "bridge.yaml"
+    file.write_text((APP / "bridge.yaml").read_text("utf-8") + SECTIONS.read_text("utf-8"), "utf-8")
+    return file
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -176,6 +205,15 @@ def _show(told: list[Story], out: Console) -> None:
             out.print(f"{number}  {link}", markup=False, soft_wrap=True)
     if any(story.outcome.get("decision") == "created" and story.outcome.get("calls", 0) > 1 for story in told):
         out.print("2 calls: the first time a group is named it is looked up, and then known for a day.", style="dim")
+
+
+def _show_steps(steps: list[Step], out: Console) -> None:
+    table = Table(title="Recommendations and Secure Score", title_justify="left")
+    for column in ("what happens", "ticket", "state now", "what the source says"):
+        table.add_column(column)
+    for step in steps:
+        table.add_row(*map(escape, (step.what, step.ticket, step.state, step.source)))
+    out.print(table)
 
 
 def _invite(session: dict[str, Any], out: Console) -> None:

@@ -1,0 +1,221 @@
+"""The demo's second half: a recommendation assigned, overdue and healed; a Secure Score action filed and closed.
+
+Everything that a person would do is done through the APIs that people's tools use; what time would do is done by
+calling the app's timers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local.azure.demo.estate import STORAGE, WEB_1
+from local.azure.demo.findings import key_of
+from local.running import NotRunning, Running
+
+#: The sections that the demo adds to the shipped configuration.
+SECTIONS = Path(__file__).with_name("clouds.yaml")
+
+_STORAGE, _MACHINE = key_of("public-storage"), key_of("vulnerabilities")
+_CONTROL = "IntuneDeviceCompliance"
+_PLANNED = (("start_date", 0), ("end_date", 1))
+_SECONDS = 30.0
+
+#: Steps of a normal change as people take them; Authorize and Scheduled come by approval.
+_WALK: tuple[dict[str, str], ...] = (
+    {"state": "-4"},
+    {"approval": "approved"},
+    {"approval": "approved"},
+    {"state": "-1"},
+    {"state": "0"},
+    {"state": "3", "close_code": "successful", "close_notes": "Compliance policies are enforced by another product."},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the table: what happened, the ticket and its state then, and what the source says of it."""
+
+    what: str
+    ticket: str = ""
+    state: str = ""
+    source: str = ""
+
+
+class Clouds:
+    """The running app with the simulators around it. Raises NotRunning when something does not come in time."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._app = running.session["app"]
+        self._desk = running.session["servicenow"]
+        self._clouds = running.session["clouds"]
+
+    def stories(self) -> Iterator[Step]:
+        """Both stories, step by step."""
+        yield from self._recommendation()
+        yield from self._improvement()
+
+    def _recommendation(self) -> Iterator[Step]:
+        self._timer("poll_findings")
+        number = self._found(STORAGE)["number"]
+        yield Step("a rule assigns a recommendation", number, self._state(number), self._due(STORAGE, _STORAGE))
+        due = datetime.now(UTC) + timedelta(seconds=5)
+        body = {
+            "recommendation": _MACHINE,
+            "resources": [WEB_1],
+            "assigned_to": "beth.anglin",
+            "due_date": due.isoformat(timespec="seconds"),
+            "grace": True,
+        }
+        answer = self._post(self._app["assignments_url"], body)
+        (item,) = answer["items"]
+        number = item["ticket"]["number"]
+        yield Step("another one is assigned by hand", number, self._state(number), self._due(WEB_1, _MACHINE))
+        time.sleep(max((due - datetime.now(UTC)).total_seconds() + 1, 0))
+        self._timer("remind")
+        self._until(lambda: "overdue" in self._notes(number).lower(), "a note that the assignment is overdue")
+        yield Step("its due date passes", number, self._state(number), "a work note reminds the owner")
+        self._control("assessments", {"resource": WEB_1, "key": _MACHINE, "code": "Healthy"})
+        enrichment = {"action": "Write", "isSnapshot": False}
+        self._running.post(
+            {"assessmentEventDataEnrichment": enrichment, **self._assessment(WEB_1, _MACHINE)}, to="recommendations"
+        )
+        self._until(lambda: self._state(number) == "Resolved", f"{number} to be resolved")
+        self._until(lambda: not self._governance(WEB_1, _MACHINE), "the assignment to be deleted")
+        yield Step("the machine is healthy again", number, self._state(number), "the assignment is deleted")
+
+    def _improvement(self) -> Iterator[Step]:
+        url = f"{self._app['url']}/api/secure-score/{_CONTROL}/ticket"
+        made = self._post(url, {"requested_by": "abel.tuter", "priority": 2})
+        number = made["number"]
+        table = "change_request"
+        yield Step("a Secure Score action is filed as a change", number, self._state(number, table), self._profile())
+        start = datetime.now(UTC)
+        plan = {name: f"{start + timedelta(hours=hours):%Y-%m-%d %H:%M:%S}" for name, hours in _PLANNED}
+        for fields in (plan, *_WALK):
+            self._change(made["id"], fields, table)
+        yield Step("people walk it to Closed", number, self._state(number, table), self._profile())
+        self._timer("resync")
+        self._until(lambda: self._profile() != "Default", "the control's state to follow")
+        yield Step("the bridge tells Secure Score", number, self._state(number, table), self._profile())
+
+    # The app
+
+    def _post(self, url: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self._running.http.post(url, json=body, headers={"x-functions-key": self._app["key"]})
+        if answer.status_code not in (200, 201):
+            raise NotRunning(f"{url} answered {answer.status_code}: {answer.text[:400]}")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def _timer(self, name: str) -> None:
+        """Call a timer's function, as the host does when it is time."""
+        url = f"{self._app['url']}/admin/functions/{name}"
+        answer = self._running.http.post(url, json={"input": ""}, headers={"x-functions-key": self._app["admin_key"]})
+        if answer.status_code != 202:
+            raise NotRunning(f"timer {name}: {answer.status_code} {answer.text[:200]}")
+
+    def _tickets(self) -> list[dict[str, Any]]:
+        query = {"source": "defender", "limit": "100"}
+        answer = self._running.http.get(
+            self._app["tickets_url"], params=query, headers={"x-functions-key": self._app["key"]}
+        )
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
+    def _found(self, resource: str) -> dict[str, Any]:
+        """The ticket of a resource's recommendation, once it is there."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            found[:] = [one for one in self._tickets() if resource.casefold().lstrip("/") in one["key"].casefold()]
+            return bool(found and found[0]["number"])
+
+        self._until(there, "the ticket of a recommendation")
+        return found[0]
+
+    # ServiceNow and the clouds, as people see them
+
+    def _rows(self, table: str, query: str, fields: str) -> list[dict[str, str]]:
+        answer = self._running.http.get(
+            f"{self._desk['url']}/api/now/table/{table}",
+            params={"sysparm_query": query, "sysparm_fields": fields, "sysparm_display_value": "true"},
+            auth=(self._desk["username"], self._desk["password"]),
+        )
+        rows: list[dict[str, str]] = answer.json()["result"]
+        return rows
+
+    def _state(self, number: str, table: str = "incident") -> str:
+        rows = self._rows(table, f"number={number}", "state")
+        return rows[0]["state"] if rows else "gone"
+
+    def _notes(self, number: str) -> str:
+        return self._rows("incident", f"number={number}", "work_notes")[0]["work_notes"]
+
+    def _change(self, sys_id: str, fields: dict[str, str], table: str) -> None:
+        answer: httpx.Response = self._running.http.patch(
+            f"{self._desk['url']}/api/now/table/{table}/{sys_id}",
+            json=fields,
+            auth=(self._desk["username"], self._desk["password"]),
+        )
+        if answer.status_code != 200:
+            raise NotRunning(f"{table} {sys_id}: {answer.status_code} {answer.text[:300]}")
+
+    def _asked(self, api: str, path: str, params: dict[str, str]) -> dict[str, Any]:
+        """A GET to Resource Manager or Graph as an auditor who may read everything."""
+        clouds = self._clouds
+        order = {"identity": "reader", "tenant": "contoso", "resource": api}
+        token = self._running.http.post(f"{clouds['control_url']}/tokens", json=order).json()["token"]
+        answer = self._running.http.get(
+            f"{clouds['url']}{path}", params=params, headers={"Authorization": f"Bearer {token}"}
+        )
+        if answer.status_code != 200:
+            raise NotRunning(f"{path}: {answer.status_code} {answer.text[:200]}")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def _assessment(self, resource: str, key: str, below: str = "", version: str = "2021-06-01") -> dict[str, Any]:
+        path = f"{resource}/providers/Microsoft.Security/assessments/{key}{below}"
+        return self._asked("https://management.azure.com", path, {"api-version": version})
+
+    def _governance(self, resource: str, key: str) -> list[dict[str, Any]]:
+        """Governance assignments of an assessment, as Defender for Cloud has them."""
+        found = self._assessment(resource, key, "/governanceAssignments", "2022-01-01-preview")
+        return [one["properties"] for one in found["value"]]
+
+    def _due(self, resource: str, key: str) -> str:
+        """What Defender for Cloud says of an assignment, once it knows the ticket."""
+        known: list[dict[str, Any]] = []
+
+        def told() -> bool:
+            known[:] = [one for one in self._governance(resource, key) if one["additionalData"].get("ticketLink")]
+            return bool(known)
+
+        self._until(told, "Defender for Cloud to know the ticket")
+        data = known[0]["additionalData"]
+        return f"due {known[0]['remediationDueDate'][:10]}, ticket {data.get('ticketNumber', '')}"
+
+    def _profile(self) -> str:
+        """Effective state of the control."""
+        found = self._asked("https://graph.microsoft.com", f"/v1.0/security/secureScoreControlProfiles/{_CONTROL}", {})
+        updates = found["controlStateUpdates"]
+        return str(updates[-1]["state"]) if updates else "Default"
+
+    def _control(self, what: str, body: dict[str, Any]) -> None:
+        answer = self._running.http.post(f"{self._clouds['control_url']}/{what}", json=body)
+        if answer.status_code != 200:
+            raise NotRunning(f"the simulator of Azure: {answer.status_code} {answer.text[:200]}")
+
+    def _until(self, there: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + _SECONDS
+        while not there():
+            if time.monotonic() > end:
+                raise NotRunning(f"waited {_SECONDS:g} s for {what}")
+            time.sleep(0.2)

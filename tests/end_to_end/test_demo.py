@@ -1,0 +1,77 @@
+"""``make demo`` shows what it promises: the table of alerts, then recommendations and Secure Score."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def shown() -> list[str]:
+    """The lines of the demo's tables, on a wide terminal."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "local", "demo", "--exit"],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "220"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return ended.stdout.splitlines()
+
+
+def cells(lines: list[str], first: str) -> list[str]:
+    """The row that begins with a text."""
+    (row,) = [line for line in lines if line.startswith(f"│ {first} ")]
+    return [cell.strip() for cell in row.strip("│").split("│")]
+
+
+@pytest.mark.parametrize(
+    ("signal", "decision", "state", "calls"),
+    [
+        ("metric alert, Fired", "new ticket", "Resolved", "2"),
+        ("the metric alert once more", "duplicate: nothing to do", "Resolved", "0"),
+        ("metric alert, Resolved", "ticket resolved", "Resolved", "1"),
+        ("a Resolved that overtook its Fired", "remembered: its Fired is to come", "", "0"),
+        ("... and its Fired", "new ticket, born resolved", "Resolved", "1"),
+        ("custom JSON nobody can read", "quarantined", "", "0"),
+        ("25 machines of one service at once", "1 new ticket, 24 more counted in it", "New", "1"),
+    ],
+)
+def test_alerts(shown: list[str], signal: str, decision: str, state: str, calls: str) -> None:
+    row = cells(shown, signal)
+    assert (row[1], row[3]) == (decision, state)
+    assert int(row[4]) <= int(calls)
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "source"),
+    [
+        ("a rule assigns a recommendation", "New", "due "),
+        ("another one is assigned by hand", "New", "due "),
+        ("its due date passes", "New", "a work note reminds the owner"),
+        ("the machine is healthy again", "Resolved", "the assignment is deleted"),
+        ("a Secure Score action is filed as a change", "New", "Default"),
+        ("people walk it to Closed", "Closed", "Default"),
+        ("the bridge tells Secure Score", "Closed", "ThirdParty"),
+    ],
+)
+def test_recommendations_and_secure_score(shown: list[str], step: str, state: str, source: str) -> None:
+    row = cells(shown, step)
+    assert row[2] == state
+    assert row[3].startswith(source)
+
+
+def test_each_story_has_one_ticket(shown: list[str]) -> None:
+    assigned, healed = cells(shown, "another one is assigned by hand"), cells(shown, "the machine is healthy again")
+    assert assigned[1] == healed[1] != cells(shown, "a rule assigns a recommendation")[1]
+    assert cells(shown, "a Secure Score action is filed as a change")[1].startswith("CHG")
