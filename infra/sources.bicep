@@ -17,6 +17,7 @@ param tellsAzure bool = true
 
 var reads = [
   'Microsoft.Resources/subscriptions/read'
+  'Microsoft.Resources/subscriptions/resourceGroups/read'
   'Microsoft.AlertsManagement/alerts/read'
   'Microsoft.ResourceHealth/availabilityStatuses/read'
   'Microsoft.ResourceGraph/resources/read'

@@ -9,6 +9,7 @@ from shared.log import record
 from shared.services.road import Road
 
 if TYPE_CHECKING:
+    from shared.config.defender import Defender
     from shared.governance.reminders import Reminded
     from shared.sync.comparison import Reconciled
     from shared.sync.findings.polled import Polled
@@ -112,7 +113,18 @@ class Timers(Road):
         from shared.sync.findings.tenants import DefenderClouds
 
         async with aclosing(DefenderClouds(settings, self.secrets, self._reach)) as clouds:
-            return await FindingsPoll(settings.poll, clouds, self.storage, self.queue, now=self._now).run()
+            poll = FindingsPoll(
+                settings.poll, clouds, self.storage, self.queue, now=self._now, rules=self._decides_findings(settings)
+            )
+            return await poll.run()
+
+    def _decides_findings(self, settings: Defender) -> str:
+        """What of the configuration decides what becomes of a finding, as text that can be compared."""
+        poll = settings.poll
+        decides = settings.model_dump_json(include={"integrations", "governance", "poll"})
+        if poll is not None and poll.unassigned == "nothing" and poll.kinds == ("recommendation",):
+            return decides  # nothing takes the routes
+        return decides + self.config.model_dump_json(include={"routes", "default"})
 
     async def poll_scores(self, *, dry_run: bool = False) -> list[ScorePolled]:
         """Read the secure score of each tenant that is due; nothing where the configuration does not ask for it.

@@ -25,6 +25,7 @@ ACTION_GROUPS_ROLE = "ActionGroupsSecureWebhook"
 #: The least that the bridge needs (docs: operations of the resource providers).
 BRIDGE_ACTIONS = (
     "Microsoft.Resources/subscriptions/read",
+    "Microsoft.Resources/subscriptions/resourceGroups/read",
     "Microsoft.AlertsManagement/alerts/read",
     "Microsoft.AlertsManagement/alerts/changestate/action",
     "Microsoft.ResourceHealth/availabilityStatuses/read",

@@ -11,7 +11,7 @@ from typing import Any
 
 from local.azure.arm.alert_store import AlertStore
 from local.azure.arm.defender_store import Defender
-from local.azure.estate import Estate, resource_group, subscription_id
+from local.azure.estate import Estate, Resource, resource_group, subscription_id
 from local.azure.resource_graph.steps import Row
 
 #: Columns of every table.
@@ -34,6 +34,10 @@ COLUMNS = (
     "extendedLocation",
 )
 TABLES = dict.fromkeys(("resources", "resourcecontainers", "securityresources", "alertsmanagementresources"), COLUMNS)
+_SUBSCRIPTION = "microsoft.resources/subscriptions"
+_GROUP = "microsoft.resources/subscriptions/resourcegroups"
+#: Types that stand in ``resourcecontainers`` and not in ``resources``.
+_CONTAINERS = (_SUBSCRIPTION, _GROUP)
 #: Sources of a recommendation's resource whose spelling differs here.
 _PASCAL = {"id": "Id", "source": "Source"}
 
@@ -76,20 +80,22 @@ class Tables:
         return row | more
 
     def _resources(self) -> list[Row]:
-        return [
-            self._row(one.id, one.name, one.type, one.properties, location=one.location, tags=one.tags or None)
-            for one in self._estate.resources.values()
-        ]
+        return [self._of(one) for one in self._estate.resources.values() if one.type.lower() not in _CONTAINERS]
+
+    def _of(self, one: Resource) -> Row:
+        return self._row(one.id, one.name, one.type, one.properties, location=one.location, tags=one.tags or None)
 
     def _containers(self) -> list[Row]:
         made = []
         for one in self._estate.subscriptions.values():
             chain = [{"name": name, "displayName": name} for name in reversed(one.groups)]
             properties = {"state": one.state, "managementGroupAncestorsChain": chain}
-            made.append(
-                self._row(f"/subscriptions/{one.id}", one.name, "microsoft.resources/subscriptions", properties)
-            )
-        return made
+            own = f"/subscriptions/{one.id}"
+            known = self._estate.resources.get(own.lower())  # added with tags
+            tags = (known.tags if known is not None else {}) or None
+            made.append(self._row(own, one.name, _SUBSCRIPTION, properties, tags=tags))
+        groups = [one for one in self._estate.resources.values() if one.type.lower() == _GROUP]
+        return [*made, *map(self._of, groups)]
 
     def _security(self) -> list[Row]:
         defender = self._defender
