@@ -187,8 +187,8 @@ class ServiceNowSettings(Model):
     auth: Auth
     """How the bridge logs in."""
     max_in_flight: Annotated[int, Field(ge=1, le=16)] = 4
-    """Most calls at the same time, over all workers. Where there are more workers than that, so many of them deliver and
-    the others hand their messages on. An instance runs four REST calls per node at once and queues the rest."""
+    """Most calls at the same time, over all workers. Where there are more workers than that, so many of them deliver
+    and the others hand their messages on. An instance runs four REST calls per node at once and queues the rest."""
     budget: CallBudget = CallBudget()
     """How many calls may be made."""
     connect_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=1))] = timedelta(

@@ -139,8 +139,8 @@ DETAILS: Mapping[str, str] = MappingProxyType(
         "status_cause": "cause of the status, e.g. OffByPolicy, Exempt",
         "status_description": "what Defender for Cloud says of the status",
         "resolution": "why it is over: healthy, not_applicable, exempted, deleted (recommendations, findings); "
-        "resolved, dismissed (security alerts); full_score, ignored, third_party, reviewed, deprecated, no_longer_listed "
-        "(controls)",
+        "resolved, dismissed (security alerts); full_score, ignored, third_party, reviewed, deprecated, "
+        "no_longer_listed (controls)",
         "first_evaluation": "first evaluation of the recommendation for the resource",
         "status_changed": "last change of its status",
         "severity": "severity as sent: High, Medium, Low, for security alerts also Informational",

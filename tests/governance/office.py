@@ -30,6 +30,7 @@ connections:
     type: servicenow
     url: %(url)s
     auth: {type: basic, username: %(user)s, password: {secret: desk-password}}
+    max_in_flight: 16  # every configuration that is deployed is another worker
 """
 
 

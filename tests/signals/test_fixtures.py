@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.mapping.integrations import FACTS
 from shared.signals.details import DETAILS
 from shared.signals.model import Signal, Unreadable, from_dict, to_dict
 from shared.signals.parse import parse
@@ -41,6 +42,8 @@ def test_details_use_the_documented_names_and_every_documented_name_is_used() ->
     elsewhere = {"sub_status", "event_description", "possible_causes", "management_groups", "polled"}
     # the bridge adds what is wanted of a control's ticket (tests/secure_score)
     elsewhere |= {"requested_by", "priority", "due_date", "score_rule", "ticket_kind"}
+    # ... and who has to fix a recommendation (tests/governance)
+    elsewhere |= FACTS.keys()
     assert used <= DETAILS.keys()
     assert DETAILS.keys() - used == elsewhere
 
