@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
-from uuid import uuid4
 
 from shared.config.types import format_duration
 from shared.delivery.envelope import Envelope
-from shared.delivery.link import Stage, order_text
+from shared.delivery.link import Stage
 from shared.delivery.links import LinkStore
 from shared.errors import KeyContended
 from shared.grouping import model as m
+from shared.grouping.looks import MOST_TRIES, Looks, Ordered, Sender
 from shared.grouping.store import GroupStore, Kept, Overtaken
 from shared.grouping.words import head_of, speak
 from shared.mapping.groups import CompiledGroup, CompiledThrottle
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.signals.model import Signal, State, rfc3339
-
-#: Tries to write a row that others keep writing.
-_MOST_TRIES = 25
-
-#: What is known of a group is believed for so long: in a storm, most signals then cost one write and nothing else.
-_BELIEVED = timedelta(seconds=2)
-_MOST_KNOWN = 2_000
-
-
-class Sender(Protocol):
-    """Puts envelopes on the queue."""
-
-    async def send(self, envelope: Envelope, delay: timedelta = ...) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +51,8 @@ class Grouper:
         self._mapper = mapper
         self._links = links
         self._store = store
-        self._queue = queue
+        self._looks = Looks(store, queue, now=now)
         self._now = now
-        self._known: dict[str, tuple[m.Group, datetime]] = {}
         self._full: dict[str, datetime] = {}
 
     async def admit(self, envelope: Envelope) -> Envelope | Absorbed:
@@ -97,51 +80,13 @@ class Grouper:
                 return await self._throttled(envelope, signal, route, throttle, counted)
         return envelope
 
-    async def look(self, key: str) -> str:
-        """Look at a group, and queue what its ticket has to be told. Says what came of it, for the log.
+    async def look(self, order: Envelope) -> str:
+        """Take a look at a group that was ordered, and queue what its ticket has to be told. What came of it, for the
+        log.
 
         Raises StorageUnavailable and KeyContended.
         """
-        for _ in range(_MOST_TRIES):
-            kept = await self._store.load(key)
-            if kept is None:
-                return "gone"
-            group = kept.value
-            if group.saying is not None:  # whoever was to send it may have died before; twice does no harm
-                await self._say(group, group.saying)
-            members = await self._store.members(key)
-            found = m.look(replace(group, saying=None), m.census([member.value for member in members]), self._now())
-            if found.suppressed:
-                await self._count_anew(key, members)
-            if found.group.look_at is not None:
-                await self._order(key, found.group.look_at)
-            try:
-                etag = await self._store.write(found.group, kept.etag)
-            except Overtaken:
-                continue
-            if found.group.saying is not None:
-                await self._say(found.group, found.group.saying)
-                with contextlib.suppress(Overtaken):  # said once more at the next look, which changes nothing
-                    await self._store.write(replace(found.group, saying=None), etag)
-                return found.group.saying.state.value
-            return "suppressed" if found.suppressed else "waiting" if found.group.look_at else "unchanged"
-        raise KeyContended(f"{key}: others kept changing the group; it is looked at again later")
-
-    async def _count_anew(self, key: str, members: list[Kept[m.Member]]) -> None:
-        """Forget the firings of members that are over; what was counted of them is still not counted twice."""
-        for kept in members:
-            if not kept.value.is_on and kept.value.firings:
-                with contextlib.suppress(Overtaken):  # it fired once more
-                    await self._store.write_member(key, replace(kept.value, firings=0, first=None), kept.etag)
-
-    async def _say(self, group: m.Group, said: m.Said) -> None:
-        digest = hashlib.sha256(f"{group.key}\n{order_text(said.order)}".encode()).hexdigest()
-        await self._queue.send(Envelope(id=digest[:32], received_at=self._now(), signal=speak(group, said)))
-
-    async def _order(self, key: str, at: datetime) -> None:
-        """Order a look. Always before the row says so: a look too many changes nothing, a lost one loses a ticket."""
-        order = Envelope(id=uuid4().hex, received_at=self._now(), flush=key, due=at)
-        await self._queue.send(order, at - self._now())
+        return await self._looks.look(order)
 
     async def _join(
         self, envelope: Envelope, signal: Signal, key: str, route: str, rules: m.GroupRules, rule: str = ""
@@ -149,9 +94,8 @@ class Grouper:
         """Count a signal in a group, and see to it that its ticket will be told."""
         news, member = await self._count(key, signal)
         absorbed = Absorbed("grouped" if news else "duplicate", key, route, rule)
-        if news and self._will_be_looked_at(key, signal):
-            return absorbed
-        for _ in range(_MOST_TRIES):
+        ordered: Ordered | None = None
+        for _ in range(MOST_TRIES):
             kept = await self._store.load(key)
             now = self._now()
             if kept is None:
@@ -166,35 +110,24 @@ class Grouper:
             if kept is None:  # others may have been counted in a group that was not there yet
                 at = min(at, now + m.SETTLE)
             elif not m.orders_look(group, at, now):
-                self._remember(group)
                 return absorbed
-            await self._order(key, at)
-            group = replace(group, look_at=at)
+            ordered = await self._looks.order(group, at, ordered)
             try:
-                await self._store.write(group, kept.etag if kept is not None else None)
+                await self._store.write(ordered.named_by(group), kept.etag if kept is not None else None)
             except Overtaken:
                 continue
-            self._remember(group)
             return self._opening(envelope, group) if kept is None and group.opened else absorbed
         raise KeyContended(f"{key}: others kept changing the group; the alert is tried again later")
 
     def _opening(self, envelope: Envelope, group: m.Group) -> Envelope:
         return replace(envelope, signal=speak(group, m.opening(group)), claim="")
 
-    def _will_be_looked_at(self, key: str, signal: Signal) -> bool:
-        """Whether a look is known to be ordered that will count the signal in time."""
-        known = self._known.get(key)
-        if known is None:
-            return False
-        (group, since), now = known, self._now()
-        return now - since < _BELIEVED and not m.orders_look(group, m.next_look(group, signal, now), now)
-
     async def _count(self, key: str, signal: Signal) -> tuple[bool, m.Member]:
         """Count a signal among the members: whether it was new, and the member."""
         current: Kept[m.Member] | None = None
         if signal.state is not State.FIRED:  # most firings are new: the insert itself finds out
             current = await self._store.member(key, signal.key)
-        for _ in range(_MOST_TRIES):
+        for _ in range(MOST_TRIES):
             counted = m.count(current.value if current else None, signal)
             if counted is None and current is not None:
                 return False, current.value
@@ -208,17 +141,12 @@ class Grouper:
             return True, counted
         raise KeyContended(f"{signal.key}: others kept counting it; it is tried again later")
 
-    def _remember(self, group: m.Group) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        self._known[group.key] = (group, self._now())
-
     async def _instance(self, base: str, group: CompiledGroup, signal: Signal) -> str:
         """Key of the group that a signal belongs to: the base, or the window of it in which the alert fired."""
         if group.window is None:
             return base
         fired = signal.fired_at or signal.occurred_at
-        for _ in range(_MOST_TRIES):
+        for _ in range(MOST_TRIES):
             kept = await self._store.starts(base)
             start = _covering(kept.value, fired, group.window)
             if start is None and signal.state is State.RESOLVED:
@@ -265,7 +193,7 @@ class Grouper:
         self._full = {name: end for name, end in self._full.items() if end > now} if self._full else {}
         if counter in self._full:
             return False
-        for _ in range(_MOST_TRIES):
+        for _ in range(MOST_TRIES):
             kept = await self._store.count(counter)
             if kept.value >= most:
                 self._full[counter] = until
@@ -278,7 +206,7 @@ class Grouper:
         raise KeyContended(f"{counter}: others kept counting; the alert is tried again later")
 
     async def _begun(self, base: str, period: datetime) -> None:
-        for _ in range(_MOST_TRIES):
+        for _ in range(MOST_TRIES):
             kept = await self._store.starts(base)
             if period in kept.value:
                 return

@@ -24,6 +24,12 @@ SETTLE = timedelta(seconds=15)
 #: A look is ordered at least this far ahead, so that whoever joins meanwhile is counted by it.
 AHEAD = timedelta(seconds=1)
 
+#: A look that is overdue for so long is taken to be lost: longer than the message of a killed worker stays hidden.
+LOST = timedelta(minutes=1)
+
+#: Digits of an order's id that are its own; the others are the first ones of the id that it replaces.
+_OWN = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -143,8 +149,9 @@ class Group:
         standing: see :class:`Standing`.
         said: what the ticket knows, None for nothing.
         saying: what is on its way to the ticket, None for nothing.
-        look_at: when the group is looked at next, None when no look is ordered.
+        look_at: when the group is looked at next, None when no look is ordered that has not been taken yet.
         opened: its first signal opened the ticket at once; delivered once more, it does so again.
+        look_id: the order of a look that is in force, or that was taken last. Empty in rows of older releases.
     """
 
     key: str
@@ -157,6 +164,7 @@ class Group:
     saying: Said | None = None
     look_at: datetime | None = None
     opened: bool = False
+    look_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +193,38 @@ def next_look(group: Group, signal: Signal, now: datetime) -> datetime:
 
 
 def orders_look(group: Group, at: datetime, now: datetime) -> bool:
-    """Whether a look at ``at`` has to be ordered beside the one that the group knows of.
+    """Whether a look at ``at`` has to be ordered in place of the one that the group's row names.
 
-    One whose time has come may be under way already, and have counted before the signal at hand.
+    A look is taken off the row before it counts. So one that the row names, overdue or not, will count whatever was
+    counted before the row was read; only a lost one would not. Older releases do not take looks off.
     """
-    return group.look_at is None or group.look_at <= now or group.look_at > at + AHEAD
+    if group.look_at is None or group.look_at > at + AHEAD:
+        return True
+    return group.look_at + (LOST if group.look_id else timedelta()) <= now
+
+
+def order_id(replaces: str, random: str) -> str:
+    """The id of an order that is to replace another one in the row (empty: none), made of 32 random hex digits."""
+    return random[:_OWN] + (replaces[:_OWN] or "0" * _OWN)
+
+
+def is_in_force(group: Group, order: str, now: datetime) -> bool:
+    """Whether a look may be taken by this order: the row names it, or still names the order that it replaces, or names
+    one that is due, for which this one does as well.
+
+    All others are superseded: who ordered them can no longer write the row as it was then.
+    """
+    if group.look_id in ("", order) or group.look_id[:_OWN] == order[_OWN:]:
+        return True
+    return group.look_at is not None and group.look_at <= now
+
+
+def concluded(current: Group, taken: Group, found: Group) -> Group | None:
+    """The group as it is now with what a look found in it that was taken when it was ``taken``; None when its ticket
+    was told something meanwhile, which ``found`` knows nothing of."""
+    if (current.standing, current.said) != (taken.standing, taken.said):
+        return None
+    return replace(current, standing=found.standing, said=found.said, saying=found.saying)
 
 
 def look(group: Group, found: Census, now: datetime) -> Look:

@@ -202,6 +202,7 @@ def _group_data(group: Group) -> dict[str, Any]:
         "saying": _said_data(group.saying),
         "look_at": rfc3339(group.look_at),
         "opened": group.opened,
+        "look_id": group.look_id,
     }
 
 
@@ -223,6 +224,7 @@ def _group(data: Mapping[str, Any]) -> Group:
         saying=_said(data["saying"]),
         look_at=_moment(data["look_at"]),
         opened=data["opened"],
+        look_id=data.get("look_id", ""),
     )
 
 

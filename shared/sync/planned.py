@@ -194,9 +194,9 @@ class Informed:
         await self._planned.refresh()
         return await self._groups.admit(envelope)
 
-    async def look(self, key: str) -> str:
+    async def look(self, order: Envelope) -> str:
         """See ``Groups.look``."""
-        return await self._groups.look(key)
+        return await self._groups.look(order)
 
 
 def _copy(data: Mapping[str, Any]) -> _Copy:

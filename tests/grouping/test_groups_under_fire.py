@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import initialize, invariant, rule
 
+from shared.delivery.envelope import decode
+from shared.grouping.store import GROUPS
 from shared.signals.model import Signal, State
 from shared.tickets import Phase
 from tests.delivery.hostile import SETTINGS, Hostile
@@ -41,6 +44,15 @@ class Groups(Hostile):
     def an_event_arrives(self, index: int) -> None:
         self.posted.append(TIMELINE[index])
         self.world.post(TIMELINE[index], f"{len(self.posted):032x}")
+
+    @invariant()
+    def the_look_that_a_group_waits_for_is_on_the_queue(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        ordered = {decode(message.text).id for message in self.world.queue.messages.values()}
+        for (table, _, _), (entity, _) in self.world.groups.rows.items():
+            group = json.loads(entity["State"]) if table == GROUPS else {}
+            assert not group.get("look_at") or group["look_id"] in ordered
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
