@@ -23,11 +23,12 @@ class Size:
     """How much waits.
 
     Attributes:
-        calls, window: the budget. windows: of backlog. outage: windows without an instance. workers: processes.
+        calls, window: the budget; in much shorter windows, the whole seconds of queue and budget are what is measured.
+        windows: of backlog. outage: windows without an instance. workers: processes.
     """
 
-    calls: int = 100
-    window: int = 15
+    calls: int = 300
+    window: int = 60
     windows: float = 3.6
     outage: int = 2
     workers: int = 3

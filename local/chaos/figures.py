@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +73,11 @@ class Part:
     def broken(self) -> list[str]:
         """Names of invariants that do not hold."""
         return [row.name for row in self.rows if row.must and row.met is False]
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Numbers by name as text, the largest first."""
+    return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

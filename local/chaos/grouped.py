@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from local.chaos.config import config
-from local.chaos.figures import Part, at_most, fact, must_be
+from local.chaos.figures import Part, at_most, fact, listed, must_be
 from local.chaos.ledger import balance
 from local.chaos.sender import Sender
 from local.chaos.stage import Stage
@@ -41,6 +42,7 @@ def run(
         seconds = time.monotonic() - begun
         calls = stage.control("GET", "/counters")["total"]
         truth = asyncio.run(read(stage))
+        looks = Counter(line["found"] for _, line in stage.log.named("looked_at_group"))
     ledger = balance(sent.receipts, truth)
     others = ", ".join(f"{name} {calls_each * alerts:,}" for name, calls_each in _PEERS.items())
     return Part(
@@ -53,11 +55,12 @@ def run(
                 f"in {seconds:.0f} s, a note every {note_every} s",
             ),
             fact("the same with others", f"{alerts * min(_PEERS.values()):,}", others),
+            fact("looks at the group", f"{looks.total():,}", listed(looks)),
             must_be("alerts counted in the group", ledger.places["grouped"], alerts),
             must_be("tickets", len(truth.tickets), 1),
             must_be("lost, doubled or in a wrong state", len(ledger.findings()), 0),
             must_be("messages left on the queues", left, 0),
         ],
         findings=ledger.findings(),
-        raw={"calls": calls, "seconds": round(seconds, 1), "statuses": dict(sent.statuses)},
+        raw={"calls": calls, "seconds": round(seconds, 1), "looks": dict(looks), "statuses": dict(sent.statuses)},
     )

@@ -13,7 +13,7 @@ from typing import Any
 from local.chaos import trouble
 from local.chaos.calls import CallLog, per_window
 from local.chaos.config import config, planned
-from local.chaos.figures import Part, fact, must_be
+from local.chaos.figures import Part, fact, listed, must_be
 from local.chaos.ledger import Ledger, balance
 from local.chaos.sender import Sender, Sent
 from local.chaos.stage import Stage
@@ -66,7 +66,7 @@ SMALL = Size(
     restarts=1,
     every=0.8,
     maintenance=12.0,
-    patience=90.0,
+    patience=240.0,  # a worker that is killed while it tries an open circuit keeps the others waiting for 150 s
 )
 
 
@@ -88,7 +88,7 @@ def run(seed: int, size: Size, say: Say) -> Part:
     part = Part("storm", _rows(size, sent, ledger, left))
     part.rows += _budget_rows(size, log)
     part.rows.append(fact("seconds", f"{seconds:.0f}", f"{sending:.0f} of them to post {size.alerts:,}, {seed=}"))
-    part.rows.append(fact("troubles", f"{done.total() + sum(struck.values())}", _list({**done, **struck})))
+    part.rows.append(fact("troubles", f"{done.total() + sum(struck.values())}", listed({**done, **struck})))
     part.findings = ledger.findings()
     part.raw = {
         "statuses": dict(sent.statuses),
@@ -138,7 +138,7 @@ def _rows(size: Size, sent: Sent, ledger: Ledger, left: int) -> list[Any]:
     return [
         must_be("alerts accepted", ledger.accepted, size.alerts, f"answers: {answers}{again}"),
         must_be("answers that Azure never repeats", wrong_answers, 0),
-        must_be("accounted for in storage and tickets", places.total(), ledger.accepted, _list(places)),
+        must_be("accounted for in storage and tickets", places.total(), ledger.accepted, listed(places)),
         must_be("lost", len(ledger.lost) + len(sent.lost), 0),
         must_be("tickets too many", len(ledger.doubled), 0),
         must_be("tickets in a wrong state", len(ledger.wrong), 0),
@@ -155,7 +155,3 @@ def _budget_rows(size: Size, log: CallLog) -> list[Any]:
     above = sum(count > size.calls for count in counts.values())
     most = max(counts.values(), default=0)
     return [*rows, must_be("windows above the budget", above, 0, f"at most {most} of {size.calls}; {note}")]
-
-
-def _list(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items(), key=lambda item: -item[1]))

@@ -15,7 +15,7 @@ def holds(part: Part) -> None:
     assert not part.broken, f"{part.broken}: {part.findings}"
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(330)
 def test_a_storm_with_kills_outages_and_restarts_loses_doubles_and_mistakes_nothing() -> None:
     part = storm.run(3, storm.SMALL, print)
     holds(part)
