@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +24,20 @@ _CONNECTION = """
     total_timeout: 10s
 """
 
-#: Faults after which all workers leave a connection alone for a while; each has a connection of its own, so that no
-#: other test has to wait. Pauses are no longer than the window of the budget.
-PAUSING = ("hibernate", "throttle", "throttle_bare")
+#: Faults after which all workers leave a connection alone for a while, at once or after several calls in a row that
+#: nobody answered; each has a connection of its own, so that no other test meets its pause or its open circuit. Pauses
+#: are no longer than the window of the budget.
+PAUSING = (
+    "hibernate",
+    "throttle",
+    "throttle_bare",
+    "cut_before_commit",
+    "maintenance",
+    "reject_credentials",
+    "scope_gate",
+    "session_queue",
+    "wrong_content_type",
+)
 
 CONFIG = f"""
 version: 1
@@ -86,6 +99,10 @@ class Bridge:
         total: int = self.control("GET", "/counters")["total"]
         return total
 
+    def heard_of(self) -> set[str]:
+        """Ids of all signals that the app's log has named so far."""
+        return set(re.findall(r'"id": ?"([0-9a-f]{32})"', "".join(self.running.lines)))
+
     def violations(self) -> dict[str, Any]:
         """Writes on closed tickets, and tickets that share a correlation."""
         found: dict[str, Any] = self.control("GET", "/violations")
@@ -129,6 +146,14 @@ class Bridge:
         return self.running.event(signal_id, lambda event: event["event"] == "postponed")
 
 
+def _free_port() -> int:
+    """Of two bridges that start in the same second, both may find the usual port free, and then share it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("config") / "bridge.yaml"
@@ -138,7 +163,8 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(config_file: Path) -> Iterator[Running]:
-    with Running(["--config", str(config_file), "--workers", "2", "--queue-lease", "6"]) as found:
+    arguments = ["--config", str(config_file), "--workers", "2", "--queue-lease", "6", "--port", str(_free_port())]
+    with Running(arguments) as found:
         yield found
 
 
