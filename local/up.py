@@ -35,6 +35,7 @@ from local.host.settings import read_settings
 #: The function app is the repository itself.
 APP = Path(__file__).resolve().parents[1]
 _USUAL_PORT = 7071
+_TAKEN = "port {} is taken by another program; stop that one or choose another port with --port"
 #: Seconds for a child to answer; a cold disk and a busy machine included.
 _PATIENCE = 60.0
 #: Settings that the app may read, and where the simulator tells the value: the first that it has. The bridge is to
@@ -192,6 +193,10 @@ def _start_app(
 ) -> tuple[_Child, str]:
     """The function app and its URL. Raises Failed."""
     port = _free_port(options.port)
+    if port and not _claim(port, stack):
+        if options.port:
+            raise Failed(_TAKEN.format(port))
+        port = 0
     while True:
         app = _Child("the function app", "local.host", _host_arguments(options, port, folder), environment)
         stack.callback(app.stop)
@@ -296,8 +301,20 @@ def _folder(options: Options, stack: contextlib.ExitStack) -> Path:
 def _free_port(wanted: int) -> int:
     """The port to use, 0 for any. Raises Failed when the one that was asked for is taken."""
     if wanted and not _is_free(wanted):
-        raise Failed(f"port {wanted} is taken by another program; stop that one or choose another port with --port")
+        raise Failed(_TAKEN.format(wanted))
     return wanted or (_USUAL_PORT if _is_free(_USUAL_PORT) else 0)
+
+
+def _claim(port: int, stack: contextlib.ExitStack) -> bool:
+    """Claim a port against every other ``local up``: of two that start at once, both would find it free, and several
+    workers share a port by an option with which the other's workers could share it too. False when it is claimed."""
+    lock = Path(tempfile.gettempdir()) / f"azure-itsm-bridge-{os.getuid()}-port-{port}.lock"
+    held = stack.enter_context(lock.open("w"))
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_free(port: int) -> bool:

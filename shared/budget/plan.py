@@ -76,8 +76,8 @@ def room(state: State, rules: Rules, now: float, urgent: bool) -> int | None:
     free = limit - state.ordinary - state.urgent
     end = opens(rules, state.skew, state.window + 1)
     if not urgent:
-        kept = reserve_of(rules, limit, min(max((end - now) / rules.per, 0.0), 1.0))
-        free = limit - state.ordinary - max(kept, state.urgent)
+        # On top of what urgent work has used: the last of it in a busy window must find something left, too.
+        free -= reserve_of(rules, limit, min(max((end - now) / rules.per, 0.0), 1.0))
     if now >= closes(rules, state.skew, state.window):
         free = min(free, limit - state.carried - (0 if urgent else reserve_of(rules, limit, 1.0)))
     return max(free, 0)

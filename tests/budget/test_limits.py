@@ -210,3 +210,21 @@ async def test_what_is_left_of_a_block_is_given_back_once_although_an_answer_was
     store.loses_every = store.writes + 2  # after the sign of life, the lease
     await asyncio.create_task(_deliver(budget))
     assert store.rows["desk"][0].ordinary >= 2
+
+
+def test_urgent_work_may_use_its_reserve_to_the_last_however_much_ordinary_work_there_is() -> None:
+    rules = Rules(calls=100, reserve=0.1)
+    now = opens(rules, 0.0, index(rules, 0.0, START) + 1) + 1
+    state = plan.roll(State("line"), rules, now)
+    window, found = state.window, 0
+    for minute in range(58):
+        at = now + 60 * minute
+        while (taken := plan.lease(state, rules, at, urgent=False, calls=1))[1] is not None:
+            state = taken[0]  # whatever it may have, it takes
+        if minute % 6 == 0:  # all of the reserve, evenly over the window
+            state, block = plan.lease(state, rules, at, urgent=True, calls=1)
+            assert block is not None, f"nothing left in minute {minute}"
+            state = plan.give_back(state, window, urgent=block.calls - 1)
+            found += 1
+    assert found == 10
+    assert state.ordinary + state.urgent >= 0.95 * 100

@@ -332,3 +332,11 @@ def test_the_clouds_are_started_when_asked_for_and_the_app_is_led_to_them(up: Up
             assert json.load(answer)["token_type"] == "Bearer"
     with up.run() as child:
         assert first_line(child)["clouds"] is None
+
+
+def test_two_that_start_at_once_do_not_share_a_port(up: Up) -> None:
+    port = free_port()
+    with up.run("--workers", "2", port=port) as one, up.run("--workers", "2", port=port) as other:
+        lines = [child.stdout.readline() for child in (one, other) if child.stdout is not None]
+        assert sorted(bool(line.strip()) for line in lines) == [False, True]
+        assert json.loads(max(lines))["app"]["url"].endswith(f":{port}")
