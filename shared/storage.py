@@ -10,6 +10,7 @@ Everything is imported where it is used: the storage SDKs cost up to a quarter o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -125,6 +126,45 @@ class Storage:
     async def aclose(self) -> None:
         """Close all clients."""
         await self._stack.aclose()
+
+
+class RowOvertaken(Exception):
+    """Somebody else wrote the row since it was read: an answer rather than an error, for whoever asked."""
+
+
+async def put_row(table: TableClient, entity: Mapping[str, Any], etag: str | None) -> str:
+    """Write a row that was read under ``etag``, or a new one with None; the new ETag.
+
+    A table that is not there is made: that happens once in an app's life, so nobody asks for it first.
+
+    Raises RowOvertaken when it exists already or was written since, and what the SDK raises.
+    """
+    from azure.core import MatchConditions
+    from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+    from azure.data.tables import UpdateMode
+
+    row = dict(entity)
+    try:
+        if etag is None:
+            answer = await _insert(table, row)
+        else:
+            answer = await table.update_entity(
+                row, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
+            )
+    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+        raise RowOvertaken from error
+    return str(answer["etag"])
+
+
+async def _insert(table: TableClient, row: dict[str, Any]) -> Mapping[str, Any]:
+    from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+    try:
+        return await table.create_entity(row)
+    except ResourceNotFoundError:
+        with contextlib.suppress(ResourceExistsError):
+            await table.create_table()
+        return await table.create_entity(row)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.budget.state import Circuit, Line, State
 from shared.errors import StorageUnavailable
-from shared.storage import Storage, storage_errors
+from shared.storage import RowOvertaken, Storage, put_row, storage_errors
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
@@ -65,32 +64,12 @@ class TableBudgets:
 
     async def write(self, connection: str, state: State, etag: str | None) -> str:
         """See ``BudgetStore.write``."""
-        from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-        from azure.data.tables import UpdateMode
-
         entity = to_entity(connection, state)
         async with storage_errors("writing a budget", within=_PATIENCE):
             try:
-                if etag is not None:
-                    answer = await self._table().update_entity(
-                        entity, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
-                    )
-                else:
-                    answer = await self._insert(entity)
-            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+                return await put_row(self._table(), entity, etag)
+            except RowOvertaken as error:
                 raise BudgetOvertaken from error
-        return str(answer["etag"])
-
-    async def _insert(self, entity: dict[str, Any]) -> Mapping[str, Any]:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-        try:
-            return await self._table().create_entity(entity)
-        except ResourceNotFoundError:
-            with contextlib.suppress(ResourceExistsError):
-                await self._table().create_table()
-            return await self._table().create_entity(entity)
 
 
 def to_entity(connection: str, state: State) -> dict[str, Any]:

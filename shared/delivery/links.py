@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared.delivery.identity import link_id
 from shared.delivery.link import Link, Op, Pending, Stage, order_text, parse_order
 from shared.signals.model import rfc3339
-from shared.storage import Storage, storage_errors
+from shared.storage import RowOvertaken, Storage, put_row, storage_errors
 from shared.tickets import TicketKind, TicketRef
 
 if TYPE_CHECKING:
@@ -70,32 +69,12 @@ class LinkStore:
             LinkOvertaken: it exists already, or was written since.
             StorageUnavailable: storage did not answer.
         """
-        from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-        from azure.data.tables import UpdateMode
-
         entity = to_entity(link)
         async with storage_errors("writing a link"):
             try:
-                if etag is not None:
-                    answer = await self._table().update_entity(
-                        entity, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
-                    )
-                else:
-                    answer = await self._insert(entity)
-            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+                return await put_row(self._table(), entity, etag)
+            except RowOvertaken as error:
                 raise LinkOvertaken from error
-        return str(answer["etag"])
-
-    async def _insert(self, entity: dict[str, Any]) -> Mapping[str, Any]:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-        try:
-            return await self._table().create_entity(entity)
-        except ResourceNotFoundError:  # the table itself: made once in an app's life, so nobody asks for it first
-            with contextlib.suppress(ResourceExistsError):
-                await self._table().create_table()
-            return await self._table().create_entity(entity)
 
     async def all(self) -> AsyncIterator[Link]:
         """Every link, in no useful order. Raises StorageUnavailable."""

@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 from shared.budget.errors import CircuitOpen, MustWait
@@ -17,6 +17,7 @@ from shared.config.types import format_duration
 from shared.delivery.backoff import retry_delay, wait_delay
 from shared.delivery.deliver import Delivered, Deliverer, DeliveryFailed, MakeWay
 from shared.delivery.envelope import Envelope
+from shared.delivery.facts import facts
 from shared.delivery.kept import KeptStore
 from shared.delivery.listeners import Actions, Pulse
 from shared.delivery.queue import SignalQueue
@@ -201,10 +202,10 @@ class Worker:
             await self._kept.keep("dead-letter", envelope, code="poison", reason=reason, advice=advice)
         except StorageUnavailable as error:
             await self._queue.send(replace(envelope, outcome="unknown"), _BACK_FROM_POISON)
-            record("postponed", logging.ERROR, **_facts(envelope), code="poison", reason=str(error))
+            record("postponed", logging.ERROR, **facts(envelope), code="poison", reason=str(error))
             return
         await self._queue.done(envelope)
-        record("dead_lettered", logging.ERROR, **_facts(envelope), code="poison", reason=reason)
+        record("dead_lettered", logging.ERROR, **facts(envelope), code="poison", reason=reason)
         await self._actions.finished(envelope, "dead_lettered", reason=reason)
 
     async def _work(self, envelope: Envelope, dequeue_count: int, tally: Tally) -> Ended:
@@ -236,7 +237,7 @@ class Worker:
         except MakeWay as way:
             delay = wait_delay(onward.waits, way.until - self._now(), self._chance())
             await self._queue.send(replace(onward, waits=onward.waits + 1, outcome="unknown"), delay)
-            record("made_way", **_facts(onward), delay_s=round(delay.total_seconds(), 1))
+            record("made_way", **facts(onward), delay_s=round(delay.total_seconds(), 1))
         except DeliveryFailed as failed:
             error = failed.error
             if isinstance(error, TicketSystemError) and error.connection and not isinstance(error, _WAITS):
@@ -299,7 +300,7 @@ class Worker:
         await self._queue.done(envelope)
         record(
             "delivered",
-            **_facts(envelope),
+            **facts(envelope),
             decision=absorbed.decision,
             group=absorbed.group,
             route=absorbed.route,
@@ -314,7 +315,7 @@ class Worker:
             await self._pulse.succeeded(delivered.connection)
         if delivered.until is not None:
             until = delivered.until.isoformat(timespec="seconds")
-            record("held", **_facts(envelope), decision=delivered.decision, rule=delivered.rule, until=until)
+            record("held", **facts(envelope), decision=delivered.decision, rule=delivered.rule, until=until)
             return
         await self._queue.done(envelope)
         if envelope.replayed:
@@ -323,7 +324,7 @@ class Worker:
         record(
             "delivered",
             logging.WARNING if delivered.dropped else logging.INFO,
-            **_facts(envelope),
+            **facts(envelope),
             decision=delivered.decision,
             rule=delivered.rule,
             route=delivered.route,
@@ -360,7 +361,7 @@ class Worker:
             record(
                 "postponed",
                 logging.WARNING,
-                **_facts(envelope),
+                **facts(envelope),
                 connection=error.connection if isinstance(error, TicketSystemError) else "",
                 code=error.code,
                 reason=str(error),
@@ -389,7 +390,7 @@ class Worker:
         record(
             "dead_lettered",
             logging.ERROR,
-            **_facts(envelope),
+            **facts(envelope),
             connection=connection,
             code=code,
             reason=reason,
@@ -401,7 +402,7 @@ class Worker:
         advice = _REPORT if code == "unreadable" else _NOT_ALLOWED
         await self._kept.keep("quarantine", envelope, code=code, reason=reason, advice=advice)
         await self._queue.done(envelope)
-        record("quarantined", logging.WARNING, **_facts(envelope), code=code, reason=reason)
+        record("quarantined", logging.WARNING, **facts(envelope), code=code, reason=reason)
         await self._actions.finished(envelope, "quarantined", reason=reason)
 
     async def _keep_foreign(self, message_id: str, text: str | bytes, reason: str) -> None:
@@ -413,19 +414,3 @@ class Worker:
 
 _REPORT = "If this came from Azure, please report its shape (without your data) as an issue of the project"
 _NOT_ALLOWED = "Widen accept_only in bridge.yaml if this sender may open tickets, then replay it"
-
-
-def _facts(envelope: Envelope) -> dict[str, Any]:
-    """What every line about a signal says of it."""
-    signal = envelope.signal
-    if signal is None:
-        return {"id": envelope.id}
-    return {
-        "id": envelope.id,
-        "key": signal.key,
-        "source": signal.source,
-        "kind": signal.kind,
-        "state": signal.state.value,
-        "severity": signal.severity,
-        "title": signal.title,
-    }

@@ -9,6 +9,9 @@ from datetime import datetime
 from shared.delivery.link import Order
 from shared.tickets import TicketKind
 
+#: Outcome of an assignment that was taken back while its finding is still there.
+WITHDRAWN = "withdrawn"
+
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
@@ -36,6 +39,7 @@ class Assignment:
             empty while it is not.
         overdue_since: when it was first seen to be overdue; None while it is not.
         reminded_at: when its ticket was reminded last.
+        withdrawn: who took it back and why, as a sentence; stays when the finding ends afterwards; empty when nobody did.
         told: what Defender for Cloud was told last, as text that only the counterpart understands; empty for nothing.
     """
 
@@ -59,6 +63,7 @@ class Assignment:
     latest: Order | None = None
     ended_at: datetime | None = None
     outcome: str = ""
+    withdrawn: str = ""
     overdue_since: datetime | None = None
     reminded_at: datetime | None = None
     told: str = ""
@@ -67,3 +72,8 @@ class Assignment:
     def open(self) -> bool:
         """Whether the finding still has to be fixed."""
         return self.ended_at is None
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether it was withdrawn and its finding has not ended since: nothing that is found assigns it anew."""
+        return not self.open and self.outcome == WITHDRAWN

@@ -1,7 +1,8 @@
 """Governance rules: who has to fix a recommendation, and until when. Pure: functions of values and of ``now``.
 
 An assignment that is open stays as it is: a later poll, an edited rule or a message that comes twice never moves its
-due date or its owner. One that is over starts anew when the finding fires again.
+due date or its owner. One that is over starts anew when the finding fires again. One that was withdrawn is over until
+the finding itself has ended: then a rule may assign it anew when it returns.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.config.defender import GovernanceRule, Integration
 from shared.config.defender import Owner as OwnerSection
-from shared.governance.assignment import Assignment
+from shared.governance.assignment import WITHDRAWN, Assignment
 from shared.mapping.integrations import OWN_FIELD, with_facts
 from shared.mapping.routes import Predicate, compile_when, matches_any
 from shared.mapping.scopes import places
@@ -22,9 +23,6 @@ from shared.tickets import TicketKind
 
 #: What became of a recommendation whose payload does not say why it is over.
 _HEALTHY = "healthy"
-
-#: A person took the assignment back: it does not return with the finding.
-WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +83,11 @@ def assign(
         before: what is known of the recommendation.
 
     Returns:
-        ``before`` while it is open, and for an event that it has seen already; else a new one, by the first rule that
-        matches. An assignment that a person made and that ended by itself returns with its finding, with as much time
-        as it had, when no rule says otherwise.
+        ``before`` while it is open, while it is taken back, and for an event that it has seen already; else a new one,
+        by the first rule that matches. An assignment that a person made and that ended by itself returns with its
+        finding, with as much time as it had, when no rule says otherwise.
     """
-    if before is not None and (before.open or _has_seen(before, signal)):
+    if before is not None and (before.open or before.taken_back or _has_seen(before, signal)):
         return before
     if integration is None or not signal.opens:
         return None
@@ -97,7 +95,7 @@ def assign(
     told = before.told if before is not None else ""
     if found is not None:
         return replace(_by_rule(signal, found, integration, now), told=told)
-    if before is None or before.rule or before.outcome == WITHDRAWN:
+    if before is None or before.rule or before.withdrawn:
         return None
     return replace(
         before,
@@ -123,25 +121,31 @@ def over(
     """The assignment after the recommendation's end, None when nobody had to fix it.
 
     An end that comes before its beginning is remembered where a rule would assign the recommendation, so that the
-    firing it ended is not assigned when it comes at last; such an assignment has no ticket. Arguments as for
-    :func:`assign`.
+    firing it ended is not assigned when it comes at last; such an assignment has no ticket. A withdrawn one learns how
+    its finding ended. Arguments as for :func:`assign`.
     """
     if before is None:
         firing = replace(signal, state=State.FIRED, opens=True)
         before = assign(firing, rules, integration, now)
         if before is None:
             return None
-    elif _has_seen(before, signal):
+    outcome = signal.details.get("resolution") or _HEALTHY
+    if before.taken_back and outcome != WITHDRAWN and before.latest == signal.order:
+        return replace(before, outcome=outcome)  # a withdrawal is ordered as an end that came with the last event
+    if _has_seen(before, signal):
         return before
+    if before.taken_back:
+        return replace(before, latest=signal.order, outcome=outcome)
     if not before.open:
         return replace(before, latest=signal.order)
-    outcome = signal.details.get("resolution") or _HEALTHY
-    return replace(before, latest=signal.order, ended_at=signal.resolved_at or now, outcome=outcome)
+    said = signal.details.get(WITHDRAWN, "")
+    return replace(before, latest=signal.order, ended_at=signal.resolved_at or now, outcome=outcome, withdrawn=said)
 
 
 def noticed(assignment: Assignment, signal: Signal) -> Assignment:
-    """The open assignment after an event of its finding, which changes nothing but what was seen last."""
-    if not assignment.open or _has_seen(assignment, signal):
+    """The assignment after an event of its finding, which changes nothing but what was seen last: of one that is open,
+    and of one that is taken back, so that only a later end counts as its finding's."""
+    if not (assignment.open or assignment.taken_back) or _has_seen(assignment, signal):
         return assignment
     return replace(assignment, latest=signal.order)
 

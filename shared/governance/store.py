@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from shared.delivery.identity import link_id
 from shared.delivery.link import order_text, parse_order
-from shared.governance.assignment import Assignment
+from shared.governance.assignment import WITHDRAWN, Assignment
 from shared.signals.model import rfc3339
-from shared.storage import Storage, storage_errors
+from shared.storage import RowOvertaken, Storage, put_row, storage_errors
 from shared.tickets import TicketKind
 
 if TYPE_CHECKING:
@@ -76,33 +76,13 @@ class AssignmentStore:
             AssignmentOvertaken: it exists already, or was written since.
             StorageUnavailable: storage did not answer.
         """
-        from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-        from azure.data.tables import UpdateMode
-
         entity = to_entity(assignment)
         async with storage_errors("writing an assignment"):
             await self._index(assignment)
             try:
-                if etag is not None:
-                    answer = await self._table().update_entity(
-                        entity, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
-                    )
-                else:
-                    answer = await self._insert(entity)
-            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+                return await put_row(self._table(), entity, etag)
+            except RowOvertaken as error:
                 raise AssignmentOvertaken from error
-        return str(answer["etag"])
-
-    async def _insert(self, entity: dict[str, Any]) -> Mapping[str, Any]:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-        try:
-            return await self._table().create_entity(entity)
-        except ResourceNotFoundError:  # the table itself: made once in an app's life, so nobody asks for it first
-            with contextlib.suppress(ResourceExistsError):
-                await self._table().create_table()
-            return await self._table().create_entity(entity)
 
     async def _index(self, assignment: Assignment) -> None:
         """Note that the ticket has the recommendation, unless this process knows that it is noted."""
@@ -146,6 +126,41 @@ class AssignmentStore:
                 return []
         read = [stored.assignment for row in rows if (stored := await self._at(row)) is not None]
         return sorted((one for one in read if one.ticket_key == ticket_key), key=lambda one: one.key)
+
+    async def has_open(self, ticket_key: str) -> bool:
+        """Whether an assignment of a ticket is open; reads one at most. Raises StorageUnavailable."""
+        async for _ in self._where("TicketKey eq @key and EndedAt eq ''", key=ticket_key):
+            return True
+        return False
+
+    def withdrawn_of(self, ticket_key: str) -> AsyncIterator[Assignment]:
+        """Assignments of a ticket that were withdrawn while their finding was there. Raises StorageUnavailable."""
+        return self._where(f"TicketKey eq @key and Outcome eq '{WITHDRAWN}'", key=ticket_key)
+
+    def open_of(self, integration: str) -> AsyncIterator[Assignment]:
+        """Open assignments of an integration, also of one that the configuration has no more."""
+        return self._where("Integration eq @name and EndedAt eq ''", name=integration)
+
+    async def has_any(self, integration: str) -> bool:
+        """Whether there ever was an assignment of an integration. Raises StorageUnavailable."""
+        async for _ in self._where("Integration eq @name", name=integration):
+            return True
+        return False
+
+    def below(self, prefix: str) -> AsyncIterator[Assignment]:
+        """Assignments, open and ended, whose key begins with a text that ends in ``/``. Raises StorageUnavailable."""
+        return self._where("Key ge @first and Key lt @after", first=prefix, after=f"{prefix[:-1]}0")
+
+    async def _where(self, condition: str, **parameters: str) -> AsyncIterator[Assignment]:
+        """Assignments that storage finds by a condition, in no useful order; it looks at every row for that."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        async with storage_errors("looking for assignments"):
+            try:
+                async for entity in self._table().query_entities(condition, parameters=parameters):
+                    yield from_entity(entity)
+            except ResourceNotFoundError:
+                return
 
     async def all(self) -> AsyncIterator[Assignment]:
         """Every assignment, open and ended, in no useful order. Raises StorageUnavailable."""
@@ -208,6 +223,7 @@ def to_entity(assignment: Assignment) -> dict[str, Any]:
         "CreatedAt": rfc3339(assignment.created_at) or "",
         "EndedAt": rfc3339(assignment.ended_at) or "",
         "Outcome": assignment.outcome,
+        "Withdrawn": assignment.withdrawn,
         "OverdueSince": rfc3339(assignment.overdue_since) or "",
         "RemindedAt": rfc3339(assignment.reminded_at) or "",
         "Told": assignment.told,
@@ -237,6 +253,7 @@ def from_entity(entity: Mapping[str, Any]) -> Assignment:
         latest=parse_order(entity["Latest"]),
         ended_at=_moment(entity["EndedAt"]),
         outcome=entity["Outcome"],
+        withdrawn=entity.get("Withdrawn", ""),  # rows of older releases have none
         overdue_since=_moment(entity["OverdueSince"]),
         reminded_at=_moment(entity["RemindedAt"]),
         told=entity["Told"],

@@ -6,10 +6,9 @@ Source: Microsoft Learn, "Scalability and performance targets for Table storage"
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -18,10 +17,10 @@ from shared.delivery.identity import link_id
 from shared.delivery.link import order_text, parse_order
 from shared.grouping.model import Group, GroupRules, Member, Said, Standing
 from shared.signals.model import State, from_dict, rfc3339, to_dict
-from shared.storage import Storage, storage_errors
+from shared.storage import RowOvertaken, Storage, put_row, storage_errors
 
 if TYPE_CHECKING:
-    from azure.data.tables.aio import TableClient
+    pass
 
 GROUPS = "groups"
 MEMBERS = "members"
@@ -126,35 +125,12 @@ class GroupStore:
                 return []
 
     async def _put(self, table: str, address: tuple[str, str], values: dict[str, Any], etag: str | None) -> str:
-        from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-        from azure.data.tables import UpdateMode
-
         entity = {"PartitionKey": address[0], "RowKey": address[1], **values}
-        client = self._storage.table(table)
         async with storage_errors(f"writing to table {table}"):
             try:
-                if etag is None:
-                    answer = await _made_first(client, lambda: client.create_entity(entity))
-                else:
-                    answer = await client.update_entity(
-                        entity, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
-                    )
-            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+                return await put_row(self._storage.table(table), entity, etag)
+            except RowOvertaken as error:
                 raise Overtaken from error
-        return str(answer["etag"])
-
-
-async def _made_first(client: TableClient, insert: Callable[[], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
-    """Insert; where the table itself is not there yet, make it and insert again."""
-    from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-    try:
-        return await insert()
-    except ResourceNotFoundError:
-        with contextlib.suppress(ResourceExistsError):
-            await client.create_table()
-        return await insert()
 
 
 def _spread(key: str) -> tuple[str, str]:

@@ -162,16 +162,7 @@ class Road(Sources):
 
     def taken_in(self, accepted: Accepted) -> None:
         """Note the beginning of each signal's road; what nobody could read is noted where it ends."""
+        from shared.delivery.facts import accepted as note
+
         for envelope in accepted.envelopes:
-            signal = envelope.signal
-            if signal is not None:
-                record(
-                    "accepted",
-                    id=envelope.id,
-                    key=signal.key,
-                    title=signal.title,
-                    source=signal.source,
-                    kind=signal.kind,
-                    state=signal.state.value,
-                    severity=signal.severity,
-                )
+            note(envelope)

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from shared.config.sync import Reconcile
 from shared.delivery.envelope import Envelope
+from shared.delivery.facts import accepted
 from shared.delivery.links import LinkStore
 from shared.errors import SourceError
-from shared.log import record
 from shared.mapping.routes import compile_when
 from shared.signals.azure_monitor.managed import ManagedAlert, firing_of, read_managed
 from shared.signals.keys import Unidentified
@@ -290,17 +290,7 @@ class Comparison:
             return
         envelope = Envelope(id=uuid4().hex, received_at=self._clock(), signal=signal)
         await self._queue.send(envelope)
-        record(
-            "accepted",
-            id=envelope.id,
-            key=signal.key,
-            title=signal.title,
-            source=signal.source,
-            kind=signal.kind,
-            state=signal.state.value,
-            severity=signal.severity,
-            by="reconcile",
-        )
+        accepted(envelope, by="reconcile")
 
     async def _watch(self) -> None:
         """Look after alerts that are fired as far as known, and too old to be listed."""

@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from shared.delivery.envelope import Envelope
+from shared.delivery.facts import accepted
 from shared.errors import SourceError
 from shared.log import record
 from shared.signals.model import Signal, State
@@ -254,14 +255,4 @@ class Unit:
     async def _put(self, signal: Signal) -> None:
         envelope = Envelope(id=uuid4().hex, received_at=self._now(), signal=signal)
         await self._queue.send(envelope)
-        record(
-            "accepted",
-            id=envelope.id,
-            key=signal.key,
-            title=signal.title,
-            source=signal.source,
-            kind=signal.kind,
-            state=signal.state.value,
-            severity=signal.severity,
-            by="poll",
-        )
+        accepted(envelope, by="poll")
