@@ -104,7 +104,8 @@ class Grouper:
                 group = m.begin(key, route, head_of(signal), rules, member)
             else:
                 group = replace(kept.value, rules=rules)
-                if group.opened and group.head.key == signal.key and group.since == signal.occurred_at:
+                began = (group.head.key, group.since) == (signal.key, signal.occurred_at)
+                if group.opened and began and signal.state is not State.RESOLVED:
                     return self._opening(envelope, group)  # the signal that began the group, delivered once more
             at = m.next_look(group, signal, now)
             if kept is None:  # others may have been counted in a group that was not there yet

@@ -13,7 +13,6 @@ is overtaken then. One whose predecessor is gone from the row can never be named
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,7 +20,6 @@ from typing import Protocol
 from uuid import uuid4
 
 from shared.delivery.envelope import Envelope
-from shared.delivery.link import order_text
 from shared.errors import KeyContended
 from shared.grouping import model as m
 from shared.grouping.store import GroupStore, Kept, Overtaken
@@ -164,8 +162,9 @@ class Looks:
                     await self._store.write_member(key, replace(kept.value, firings=0, first=None), kept.etag)
 
     async def _say(self, group: m.Group, said: m.Said) -> None:
-        digest = hashlib.sha256(f"{group.key}\n{order_text(said.order)}".encode()).hexdigest()
-        await self._queue.send(Envelope(id=digest[:32], received_at=self._now(), signal=speak(group, said)))
+        # Said twice, it has two ids: with one, each would take itself for the other's repetition and ask the ticket
+        # system what had become of it.
+        await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), signal=speak(group, said)))
 
 
 def _contended(key: str) -> KeyContended:

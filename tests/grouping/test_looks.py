@@ -227,3 +227,18 @@ def test_a_look_is_ordered_where_none_will_count_in_time() -> None:
     assert m.orders_look(named, at + MINUTE, at + m.LOST)
     assert m.orders_look(replace(named, look_id=""), at + MINUTE, at), "older releases leave on the row what they take"
     assert m.orders_look(replace(named, look_at=None), at, START)
+
+
+def test_what_is_said_by_several_looks_at_once_is_told_once_and_nobody_asks_back() -> None:
+    story = Story(route=BY_RULE, recheck="1h", workers=3)
+    story.fired(0, **vm(1))
+    story.fired(1, **vm(2))
+    (ordered,) = looks(story.world)
+    story.world.now = START + 5 * MINUTE
+    look = story.world.start(ordered)
+    while row(story.world)["saying"] is None:
+        story.world.resume(look)
+    strangers(story.world, 8)
+    side_by_side(story.world)
+    assert story.world.desk.calls == ["create", "comment"]
+    assert not looks(story.world)

@@ -52,6 +52,14 @@ def test_the_ticket_is_resolved_when_the_last_of_them_is_over() -> None:
     assert story.tickets == [("group:1:default/cpu high", "resolved")]
 
 
+def test_an_end_that_bears_the_time_of_the_firing_that_began_the_group_ends_it() -> None:
+    story = Story(route=BY_RULE, recheck="1h")
+    story.fired(0, **vm(1))
+    story.later(1)
+    story.resolved(0, **vm(1))
+    assert story.later(2) == ["resolve"]
+
+
 def test_one_alert_alone_reads_like_any_other_ticket() -> None:
     story = Story(route=BY_RULE, recheck="1h")
     story.fired(0, **vm(1))
