@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -43,6 +45,8 @@ T = TypeVar("T")
 
 _options: dict[str, str] = {}
 
+_IDENTITY = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")
+
 
 @app.callback()
 def main(
@@ -72,12 +76,15 @@ def main(
     values |= os.environ
     if session is not None:
         values |= _session(session)
+        # Microsoft's libraries look for the app's own identity in the environment, and nowhere else.
+        os.environ.update({name: values[name] for name in _IDENTITY if name in values})
     if storage:
         values["AzureWebJobsStorage"] = storage
     if account:
         values |= {"AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": account}
     if config:
         values["BRIDGE_CONFIG"] = str(Path(config).resolve())
+    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what its libraries complain of is told by our own errors
     _options.clear()
     _options.update(values)
 
@@ -159,6 +166,14 @@ def _read(name: str) -> bytes:
         raise
 
 
+class Checks(StrEnum):
+    """What ``check`` looks at."""
+
+    ALL = "all"
+    CONNECTIONS = "connections"
+    SOURCES = "sources"
+
+
 @app.command()
 def check(
     connection: Annotated[str, typer.Argument(help="Only this connection.")] = "",
@@ -170,11 +185,18 @@ def check(
             "the instance keeps ids chosen by the client.",
         ),
     ] = False,
+    only: Annotated[
+        Checks, typer.Option(help="Only the connections, or only Microsoft's services; with CONNECTION only that.")
+    ] = Checks.ALL,
 ) -> None:
-    """Check the connections: reachable, awake, signed in, rights, fields and choices. Each failure says its fix."""
+    """Check the connections: reachable, awake, signed in, rights, fields and choices; then what the configuration asks
+    of Microsoft's services: signed in, rights, what can be seen. Each failure says its fix."""
+    if connection and only is Checks.SOURCES:
+        _fail("give either a connection or --only sources")
 
     async def work(services: Services) -> bool:
         names = [connection] if connection else sorted(services.config.connections)
+        names = [] if only is Checks.SOURCES else names
         well = True
         for name in names:
             if name not in services.config.connections:
@@ -186,6 +208,13 @@ def check(
                 )
             _show_findings(name, list(findings))
             well = well and all(f.verdict is not Verdict.FAILED for f in findings)
+        if connection or only is Checks.CONNECTIONS:
+            return well
+        with err.status("checking Microsoft's services ..."):
+            sources = await services.check_sources()
+        for checked in sources:
+            _show_findings(checked.name, list(checked.findings))
+            well = well and all(f.verdict is not Verdict.FAILED for f in checked.findings)
         return well
 
     if not _run(work):

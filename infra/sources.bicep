@@ -16,6 +16,7 @@ param principalId string
 param tellsAzure bool = true
 
 var reads = [
+  'Microsoft.Authorization/permissions/read'
   'Microsoft.Resources/subscriptions/read'
   'Microsoft.Resources/subscriptions/resourceGroups/read'
   'Microsoft.AlertsManagement/alerts/read'

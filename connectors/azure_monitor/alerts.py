@@ -11,7 +11,7 @@ Least rights (Microsoft Learn, "Azure permissions for Monitor"): ``Microsoft.Ale
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -64,7 +64,7 @@ class AlertsManagement:
         """Requests that left so far."""
         return self._manager.calls
 
-    async def pages(self, since: datetime, until: datetime) -> AsyncIterator[Page]:
+    async def pages(self, since: datetime, until: datetime) -> AsyncGenerator[Page, None]:
         """Alerts between two moments, the oldest first, without their context.
 
         Whether Azure compares their beginning or their last change is not documented.

@@ -11,10 +11,13 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
+from connectors.microsoft.claims import Claims, read_claims
 from connectors.microsoft.pace import Sleep
 from shared.errors import SourceError, SourceRefused, SourceUnavailable
 from shared.trust.outgoing import Guarded
@@ -90,6 +93,7 @@ class Rest:
         self._transport = transport
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
+        self._date = ""
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object at a path below the endpoint, or at an absolute address that an answer gave (nextLink).
@@ -119,6 +123,21 @@ class Rest:
                 await self._sleep(wait)
         raise AssertionError("the last try returns or raises")
 
+    async def sign_in(self) -> Claims:
+        """Get a token, to see that there is one; what it says of whom it was given to.
+
+        Raises SourceRefused without one, and what the credential raises of SourceError.
+        """
+        return read_claims(await self._token())
+
+    @property
+    def served_at(self) -> datetime | None:
+        """The service's clock at its last answer (header Date, whole seconds); None where it did not tell."""
+        try:
+            return parsedate_to_datetime(self._date).astimezone(UTC)
+        except ValueError:
+            return None
+
     async def aclose(self) -> None:
         """Close connections."""
         client, self._client = self._client, None
@@ -146,6 +165,7 @@ class Rest:
             ) from None
         finally:
             self.calls += 1
+        self._date = answer.headers.get("Date", "")
         if not answer.is_success:
             raise self._failure(answer)
         if answer.status_code == 204 or (method != "GET" and not content):

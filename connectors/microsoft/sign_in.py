@@ -56,7 +56,8 @@ class Application:
                 secret = await self._secrets.get(self._secret)
             except SecretUnavailable as error:
                 raise SourceRefused(f"no secret for application {self._client_id}: {error}") from None
-            self._credential = ClientSecretCredential(self._tenant, self._client_id, secret, **self._options)
+            if self._credential is None:  # nobody else made it meanwhile
+                self._credential = ClientSecretCredential(self._tenant, self._client_id, secret, **self._options)
         return await self._credential.get_token(*scopes, **options)
 
     async def close(self) -> None:

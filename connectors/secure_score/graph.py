@@ -10,7 +10,7 @@ That controls of Defender for Endpoint (``scid_*``) refuse updates is not docume
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from urllib.parse import quote
 import httpx
 
 from connectors.microsoft import Endpoint, Rest
+from connectors.microsoft.claims import Claims
 from connectors.microsoft.pace import Sleep
 from shared.errors import SourceRefused, SourceUnavailable
 from shared.trust.clouds import CloudName
@@ -92,7 +93,11 @@ class SecureScores:
         """Requests that left so far."""
         return self._rest.calls
 
-    async def profiles(self) -> AsyncIterator[dict[str, Any]]:
+    async def sign_in(self) -> Claims:
+        """Get a token, to see that there is one; what it says of the permissions. Raises SourceError."""
+        return await self._rest.sign_in()
+
+    async def profiles(self) -> AsyncGenerator[dict[str, Any], None]:
         """Every control profile of the tenant (``secureScoreControlProfile``), page by page.
 
         Raises SourceUnavailable and SourceRefused, also in the midst; SourceUnavailable for a list that goes in

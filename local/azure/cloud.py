@@ -11,6 +11,7 @@ from local.azure.arm.defender_api import DefenderApi
 from local.azure.arm.defender_store import Defender
 from local.azure.arm.governance_api import GovernanceApi
 from local.azure.arm.health import Health
+from local.azure.arm.permissions import Permissions
 from local.azure.arm.service import Arm
 from local.azure.arm.subscriptions import Subscriptions
 from local.azure.arm.throttle import Throttle
@@ -73,6 +74,7 @@ class Cloud:
             Throttle(self.clock),
             [
                 *Subscriptions(self.estate, access, lambda: self.settings).routes(),
+                *Permissions(access, lambda: self.settings).routes(),
                 *AlertsApi(self.alerts, *shared).routes(),
                 *DefenderApi(self.defender, *shared).routes(),
                 *GovernanceApi(self.defender, *shared).routes(),

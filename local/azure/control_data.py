@@ -43,7 +43,7 @@ class DataControl:
             ),
             ("POST", "grants"): (
                 self._grant,
-                '{"identity", "tenant", "scope": "/", "actions": []} or {..., "api", "roles"}.',
+                '{"identity", "tenant", "scope": "/", "actions": [], "not_actions": []} or {..., "api", "roles"}.',
             ),
             ("DELETE", "grants"): (
                 self._revoke,
@@ -157,8 +157,10 @@ class DataControl:
             if "api" in body:
                 one.app_roles[str(body["api"])] = tuple(str(role) for role in body.get("roles") or ())
             else:
-                actions = tuple(str(action) for action in body.get("actions") or ())
-                one.grants.append(Grant(str(body.get("scope") or "/"), actions))
+                actions, others = (
+                    tuple(str(action) for action in body.get(name) or ()) for name in ("actions", "not_actions")
+                )
+                one.grants.append(Grant(str(body.get("scope") or "/"), actions, others))
         return {"identities": [one.as_json() for one in found]}
 
     def _revoke(self, body: dict[str, Any], *_: Any) -> Any:

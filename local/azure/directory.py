@@ -59,14 +59,22 @@ class Api:
 
 @dataclass(slots=True)
 class Grant:
-    """Actions allowed at a scope and below. ``*`` in an action stands for any text; the scope ``/`` is the tenant."""
+    """Actions allowed at a scope and below. ``*`` in an action stands for any text; the scope ``/`` is the tenant.
+
+    ``not_actions`` are left out of this grant; another one may still allow them.
+    """
 
     scope: str
     actions: tuple[str, ...]
+    not_actions: tuple[str, ...] = ()
 
     def allows(self, action: str) -> bool:
         """Is the action among them?"""
-        return any(fnmatchcase(action.lower(), allowed.lower()) for allowed in self.actions)
+        return _among(action, self.actions) and not _among(action, self.not_actions)
+
+
+def _among(action: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
 
 
 @dataclass(slots=True)
@@ -96,7 +104,10 @@ class Principal:
             "object_id": self.object_id,
             "managed": self.managed,
             "app_roles": {api: list(roles) for api, roles in self.app_roles.items()},
-            "grants": [{"scope": grant.scope, "actions": list(grant.actions)} for grant in self.grants],
+            "grants": [
+                {"scope": grant.scope, "actions": list(grant.actions), "not_actions": list(grant.not_actions)}
+                for grant in self.grants
+            ],
         }
 
 

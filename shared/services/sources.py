@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shared.signals.model import Signal
     from shared.sync.back import Backs, Counterpart
     from shared.sync.back.alerts import AlertSubscriptions
+    from shared.sync.checks import Checked
     from shared.sync.findings.ancestry import Ancestries
     from shared.sync.findings.tenants import DefenderClouds
     from shared.sync.scores.tenants import ScoreTenants
@@ -54,6 +55,15 @@ class Sources(Foundation):
 
         await self.ancestries.refresh()
         return with_ancestry(signal, self.ancestries.of(subscription_of(signal)))
+
+    async def check_sources(self) -> list[Checked]:
+        """Look at what the configuration asks of Microsoft's services; needs no storage, changes nothing.
+
+        Raises ConfigurationError.
+        """
+        from shared.sync.checks import check_sources
+
+        return await check_sources(self.config, self.secrets, self._reach, now=self._now)
 
     @cached_property
     def _clouds(self) -> DefenderClouds:

@@ -173,3 +173,39 @@ def test_the_control_api_describes_itself_and_keeps_counters(arm: httpx.Client, 
     assert counters["by_method_and_operation"]["GET Microsoft.Resources/subscriptions/read"] == 1
     assert control.last_request()["user"] == "bridge"
     assert "no such setting" in control.refused("PATCH", "/settings", nothing=1)
+
+
+def test_callers_are_told_what_their_roles_allow_at_a_scope(
+    reader: httpx.Client, clouds: Simulator, control: Control
+) -> None:
+    production, development = (f"/subscriptions/{one}" for one in clouds.subscriptions)
+    lists, changes = "Microsoft.AlertsManagement/*", "Microsoft.AlertsManagement/alerts/changestate/action"
+    control.post("/grants", identity="reader", scope=production, actions=[lists], not_actions=[changes])
+    path, params = "/providers/Microsoft.Authorization/permissions", {"api-version": "2022-04-01"}
+    role = {"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []}
+    assert body(reader.get(development + path, params=params)) == {"value": [role]}
+    assert body(reader.get(production + path, params=params))["value"] == [
+        role,
+        {"actions": [lists], "notActions": [changes], "dataActions": [], "notDataActions": []},
+    ]
+    control.set(arm_page_size=1)
+    assert [len(page) for page in walk(reader, production + path, **params)] == [1, 1]
+
+
+def test_what_one_role_leaves_out_another_may_give(reader: httpx.Client, clouds: Simulator, control: Control) -> None:
+    path, params = f"/subscriptions/{clouds.subscriptions[0]}/{ALERTS}", {"api-version": ALERTS_VERSION}
+    address = f"{path}/{control.get('/alerts')['alerts'][0]['name']}/changestate"
+    closing = {**params, "newState": "Closed"}
+    changes = "Microsoft.AlertsManagement/alerts/changestate/action"
+    control.post("/grants", identity="reader", actions=["*"], not_actions=[changes])
+    assert refusal(reader.post(address, params=closing), 403) == "AuthorizationFailed"
+    control.post("/grants", identity="reader", actions=[changes])
+    assert reader.post(address, params=closing).status_code == 200
+
+
+def test_who_may_not_read_permissions_is_not_told_them(
+    arm: httpx.Client, clouds: Simulator, control: Control
+) -> None:
+    control.delete("/grants", identity="bridge", actions=["Microsoft.Authorization/permissions/read"])
+    path = f"/subscriptions/{clouds.subscriptions[0]}/providers/Microsoft.Authorization/permissions"
+    assert refusal(arm.get(path, params={"api-version": "2022-04-01"}), 403) == "AuthorizationFailed"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from local.azure.arm.errors import arm_error
 from local.azure.call import Call, Caller, Refusal
 from local.azure.demo.identities import ARM_AUDIENCES
-from local.azure.directory import Directory
+from local.azure.directory import Directory, Grant
 from local.azure.entra.tokens import TokenProblem, Tokens
 from local.azure.estate import Estate, subscription_id
 
@@ -65,17 +65,18 @@ class Access:
 
     def allowed(self, caller: Caller, action: str, scope: str) -> bool:
         """Does a role assignment of the caller cover the action at the scope?"""
+        return any(grant.allows(action) for grant in self.grants(caller, scope))
+
+    def grants(self, caller: Caller, scope: str) -> list[Grant]:
+        """The caller's role assignments that hold at a scope: those made there, and those above it."""
         principal = self._directory.by_object(caller.tenant, caller.object_id)
-        if principal is None:
-            return False
-        for grant in principal.grants:
-            if not grant.allows(action):
-                continue
-            if grant.scope == "/" or grant.scope.rstrip("/").lower() == scope.rstrip("/").lower():
-                return True
-            if self._estate.covers(grant.scope, caller.tenant)(scope):
-                return True
-        return False
+        return [
+            grant
+            for grant in (principal.grants if principal else ())
+            if grant.scope == "/"
+            or grant.scope.rstrip("/").lower() == scope.rstrip("/").lower()
+            or self._estate.covers(grant.scope, caller.tenant)(scope)
+        ]
 
     def subscriptions(self, caller: Caller, action: str) -> list[str]:
         """Ids (lower case) of the subscriptions in which the caller may do something anywhere."""

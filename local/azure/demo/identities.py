@@ -24,6 +24,7 @@ ACTION_GROUPS_ROLE = "ActionGroupsSecureWebhook"
 
 #: The least that the bridge needs (docs: operations of the resource providers).
 BRIDGE_ACTIONS = (
+    "Microsoft.Authorization/permissions/read",
     "Microsoft.Resources/subscriptions/read",
     "Microsoft.Resources/subscriptions/resourceGroups/read",
     "Microsoft.AlertsManagement/alerts/read",
@@ -106,7 +107,7 @@ def build_directory(certificate: x509.Certificate) -> Directory:
 def _principal(
     name: str, tenant: Tenant, client_id: str, roles: Mapping[str, tuple[str, ...]], grants: list[Grant]
 ) -> Principal:
-    copies = [Grant(grant.scope, grant.actions) for grant in grants]
+    copies = [Grant(grant.scope, grant.actions, grant.not_actions) for grant in grants]
     return Principal(name, tenant.id, client_id, guid(f"principal {name} {tenant.name}"), dict(roles), copies)
 
 
