@@ -173,6 +173,13 @@ async def assignments(req: func.HttpRequest) -> func.HttpResponse:
     return await _answered(lambda: services.assign(_body(req)))
 
 
+@app.function_name("withdraw_assignments")
+@app.route(route="assignments/withdraw", methods=["POST"])
+async def withdraw_assignments(req: func.HttpRequest) -> func.HttpResponse:
+    """Take assignments back; their tickets stay, or are resolved."""
+    return await _answered(lambda: services.withdraw(_body(req)))
+
+
 @app.function_name("integrations")
 @app.route(route="integrations", methods=["GET"])
 async def integrations(req: func.HttpRequest) -> func.HttpResponse:

@@ -125,12 +125,12 @@ class Caller:
         return {}, ()
 
     def _closure(self, route_name: str, kind: TicketKind, ended: datetime | None) -> tuple[Closure, tuple[str, ...]]:
-        """Closing fields by the route that made the ticket, or by the present one; else the connector's own."""
-        for route in (self._mapper.named(route_name), self._route):
-            if route is not None and route.kind is kind:
-                mapped = self._mapper.closing(route, self._signal, ended)
-                return Closure(mapped.fields), mapped.warnings
-        return Closure(), ()
+        """Closing fields by the route that made the ticket, or by the present one; else those of a route that says
+        nothing."""
+        routes = (self._mapper.named(route_name), self._route)
+        route = next((one for one in routes if one is not None and one.kind is kind), None)
+        mapped = self._mapper.closing(route or self._mapper.plain(kind), self._signal, ended)
+        return Closure(mapped.fields), mapped.warnings
 
 
 def _marker(key: str, event: Order) -> str:

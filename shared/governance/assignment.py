@@ -39,7 +39,7 @@ class Assignment:
             empty while it is not.
         overdue_since: when it was first seen to be overdue; None while it is not.
         reminded_at: when its ticket was reminded last.
-        withdrawn: who took it back and why, as a sentence; stays when the finding ends afterwards; empty when nobody did.
+        withdrawn: who took it back and why, as a sentence; stays when the finding ends afterwards; else empty.
         told: what Defender for Cloud was told last, as text that only the counterpart understands; empty for nothing.
     """
 

@@ -191,6 +191,7 @@ class Checks:
             caller=request.caller,
             by=request.by or BY_HAND,
             fields=request.ticket_fields,
+            latest=known.latest if known is not None else None,
             told=known.told if known is not None else "",
         )
         if standing is not None:
@@ -203,7 +204,7 @@ class Checks:
                 ticket_key=standing.ticket_key,
                 latest=standing.latest,
             )
-        return Plan(resource, newer(signal, link), before, link, wanted)
+        return Plan(resource, newer(signal, link, known), before, link, wanted)
 
     async def _directory(self, request: AssignmentRequest, plans: Sequence[Plan]) -> dict[str, str]:
         """How the owner is written down, by connection; who and what the ticket systems do not know is refused."""

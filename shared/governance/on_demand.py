@@ -9,7 +9,6 @@ leaves undone is done then, and what was done is found as it is.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,45 +20,33 @@ from shared.delivery.envelope import Envelope
 from shared.delivery.link import Link, Stage
 from shared.delivery.links import LinkStore
 from shared.delivery.work import Absorbed, Ended
-from shared.errors import (
-    BridgeError,
-    KeyContended,
-    SecretUnavailable,
-    SourceError,
-    StorageUnavailable,
-    TicketSystemError,
-)
+from shared.errors import BridgeError, KeyContended, StorageUnavailable, TicketSystemError
 from shared.governance import reassign
 from shared.governance.assignment import Assignment
-from shared.governance.back import tell_key
 from shared.governance.checks import Checks, abreast
 from shared.governance.plans import Plan, newer
 from shared.governance.reassign import Reassigned
 from shared.governance.request import Mistake, problem, read_request
 from shared.governance.store import AssignmentOvertaken, AssignmentStore
+from shared.governance.telling import Queue, tell_now
 from shared.intake import Problem
 from shared.log import record
 from shared.signals.model import rfc3339
 from shared.tickets import TicketRef
 
 #: Beyond the lease: no request takes longer (Azure ends them after 230 seconds).
-_MARGIN = timedelta(minutes=10)
+MARGIN = timedelta(minutes=10)
 
 #: Seconds that all checks of a request may take.
 _PATIENCE = 90.0
 
 _LATER = "Not to be had now"
 
-_MOST_TRIES = 8
+#: Tries to write an assignment that others keep writing.
+MOST_TRIES = 8
 
 #: Seconds after which whoever asked may ask again.
-_RETRY_AFTER = "30"
-
-
-class Queue(Protocol):
-    """The signal queue."""
-
-    async def send(self, envelope: Envelope, delay: timedelta = ...) -> None: ...
+RETRY_AFTER = "30"
 
 
 class Works(Protocol):
@@ -119,14 +106,14 @@ class OnDemand:
                 plans = await self._checks.plans(request, self._now())
         except TimeoutError:
             detail = f"Azure and the ticket system did not answer within {_PATIENCE:.0f} s. Nothing was written"
-            raise problem(503, _LATER, [Mistake("", detail)], {"Retry-After": _RETRY_AFTER}) from None
+            raise problem(503, _LATER, [Mistake("", detail)], {"Retry-After": RETRY_AFTER}) from None
         except BridgeError as error:
             raise _unasked(error) from error
         try:
             items = await abreast(plans, self._carry_out)
         except StorageUnavailable as error:
             detail = f"{error}. Some resources may be assigned already; send the same request again, it doubles nothing"
-            raise Problem(503, "Not finished", detail, {"Retry-After": _RETRY_AFTER}) from error
+            raise Problem(503, "Not finished", detail, {"Retry-After": RETRY_AFTER}) from error
         pending = any(
             item["status"] in ("pending", "refused") or item["defender"] in ("pending", "refused") for item in items
         )
@@ -135,7 +122,7 @@ class OnDemand:
     async def _carry_out(self, plan: Plan) -> dict[str, Any]:
         """Do one resource, as far as it can be done now. Raises StorageUnavailable."""
         now = self._now()
-        due = now + self._lease + _MARGIN
+        due = now + self._lease + MARGIN
         envelope = Envelope(id=uuid4().hex, received_at=now, signal=plan.signal)
         await self._queue.send(replace(envelope, id=uuid4().hex, due=due), due - now)
         order = reassign.order_key(plan.wanted.key) if plan.changes else ""
@@ -147,7 +134,7 @@ class OnDemand:
         if order and item["status"] in ("existing", "reopened"):
             item |= await self._changed(plan, order, assignment, item["status"])
         item["assignment"] = _shown(assignment)
-        item |= await self._told(assignment)
+        item |= await tell_now(self._tell, self._queue, assignment.key, self._now)
         record(
             "assigned",
             id=envelope.id,
@@ -163,7 +150,7 @@ class OnDemand:
     async def _write(self, plan: Plan) -> Assignment:
         """Write the assignment over whatever it has become since it was looked at: the person's word counts."""
         stored, wanted = plan.before, plan.wanted
-        for _ in range(_MOST_TRIES):
+        for _ in range(MOST_TRIES):
             before = stored.assignment if stored is not None else None
             if before is not None and before.open:
                 wanted = replace(
@@ -214,17 +201,6 @@ class OnDemand:
             return await self._delivered(Envelope(id=uuid4().hex, received_at=self._now(), signal=signal), assignment)
         return {"status": "updated" if done == "updated" and status == "existing" else status}
 
-    async def _told(self, assignment: Assignment) -> dict[str, Any]:
-        """Tell Defender for Cloud."""
-        key = tell_key(assignment.key)
-        try:
-            done = await self._tell(key)
-        except (SourceError, SecretUnavailable, KeyContended) as error:
-            record("not_told", logging.WARNING, key=key, code=error.code, reason=str(error))
-            await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=key), timedelta(seconds=5))
-            return {"defender": "pending" if error.retry else "refused", "defender_reason": str(error)}
-        return {"defender": "off" if done == "nobody_listens" else "written"}
-
 
 def _reason(ended: Delivered | Absorbed | None, link: Link | None) -> str:
     if ended is None:
@@ -255,6 +231,6 @@ def _unasked(error: BridgeError) -> Problem:
     """What could not be asked: 503 for what passes by itself, 502 for what somebody has to mend."""
     passes = error.retry and getattr(error, "status", None) not in (401, 403)
     status, title = (503, _LATER) if passes else (502, "Not answered as needed")
-    headers = {"Retry-After": _RETRY_AFTER} if passes else {}
+    headers = {"Retry-After": RETRY_AFTER} if passes else {}
     said = str(error).rstrip(".")
     return problem(status, title, [Mistake("", f"{said}. Nothing was written")], headers)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from shared.delivery.link import Link, Stage
 from shared.governance.assignment import Assignment
 from shared.governance.store import Stored
-from shared.signals.model import Signal
+from shared.signals.model import RESOLVED_RANK, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,13 @@ class Plan:
 
     @property
     def changes(self) -> bool:
-        """Whether there is a ticket, or an assignment that is open, and it is to say something else."""
+        """Whether there is a ticket, or an assignment that is open, and it is to say something else. A ticket that is
+        resolved may be reopened, and still says what it said."""
         before = self.before.assignment if self.before is not None else None
         if before is not None and before.open:
             return before != self.wanted
-        return has_ticket(self.link)
+        resolved = self.link is not None and self.link.ticket is not None and self.link.stage is Stage.RESOLVED
+        return resolved or has_ticket(self.link)
 
 
 def has_ticket(link: Link | None) -> bool:
@@ -43,9 +45,12 @@ def has_ticket(link: Link | None) -> bool:
     return link is not None and link.ticket is not None and link.stage is Stage.OPEN
 
 
-def newer(signal: Signal, link: Link | None) -> Signal:
-    """The signal, moved behind what its ticket has seen when that ticket is over: a person wants one all the same. By
-    the least that can be, so that the end of the finding still comes after it."""
+def newer(signal: Signal, link: Link | None, before: Assignment | None = None) -> Signal:
+    """The signal, moved behind what its ticket has seen when that ticket is over, and behind its withdrawal: a person
+    wants one all the same. By the least that can be, so that the end of the finding still comes after it."""
+    seen = before.latest if before is not None and not before.open else None
+    if seen is not None and seen[1] == RESOLVED_RANK and signal.order <= seen:
+        signal = replace(signal, occurred_at=seen[0] + timedelta(microseconds=1))
     if link is None or link.stage not in (Stage.RESOLVED, Stage.CLOSED) or link.latest is None:
         return signal
     if signal.order > link.latest or link.key != signal.key:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, field_validator
 from pydantic import model_validator as checked
@@ -29,6 +29,7 @@ _OWN = frozenset({"number", "state", "correlation_id", "correlation_display"})
 
 Line = Annotated[StrictStr, Field(min_length=1, max_length=_LONGEST_NAME)]
 Days = Literal[7, 14, 30, 90]
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,24 @@ def problem(status: int, title: str, mistakes: Iterable[Mistake], headers: Mappi
     return Problem(status, title, detail, headers, extra={"errors": [one.shown() for one in listed]})
 
 
+def resource_ids(found: list[str]) -> list[str]:
+    """ARM ids of resources, each once. Raises ValueError for what is none."""
+    for one in found:
+        if not is_id(one) or not canonical(one).startswith("/subscriptions/") or len(one) > 1024 or _unfit(one):
+            raise ValueError(f"'{one[:200]}' is no ARM id of a resource. Fix: write /subscriptions/ID/...")
+    unique: dict[str, str] = {}
+    for one in found:
+        unique.setdefault(canonical(one), one)
+    return list(unique.values())
+
+
+def one_line(found: str) -> str:
+    """A text that is one line. Raises ValueError for any other."""
+    if not found.isprintable():
+        raise ValueError("write it on one line, without control characters")
+    return found
+
+
 class AssignmentRequest(BaseModel):
     """The body of a request."""
 
@@ -84,20 +103,12 @@ class AssignmentRequest(BaseModel):
     @field_validator("resources")
     @classmethod
     def _ids(cls, found: list[str]) -> list[str]:
-        for one in found:
-            if not is_id(one) or not canonical(one).startswith("/subscriptions/") or len(one) > 1024 or _unfit(one):
-                raise ValueError(f"'{one[:200]}' is no ARM id of a resource. Fix: write /subscriptions/ID/...")
-        unique: dict[str, str] = {}
-        for one in found:
-            unique.setdefault(canonical(one), one)
-        return list(unique.values())
+        return resource_ids(found)
 
     @field_validator("recommendation", "assigned_to", "caller", "integration", "by")
     @classmethod
     def _one_line(cls, found: str) -> str:
-        if not found.isprintable():
-            raise ValueError("write it on one line, without control characters")
-        return found
+        return one_line(found)
 
     @field_validator("fields")
     @classmethod
@@ -150,26 +161,30 @@ class AssignmentRequest(BaseModel):
 
 def read_request(body: object) -> AssignmentRequest:
     """Read a body. Raises Problem: 400 that names every mistake, with suggestions for names that are not known."""
+    return read_body(body, AssignmentRequest, "Not an assignment", "due_date")
+
+
+def read_body(body: object, model: type[M], title: str, dependent: str) -> M:
+    """Read a body as ``model``; ``dependent`` is its member that depends on others. Raises as :func:`read_request`."""
     if not isinstance(body, dict):
-        raise problem(400, "Not an assignment", [Mistake("", "Expected one JSON object; see docs/assignments.md.")])
+        raise problem(400, title, [Mistake("", "Expected one JSON object; see docs/assignments.md.")])
     try:
-        return AssignmentRequest.model_validate(body)
+        return model.model_validate(body)
     except ValidationError as error:
-        raise problem(400, "Not an assignment", [_mistake(one) for one in error.errors(include_url=False)]) from None
+        mistakes = [_mistake(one, model, dependent) for one in error.errors(include_url=False)]
+        raise problem(400, title, mistakes) from None
 
 
-def _mistake(error: Mapping[str, Any]) -> Mistake:
-    place = ".".join(str(part) for part in error["loc"]) or "due_date"  # the only one that depends on another
+def _mistake(error: Mapping[str, Any], model: type[BaseModel], dependent: str) -> Mistake:
+    place = ".".join(str(part) for part in error["loc"]) or dependent
     kind, said = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
-        known = get_close_matches(place, AssignmentRequest.model_fields, n=3, cutoff=0.5)
+        known = get_close_matches(place, model.model_fields, n=3, cutoff=0.5)
         return Mistake(place[:80], "There is no such member.", tuple(known))
     if kind == "missing":
         return Mistake(place, "It is required.")
-    if kind == "too_long" and place == "resources":
-        detail = (
-            f"There are {error['ctx']['actual_length']} resources; the limit is {MOST_RESOURCES}. Fix: send several."
-        )
+    if kind == "too_long" and place in ("resources", "keys"):
+        detail = f"There are {error['ctx']['actual_length']} {place}; the limit is {MOST_RESOURCES}. Fix: send several."
         return Mistake(place, detail)
     said = said.removeprefix("Value error, ")
     return Mistake(place[:80], said[:300])

@@ -24,6 +24,7 @@ from shared.governance.assignment import Assignment
 from shared.governance.back import tell_key
 from shared.governance.rules import CompiledRule, assign, noticed, over, stamped
 from shared.governance.store import AssignmentOvertaken, AssignmentStore, Stored
+from shared.governance.withdrawal import accounted
 from shared.grouping.grouper import Absorbed as Counted
 from shared.mapping.integrations import GROUPS, with_facts
 from shared.mapping.mapper import Mapper
@@ -87,7 +88,8 @@ class Governed:
         self._write_back = write_back
 
     async def admit(self, envelope: Envelope) -> Envelope | Absorbed:
-        """See ``Groups.admit``. Decision ``unassigned``: of the poll, and nobody has to fix it.
+        """See ``Groups.admit``. Decision ``unassigned``: of the poll, and nobody has to fix it; ``withdrawn``: somebody
+        had to, until it was taken back.
 
         Raises StorageUnavailable, and KeyContended when too many workers wrote the same assignment.
         """
@@ -95,11 +97,13 @@ class Governed:
         if signal is None or signal.source != "defender" or signal.kind != "recommendation":
             return await self._groups.admit(envelope)
         if signal.via or envelope.since is not None:
-            return await self._groups.admit(envelope)
+            return await self._groups.admit(await self._accounted(envelope, signal))
         bare = await self._locate(with_facts(signal, {}))
         before, after = await self._decide(bare)
         if after is None:
             return await self._unassigned(envelope, bare)
+        if after.taken_back and signal.state is not State.RESOLVED and not await self._is_being_written(signal.key):
+            return Counted("withdrawn", after.ticket_key, "")
         governed = stamped(bare, after, self._integration_of(after, bare))
         admitted = await self._admitted(replace(envelope, signal=governed, claim=""), governed, after)
         if after.open:
@@ -164,13 +168,25 @@ class Governed:
         counted = Counted("grouped", assignment.ticket_key, "")
         if signal.state is not State.RESOLVED:
             return counted
-        if any(one.open for one in await self._store.of_ticket(assignment.ticket_key)):
+        if await self._store.has_open(assignment.ticket_key):
             return counted
         now = self._now()
         speaking = replace(
             signal, key=assignment.ticket_key, occurred_at=now, resolved_at=now, opens=False, origin="", details={}
         )
-        return replace(envelope, signal=speaking)
+        return await self._accounted(replace(envelope, signal=speaking), speaking)
+
+    async def _accounted(self, envelope: Envelope, signal: Signal) -> Envelope:
+        """The envelope; where it ends a ticket that was shared, with those who withdrew parts of it."""
+        if signal.state is not State.RESOLVED or envelope.since is not None:
+            return envelope
+        said = accounted(signal, [one async for one in self._store.withdrawn_on(signal.key)])
+        return envelope if said is signal else replace(envelope, signal=said, claim="")
+
+    async def _is_being_written(self, key: str) -> bool:
+        """Whether a delivery of the key was begun whose outcome nobody knows: whoever comes has to find out."""
+        stored = await self._links.load(key)
+        return stored is not None and stored.link.pending is not None
 
     async def _note_ticket(self, assignment: Assignment, admitted: Envelope | Absorbed) -> None:
         """Note that the signal was counted somewhere else than was thought: in the summary of a storm."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -127,31 +127,35 @@ class AssignmentStore:
         read = [stored.assignment for row in rows if (stored := await self._at(row)) is not None]
         return sorted((one for one in read if one.ticket_key == ticket_key), key=lambda one: one.key)
 
-    async def has_open(self, ticket_key: str) -> bool:
-        """Whether an assignment of a ticket is open; reads one at most. Raises StorageUnavailable."""
-        async for _ in self._where("TicketKey eq @key and EndedAt eq ''", key=ticket_key):
-            return True
-        return False
+    def open_on(self, ticket_key: str) -> AsyncGenerator[Assignment, None]:
+        """Open assignments of a ticket. Raises StorageUnavailable."""
+        return self._where("TicketKey eq @key and EndedAt eq ''", key=ticket_key)
 
-    def withdrawn_of(self, ticket_key: str) -> AsyncIterator[Assignment]:
+    def withdrawn_on(self, ticket_key: str) -> AsyncGenerator[Assignment, None]:
         """Assignments of a ticket that were withdrawn while their finding was there. Raises StorageUnavailable."""
         return self._where(f"TicketKey eq @key and Outcome eq '{WITHDRAWN}'", key=ticket_key)
 
-    def open_of(self, integration: str) -> AsyncIterator[Assignment]:
+    def open_of(self, integration: str) -> AsyncGenerator[Assignment, None]:
         """Open assignments of an integration, also of one that the configuration has no more."""
         return self._where("Integration eq @name and EndedAt eq ''", name=integration)
 
-    async def has_any(self, integration: str) -> bool:
-        """Whether there ever was an assignment of an integration. Raises StorageUnavailable."""
-        async for _ in self._where("Integration eq @name", name=integration):
-            return True
-        return False
-
-    def below(self, prefix: str) -> AsyncIterator[Assignment]:
+    def below(self, prefix: str) -> AsyncGenerator[Assignment, None]:
         """Assignments, open and ended, whose key begins with a text that ends in ``/``. Raises StorageUnavailable."""
         return self._where("Key ge @first and Key lt @after", first=prefix, after=f"{prefix[:-1]}0")
 
-    async def _where(self, condition: str, **parameters: str) -> AsyncIterator[Assignment]:
+    async def has_open(self, ticket_key: str) -> bool:
+        """Whether an assignment of a ticket is open; reads one of them. Raises StorageUnavailable."""
+        return bool(await first(self.open_on(ticket_key), 1))
+
+    async def knows_ticket(self, ticket_key: str) -> bool:
+        """Whether a ticket has, or had, an assignment. Raises StorageUnavailable."""
+        return bool(await first(self._where("TicketKey eq @key", key=ticket_key), 1))
+
+    async def knows_integration(self, name: str) -> bool:
+        """Whether there is, or was, an assignment of an integration. Raises StorageUnavailable."""
+        return bool(await first(self._where("Integration eq @name", name=name), 1))
+
+    async def _where(self, condition: str, **parameters: str) -> AsyncGenerator[Assignment, None]:
         """Assignments that storage finds by a condition, in no useful order; it looks at every row for that."""
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -186,6 +190,17 @@ class AssignmentStore:
                     yield from_entity(entity)
             except ResourceNotFoundError:
                 return
+
+
+async def first(assignments: AsyncGenerator[Assignment, None], most: int) -> list[Assignment]:
+    """The first assignments of a listing; what comes after ``most`` of them is not read."""
+    found: list[Assignment] = []
+    async with contextlib.aclosing(assignments):
+        async for one in assignments:
+            found.append(one)
+            if len(found) >= most:
+                break
+    return found
 
 
 def _sortable(moment: datetime) -> str:

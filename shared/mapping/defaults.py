@@ -49,9 +49,10 @@ FIELDS: Mapping[TicketKind, Mapping[str, str]] = MappingProxyType(
 )
 
 _ENDED = (
+    "{% if signal.details.withdrawn %}{{ signal.details.withdrawn }}{% else %}"
     "{{ signal.rule or signal.title }} ended at {{ signal.resolved_at or signal.occurred_at }}"
     "{% if signal.details.resolution %} ({{ signal.details.resolution | replace('_', ' ') }}){% endif %}"
-    ", reported by {{ " + _SOURCE + " }}."
+    ", reported by {{ " + _SOURCE + " }}.{% endif %}"
 )
 
 #: Written when a Resolved resolves a ticket; state and code come from the connector where they are not given.

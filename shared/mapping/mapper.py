@@ -131,6 +131,10 @@ class Mapper:
         """The route called ``name``, if the configuration still has it."""
         return self._by_name.get(name)
 
+    def plain(self, kind: TicketKind) -> CompiledRoute:
+        """A route to tickets of a kind that says nothing of its own, for tickets whose route is gone."""
+        return self._compile("", RouteBody(connection="none", ticket=kind), None)
+
     def ends(self, signal: Signal) -> tuple[timedelta | None, timedelta | None]:
         """How long after its last sign a signal's problem is taken to be over, and how often its resources are asked
         after their health; None for never."""

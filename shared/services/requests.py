@@ -100,6 +100,37 @@ class Services(Timers):
         )
         return await desk.assign(body)
 
+    async def withdraw(self, body: object) -> tuple[int, dict[str, Any]]:
+        """Take assignments back: status and answer, see ``shared.governance.withdraw``.
+
+        Args:
+            body: decoded JSON.
+
+        Raises Problem, ConfigurationError and StorageUnavailable.
+        """
+        from shared.intake import Problem
+
+        defender, mapper = self.config.defender, self.mapper
+        if defender is None:
+            detail = "bridge.yaml has no section 'defender'. Fix: keep 'defender: {integrations: []}' while it has any"
+            raise Problem(404, "Not configured", f"{detail}.")
+        from shared.governance.chosen import Chooser
+        from shared.governance.withdraw import Withdrawals
+        from shared.trust.allow import not_allowed
+
+        desk = Withdrawals(
+            Chooser({one.name for one in defender.integrations}, self.assignments),
+            self.assignments,
+            self.links,
+            self.queue,
+            self.worker.handle_now,
+            self._governance_back.tell_assignment,
+            lambda signal: not_allowed(signal, mapper.accept_only),
+            lease=mapper.delivery.lease,
+            now=self._now,
+        )
+        return await desk.withdraw(body)
+
     async def integrations(self) -> dict[str, Any]:
         """The integrations of Defender for Cloud and how they are doing, see ``shared.operate.integrations``.
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config.defender import GovernanceRule, Integration
+from shared.delivery.link import Link
 from shared.governance.assignment import Assignment
 from shared.governance.rules import assign, compile_rules, noticed, over
+from shared.governance.withdrawal import ended, ending
 from shared.signals.model import Signal
 from shared.tickets import TicketKind
 from tests.mapping.recommendations import DISKS, GROUP, SUBSCRIPTION, healed, recommendation
@@ -135,7 +137,8 @@ def test_what_a_person_assigned_returns_with_its_finding_unless_it_was_taken_bac
     for outcome, returns in (("healthy", True), ("withdrawn", False)):
         ended = replace(by_hand, ended_at=NOW, outcome=outcome)
         anew = assign(back, (), DESK, NOW + timedelta(days=40), ended)
-        assert (anew is not None) is returns
+        assert anew is not None
+        assert anew.open is returns
     anew = assign(back, (), DESK, NOW + timedelta(days=40), replace(by_hand, ended_at=NOW, outcome="healthy"))
     assert anew is not None
     assert (anew.owner, anew.by, anew.fields, anew.ticket_key) == ("abel.tuter", "admin", {"x": "y"}, "")
@@ -149,3 +152,30 @@ def test_an_end_before_its_beginning_is_remembered_where_a_rule_would_assign() -
     assert remembered is not None
     assert (remembered.open, remembered.ticket_key) == (False, "")
     assert assigned(rule(), before=remembered) == remembered, "the firing that comes late"
+
+
+def test_after_a_withdrawal_only_an_end_that_comes_after_all_that_was_noticed_counts() -> None:
+    before = replace(assigned(rule()), latest=(NOW, 0))
+    taken = ended(before, None, "Withdrawn by admin: sold.", NOW)
+    again = recommendation(occurred_at=NOW + timedelta(hours=2))
+    assert assign(again, compile_rules([rule()]), DESK, NOW, taken) == taken
+    seen = noticed(taken, again)
+    assert seen == replace(taken, latest=again.order)
+    assert over(healed(recommendation(), NOW + timedelta(hours=1)), (), DESK, NOW, seen) == seen, "it was noticed later"
+    healthy = over(healed(recommendation(), NOW + timedelta(hours=3)), (), DESK, NOW, seen)
+    assert healthy is not None
+    assert (healthy.outcome, healthy.ended_at, healthy.withdrawn) == ("healthy", NOW, "Withdrawn by admin: sold.")
+    back = recommendation(occurred_at=NOW + timedelta(hours=4))
+    assert assigned(rule(), signal=back, before=healthy).open
+
+
+def test_the_end_that_a_withdrawal_makes_comes_right_behind_all_that_its_ticket_knows() -> None:
+    before = replace(assigned(rule()), latest=(NOW, 0))
+    hour = timedelta(hours=1)
+    assert ending(before, None, "said", NOW).order == (NOW, 2)
+    assert ending(before, Link(before.key, latest=(NOW + hour, 1)), "said", NOW).order == (NOW + hour, 2)
+    assert ending(before, Link(before.key, over=(NOW + hour, 2)), "said", NOW).order > (NOW + hour, 2)
+    assert ending(before, Link("group:1:x", latest=(NOW + hour, 1)), "said", NOW).order == (NOW, 2), "its own order"
+    assert ending(replace(before, latest=None), None, "said", NOW).order == (NOW, 2)
+    in_aws = replace(before, key="recommendation:1:arn:aws:s3/bucket/abc", origin="")
+    assert ending(in_aws, None, "said", NOW).resources[0].id == "arn:aws:s3/bucket"

@@ -48,6 +48,7 @@ def assignment(key: str = "") -> Assignment:
         latest=(NOW, 2),
         ended_at=NOW,
         outcome="healthy",
+        withdrawn="Withdrawn by Grace Moreau: sold.",
         overdue_since=NOW,
         reminded_at=NOW,
         told="{}",
