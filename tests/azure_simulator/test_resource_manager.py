@@ -203,9 +203,7 @@ def test_what_one_role_leaves_out_another_may_give(reader: httpx.Client, clouds:
     assert reader.post(address, params=closing).status_code == 200
 
 
-def test_who_may_not_read_permissions_is_not_told_them(
-    arm: httpx.Client, clouds: Simulator, control: Control
-) -> None:
+def test_who_may_not_read_permissions_is_not_told_them(arm: httpx.Client, clouds: Simulator, control: Control) -> None:
     control.delete("/grants", identity="bridge", actions=["Microsoft.Authorization/permissions/read"])
     path = f"/subscriptions/{clouds.subscriptions[0]}/providers/Microsoft.Authorization/permissions"
     assert refusal(arm.get(path, params={"api-version": "2022-04-01"}), 403) == "AuthorizationFailed"
