@@ -2,8 +2,8 @@
 
 Two empty functions: one that does nothing at all, and one that puts its body on a queue and does nothing else. The
 first is the target as it was set. It cannot be met here: 202 is said only when the signal is on the queue, and
-Azurite, one Node process, needs about 0.7 ms of its core to store a message, which alone is four times what an empty
-function takes. The second shows what our own code costs.
+Azurite, one Node process, needs about half a millisecond of its core to store a message, which alone is several times
+what an empty function takes. The second shows what our own code costs.
 """
 
 from __future__ import annotations

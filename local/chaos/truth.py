@@ -12,8 +12,9 @@ from local.chaos.stage import Stage, StageError
 from shared.delivery.envelope import POISON_QUEUE, QUEUE
 from shared.delivery.identity import DISPLAY, link_id
 from shared.delivery.kept import KeptStore
-from shared.delivery.link import Link, Order, parse_order
+from shared.delivery.link import Link
 from shared.delivery.links import LinkStore
+from shared.delivery.order import Order, parse_order
 from shared.grouping.store import MEMBERS
 from shared.storage import Storage
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.delivery.link import Link, Op, Order
+from shared.delivery.link import Link, Op
+from shared.delivery.order import Order
 from shared.tickets import TicketKind
 
 

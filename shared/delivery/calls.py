@@ -8,7 +8,8 @@ from datetime import datetime
 
 from shared.delivery.actions import Call, Target
 from shared.delivery.identity import correlation, ticket_id
-from shared.delivery.link import Link, Op, Order, Pending, Stage
+from shared.delivery.link import Link, Op, Pending, Stage
+from shared.delivery.order import Order
 from shared.errors import Refused
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.mapping.notes import event_note, flapping_note, marker, opening_note, reopening_note

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from shared.delivery import flapping
 from shared.delivery.actions import Action, Call, Ignore, Look, Policy, Remember, Target, Wait
 from shared.delivery.holding import may_open
-from shared.delivery.link import Link, Op, Order, Pending, Stage
+from shared.delivery.link import Link, Op, Pending, Stage
+from shared.delivery.order import Order
 from shared.signals.model import FIRED_RANK, Signal, State
 from shared.tickets import Phase, Ticket
 

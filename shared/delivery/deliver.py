@@ -14,8 +14,9 @@ from shared.delivery import actions as a
 from shared.delivery import decide as d
 from shared.delivery.calls import Caller, Systems
 from shared.delivery.envelope import Envelope
-from shared.delivery.link import Link, Op, Order, Pending, Stage
+from shared.delivery.link import Link, Op, Pending, Stage
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
+from shared.delivery.order import Order
 from shared.delivery.policies import Outages, Policies, no_outages
 from shared.errors import BridgeError, KeyContended, NotAuthorised, Refused, TicketSystemError
 from shared.mapping.mapper import Mapper

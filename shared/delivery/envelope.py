@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from shared.delivery.link import Order, order_text, parse_order
+from shared.delivery.order import Order, order_text, parse_order
 from shared.signals.model import Signal, Unreadable, from_dict, rfc3339, to_dict
 
 QUEUE = "bridge-signals"

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.delivery.actions import Call, Hold, Later, Remember
-from shared.delivery.link import Link, Order
+from shared.delivery.link import Link
+from shared.delivery.order import Order
 from shared.signals.model import Signal
 
 

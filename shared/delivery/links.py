@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.delivery.identity import link_id
-from shared.delivery.link import Link, Op, Pending, Stage, order_text, parse_order
+from shared.delivery.link import Link, Op, Pending, Stage
+from shared.delivery.order import order_text, parse_order
 from shared.signals.model import rfc3339
 from shared.storage import RowOvertaken, Storage, put_row, storage_errors
 from shared.tickets import TicketKind, TicketRef

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.delivery.link import Order
+from shared.delivery.order import Order
 from shared.tickets import TicketKind
 
 #: Outcome of an assignment that was taken back while its finding is still there.

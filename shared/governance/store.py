@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.delivery.identity import link_id
-from shared.delivery.link import order_text, parse_order
+from shared.delivery.order import order_text, parse_order
 from shared.governance.assignment import WITHDRAWN, Assignment
 from shared.signals.model import rfc3339
 from shared.storage import RowOvertaken, Storage, put_row, storage_errors

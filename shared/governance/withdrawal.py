@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.delivery.link import Link, Order
+from shared.delivery.link import Link
+from shared.delivery.order import Order
 from shared.governance.assignment import WITHDRAWN, Assignment
 from shared.signals.defender.identity import split_id
 from shared.signals.model import RESOLVED_RANK, Resource, Signal, State

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.delivery.link import Order
+from shared.delivery.order import Order
 from shared.signals.model import Signal, State
 
 #: Resources that a member row names, and that a note lists.

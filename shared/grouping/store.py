@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from shared.delivery.identity import link_id
-from shared.delivery.link import order_text, parse_order
+from shared.delivery.order import order_text, parse_order
 from shared.grouping.model import Group, GroupRules, Member, Said, Standing
 from shared.signals.model import State, from_dict, rfc3339, to_dict
 from shared.storage import RowOvertaken, Storage, put_row, storage_errors

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from shared.delivery.link import Link, Order, Stage
+from shared.delivery.link import Link, Stage
+from shared.delivery.order import Order
 from shared.signals.azure_monitor.managed import ONE_OCCURRENCE
 from shared.signals.model import Signal, State
 

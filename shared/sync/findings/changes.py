@@ -26,7 +26,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.delivery.link import Order
+from shared.delivery.order import Order
 from shared.signals.model import Signal, State
 from shared.sync.findings.kinds import Facts
 

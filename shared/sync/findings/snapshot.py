@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from shared.delivery.link import order_text, parse_order
+from shared.delivery.order import order_text, parse_order
 from shared.errors import StorageUnavailable
 from shared.signals.model import rfc3339
 from shared.storage import Storage, storage_errors
