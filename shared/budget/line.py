@@ -61,7 +61,7 @@ def _rooms(state: State, rules: Rules, urgent: bool) -> tuple[float, float]:
         every = max(_UNLIMITED_PACE * _span(rules, False), 1.0)
         return every, every
     kept = 0 if urgent else reserve_of(rules, limit, 0.0)
-    used = state.ordinary + (state.urgent if urgent else max(state.urgent - kept, 0))
+    used = state.ordinary + state.urgent
     return max(limit - kept - used, 0) / cost, max((limit - kept) * _PROMISED, 1.0) / cost
 
 
