@@ -203,7 +203,7 @@ class Budget:
         name = f"{self._worker}:{uuid4().hex[:8]}"
 
         def claim(state: State) -> tuple[State, bool]:
-            return (state, True) if state.circuit.closed else plan.claim_probe(state, self._now(), name)
+            return (state, True) if state.circuit.closed else plan.claim_probe(state, self.rules, self._now(), name)
 
         if not await self._shared.change(claim):
             raise await self._wait(asker)

@@ -30,9 +30,6 @@ _LARGEST_URGENT_BLOCK = 4
 _COOL_FIRST, _COOL_LONGEST = 30.0, 900.0
 _OPEN_FIRST, _OPEN_LONGEST = 15.0, 300.0
 
-#: Seconds after which an attempt that nobody heard of again is made by another worker.
-PROBE_LEASE = 150.0
-
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -203,13 +200,18 @@ def may_probe(state: State, now: float) -> bool:
     return not circuit.closed and circuit.probe_at <= now and circuit.probe_until <= now
 
 
-def claim_probe(state: State, now: float, prober: str) -> tuple[State, bool]:
+def probe_lease(rules: Rules) -> float:
+    """Seconds after which an attempt that nobody heard of again is made by another worker: longer than any call."""
+    return 1.25 * rules.longest_call
+
+
+def claim_probe(state: State, rules: Rules, now: float, prober: str) -> tuple[State, bool]:
     """Make the attempt that is due, unless somebody else does; whether it is ours."""
     if state.circuit.prober == prober and state.circuit.probe_until > now:
         return state, True  # our own claim, written although its answer was lost
     if not may_probe(state, now):
         return state, False
-    return replace(state, circuit=replace(state.circuit, prober=prober, probe_until=now + PROBE_LEASE)), True
+    return replace(state, circuit=replace(state.circuit, prober=prober, probe_until=now + probe_lease(rules))), True
 
 
 def probe_failed(

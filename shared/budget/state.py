@@ -26,12 +26,14 @@ class Rules:
         per: length of a window, seconds.
         reserve: share of the calls that is kept for urgent work, 0 to 0.5.
         in_flight: most calls at the same time, over all workers.
+        longest_call: seconds that an operation may take, from leaving to its answer.
     """
 
     calls: int | None = None
     per: float = 3600.0
     reserve: float = 0.1
     in_flight: int = 4
+    longest_call: float = 120.0
 
     @property
     def lead(self) -> float:

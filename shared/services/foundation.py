@@ -161,6 +161,7 @@ class Foundation:
                 per=settings.budget.per.total_seconds(),
                 reserve=settings.budget.reserve,
                 in_flight=settings.max_in_flight,
+                longest_call=settings.total_timeout.total_seconds(),
             )
             found = self._budgets[connection] = Budget(connection, rules, TableBudgets(self.storage), now=self._now)
         return found

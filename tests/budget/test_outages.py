@@ -158,7 +158,7 @@ async def test_an_attempt_that_nobody_hears_of_again_is_made_by_another() -> Non
     await deliver(one, ASLEEP)
     clock.at += 60
     await one.admit(urgent=False)
-    clock.at += plan.PROBE_LEASE - 10
+    clock.at += plan.probe_lease(Rules()) - 10
     await refused(two)
     clock.at += 20
     await deliver(two)
