@@ -154,6 +154,13 @@ async def test_it_is_asked_as_often_as_configured(stage: Stage) -> None:
     assert await stage.services.full_check() == []
 
 
+async def test_who_is_asked_as_often_as_the_timer_runs_is_asked_whenever_it_is_called(stage: Stage) -> None:
+    await stage.resync()
+    before = await stage.desk.calls()
+    await stage.services.resync()  # a moment later, by hand
+    assert await stage.desk.calls() == before + 3
+
+
 async def test_while_a_delivery_is_under_way_the_stage_is_its_own_business(stage: Stage) -> None:
     problem = fired()
     link = await stage.deliver(problem)

@@ -33,6 +33,9 @@ _MOST_WAITING = timedelta(days=1)
 #: The timer is never exactly on time.
 SLACK = timedelta(minutes=1)
 
+#: How often the timer runs. Who wants to be asked that often is asked whenever it runs, by hand too.
+TIMER = timedelta(minutes=5)
+
 _KINDS = (TicketKind.INCIDENT, TicketKind.PROBLEM, TicketKind.CHANGE_REQUEST)
 
 Systems = Callable[[str], TicketSystem]
@@ -136,8 +139,7 @@ class Resyncer:
         """Read the changes of one kind to their end, or as far as one run may."""
         reading = await self._progress.reading(system.name, kind)
         began = self._now()
-        recent = reading.ran_at is not None and began - reading.ran_at < self._settings.every - SLACK
-        if recent:
+        if not _is_due(reading.ran_at, began, self._settings.every):
             return
         waiting = await self._follow(system, [one for one in reading.waiting if self._may_wait(one)], result)
         more = True
@@ -168,3 +170,7 @@ class Resyncer:
 
     def _may_wait(self, account: Account) -> bool:
         return self._now() - account.read_at < _MOST_WAITING
+
+
+def _is_due(ran_at: datetime | None, now: datetime, every: timedelta) -> bool:
+    return ran_at is None or every <= TIMER or now - ran_at >= every - SLACK
