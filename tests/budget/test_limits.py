@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.budget import Budget, Rules, plan
-from shared.budget.state import State, index, limit_of, opens, reserve_of
+from shared.budget import Budget, Rules, line, plan
+from shared.budget.state import State, closes, index, limit_of, opens, reserve_of
 from shared.errors import Throttled
 from shared.turnstile import Condition, Report
 from tests.budget.world import START, Clock, MemoryStore, spend
@@ -228,3 +229,15 @@ def test_urgent_work_may_use_its_reserve_to_the_last_however_much_ordinary_work_
             found += 1
     assert found == 10
     assert state.ordinary + state.urgent >= 0.95 * 100
+
+
+def test_the_line_promises_no_call_that_urgent_work_has_used_or_that_is_kept_for_it() -> None:
+    rules = Rules(calls=100, reserve=0.1)
+    now = opens(rules, 0.0, index(rules, 0.0, START) + 1) + 1
+    state = replace(plan.roll(State("line"), rules, now), ordinary=90, urgent=4)
+    state, _ = line.join(state, rules, now, False, 20)
+    end = closes(rules, 0.0, state.window) - 1
+    promised = line.progress(state, rules, False, end)
+    there_is = plan.room(state, rules, end, False)
+    assert there_is is not None
+    assert there_is - 1 <= promised <= there_is
