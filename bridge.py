@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app import Services
+from connectors.azure_monitor.reconcile.comparison import Reconciled
 from local.kept_commands import Desk, kept_commands
-from shared.errors import BridgeError
-from shared.intake import Problem, read_json
-from shared.services import Services
-from shared.sync.comparison import Reconciled
-from shared.tickets import Finding, Verdict
+from shared.core.errors import BridgeError
+from shared.core.ticket_system import Finding, Verdict
+from shared.web.intake import Problem, read_json
 
 app = typer.Typer(
     help="Check, try and operate the Azure ITSM Bridge.",

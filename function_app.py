@@ -11,11 +11,11 @@ from typing import Any, List, Literal  # noqa: UP035 - see Messages
 
 import azure.functions as func
 
-from shared.delivery.envelope import POISON_QUEUE, QUEUE
-from shared.errors import BridgeError, ConfigurationError
-from shared.intake import Problem, accept, accept_events, read_json
-from shared.log import record
-from shared.services import Services
+from app import Services
+from shared.core.errors import BridgeError, ConfigurationError
+from shared.core.messages import POISON_QUEUE, QUEUE
+from shared.platform.log import record
+from shared.web.intake import Problem, accept, accept_events, read_json
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 services = Services()

@@ -23,18 +23,18 @@ from typing import Any
 import httpx
 
 from benchmarks.report import Figure, Report, at_most
-from connectors.defender import PAGE
+from connectors.defender.poll.poll import FindingsPoll
+from connectors.defender.poll.polled import Polled
+from connectors.defender.poll.tenants import DefenderClouds
+from connectors.defender.resource_graph import PAGE
+from connectors.defender.settings import Defender
 from connectors.microsoft import Endpoint
+from connectors.microsoft.identities import Reach
 from local.azurite import Azurite
-from shared.config.defender import Defender
-from shared.delivery.envelope import Envelope
+from shared.core.messages import Envelope
+from shared.core.secrets import SettingSecrets
 from shared.delivery.queue import SignalQueue
-from shared.secrets import SettingSecrets
-from shared.storage import Storage
-from shared.sync.findings.poll import FindingsPoll
-from shared.sync.findings.polled import Polled
-from shared.sync.findings.tenants import DefenderClouds
-from shared.sync.identities import Reach
+from shared.platform.storage import Storage
 
 _SUBSCRIPTIONS = 50
 _FEW, _MANY = 40, 200  # a subscription: 2,000 and 10,000 in all

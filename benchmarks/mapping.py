@@ -13,9 +13,9 @@ from typing import Any
 
 from benchmarks.report import Figure, Report, at_most
 from shared.config.load import load_config
+from shared.core.signal import Signal
 from shared.mapping.mapper import Mapper
-from shared.signals.model import Signal
-from shared.signals.parse import parse
+from shared.payloads.parse import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 _FIXTURES = ROOT / "tests" / "fixtures" / "azure_monitor"

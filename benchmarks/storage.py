@@ -6,13 +6,13 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
+from app import Services
 from benchmarks.report import Figure, Report, at_most
 from local.azurite import Azurite
 from local.demo.alerts import Azure
 from local.servicenow import running
-from shared.intake import accept
-from shared.services import Services
-from shared.storage import Storage
+from shared.platform.storage import Storage
+from shared.web.intake import accept
 
 _COUNT = 160
 

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.delivery.kept import Kept, Kind
-from shared.operate.kept_items import LARGEST_PAGE, Filter
-from shared.services import Services
+from app import Services
+from shared.delivery.parked import Kept, Kind
+from shared.operations.parked_items import LARGEST_PAGE, Filter
 
 Contains = Annotated[str, typer.Option("--contains", help="Only items whose reason, key or title contains this text.")]
 Code = Annotated[str, typer.Option("--code", help="Only items with this code, for example refused or expired.")]

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.microsoft import ResourceManager
-from shared.errors import SourceRefused, SourceUnavailable
+from shared.core.errors import SourceRefused, SourceUnavailable
 
 _MARK = "/providers/microsoft.security/assessments/"
 

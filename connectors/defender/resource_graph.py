@@ -16,7 +16,7 @@ from typing import Any
 
 from connectors.microsoft import ResourceManager
 from connectors.microsoft.pace import Sleep
-from shared.errors import SourceRefused, SourceUnavailable
+from shared.core.errors import SourceRefused, SourceUnavailable
 
 API_VERSION = "2022-10-01"
 PATH = "/providers/Microsoft.ResourceGraph/resources"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from connectors.microsoft.resource_manager import ResourceManager
-from shared.errors import SourceRefused, SourceUnavailable
+from shared.core.errors import SourceRefused, SourceUnavailable
 
 API_VERSION = "2022-04-01"
 

@@ -15,7 +15,7 @@ import httpx
 
 from connectors.microsoft.pace import Sleep
 from connectors.microsoft.rest import Endpoint, Rest
-from shared.trust.clouds import CloudName
+from shared.core.clouds import CloudName
 
 if TYPE_CHECKING:
     import ssl

@@ -19,9 +19,9 @@ import httpx
 
 from connectors.microsoft.claims import Claims, read_claims
 from connectors.microsoft.pace import Sleep
-from shared.errors import SourceError, SourceRefused, SourceUnavailable
-from shared.trust.outgoing import Guarded
-from shared.version import VERSION
+from shared.core.errors import SourceError, SourceRefused, SourceUnavailable
+from shared.core.version import VERSION
+from shared.platform.guarded_transport import Guarded
 
 if TYPE_CHECKING:
     import ssl

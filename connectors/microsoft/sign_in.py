@@ -9,9 +9,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import SecretUnavailable, SourceRefused
-from shared.secrets import SecretSource
-from shared.trust.clouds import CLOUDS, CloudName
+from shared.core.clouds import CLOUDS, CloudName
+from shared.core.errors import SecretUnavailable, SourceRefused
+from shared.core.secrets import SecretSource
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken

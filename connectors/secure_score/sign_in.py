@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
-from shared.errors import SecretUnavailable, SourceRefused, SourceUnavailable
-from shared.secrets import SecretSource
+from shared.core.errors import SecretUnavailable, SourceRefused, SourceUnavailable
+from shared.core.secrets import SecretSource
 
 if TYPE_CHECKING:
     import ssl

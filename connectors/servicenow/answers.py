@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from connectors.servicenow.refusals import DuplicateKey, Ruling, duplicate, forbidden
 from connectors.servicenow.throttle import retry_after
 from connectors.servicenow.wire import Call, Purpose, Reply, shorten
-from shared.errors import (
+from shared.core.errors import (
     NotAuthorised,
     OutcomeUnknown,
     Refused,

@@ -22,8 +22,8 @@ from connectors.servicenow.refusals import about_one_table
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import Table
 from connectors.servicenow.tickets import Tickets
-from shared.errors import NotSent, Refused, SecretUnavailable, Throttled, TicketSystemError, Unavailable
-from shared.tickets import Finding, Needs, TicketKind
+from shared.core.errors import NotSent, Refused, SecretUnavailable, Throttled, TicketSystemError, Unavailable
+from shared.core.ticket_system import Finding, Needs, TicketKind
 
 #: Seconds that the two clocks may differ. Beyond, signed tokens are refused and times in tickets mislead.
 MOST_SKEW = 120.0

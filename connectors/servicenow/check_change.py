@@ -9,7 +9,7 @@ from connectors.servicenow.references import References
 from connectors.servicenow.state_settings import Change
 from connectors.servicenow.tables import TEMPLATE_FIELD
 from connectors.servicenow.wire import Call, Purpose
-from shared.errors import TicketSystemError
+from shared.core.errors import TicketSystemError
 
 _API = "change_request: change api"
 _TEMPLATE = "change_request: template"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.errors import TicketSystemError
-from shared.tickets import Finding, Verdict
+from shared.core.errors import TicketSystemError
+from shared.core.ticket_system import Finding, Verdict
 
 
 class Report:

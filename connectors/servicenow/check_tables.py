@@ -17,7 +17,7 @@ from connectors.servicenow.query import rows
 from connectors.servicenow.references import References
 from connectors.servicenow.tables import LIMITS, Table
 from connectors.servicenow.wire import shorten
-from shared.errors import TicketSystemError
+from shared.core.errors import TicketSystemError
 
 Constants = Mapping[str, frozenset[str]]
 

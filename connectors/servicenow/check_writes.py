@@ -11,8 +11,8 @@ from connectors.servicenow.events import Events
 from connectors.servicenow.tables import Table
 from connectors.servicenow.tickets import Tickets
 from connectors.servicenow.wire import Call, Purpose
-from shared.errors import TicketSystemError
-from shared.tickets import Closure, Draft, Phase, Ticket, TicketKind, TicketRef
+from shared.core.errors import TicketSystemError
+from shared.core.ticket_system import Closure, Draft, Phase, Ticket, TicketKind, TicketRef
 
 #: From New a problem or change request can only be cancelled; an incident can be resolved.
 _CANCELLED = {

@@ -28,12 +28,12 @@ from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.throttle import moment
 from connectors.servicenow.tls import no_trust, present, server_trust
 from connectors.servicenow.wire import Call, Purpose, Reply
-from shared.errors import NotAuthorised, NotSent, SecretUnavailable, TicketSystemError
-from shared.secrets import SecretSource
-from shared.tally import spend
-from shared.trust.outgoing import Guarded
-from shared.turnstile import Condition, OpenTurnstile, Report, Turnstile
-from shared.version import VERSION
+from shared.core.call_counter import spend
+from shared.core.errors import NotAuthorised, NotSent, SecretUnavailable, TicketSystemError
+from shared.core.rate_gate import Condition, OpenTurnstile, Report, Turnstile
+from shared.core.secrets import SecretSource
+from shared.core.version import VERSION
+from shared.platform.guarded_transport import Guarded
 
 _TOKEN_CALL = Call("POST", "/oauth_token.do", Purpose.RECORD)
 _REVOKE_CALL = Call("GET", "/oauth_revoke_token.do", Purpose.RECORD)

@@ -19,7 +19,7 @@ from connectors.servicenow.settings import ConfigurationItems
 from connectors.servicenow.tables import DISPLAY
 from connectors.servicenow.text import clean
 from connectors.servicenow.wire import Call, Purpose
-from shared.errors import OutcomeUnknown
+from shared.core.errors import OutcomeUnknown
 
 _LOG = logging.getLogger(__name__)
 

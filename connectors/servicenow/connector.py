@@ -1,4 +1,4 @@
-"""The ServiceNow ticket system: puts the parts together and honours the contract of ``shared.tickets``."""
+"""The ServiceNow ticket system: puts the parts together and honours the contract of ``shared.core.ticket_system``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from connectors.servicenow.references import References
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import tables
 from connectors.servicenow.tickets import Tickets
-from shared.secrets import SecretSource
-from shared.tickets import (
+from shared.core.rate_gate import Turnstile
+from shared.core.secrets import SecretSource
+from shared.core.ticket_system import (
     ChangePage,
     Closure,
     Draft,
@@ -30,7 +31,6 @@ from shared.tickets import (
     TicketKind,
     TicketRef,
 )
-from shared.turnstile import Turnstile
 
 
 class ServiceNow:

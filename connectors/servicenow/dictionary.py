@@ -12,7 +12,7 @@ from typing import Any
 from connectors.servicenow.client import Client
 from connectors.servicenow.echo import value
 from connectors.servicenow.query import equal, rows
-from shared.errors import TicketSystemError
+from shared.core.errors import TicketSystemError
 
 _MOST_PARENTS = 8
 _MOST_COLUMNS = 1000

@@ -22,8 +22,8 @@ from connectors.servicenow.query import searchable
 from connectors.servicenow.tables import DISPLAY
 from connectors.servicenow.text import clean
 from connectors.servicenow.wire import Call, Purpose
-from shared.errors import OutcomeUnknown, Refused
-from shared.tickets import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.errors import OutcomeUnknown, Refused
+from shared.core.ticket_system import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 
 #: Columns of em_event that may be sent, and their length in characters; 0 where a value is not text to be cut.
 COLUMNS: Mapping[str, int] = {

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import httpx
 
 from connectors.servicenow.wire import Call
-from shared.errors import NotAuthorised, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
-from shared.trust.outgoing import ForbiddenHost
+from shared.core.errors import NotAuthorised, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
+from shared.platform.guarded_transport import ForbiddenHost
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 

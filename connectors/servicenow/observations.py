@@ -12,7 +12,7 @@ from datetime import datetime
 from connectors.servicenow.answers import asleep
 from connectors.servicenow.throttle import moment, retry_after
 from connectors.servicenow.wire import Reply
-from shared.turnstile import Condition, Report
+from shared.core.rate_gate import Condition, Report
 
 #: Answers of what stands before an instance that is down, restarting or being upgraded.
 _DOWN = frozenset({502, 503, 504})

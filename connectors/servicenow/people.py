@@ -24,8 +24,8 @@ from connectors.servicenow.references import best
 from connectors.servicenow.tables import Table
 from connectors.servicenow.tickets import Tickets
 from connectors.servicenow.wire import shorten
-from shared.errors import NotAuthorised, Refused
-from shared.tickets import Person, Phase, TicketKind, TicketRef
+from shared.core.errors import NotAuthorised, Refused
+from shared.core.ticket_system import Person, Phase, TicketKind, TicketRef
 
 _NAMES = ("user_name", "email", "name")
 _USER = ("sys_id", *_NAMES, "active")

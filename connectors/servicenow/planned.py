@@ -18,8 +18,8 @@ from connectors.servicenow.client import Client
 from connectors.servicenow.echo import is_sys_id, value
 from connectors.servicenow.query import equal, rows
 from connectors.servicenow.settings import ConfigurationItems
-from shared.errors import NotAuthorised, Refused
-from shared.tickets import PlannedWork, WorkItem
+from shared.core.errors import NotAuthorised, Refused
+from shared.core.ticket_system import PlannedWork, WorkItem
 
 _LOG = logging.getLogger(__name__)
 

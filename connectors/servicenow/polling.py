@@ -22,8 +22,8 @@ from connectors.servicenow.query import equal, rows
 from connectors.servicenow.tables import DISPLAY, Table
 from connectors.servicenow.watermark import Mark, Read, decode, moment, stored
 from connectors.servicenow.wire import Call
-from shared.errors import NotAuthorised
-from shared.tickets import Changed, ChangePage, Person, TicketKind, TicketRef
+from shared.core.errors import NotAuthorised
+from shared.core.ticket_system import Changed, ChangePage, Person, TicketKind, TicketRef
 
 _LOG = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from connectors.servicenow.query import any_of, equal, rows, searchable
 from connectors.servicenow.settings import Reference, ServiceNowSettings
 from connectors.servicenow.tables import CI_FIELD, REFERENCES, WITH_ACTIVE
 from connectors.servicenow.wire import shorten
-from shared.errors import NotAuthorised, Refused
+from shared.core.errors import NotAuthorised, Refused
 
 _LOG = logging.getLogger(__name__)
 

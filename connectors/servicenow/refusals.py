@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.servicenow.wire import Call, Purpose, shorten
-from shared.errors import NotAuthorised, OutcomeUnknown, Refused, TicketSystemError
+from shared.core.errors import NotAuthorised, OutcomeUnknown, Refused, TicketSystemError
 
 _DUPLICATE = re.compile(r"error during insert of|unique key violation|duplicate entry", re.IGNORECASE)
 _BUSINESS_RULE = re.compile(r"aborted by business rule\s*(?:'([^'^]+)|([^'^.]+))", re.IGNORECASE)

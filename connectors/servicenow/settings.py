@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from connectors.servicenow.state_settings import Change, StateOverrides
-from shared.config.budget import CallBudget
-from shared.config.types import Duration, Model, SecretRef
+from shared.config.call_budget import CallBudget
+from shared.core.settings import Duration, Model, SecretRef
 
 #: Name of a table or column of ServiceNow.
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]

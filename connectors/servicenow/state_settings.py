@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from connectors.servicenow.states import CHANGE_NAMES, INCIDENT_NAMES, PROBLEM_NAMES
-from shared.config.types import Model
+from shared.core.settings import Model
 
 _digits = BeforeValidator(lambda value: str(value) if type(value) is int else value)
 

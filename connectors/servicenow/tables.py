@@ -27,7 +27,7 @@ from connectors.servicenow.states import (
     PROBLEM_NAMES,
     Model,
 )
-from shared.tickets import Phase, TicketKind
+from shared.core.ticket_system import Phase, TicketKind
 
 #: Written into correlation_display and looked for beside the key.
 DISPLAY = "Azure ITSM Bridge"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from connectors.servicenow.tables import LIMITS
-from shared.tickets import Note
+from shared.core.ticket_system import Note
 
 _ELLIPSIS = "…"
 

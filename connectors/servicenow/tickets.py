@@ -28,8 +28,8 @@ from connectors.servicenow.tables import DISPLAY, JOURNALS, LIMITS, TEMPLATE_FIE
 from connectors.servicenow.text import clean, cut, journal, note_text
 from connectors.servicenow.walk import Standing, Walker
 from connectors.servicenow.wire import Call, Purpose
-from shared.errors import OutcomeUnknown, Refused, TicketMissing
-from shared.tickets import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.errors import OutcomeUnknown, Refused, TicketMissing
+from shared.core.ticket_system import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 
 _LOG = logging.getLogger(__name__)
 

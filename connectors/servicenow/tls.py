@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from shared.errors import ConfigurationError, NotAuthorised
+from shared.core.errors import ConfigurationError, NotAuthorised
 
 #: Linux can keep a file in memory; elsewhere a private temporary file lives for a moment.
 IN_MEMORY = hasattr(os, "memfd_create")

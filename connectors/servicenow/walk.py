@@ -21,8 +21,8 @@ from connectors.servicenow.echo import value
 from connectors.servicenow.states import Model
 from connectors.servicenow.tables import JOURNALS, Table
 from connectors.servicenow.wire import shorten
-from shared.errors import NotAuthorised, Refused, TicketMissing
-from shared.tickets import Phase, Ticket, TicketKind, TicketRef
+from shared.core.errors import NotAuthorised, Refused, TicketMissing
+from shared.core.ticket_system import Phase, Ticket, TicketKind, TicketRef
 
 _LOG = logging.getLogger(__name__)
 

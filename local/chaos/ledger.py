@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from local.chaos.sender import Receipt
 from local.chaos.stories import Event, Fate, last_states
 from local.chaos.truth import Desk, Member, Truth, alert_of
-from shared.delivery.link import Link, Stage
+from shared.core.link import Link, Stage
 
 #: Shown of what is wrong.
 _SHOWN = 20

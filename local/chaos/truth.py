@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.chaos.stage import Stage, StageError
-from shared.delivery.envelope import POISON_QUEUE, QUEUE
-from shared.delivery.identity import DISPLAY, link_id
-from shared.delivery.kept import KeptStore
-from shared.delivery.link import Link
+from shared.core.identity import DISPLAY, link_id
+from shared.core.link import Link
+from shared.core.messages import POISON_QUEUE, QUEUE
+from shared.core.order import Order, parse_order
+from shared.delivery.grouping.store import MEMBERS
 from shared.delivery.links import LinkStore
-from shared.delivery.order import Order, parse_order
-from shared.grouping.store import MEMBERS
-from shared.storage import Storage
+from shared.delivery.parked import KeptStore
+from shared.platform.storage import Storage
 
 _ALERT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PAGE = 1_000

@@ -26,8 +26,8 @@ from shared.budget.shared_state import SharedState
 from shared.budget.state import Rules, State, crowded, index, limit_of, opens, seat_of, share_of
 from shared.budget.store import BudgetStore
 from shared.budget.watch import Departure, Watch
-from shared.errors import BridgeError
-from shared.turnstile import Report
+from shared.core.errors import BridgeError
+from shared.core.rate_gate import Report
 
 #: Places are leased in blocks of this size at first, then of twice as many while they go fast.
 _PLACES, _MOST_PLACES = 4, 64

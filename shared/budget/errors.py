@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.errors import Throttled, Unavailable
+from shared.core.errors import Throttled, Unavailable
 
 
 class MustWait(Throttled):

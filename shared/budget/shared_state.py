@@ -9,7 +9,7 @@ from typing import TypeVar
 from shared.budget.plan import WORKER_LIVES, alive, count, observe, roll
 from shared.budget.state import Rules, State
 from shared.budget.store import BudgetOvertaken, BudgetStore
-from shared.errors import StorageUnavailable
+from shared.core.errors import StorageUnavailable
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.budget.state import Circuit, Line, State
-from shared.errors import StorageUnavailable
-from shared.storage import RowOvertaken, Storage, put_row, storage_errors
+from shared.core.errors import StorageUnavailable
+from shared.platform.storage import RowOvertaken, Storage, put_row, storage_errors
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient

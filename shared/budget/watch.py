@@ -11,8 +11,8 @@ from shared.budget import plan
 from shared.budget.plan import Block
 from shared.budget.shared_state import Event, SharedState
 from shared.budget.state import Rules
-from shared.errors import StorageUnavailable
-from shared.turnstile import Condition, Report
+from shared.core.errors import StorageUnavailable
+from shared.core.rate_gate import Condition, Report
 
 #: Calls in a row without an answer after which the instance is taken to be unavailable.
 _FAILURES = 3

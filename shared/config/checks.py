@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from shared.core.ticket_system import TicketKind
 from shared.mapping.templates import template_problem
-from shared.tickets import TicketKind
 
 #: A place in the file, and what is wrong there.
 Path_ = tuple[str | int, ...]

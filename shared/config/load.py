@@ -24,9 +24,9 @@ from shared.config.checks import (
 )
 from shared.config.model import BridgeConfig
 from shared.config.resync import unknown_states
-from shared.config.types import format_duration
-from shared.errors import ConfigurationError
-from shared.tickets import TicketKind
+from shared.core.errors import ConfigurationError
+from shared.core.settings import format_duration
+from shared.core.ticket_system import TicketKind
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 

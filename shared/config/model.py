@@ -7,17 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from connectors.azure_monitor.settings import Reconcile
+from connectors.defender.settings import Defender
+from connectors.secure_score.settings import SecureScore
 from connectors.servicenow.settings import ServiceNowSettings
-from shared.config.conditions import When
-from shared.config.defender import Defender
 from shared.config.resync import Resync
-from shared.config.secure_score import SecureScore
 from shared.config.storms import Flapping, Group, Maintenance, OnlyAfter, Throttle
-from shared.config.sync import Reconcile
-from shared.config.types import Duration, Model
-from shared.config.values import FieldValue, Name
-from shared.tickets import TicketKind
-from shared.trust.settings import AcceptOnly, SecureWebhook
+from shared.core.conditions import When
+from shared.core.field_values import FieldValue, Name
+from shared.core.settings import Duration, Model
+from shared.core.ticket_system import TicketKind
+from shared.web.trust.settings import AcceptOnly, SecureWebhook
 
 #: One connection. A new ticket system adds its settings model to this union.
 Connection = ServiceNowSettings

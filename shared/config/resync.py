@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from shared.config.types import Duration, Model
-from shared.trust.clouds import CloudName
+from shared.core.clouds import CloudName
+from shared.core.settings import Duration, Model
 
 if TYPE_CHECKING:
     from connectors.servicenow.settings import ServiceNowSettings

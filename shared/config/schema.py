@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.config.model import BridgeConfig
-from shared.config.types import format_duration
+from shared.core.settings import format_duration
 
 BEGIN = "<!-- reference: written by `make schema` -->"
 END = "<!-- end of reference -->"

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from shared.config.conditions import When
-from shared.config.types import Duration, Model
+from shared.core.conditions import When
+from shared.core.settings import Duration, Model
 
 By = Literal["rule", "rule_and_resource", "resource"]
 

@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from shared.delivery import actions as a
-from shared.delivery import decide as d
-from shared.delivery.calls import Caller, Systems
-from shared.delivery.envelope import Envelope
-from shared.delivery.link import Link, Op, Pending, Stage
+from shared.core.errors import BridgeError, KeyContended, NotAuthorised, Refused, TicketSystemError
+from shared.core.link import Link, Op, Pending, Stage
+from shared.core.messages import Envelope
+from shared.core.order import Order
+from shared.core.signal import State
+from shared.core.ticket_system import Phase, Ticket, TicketRef
+from shared.delivery.decision import actions as a
+from shared.delivery.decision import decide as d
+from shared.delivery.decision.policies import Outages, Policies, no_outages
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
-from shared.delivery.order import Order
-from shared.delivery.policies import Outages, Policies, no_outages
-from shared.errors import BridgeError, KeyContended, NotAuthorised, Refused, TicketSystemError
+from shared.delivery.ticket_client import Caller, Systems
 from shared.mapping.mapper import Mapper
-from shared.signals.model import State
-from shared.tickets import Phase, Ticket, TicketRef
 
 #: A look, a settlement, a create and a resolve make six steps; many more mean that others keep changing the link.
 _MOST_STEPS = 12

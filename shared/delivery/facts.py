@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.delivery.envelope import Envelope
-from shared.log import record
+from shared.core.messages import Envelope
+from shared.platform.log import record
 
 
 def facts(envelope: Envelope) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from shared.delivery.identity import link_id
-from shared.delivery.link import Link, Op, Pending, Stage
-from shared.delivery.order import order_text, parse_order
-from shared.signals.model import rfc3339
-from shared.storage import RowOvertaken, Storage, put_row, storage_errors
-from shared.tickets import TicketKind, TicketRef
+from shared.core.identity import link_id
+from shared.core.link import Link, Op, Pending, Stage
+from shared.core.order import order_text, parse_order
+from shared.core.signal import rfc3339
+from shared.core.ticket_system import TicketKind, TicketRef
+from shared.platform.storage import RowOvertaken, Storage, put_row, storage_errors
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from shared.delivery.envelope import Envelope
-from shared.errors import TicketSystemError
-from shared.tickets import TicketRef
+from shared.core.errors import TicketSystemError
+from shared.core.messages import Envelope
+from shared.core.ticket_system import TicketRef
 
 
 class Pulse(Protocol):

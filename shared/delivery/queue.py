@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.delivery.envelope import MAX_MESSAGE_BYTES, QUEUE, Envelope, content, decode, encode
-from shared.storage import Storage, storage_errors
+from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Envelope, content, decode, encode
+from shared.platform.storage import Storage, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from shared.tickets import TicketKind
+from shared.core.ticket_system import TicketKind
 
 #: What sources are called.
 _SOURCE = (

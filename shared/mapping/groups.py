@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.config.storms import Group, Throttle
+from shared.core.signal import Resource, Signal
 from shared.mapping.routes import Predicate, compile_when
 from shared.mapping.templates import compile_template
-from shared.signals.model import Resource, Signal
 
 #: What signals are grouped or counted by; empty when a signal has no such thing.
 By = Callable[[Signal], str]

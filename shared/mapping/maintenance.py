@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from shared.config.storms import Maintenance
+from shared.core.signal import Signal
 from shared.mapping.routes import Predicate, compile_when
-from shared.signals.model import Signal
 
 #: When the window that is on at a moment ends, None when none is on.
 Ends = Callable[[datetime], datetime | None]

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from shared.config.defender import Integration
+from connectors.defender.routes import HEAD, Integrations, is_assigned, own_fields
+from connectors.defender.settings import Integration
+from connectors.secure_score import routes as scores
 from shared.config.model import BridgeConfig, Delivery, Levels, RouteBody, SeverityTable
 from shared.config.storms import Flapping, OnlyAfter
-from shared.config.values import FieldValue, Lookup
-from shared.mapping import secure_score as scores
+from shared.core.field_values import FieldValue, Lookup
+from shared.core.signal import Resource, Signal, State
+from shared.core.ticket_system import Needs, TicketKind
 from shared.mapping.defaults import DEFAULT_LIMIT, FIELDS, LIMITS, RESOLVE_FIELDS
 from shared.mapping.groups import CompiledGroup, compile_group, compile_throttles
-from shared.mapping.integrations import HEAD, Integrations, is_assigned, own_fields
 from shared.mapping.maintenance import Active, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
 from shared.mapping.summary import summary
 from shared.mapping.templates import Render, compile_template
-from shared.signals.model import Resource, Signal, State
-from shared.tickets import Needs, TicketKind
-from shared.trust.settings import AcceptOnly
+from shared.web.trust.settings import AcceptOnly
 
 _NOWHERE = Resource(id=None)
 

@@ -6,8 +6,8 @@ import hashlib
 import re
 from datetime import datetime
 
-from shared.signals.model import Signal, State, rfc3339
-from shared.tickets import Note
+from shared.core.signal import Signal, State, rfc3339
+from shared.core.ticket_system import Note
 
 _LIMIT = 3800
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from shared.config.conditions import When
+from shared.core.conditions import When
+from shared.core.signal import Signal
 from shared.mapping.templates import find
-from shared.signals.model import Signal
 
 Predicate = Callable[[Signal], bool]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from shared.core.signal import Signal, State, rfc3339
 from shared.mapping.layouts import LAYOUTS, PLAIN, Layout
-from shared.signals.model import Signal, State, rfc3339
 
 _LINK_NAMES = {"investigation": "Investigation", "search": "Search results"}
 _MOST_RESOURCES = 20

@@ -16,8 +16,8 @@ from jinja2 import ChainableUndefined, Template, TemplateError, Undefined, pass_
 from jinja2.runtime import Context
 
 from shared.config.model import Levels
+from shared.core.signal import Resource, Signal, rfc3339
 from shared.mapping.sandbox import BUDGET, BoundedEnvironment, Budget, budget_of
-from shared.signals.model import Resource, Signal, rfc3339
 
 #: A rendered value is cut here at the latest, whatever field it goes to.
 MAX_RENDERED = 32_000

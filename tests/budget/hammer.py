@@ -6,9 +6,9 @@ import asyncio
 import sys
 
 from shared.budget import Budget, Rules, TableBudgets
-from shared.errors import Throttled
-from shared.storage import Storage
-from shared.turnstile import Condition, Report
+from shared.core.errors import Throttled
+from shared.core.rate_gate import Condition, Report
+from shared.platform.storage import Storage
 
 
 async def hammer(connection_string: str, desk: str, limit: int, attempts: int) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app import Services
 from shared.budget import plan
-from shared.services import Services
-from shared.storage import Storage
+from shared.platform.storage import Storage
 
 CONFIG = """
 version: 1

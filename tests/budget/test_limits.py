@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from shared.budget import Budget, Rules, line, plan
 from shared.budget.state import State, closes, index, limit_of, opens, reserve_of
-from shared.errors import Throttled
-from shared.turnstile import Condition, Report
+from shared.core.errors import Throttled
+from shared.core.rate_gate import Condition, Report
 from tests.budget.world import START, Clock, MemoryStore, spend
 
 ANSWERED = Report(Condition.ANSWERED)

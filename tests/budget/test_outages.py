@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from shared.budget import Budget, CircuitOpen, MustWait, Rules, plan
 from shared.budget.state import State
-from shared.errors import StorageUnavailable
-from shared.turnstile import Condition, Report
+from shared.core.errors import StorageUnavailable
+from shared.core.rate_gate import Condition, Report
 from tests.budget.world import START, Clock, MemoryStore, spend, worker
 
 RULES = Rules(calls=500)

@@ -10,7 +10,7 @@ import pytest
 from shared.budget import Budget, Rules, plan
 from shared.budget.errors import MustWait
 from shared.budget.state import State
-from shared.turnstile import Condition, Report
+from shared.core.rate_gate import Condition, Report
 from tests.budget.world import Clock, MemoryStore, worker
 
 WORKERS = 12

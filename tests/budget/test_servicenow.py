@@ -14,10 +14,10 @@ import pytest
 from connectors.servicenow import ServiceNow
 from local import servicenow
 from shared.budget import Budget, Rules
-from shared.errors import TicketSystemError
-from shared.secrets import SettingSecrets
-from shared.tally import Tally
-from shared.tickets import Draft, TicketKind
+from shared.core.call_counter import Tally
+from shared.core.errors import TicketSystemError
+from shared.core.secrets import SettingSecrets
+from shared.core.ticket_system import Draft, TicketKind
 from tests.budget.world import START, Clock, MemoryStore
 from tests.servicenow_connector.simulated import SimulatedServiceNow, connected, secrets_of, settings_for
 

@@ -17,9 +17,9 @@ from local.azurite import Azurite
 from shared.budget import Budget, Rules, TableBudgets
 from shared.budget.state import Circuit, Line, State
 from shared.budget.store import BudgetOvertaken, from_entity, to_entity
-from shared.errors import StorageUnavailable, Throttled
-from shared.storage import Storage
-from shared.turnstile import Condition, Report
+from shared.core.errors import StorageUnavailable, Throttled
+from shared.core.rate_gate import Condition, Report
+from shared.platform.storage import Storage
 
 ROOT = Path(__file__).parents[2]
 FULL = State(

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from shared.budget import Budget, Rules
 from shared.budget.state import State
 from shared.budget.store import BudgetOvertaken
-from shared.errors import StorageUnavailable, Throttled, Unavailable
-from shared.turnstile import Condition, Report
+from shared.core.errors import StorageUnavailable, Throttled, Unavailable
+from shared.core.rate_gate import Condition, Report
 
 #: Five minutes into an hour.
 START = datetime(2026, 3, 1, 12, 5, tzinfo=UTC).timestamp()

@@ -15,10 +15,10 @@ from local.chaos.ledger import Ledger, balance
 from local.chaos.sender import Receipt
 from local.chaos.stories import Event, Fate, body, one_rule, storm
 from local.chaos.truth import Desk, Member, Truth, alert_of
-from shared.delivery.identity import correlation
-from shared.delivery.link import Link, Stage
-from shared.intake import accept
-from shared.tickets import TicketKind, TicketRef
+from shared.core.identity import correlation
+from shared.core.link import Link, Stage
+from shared.core.ticket_system import TicketKind, TicketRef
+from shared.web.intake import accept
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GROUP = "group:1:grouped/storm-0"

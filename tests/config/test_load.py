@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shared.config.load import load_config, parse_config
-from shared.errors import ConfigurationError
-from shared.tickets import TicketKind
+from shared.core.errors import ConfigurationError
+from shared.core.ticket_system import TicketKind
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.errors import TicketSystemError, Unavailable
-from shared.tally import Tally
-from shared.tickets import Changed, ChangePage, Closure, Phase, TicketKind
+from shared.core.call_counter import Tally
+from shared.core.errors import TicketSystemError, Unavailable
+from shared.core.ticket_system import Changed, ChangePage, Closure, Phase, TicketKind
 from tests.conformance.kinds import Kinds, draft
 from tests.conformance.stage import Fault, Stage
 from tests.conformance.ticket_system import FAULTS

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from shared.tickets import Draft, Note, Phase, TicketKind
+from shared.core.ticket_system import Draft, Note, Phase, TicketKind
 
 _COUNTER = itertools.count(1)
 

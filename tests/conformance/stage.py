@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from enum import StrEnum
 
-from shared.tickets import TicketKind, TicketRef, TicketSystem
+from shared.core.ticket_system import TicketKind, TicketRef, TicketSystem
 
 
 class Fault(StrEnum):

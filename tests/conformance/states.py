@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import OutcomeUnknown, Refused
-from shared.tickets import Closure, Phase, TicketKind
+from shared.core.errors import OutcomeUnknown, Refused
+from shared.core.ticket_system import Closure, Phase, TicketKind
 from tests.conformance.kinds import Kinds, draft, note
 from tests.conformance.stage import Fault, Stage
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.errors import (
+from shared.core.errors import (
     NotAuthorised,
     OutcomeUnknown,
     Refused,
@@ -21,8 +21,8 @@ from shared.errors import (
     TicketSystemError,
     Unavailable,
 )
-from shared.tickets import Closure, Draft, Phase, Ticket, TicketKind, TicketRef, Verdict
-from shared.tickets import Needs as CheckNeeds
+from shared.core.ticket_system import Closure, Draft, Phase, Ticket, TicketKind, TicketRef, Verdict
+from shared.core.ticket_system import Needs as CheckNeeds
 from tests.conformance.kinds import Kinds, draft, note
 from tests.conformance.stage import Fault, Stage
 

@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.defender import Assessments, Governance, ResourceGraph
-from connectors.defender.governance import FIXES as GOVERNANCE_FIXES
+from connectors.defender.assessments_api import Assessments
+from connectors.defender.governance_api import FIXES as GOVERNANCE_FIXES
+from connectors.defender.governance_api import Governance
 from connectors.defender.resource_graph import FIXES as GRAPH_FIXES
+from connectors.defender.resource_graph import ResourceGraph
 from connectors.microsoft import Endpoint, ResourceManager
 from local.azure import Simulator, running
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES

@@ -7,10 +7,10 @@ import json
 import httpx
 import pytest
 
-from connectors.defender import Assessments
+from connectors.defender.assessments_api import Assessments
 from local.azure.demo.estate import WEB_1
 from local.azure.demo.findings import key_of
-from shared.errors import SourceRefused, SourceUnavailable
+from shared.core.errors import SourceRefused, SourceUnavailable
 from tests.defender_connector.conftest import Cloud
 
 ID = f"{WEB_1}/providers/Microsoft.Security/assessments/{key_of('vulnerabilities')}"

@@ -6,7 +6,7 @@ import pytest
 
 from local.azure.demo.estate import WEB_1
 from local.azure.demo.findings import key_of
-from shared.errors import SourceRefused
+from shared.core.errors import SourceRefused
 from tests.defender_connector.conftest import Cloud
 
 ID = f"{WEB_1}/providers/Microsoft.Security/assessments/{key_of('vulnerabilities')}"

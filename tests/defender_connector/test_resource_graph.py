@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.defender import Page, ResourceGraph
-from shared.errors import SourceRefused, SourceUnavailable
+from connectors.defender.resource_graph import Page, ResourceGraph
+from shared.core.errors import SourceRefused, SourceUnavailable
 from tests.defender_connector.conftest import Cloud
 
 ALL = "securityresources | where type == 'microsoft.security/assessments' | project id, name | order by id asc"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from shared.delivery.envelope import Envelope, decode, encode
-from shared.delivery.link import Link
+from shared.core.errors import BridgeError, StorageUnavailable
+from shared.core.link import Link
+from shared.core.messages import Envelope, decode, encode
+from shared.delivery.grouping.store import GroupStore, Overtaken
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored, from_entity, to_entity
-from shared.errors import BridgeError, StorageUnavailable
-from shared.grouping.store import GroupStore, Overtaken
 
 
 class Clock(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from shared.signals.model import State
+from shared.core.signal import State
 from tests.delivery.world import START, Row, World, signal
 
 MINUTE = timedelta(minutes=1)

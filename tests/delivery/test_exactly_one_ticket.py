@@ -13,9 +13,9 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from shared.delivery.identity import correlation
-from shared.signals.model import Signal, State
-from shared.tickets import Phase
+from shared.core.identity import correlation
+from shared.core.signal import Signal, State
+from shared.core.ticket_system import Phase
 from tests.delivery.hostile import PICK, SETTINGS, Hostile
 from tests.delivery.world import START, World, signal
 

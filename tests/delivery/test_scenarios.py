@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.link import Stage
-from shared.signals.model import State
-from shared.tickets import Phase
+from shared.core.link import Stage
+from shared.core.signal import State
+from shared.core.ticket_system import Phase
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, World, signal
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.budget.errors import MustWait
-from shared.delivery.envelope import decode
-from shared.signals.model import State
+from shared.core.messages import decode
+from shared.core.signal import State
 from tests.delivery.story import Story
 from tests.delivery.world import START, signal
 

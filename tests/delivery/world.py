@@ -15,10 +15,7 @@ from typing import Any
 
 from shared.config.load import parse_config
 from shared.config.model import Delivery
-from shared.delivery.deliver import Deliverer
-from shared.delivery.envelope import Envelope
-from shared.delivery.work import Configured, Worker
-from shared.errors import (
+from shared.core.errors import (
     NotSent,
     OutcomeUnknown,
     Refused,
@@ -27,10 +24,13 @@ from shared.errors import (
     TicketMissing,
     TicketSystemError,
 )
-from shared.grouping.grouper import Grouper
+from shared.core.messages import Envelope
+from shared.core.signal import Resource, Signal, State
+from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.delivery.deliver import Deliverer
+from shared.delivery.grouping.grouper import Grouper
+from shared.delivery.worker import Configured, Worker
 from shared.mapping.mapper import Mapper
-from shared.signals.model import Resource, Signal, State
-from shared.tickets import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 from tests.delivery.memory import MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, NoActions, NoPulse, Pause
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

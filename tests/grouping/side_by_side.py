@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from shared.delivery.envelope import Envelope, decode
-from shared.grouping.store import GROUPS
-from shared.signals.model import State
+from shared.core.messages import Envelope, decode
+from shared.core.signal import State
+from shared.delivery.grouping.store import GROUPS
 from tests.delivery.memory import Message
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, World, signal

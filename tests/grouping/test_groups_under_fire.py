@@ -9,10 +9,10 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from shared.delivery.envelope import decode
-from shared.grouping.store import GROUPS
-from shared.signals.model import Signal, State
-from shared.tickets import Phase
+from shared.core.messages import decode
+from shared.core.signal import Signal, State
+from shared.core.ticket_system import Phase
+from shared.delivery.grouping.store import GROUPS
 from tests.delivery.hostile import SETTINGS, Hostile
 from tests.delivery.world import World, signal
 

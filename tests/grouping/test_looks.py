@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from shared.delivery.envelope import decode
-from shared.grouping import model as m
-from shared.signals.model import State
+from shared.core.messages import decode
+from shared.core.signal import State
+from shared.delivery.grouping import model as m
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, signal
 from tests.grouping.side_by_side import (

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.envelope import decode
-from shared.signals.model import State
+from shared.core.messages import decode
+from shared.core.signal import State
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START
 from tests.grouping.side_by_side import (

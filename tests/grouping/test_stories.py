@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from shared.signals.model import State
-from shared.tickets import Phase
+from shared.core.signal import State
+from shared.core.ticket_system import Phase
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, signal
 

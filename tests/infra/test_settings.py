@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from app import Services
 from connectors.key_vault import KeyVaultSecrets
 from shared.config.load import load_config
-from shared.errors import StorageUnavailable
-from shared.services import Services
-from shared.storage import Storage, storage_errors
+from shared.core.errors import StorageUnavailable
+from shared.platform.storage import Storage, storage_errors
 from tests.infra.bicep import MAIN, ROOT, parse, settings
 from tests.key_vault.vault import ACCESS, running
 
@@ -59,7 +59,10 @@ def deployed() -> dict[str, str]:
 
 
 def test_every_setting_is_read_by_the_app_by_functions_or_by_an_sdk() -> None:
-    code = [ROOT / "function_app.py", *(ROOT / "shared").rglob("*.py"), *(ROOT / "connectors").rglob("*.py")]
+    code = [
+        ROOT / "function_app.py",
+        *(f for part in ("app", "connectors", "shared") for f in (ROOT / part).rglob("*.py")),
+    ]
     read = {name for file in code for name in re.findall(r'get\("([A-Z_]+)"', file.read_text(encoding="utf-8"))}
     read |= set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "bridge.yaml").read_text(encoding="utf-8")))
     given = set(deployed())

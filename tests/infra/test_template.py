@@ -128,7 +128,7 @@ def test_role_ids_are_those_of_the_roles_they_are_named_after(template: dict[str
 
 
 def test_the_app_gets_the_roles_that_its_error_message_asks_for_and_no_more(template: dict[str, Any]) -> None:
-    storage = (ROOT / "shared" / "storage.py").read_text(encoding="utf-8")
+    storage = (ROOT / "shared" / "platform" / "storage.py").read_text(encoding="utf-8")
     vault = (ROOT / "connectors" / "key_vault" / "secrets.py").read_text(encoding="utf-8")
     asked = set(re.findall(r"Storage \w+ Data \w+", storage))
     assert roles(template, "appAccess", "storageRoles") == asked

@@ -16,7 +16,7 @@ from azure.identity import CredentialUnavailableError
 
 from connectors.key_vault import KeyVaultSecrets
 from connectors.key_vault.secrets import KEEP, REFRESH_AT_MOST_EVERY
-from shared.errors import ConfigurationError, SecretUnavailable
+from shared.core.errors import ConfigurationError, SecretUnavailable
 from tests.key_vault.vault import Credential, Vault, running
 
 

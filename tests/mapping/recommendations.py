@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.signals.defender.identity import assessment_id, recommendation_key
-from shared.signals.model import Resource, Signal, State
-from shared.signals.resources import parse_id
+from connectors.defender.payloads.identity import assessment_id, recommendation_key
+from shared.core.signal import Resource, Signal, State
+from shared.payloads.resources import parse_id
 
 SUBSCRIPTION = "3f6c1a52-7d0e-4b8c-9a41-5e2d7c9b0f13"
 TENANT = "9d2b7c14-5a60-4c7e-8f31-2b6e9a0d4c75"

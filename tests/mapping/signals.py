@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.config.load import parse_config
+from shared.core.signal import Resource, Signal, State
 from shared.mapping.mapper import Mapper
-from shared.signals.model import Resource, Signal, State
 
 VM = Resource(
     id="/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-prod/providers/"

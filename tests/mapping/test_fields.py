@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.core.signal import Resource, Signal, State
+from shared.core.ticket_system import TicketKind
 from shared.mapping.mapper import Mapped, Mapper
-from shared.signals.model import Resource, Signal, State
-from shared.tickets import TicketKind
 from tests.mapping.signals import VM, mapper, signal
 
 

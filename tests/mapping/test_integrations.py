@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.defender.routes import with_facts
+from connectors.defender.scopes import places, subscription_of
 from shared.config.load import parse_config
-from shared.errors import ConfigurationError
-from shared.mapping.integrations import with_facts
+from shared.core.errors import ConfigurationError
+from shared.core.signal import Signal
+from shared.core.ticket_system import TicketKind
 from shared.mapping.mapper import CompiledRoute, Mapper
-from shared.mapping.scopes import places, subscription_of
-from shared.signals.model import Signal
-from shared.tickets import TicketKind
 from tests.mapping.recommendations import CONNECTOR, GROUP, IN_AWS, MACHINE, SUBSCRIPTION, TENANT, recommendation
 from tests.mapping.signals import mapper, signal
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from shared.core.signal import Signal
 from shared.mapping.layouts import LAYOUTS
 from shared.mapping.summary import summary
-from shared.signals.details import DETAILS
-from shared.signals.model import Signal
-from shared.signals.parse import parse
+from shared.payloads.details import DETAILS
+from shared.payloads.parse import parse
 from tests.mapping.signals import CPU, mapper, signal
-from tests.signals.support import fixture
+from tests.payloads.support import fixture
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.signals.model import Resource
+from shared.core.signal import Resource
 from tests.mapping.signals import VM, mapper, signal
 
 

@@ -16,13 +16,13 @@ from local.azurite import Azurite
 from local.servicenow.demo.cmdb import item_id
 from shared.config.load import parse_config
 from shared.config.storms import Maintenance
-from shared.delivery.envelope import QUEUE
-from shared.errors import ConfigurationError, Unavailable
-from shared.log import listen
-from shared.signals.model import Resource, Signal, State
-from shared.storage import Storage
-from shared.sync.planned import PlannedWorks
-from shared.tickets import PlannedWork, WorkItem
+from shared.core.errors import ConfigurationError, Unavailable
+from shared.core.messages import QUEUE
+from shared.core.signal import Resource, Signal, State
+from shared.core.ticket_system import PlannedWork, WorkItem
+from shared.delivery.planned_work import PlannedWorks
+from shared.platform.log import listen
+from shared.platform.storage import Storage
 from tests.azure_simulator.support import NO_AUTHORITIES
 from tests.mapping.signals import signal
 from tests.reconcile.desk import Desk, working

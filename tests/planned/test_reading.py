@@ -12,9 +12,9 @@ import pytest
 
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from connectors.servicenow.planned import PAGE
-from shared.errors import NotAuthorised
-from shared.secrets import SettingSecrets
-from shared.tickets import PlannedWork, PlansWork, WorkItem
+from shared.core.errors import NotAuthorised
+from shared.core.secrets import SettingSecrets
+from shared.core.ticket_system import PlannedWork, PlansWork, WorkItem
 
 Answer = Callable[[str, str], Any]
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from local.azurite import Azurite
-from shared.storage import Storage
+from shared.platform.storage import Storage
 from tests.reconcile.stage import Stage, staged
 
 

@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import httpx
 
+from app import Services
 from local.servicenow import Simulator
 from local.servicenow.server import running
-from shared.delivery.envelope import Envelope, encode
-from shared.secrets import SettingSecrets
-from shared.services import Services
-from shared.signals.model import Signal
-from shared.storage import Storage
+from shared.core.messages import Envelope, encode
+from shared.core.secrets import SettingSecrets
+from shared.core.signal import Signal
+from shared.platform.storage import Storage
 from tests.azure_simulator.support import NO_AUTHORITIES
 
 CONFIG = """

@@ -11,21 +11,21 @@ from typing import Any
 
 import httpx
 
+from connectors.azure_monitor.reconcile.comparison import Reconciled
+from connectors.azure_monitor.reconcile.reconciler import MOST_FETCHED, Reconciler, rules_of
+from connectors.azure_monitor.reconcile.state import Ledger, Progress
+from connectors.azure_monitor.settings import Reconcile
+from connectors.azure_monitor.subscriptions import Subscriptions
 from connectors.microsoft import Endpoint
+from connectors.microsoft.identities import Reach
 from local.azure import Simulator, running
-from shared.config.sync import Reconcile
-from shared.delivery.envelope import Envelope
-from shared.delivery.link import Link
+from shared.core.link import Link
+from shared.core.messages import Envelope
+from shared.core.secrets import SettingSecrets
+from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
-from shared.secrets import SettingSecrets
-from shared.signals.model import Signal
-from shared.signals.parse import parse
-from shared.storage import Storage
-from shared.sync.azure import Subscriptions
-from shared.sync.comparison import Reconciled
-from shared.sync.identities import Reach
-from shared.sync.ledger import Ledger, Progress
-from shared.sync.reconcile import MOST_FETCHED, Reconciler, rules_of
+from shared.payloads.parse import parse
+from shared.platform.storage import Storage
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES
 from tests.mapping.signals import mapper
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.delivery.link import Link, Stage
-from shared.signals.model import State
-from shared.sync.compare import Verdict, compare
+from connectors.azure_monitor.reconcile.compare import Verdict, compare
+from shared.core.link import Link, Stage
+from shared.core.signal import State
 from tests.mapping.signals import signal
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from azure.identity.aio import ClientSecretCredential
 
-from shared.signals.model import Resource, Signal
-from shared.sync.health import Wellbeing
+from connectors.azure_monitor.resource_health import Wellbeing
+from shared.core.signal import Resource, Signal
 from tests.mapping.signals import signal
 from tests.reconcile.stage import Stage
 

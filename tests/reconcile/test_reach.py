@@ -10,10 +10,10 @@ import httpx
 import pytest
 from azure.core.credentials import AccessToken
 
-from connectors.azure_monitor import AlertsManagement
+from connectors.azure_monitor.api import AlertsManagement
 from connectors.microsoft import ResourceManager
 from connectors.microsoft.pace import Pace
-from shared.errors import SourceRefused, SourceUnavailable
+from shared.core.errors import SourceRefused, SourceUnavailable
 from tests.reconcile.stage import Stage, webhook
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.link import Link, Op, Pending
-from shared.delivery.link import Stage as Ticketed
-from shared.signals.model import State
-from shared.tickets import TicketKind
+from shared.core.link import Link, Op, Pending
+from shared.core.link import Stage as Ticketed
+from shared.core.signal import State
+from shared.core.ticket_system import TicketKind
 from tests.reconcile.stage import Stage, webhook
 
 HOUR = timedelta(hours=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from shared.storage import Storage
+from shared.platform.storage import Storage
 from tests.reconcile.desk import working
 from tests.reconcile.stage import Stage, webhook
 

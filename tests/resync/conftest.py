@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from local import servicenow
 from local.azurite import Azurite
-from shared.storage import Storage
+from shared.platform.storage import Storage
 from tests.resync.stage import Stage, staged
 
 

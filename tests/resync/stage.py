@@ -13,18 +13,18 @@ from uuid import uuid4
 
 import httpx
 
+from app import Services
 from connectors.microsoft import Endpoint
+from connectors.microsoft.identities import Reach
 from local.azure import Simulator as Clouds
 from local.servicenow import Simulator
-from shared.delivery.envelope import QUEUE, Envelope, decode, encode
-from shared.delivery.link import Link
-from shared.secrets import SettingSecrets
-from shared.services import Services
-from shared.signals.model import Signal, State
-from shared.storage import Storage
-from shared.sync.identities import Reach
-from shared.sync.resync import Checked, Resynced
-from shared.tickets import TicketKind, TicketRef
+from shared.core.link import Link
+from shared.core.messages import QUEUE, Envelope, decode, encode
+from shared.core.secrets import SettingSecrets
+from shared.core.signal import Signal, State
+from shared.core.ticket_system import TicketKind, TicketRef
+from shared.platform.storage import Storage
+from shared.resync import Checked, Resynced
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES
 from tests.mapping.signals import signal
 from tests.servicenow_connector.simulated import SimulatedServiceNow, connected

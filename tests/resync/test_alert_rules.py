@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from connectors.azure_monitor.write_back_rules import AlertId, alert_id, wanted
 from shared.config.resync import AlertStates
-from shared.delivery.link import Link, Stage
-from shared.signals.model import FIRED_RANK, RESOLVED_RANK
-from shared.sync.back.alert_rules import AlertId, alert_id, wanted
-from shared.tickets import TicketKind, TicketRef
+from shared.core.link import Link, Stage
+from shared.core.signal import FIRED_RANK, RESOLVED_RANK
+from shared.core.ticket_system import TicketKind, TicketRef
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"

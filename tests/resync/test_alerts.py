@@ -12,15 +12,15 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from connectors.azure_monitor.reconcile.reconciler import Reconciler, rules_of
+from connectors.azure_monitor.reconcile.state import Ledger
+from connectors.azure_monitor.subscriptions import Subscriptions
 from local import azure, servicenow
-from shared.delivery.link import Link
-from shared.delivery.link import Stage as Ticketed
-from shared.signals.model import Signal
-from shared.signals.parse import parse
-from shared.storage import Storage
-from shared.sync.azure import Subscriptions
-from shared.sync.ledger import Ledger
-from shared.sync.reconcile import Reconciler, rules_of
+from shared.core.link import Link
+from shared.core.link import Stage as Ticketed
+from shared.core.signal import Signal
+from shared.payloads.parse import parse
+from shared.platform.storage import Storage
 from tests.resync.stage import Stage, admin, staged
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.delivery.identity import MAX_CORRELATION, correlation, link_id, link_ids, ticket_id
-from shared.delivery.link import Link, Op, Pending, Stage
-from shared.sync.resync.moves import SKEW, Fit, called, contested, fit, moved
-from shared.tickets import Changed, Person, Phase, TicketKind, TicketRef
+from shared.core.identity import MAX_CORRELATION, correlation, link_id, link_ids, ticket_id
+from shared.core.link import Link, Op, Pending, Stage
+from shared.core.ticket_system import Changed, Person, Phase, TicketKind, TicketRef
+from shared.resync.changes import SKEW, Fit, called, contested, fit, moved
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY = "alert:1:x"

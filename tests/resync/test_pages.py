@@ -12,17 +12,17 @@ from typing import Any, cast
 import pytest
 
 from shared.config.resync import Resync
-from shared.delivery.envelope import Envelope
-from shared.delivery.identity import correlation, link_id, ticket_id
-from shared.delivery.link import Link
-from shared.delivery.link import Stage as Ticketed
+from shared.core.errors import StorageUnavailable
+from shared.core.identity import correlation, link_id, ticket_id
+from shared.core.link import Link
+from shared.core.link import Stage as Ticketed
+from shared.core.messages import Envelope
+from shared.core.ticket_system import Changed, ChangePage, Person, Phase, TicketKind, TicketRef, TicketSystem
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored, from_entity, to_entity
-from shared.errors import StorageUnavailable
-from shared.storage import Storage
-from shared.sync.back import Backs
-from shared.sync.resync import Follower, Progress, Resyncer
-from shared.sync.resync.progress import Account, Reading
-from shared.tickets import Changed, ChangePage, Person, Phase, TicketKind, TicketRef, TicketSystem
+from shared.delivery.write_back import Backs
+from shared.platform.storage import Storage
+from shared.resync import Follower, Progress, Resyncer
+from shared.resync.progress import Account, Reading
 from tests.resync.stage import Stage, fired
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.delivery.link import Op, Pending
-from shared.delivery.link import Stage as Ticketed
-from shared.log import listen
-from shared.tickets import TicketKind
+from shared.core.link import Op, Pending
+from shared.core.link import Stage as Ticketed
+from shared.core.ticket_system import TicketKind
+from shared.platform.log import listen
 from tests.resync.stage import Stage, again, fired, over
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -255,7 +255,7 @@ async def test_the_full_check_runs_once_a_day_and_goes_on_where_it_was_broken_of
 ) -> None:
     for _ in range(4):
         await stage.deliver(fired())
-    monkeypatch.setattr("shared.sync.resync.full_check._TOGETHER", 1)
+    monkeypatch.setattr("shared.resync.full_check._TOGETHER", 1)
     await stage.desk.order(type="throttle", retry_after=1, match={"method": "GET"}, times=1, after=2)
     result = await stage.full_check()
     assert (result.tickets, result.finished) == (2, False)

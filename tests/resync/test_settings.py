@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.azure_monitor.settings import Reconcile, SignIn
+from connectors.azure_monitor.write_back import AlertSubscriptions
 from connectors.microsoft import Endpoint
+from connectors.microsoft.identities import Identities, Reach
 from shared.config.load import parse_config
 from shared.config.model import BridgeConfig
-from shared.config.sync import Reconcile, SignIn
-from shared.errors import ConfigurationError
-from shared.secrets import SettingSecrets
-from shared.sync.back.alerts import AlertSubscriptions
-from shared.sync.identities import Identities, Reach
+from shared.core.errors import ConfigurationError
+from shared.core.secrets import SettingSecrets
 
 OURS, THEIRS = "11111111-2222-3333-4444-555555555555", "AAAAAAAA-7777-8888-9999-000000000000"
 

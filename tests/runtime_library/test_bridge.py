@@ -12,7 +12,7 @@ import pytest
 from local.azurite import Azurite
 from local.demo.alerts import Azure
 from local.servicenow import running
-from shared.delivery.envelope import Envelope, encode
+from shared.core.messages import Envelope, encode
 from tests.runtime_library.harness import App, run_app
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ async def test_preview_and_refusals_come_back_as_the_host_would_send_them(app: A
 
 async def test_poison_is_kept(app: App) -> None:
     import function_app
-    from shared.intake import accept
+    from shared.web.intake import accept
 
     (envelope,) = accept(Azure().metric(str(uuid4())), Azure().now).envelopes
     await app.queue("keep_poison", encode(envelope), dequeue_count=1)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from local.azurite import Azurite
-from shared.delivery.envelope import decode
+from shared.core.messages import decode
+from tests.payloads.support import fixture
 from tests.runtime_library.harness import App, InvocationFailed, run_app
-from tests.signals.support import fixture
 
 ROOT = Path(__file__).parents[2]
 NAME = "recommendations_from_event_hub"
@@ -71,7 +71,7 @@ async def test_what_cannot_be_stored_makes_the_host_show_the_messages_again(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import function_app
-    from shared.errors import StorageUnavailable
+    from shared.core.errors import StorageUnavailable
 
     async def gone(_envelope: object) -> str:
         raise StorageUnavailable("no storage for the content of a large message")

@@ -12,7 +12,7 @@ import pytest
 
 from local import azure, servicenow
 from local.azurite import Azurite
-from shared.storage import Storage
+from shared.platform.storage import Storage
 from tests.secure_score.world import World, opened
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.sync.scores.told import told_state
+from connectors.secure_score.control_states import told_state
 from tests.secure_score.world import World
 
 MFA = [{"name": "mfa", "when": {"control": "AdminMFAV2"}}]

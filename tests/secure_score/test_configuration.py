@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from shared.config.load import parse_config
-from shared.errors import ConfigurationError
+from shared.core.errors import ConfigurationError
+from shared.core.ticket_system import TicketKind
 from shared.mapping.mapper import Mapper
-from shared.preview import preview
-from shared.tickets import TicketKind
+from shared.operations.preview import preview
 from tests.mapping.signals import mapper
-from tests.signals.findings import control
-from tests.signals.support import RECEIVED
+from tests.payloads.findings import control
+from tests.payloads.support import RECEIVED
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 SIGN_IN = f"{{tenant: {TENANT}, client_id: {TENANT}, client_secret: {{secret: graph}}}}"

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_private_key, pkcs12
 
 from connectors.microsoft import Endpoint
-from connectors.secure_score import GRAPH as CLOUDS
-from connectors.secure_score import Application, SecureScores
-from connectors.secure_score.graph import is_settable
-from shared.errors import SourceRefused, SourceUnavailable
-from shared.secrets import SettingSecrets
+from connectors.secure_score.api import GRAPH as CLOUDS
+from connectors.secure_score.api import SecureScores, is_settable
+from connectors.secure_score.sign_in import Application
+from shared.core.errors import SourceRefused, SourceUnavailable
+from shared.core.secrets import SettingSecrets
 from tests.azure_simulator.support import GRAPH
 from tests.secure_score.world import World
 

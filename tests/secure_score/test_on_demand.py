@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.intake import Problem
-from shared.trust.settings import AcceptOnly
+from shared.web.intake import Problem
+from shared.web.trust.settings import AcceptOnly
 from tests.secure_score.world import EVERYTHING, World
 
 ASKS = {"requested_by": "abel.tuter"}

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import StorageUnavailable
-from shared.sync.scores.states import ScoreStates
+from connectors.secure_score.poll.states import ScoreStates
+from shared.core.errors import StorageUnavailable
 from tests.secure_score.world import EVERYTHING, World
 
 #: Controls of the first day that are neither complete, nor settled, nor deprecated.

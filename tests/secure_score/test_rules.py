@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from connectors.secure_score.payloads.listed import by_control
+from connectors.secure_score.poll.selection import Chooser, Known, Seen, see
+from connectors.secure_score.settings import SecureScore
 from local.azure.demo.identities import CONTOSO
 from local.azure.demo.scores import fill_scores
 from local.azure.graph.store import SecureScores
 from local.servicenow.clock import Clock
-from shared.config.secure_score import SecureScore
-from shared.signals.secure_score.listed import by_control
-from shared.sync.scores.selection import Chooser, Known, Seen, see
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

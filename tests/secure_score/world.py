@@ -15,22 +15,22 @@ import httpx
 import yaml
 from azure.core.exceptions import ResourceNotFoundError
 
+from app import Services
 from connectors.microsoft import Endpoint
+from connectors.microsoft.identities import Reach
+from connectors.secure_score.payloads.control import control_key
+from connectors.secure_score.poll.poll import ScorePolled
+from connectors.secure_score.poll.states import CONTAINER
 from local.azure import Simulator as Clouds
 from local.servicenow import Simulator as Instance
-from shared.delivery.envelope import Envelope, encode
-from shared.delivery.identity import link_id
-from shared.delivery.link import Link
+from shared.core.identity import link_id
+from shared.core.link import Link
+from shared.core.messages import Envelope, encode
+from shared.core.secrets import SettingSecrets
+from shared.core.signal import Signal
 from shared.delivery.links import TABLE, LinkStore
 from shared.delivery.queue import SignalQueue
-from shared.secrets import SettingSecrets
-from shared.services import Services
-from shared.signals.model import Signal
-from shared.signals.secure_score.control import control_key
-from shared.storage import Storage
-from shared.sync.identities import Reach
-from shared.sync.scores.poll import ScorePolled
-from shared.sync.scores.states import CONTAINER
+from shared.platform.storage import Storage
 from tests.azure_simulator.support import ARM, GRAPH, NO_AUTHORITIES
 
 _TIMES = ("due_date", "requested_by_date")

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from local import servicenow
-from shared.secrets import SettingSecrets
+from shared.core.secrets import SettingSecrets
 from tests.servicenow_connector.scripted import Instance, running
 from tests.servicenow_connector.simulated import SimulatedServiceNow, connected
 

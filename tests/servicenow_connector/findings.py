@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.tickets import Finding, Needs, TicketKind, Verdict
+from shared.core.ticket_system import Finding, Needs, TicketKind, Verdict
 
 INCIDENT = frozenset({TicketKind.INCIDENT})
 ALL = Needs(frozenset(TicketKind), {})

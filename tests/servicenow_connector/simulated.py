@@ -14,8 +14,8 @@ import httpx
 
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from local.servicenow import Simulator
-from shared.secrets import SettingSecrets
-from shared.tickets import TicketKind, TicketRef
+from shared.core.secrets import SettingSecrets
+from shared.core.ticket_system import TicketKind, TicketRef
 from tests.conformance.stage import Fault, Stage
 
 TABLES = {

@@ -13,7 +13,7 @@ from connectors.servicenow.answers import interpret
 from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.throttle import LONGEST_WAIT, retry_after
 from connectors.servicenow.wire import Call, Purpose, Reply
-from shared.errors import (
+from shared.core.errors import (
     NotAuthorised,
     OutcomeUnknown,
     Refused,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.errors import OutcomeUnknown, Refused
-from shared.tickets import Draft, Phase, TicketKind, TicketRef, Verdict
-from shared.tickets import Needs as CheckNeeds
+from shared.core.errors import OutcomeUnknown, Refused
+from shared.core.ticket_system import Draft, Phase, TicketKind, TicketRef, Verdict
+from shared.core.ticket_system import Needs as CheckNeeds
 from tests.conformance.stage import Fault
 from tests.servicenow_connector.conftest import Connect, Stages
 from tests.servicenow_connector.findings import failed, lines

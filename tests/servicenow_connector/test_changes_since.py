@@ -8,8 +8,8 @@ import pytest
 
 from connectors.servicenow import ServiceNow
 from connectors.servicenow.watermark import SETTLED
-from shared.errors import NotAuthorised
-from shared.tickets import Person, TicketKind
+from shared.core.errors import NotAuthorised
+from shared.core.ticket_system import Person, TicketKind
 from tests.servicenow_connector.conftest import Stages
 from tests.servicenow_connector.scripted import Instance, result
 from tests.servicenow_connector.simulated import SimulatedServiceNow

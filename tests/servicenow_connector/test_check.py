@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.servicenow import ServiceNow
-from shared.tickets import Needs, TicketKind, Verdict
+from shared.core.ticket_system import Needs, TicketKind, Verdict
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.findings import ALL, failed, lines, needs
 from tests.servicenow_connector.scripted import HIBERNATING, Asked, Instance, Say, page, refusal, result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.tickets import Needs, TicketKind, Verdict
+from shared.core.ticket_system import Needs, TicketKind, Verdict
 from tests.servicenow_connector.conftest import Stages
 from tests.servicenow_connector.findings import ALL, failed, lines, needs
 from tests.servicenow_connector.simulated import SimulatedServiceNow

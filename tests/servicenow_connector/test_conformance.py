@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.tickets import TicketKind
+from shared.core.ticket_system import TicketKind
 from tests.conformance.changes import ChangesConformance
 from tests.conformance.states import StatesConformance
 from tests.conformance.ticket_system import TicketSystemConformance

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from connectors.servicenow import ServiceNow
-from shared.errors import OutcomeUnknown, Refused, Throttled, Unavailable
-from shared.tickets import Closure, Draft, Phase, TicketKind, TicketRef
+from shared.core.errors import OutcomeUnknown, Refused, Throttled, Unavailable
+from shared.core.ticket_system import Closure, Draft, Phase, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.scripted import Asked, Echo, Instance, Say, page, refusal, result
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.servicenow import ServiceNow
-from shared.errors import NotAuthorised, OutcomeUnknown, Refused
-from shared.tickets import Closure, Draft, Note, Phase, TicketKind, TicketRef
+from shared.core.errors import NotAuthorised, OutcomeUnknown, Refused
+from shared.core.ticket_system import Closure, Draft, Note, Phase, TicketKind, TicketRef
 from tests.servicenow_connector.scripted import HANG_UP, Instance, Say, refusal, result
 
 KEY = "alert:1:" + "a" * 200

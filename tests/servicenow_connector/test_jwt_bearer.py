@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from shared.errors import NotAuthorised
-from shared.tickets import TicketKind
+from shared.core.errors import NotAuthorised
+from shared.core.ticket_system import TicketKind
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.scripted import Instance, result, token
 

@@ -15,9 +15,9 @@ from connectors.servicenow.auth.oauth import OAuth
 from connectors.servicenow.secrecy import Redactor
 from connectors.servicenow.settings import OAuthClientCredentials
 from connectors.servicenow.wire import Reply
-from shared.errors import NotAuthorised, NotSent, Throttled, TicketSystemError, Unavailable
-from shared.secrets import SettingSecrets
-from shared.tickets import TicketKind
+from shared.core.errors import NotAuthorised, NotSent, Throttled, TicketSystemError, Unavailable
+from shared.core.secrets import SettingSecrets
+from shared.core.ticket_system import TicketKind
 from tests.servicenow_connector.conftest import SETTINGS, Connect
 from tests.servicenow_connector.scripted import (
     HANG_UP,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from connectors.servicenow import ServiceNow
-from shared.errors import NotAuthorised, Throttled, Unavailable
-from shared.tickets import Closure, Draft, Ticket, TicketKind, TicketRef
+from shared.core.errors import NotAuthorised, Throttled, Unavailable
+from shared.core.ticket_system import Closure, Draft, Ticket, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.scripted import (
     HANG_UP,

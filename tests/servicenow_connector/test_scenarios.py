@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from connectors.servicenow import ServiceNow
-from shared.errors import NotAuthorised, OutcomeUnknown, Refused, Throttled, Unavailable
-from shared.tickets import Closure, Draft, Note, Phase, Ticket, TicketKind
+from shared.core.errors import NotAuthorised, OutcomeUnknown, Refused, Throttled, Unavailable
+from shared.core.ticket_system import Closure, Draft, Note, Phase, Ticket, TicketKind
 from tests.servicenow_connector.conftest import Stages
 from tests.servicenow_connector.simulated import SimulatedServiceNow
 

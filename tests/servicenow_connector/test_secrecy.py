@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from connectors.servicenow import ServiceNow
-from shared.errors import BridgeError
-from shared.tickets import Closure, Draft, Needs, Note, TicketKind, TicketRef
+from shared.core.errors import BridgeError
+from shared.core.ticket_system import Closure, Draft, Needs, Note, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.scripted import CUT_SHORT, HANG_UP, Asked, Instance, Say, refusal, token
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import tables
-from shared.tickets import Phase, TicketKind
+from shared.core.ticket_system import Phase, TicketKind
 
 BASIC = {"type": "basic", "username": "azure.bridge", "password": {"secret": "demo-password"}}
 SECRET = {"secret": "demo-secret"}

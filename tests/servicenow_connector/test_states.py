@@ -11,7 +11,7 @@ from connectors.servicenow import ServiceNow
 from connectors.servicenow.state_settings import StateOverrides
 from connectors.servicenow.states import CHANGE_MODEL, PROBLEM_MODEL
 from connectors.servicenow.tables import Table, tables
-from shared.tickets import Closure, Phase, TicketKind, TicketRef
+from shared.core.ticket_system import Closure, Phase, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.scripted import Echo, Instance
 

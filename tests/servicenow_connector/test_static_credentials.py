@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from connectors.servicenow.tls import IN_MEMORY, present
-from shared.errors import NotAuthorised, NotSent, TicketSystemError
-from shared.secrets import SettingSecrets
-from shared.tickets import TicketKind
+from shared.core.errors import NotAuthorised, NotSent, TicketSystemError
+from shared.core.secrets import SettingSecrets
+from shared.core.ticket_system import TicketKind
 from tests.servicenow_connector.conftest import SETTINGS, Connect
 from tests.servicenow_connector.scripted import Asked, Instance, Say, not_authenticated, refusal, result, running
 

@@ -17,10 +17,10 @@ import trustme
 from connectors.servicenow import ServiceNow, ServiceNowSettings, pool
 from connectors.servicenow.client import Client
 from connectors.servicenow.wire import Call, Purpose
-from shared.errors import ConfigurationError, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
-from shared.secrets import SettingSecrets
-from shared.tally import Tally
-from shared.tickets import Draft, Note, TicketKind, TicketRef
+from shared.core.call_counter import Tally
+from shared.core.errors import ConfigurationError, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
+from shared.core.secrets import SettingSecrets
+from shared.core.ticket_system import Draft, Note, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import BASIC, SETTINGS, Connect
 from tests.servicenow_connector.scripted import (
     CUT_SHORT,

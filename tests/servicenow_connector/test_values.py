@@ -16,7 +16,7 @@ from connectors.servicenow.query import any_of, equal, searchable
 from connectors.servicenow.secrecy import Redactor, Secret
 from connectors.servicenow.text import clean, cut, note_text
 from connectors.servicenow.wire import plain, shorten
-from shared.tickets import Note
+from shared.core.ticket_system import Note
 
 ID = "0123456789abcdef0123456789abcdef"
 

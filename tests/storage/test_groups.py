@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 
 from local.azurite import Azurite
-from shared.grouping.model import Group, GroupRules, Member, Said, Standing
-from shared.grouping.store import MOST_STARTS, GroupStore, Overtaken
-from shared.signals.model import State
-from shared.storage import Storage
+from shared.core.signal import State
+from shared.delivery.grouping.model import Group, GroupRules, Member, Said, Standing
+from shared.delivery.grouping.store import MOST_STARTS, GroupStore, Overtaken
+from shared.platform.storage import Storage
 from tests.mapping.signals import signal
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

@@ -12,12 +12,12 @@ import trustme
 from aiohttp import web
 
 from local.azurite import Azurite
-from shared.delivery.envelope import Envelope
-from shared.delivery.kept import KeptStore
+from shared.core.errors import ConfigurationError, StorageUnavailable
+from shared.core.messages import Envelope
 from shared.delivery.links import LinkStore
+from shared.delivery.parked import KeptStore
 from shared.delivery.queue import SignalQueue
-from shared.errors import ConfigurationError, StorageUnavailable
-from shared.storage import Storage
+from shared.platform.storage import Storage
 from tests.mapping.signals import signal
 from tests.storage.test_stores import NOW, link
 

@@ -12,15 +12,15 @@ from uuid import uuid4
 import pytest
 
 from local.azurite import Azurite
-from shared.delivery.envelope import MAX_MESSAGE_BYTES, QUEUE, Envelope, decode, encode
-from shared.delivery.kept import KeptStore
-from shared.delivery.link import Link, Op, Pending, Stage
+from shared.core.errors import StorageUnavailable
+from shared.core.link import Link, Op, Pending, Stage
+from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Envelope, decode, encode
+from shared.core.signal import State, Unreadable
+from shared.core.ticket_system import TicketKind, TicketRef
 from shared.delivery.links import LinkOvertaken, LinkStore, from_entity, to_entity
+from shared.delivery.parked import KeptStore
 from shared.delivery.queue import CLAIMS, SignalQueue
-from shared.errors import StorageUnavailable
-from shared.signals.model import State, Unreadable
-from shared.storage import Storage
-from shared.tickets import TicketKind, TicketRef
+from shared.platform.storage import Storage
 from tests.mapping.signals import signal
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

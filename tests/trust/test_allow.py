@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from shared.core.signal import Resource, Signal
+from shared.mapping.allow_list import not_allowed
 from shared.mapping.routes import matches_any
-from shared.preview import preview
-from shared.signals.model import Resource, Signal
-from shared.signals.parse import parse
-from shared.trust.allow import not_allowed
-from shared.trust.settings import AcceptOnly
+from shared.operations.preview import preview
+from shared.payloads.parse import parse
+from shared.web.trust.settings import AcceptOnly
 from tests.mapping.signals import CPU, VM, mapper, signal
-from tests.signals.support import common
+from tests.payloads.support import common
 
 OURS = "11111111-2222-3333-4444-555555555555"
 THEIRS = "99999999-2222-3333-4444-555555555555"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from app import Services
 from shared.config.load import load_config
-from shared.errors import ConfigurationError
-from shared.intake import Problem
-from shared.services import Services
+from shared.core.errors import ConfigurationError
+from shared.web.intake import Problem
 from tests.trust.entra import CLIENT_ID, TENANT, token
 
 ROOT = Path(__file__).parents[2]
@@ -88,11 +88,11 @@ def test_both_sections_belong_to_the_whole_file(tmp_path: Path) -> None:
 def test_the_webhook_with_a_key_pays_for_none_of_this() -> None:
     probe = (
         "import sys, function_app\n"
-        "from shared.intake import accept, read_json\n"
+        "from shared.web.intake import accept, read_json\n"
         "from datetime import UTC, datetime\n"
         "accept(read_json(b'{}', None), datetime.now(UTC))\n"
         "print(sorted(m for m in sys.modules if m.split('.')[0] in "
-        "('jwt', 'cryptography', 'httpx', 'pydantic', 'jinja2', 'yaml') or m.startswith('shared.trust')))"
+        "('jwt', 'cryptography', 'httpx', 'pydantic', 'jinja2', 'yaml') or m.startswith('shared.web.trust')))"
     )
     done = subprocess.run(
         [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60

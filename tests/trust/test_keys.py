@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.trust.keys import FRESH, PAUSE, PAUSE_WITHOUT_KEYS, KeyStore
-from shared.trust.tokens import Denied
+from shared.web.trust.keys import FRESH, PAUSE, PAUSE_WITHOUT_KEYS, KeyStore
+from shared.web.trust.tokens import Denied
 from tests.trust.entra import OTHER_TENANT, TENANT, Entra, jwk
 
 AUTHORITY = "https://login.microsoftonline.com"

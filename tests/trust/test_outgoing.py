@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from connectors.servicenow import ServiceNow, ServiceNowSettings
-from shared.errors import NotSent
-from shared.secrets import SettingSecrets
-from shared.tickets import Draft, TicketKind
-from shared.trust.addresses import inner, names_this_machine, web_origin
-from shared.trust.outgoing import ForbiddenHost, Guarded
+from shared.core.errors import NotSent
+from shared.core.secrets import SettingSecrets
+from shared.core.ticket_system import Draft, TicketKind
+from shared.platform.addresses import inner, names_this_machine, web_origin
+from shared.platform.guarded_transport import ForbiddenHost, Guarded
 
 #: For plain http; loading the authorities takes time.
 NO_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

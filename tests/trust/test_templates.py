@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 from jinja2 import TemplateError
 
-from shared.errors import ConfigurationError
+from shared.core.errors import ConfigurationError
 from shared.mapping.sandbox import MAX_TEXT
 from shared.mapping.templates import compile_template
 from tests.mapping.signals import mapper, signal

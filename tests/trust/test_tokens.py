@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.trust.clouds import CloudName
-from shared.trust.gate import Gate
-from shared.trust.tokens import LONGEST, Denied, bearer, unproven
+from shared.core.clouds import CloudName
+from shared.web.trust.gate import Gate
+from shared.web.trust.tokens import LONGEST, Denied, bearer, unproven
 from tests.trust.entra import (
     ACTION_GROUPS,
     AUDIENCE,

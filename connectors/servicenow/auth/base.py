@@ -9,9 +9,9 @@ from typing import Protocol
 
 from connectors.servicenow.secrecy import Redactor, Secret
 from connectors.servicenow.wire import Reply
-from shared.config.types import SecretRef
-from shared.errors import NotAuthorised
-from shared.secrets import SecretSource
+from shared.core.errors import NotAuthorised
+from shared.core.secrets import SecretSource
+from shared.core.settings import SecretRef
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

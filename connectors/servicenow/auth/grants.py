@@ -15,7 +15,7 @@ from connectors.servicenow.auth.base import Vault
 from connectors.servicenow.auth.oauth import Material
 from connectors.servicenow.secrecy import Secret
 from connectors.servicenow.settings import OAuthClientCredentials, OAuthJwtBearer, OAuthPassword
-from shared.errors import NotAuthorised
+from shared.core.errors import NotAuthorised
 
 
 def _client(client_id: str, secret: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import Protocol
 from connectors.servicenow.auth.base import Exchange, Proof, Vault
 from connectors.servicenow.auth.token_answers import Token, read_token
 from connectors.servicenow.secrecy import Secret
-from shared.errors import NotAuthorised, TicketSystemError
+from shared.core.errors import NotAuthorised, TicketSystemError
 
 _LOG = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from connectors.servicenow.answers import SLEEPING, asleep, error
 from connectors.servicenow.refusals import Ruling
 from connectors.servicenow.secrecy import Redactor, Secret
 from connectors.servicenow.wire import Reply
-from shared.errors import NotAuthorised, Throttled, Unavailable
+from shared.core.errors import NotAuthorised, Throttled, Unavailable
 
 #: Life of a token whose answer does not tell: short, since a token used too long costs a refused call.
 _UNTOLD_LIFE = 300.0

@@ -1,0 +1,206 @@
+"""The part of an alert that is the same for every service, and the identity that follows from it.
+
+Source: Microsoft Learn, "Common alert schema", essentials; "Alerts - Get By Id" of the AlertsManagement REST API for
+its own names of the same fields.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.core.signal import State
+from shared.payloads.builder import Builder
+from shared.payloads.keys import Unidentified, listed, make_key, series
+from shared.payloads.resources import canonical, is_id, last_segment
+from shared.payloads.text import Fields, given, squash, text, texts
+from shared.payloads.times import moment
+from shared.payloads.web_links import LONGEST, alert_link, portal_host
+
+_ALERT = "providers/microsoft.alertsmanagement/alerts/"
+_RULE_TYPES = (
+    "/activitylogalerts/",
+    "/metricalerts/",
+    "/scheduledqueryrules/",
+    "/smartdetectoralertrules/",
+    "/prometheusrulegroups/",
+    "/alertrules/",
+)
+
+# Names that "Test action group" of the portal uses (Microsoft Learn, "Sample alert payloads", test actions).
+_TEST_SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
+_TEST_NAMES = (
+    r"test-(?:metric|log|activitylog|servicehealth|resourcehealth|smart)alertrule(?:-v\d[\w-]*)?"
+    r"|test-availabilitytest-[\w-]+|test_(?:actual_cost|forcasted|forecasted)_budget|test-budgetname|test_alert"
+)
+
+_CONDITIONS = {
+    "fired": State.FIRED,
+    "activated": State.FIRED,
+    "resolved": State.RESOLVED,
+    "deactivated": State.RESOLVED,
+}
+
+
+@dataclass(slots=True)
+class Essentials:
+    """What every alert says of itself, ``""`` or empty where it does not.
+
+    Attributes:
+        alert_id: as sent. managed_id: its last segment, see the function of that name.
+        rule: name of the rule. rule_id: its ARM id. service: monitoringService as sent.
+        signal_type, description: as sent. monitor_condition: Fired or Resolved, as sent.
+        severity: as sent, any type. targets: alertTargetIDs. items: configurationItems.
+        fired_at, resolved_at: in UTC.
+    """
+
+    alert_id: str = ""
+    rule: str = ""
+    rule_id: str = ""
+    service: str = ""
+    signal_type: str = ""
+    description: str = ""
+    monitor_condition: str = ""
+    severity: Any = None
+    targets: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    fired_at: datetime | None = None
+    resolved_at: datetime | None = None
+    managed_id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.managed_id = managed_id(self.alert_id) if self.alert_id else ""
+
+
+def read_essentials(fields: Fields) -> Essentials:
+    """Read the essentials of the common schema; keys are folded."""
+    rule, rule_id = given(fields.get("alertrule")), given(fields.get("alertruleid"))
+    if "/" in rule:
+        rule, found = split_rule(rule)
+        rule_id = rule_id or found
+    return Essentials(
+        alert_id=given(fields.get("alertid")),
+        rule=rule or rule_name(rule_id),
+        rule_id=rule_id,
+        service=given(fields.get("monitoringservice")),
+        signal_type=given(fields.get("signaltype")),
+        description=text(fields.get("description")),
+        monitor_condition=given(fields.get("monitorcondition")),
+        severity=fields.get("severity"),
+        targets=texts(fields.get("alerttargetids")),
+        items=texts(fields.get("configurationitems")),
+        fired_at=moment(fields.get("fireddatetime")),
+        resolved_at=moment(fields.get("resolveddatetime")),
+    )
+
+
+def rule_name(rule_id: str) -> str:
+    """Name of a rule from its id, where names are percent-encoded."""
+    name = last_segment(rule_id)[:2048]
+    if "%" not in name:
+        return name
+    from urllib.parse import unquote
+
+    return text(unquote(name))
+
+
+def begin(builder: Builder, essentials: Essentials) -> None:
+    """Write into the builder what holds for every kind of alert."""
+    builder.rule = essentials.rule
+    builder.rule_id = essentials.rule_id
+    builder.fired_at = essentials.fired_at
+    builder.resolved_at = essentials.resolved_at
+    details = builder.details
+    if essentials.alert_id:
+        details["alert_id"] = essentials.alert_id
+    if essentials.service:
+        details["monitoring_service"] = essentials.service
+    if essentials.signal_type:
+        details["signal_type"] = essentials.signal_type
+    builder.test = is_test(essentials)
+
+
+def state_of(builder: Builder, said: str, name: str = "monitorCondition") -> State:
+    """Fired or Resolved by the one field that says so; anything else counts as fired, with a warning.
+
+    ``name`` is that field's, for the warning: ``status`` in the schemas before the common one.
+    """
+    state = _CONDITIONS.get(squash(said))
+    if state is None:
+        problem = f"says {said[:40]!r}" if said else "is missing"
+        builder.warn(f"{name} {problem}; the alert is taken as fired.")
+        return State.FIRED
+    return state
+
+
+def managed_id(alert_id: str) -> str:
+    """Last segment of an id of Microsoft.AlertsManagement/alerts under any scope, ``""`` for any other id.
+
+    The same alert appears under its subscription, its resource group and its resource: only this segment is stable.
+    """
+    path = canonical(alert_id)
+    before, found, name = path.rpartition(_ALERT)
+    return name if found and "/" not in name and (not before or before.endswith("/")) else ""
+
+
+def alert_key(essentials: Essentials, event_id: str, pairs: list[tuple[str, str]]) -> str:
+    """Key of an alert that has no better identity of its own.
+
+    Args:
+        essentials: of the alert.
+        event_id: eventDataId of an Activity Log alert, else ``""``.
+        pairs: dimensions.
+
+    Raises:
+        Unidentified: there is neither an alert id, nor a rule, nor an event id.
+    """
+    if essentials.managed_id:
+        return make_key("alert", essentials.managed_id)
+    targets = listed([canonical(target) for target in essentials.targets])
+    if essentials.alert_id:
+        path = canonical(essentials.alert_id)
+        if not any(kind in path for kind in _RULE_TYPES):
+            return make_key("alert", path)
+        if event_id:
+            return make_key("alert", path, event_id)
+        return make_key("alert", path, targets, series(pairs))
+    rule = canonical(essentials.rule_id) or essentials.rule
+    if rule:
+        return make_key("rule", rule, targets, series(pairs), event_id)
+    if event_id:
+        return make_key("activity", event_id)
+    raise Unidentified("it names neither itself (alertId) nor its rule (alertRule, alertRuleID)")
+
+
+def add_portal_link(builder: Builder, essentials: Essentials) -> None:
+    """Link the alert's page in the portal of its own cloud."""
+    if essentials.managed_id:
+        others = [*filter(None, (*builder.links.values(), builder.api_link))]
+        link = alert_link(essentials.alert_id, portal_host(others))
+        if len(link) <= LONGEST:
+            builder.links["portal"] = link
+
+
+def is_test(essentials: Essentials) -> bool:
+    """Whether the names are those that the portal's "Test action group" uses."""
+    targets = essentials.targets
+    return (
+        _TEST_SUBSCRIPTION in essentials.alert_id
+        or (bool(targets) and _TEST_SUBSCRIPTION in targets[0])
+        or is_test_name(essentials.rule)
+        or is_test_name(last_segment(essentials.alert_id))
+    )
+
+
+def is_test_name(name: str) -> bool:
+    """Whether a rule, budget or alert bears a name of the portal's test payloads."""
+    return name[:5].lower() in ("test-", "test_") and re.fullmatch(_TEST_NAMES, name.lower()) is not None
+
+
+def split_rule(value: str) -> tuple[str, str]:
+    """Rule name and rule id from a field that holds either (REST form); an old portal address is neither."""
+    if value[:8].lower().startswith(("http://", "https://")):
+        return "", ""
+    return (rule_name(value), value) if is_id(value) else (value, "")

@@ -1,0 +1,1 @@
+"""Compares Azure's own list of alerts with what the bridge knows."""

@@ -1,0 +1,71 @@
+"""Does the bridge know what Azure's list says of an alert? Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from connectors.azure_monitor.payloads.managed import ONE_OCCURRENCE
+from shared.core.link import Link, Stage
+from shared.core.order import Order
+from shared.core.signal import Signal, State
+
+
+class Verdict(StrEnum):
+    """What an alert of the list needs."""
+
+    KNOWN = "known"  #: nothing
+    MISSED = "missed"  #: its firing is to be delivered
+    ENDED = "ended"  #: its end is to be delivered
+    BUSY = "busy"  #: a worker is at it just now: compare again next time
+    LEFT = "left"  #: never heard of, and over
+
+
+def compare(signal: Signal, link: Link | None, *, told: bool, counted: bool) -> Verdict:
+    """Judge one alert.
+
+    Times are compared only where they must be: an alert with an id of its own fires once and ends once, and Azure does
+    not promise that its list and its webhook give equal times.
+
+    Args:
+        signal: of the alert as Azure lists it.
+        link: of the signal's key, None when there is none.
+        told: an earlier comparison saw that its firing was known, or delivered it.
+        counted: its route groups alerts, or a throttle counts them: what is known of it may stand in a group, and no
+            link says so.
+    """
+    if link is None:
+        if signal.state is not State.RESOLVED:
+            return Verdict.KNOWN if told else Verdict.MISSED
+        return Verdict.ENDED if told or counted else Verdict.LEFT
+    if link.pending is not None:
+        return Verdict.BUSY
+    return _ended(signal, link) if signal.state is State.RESOLVED else _fired(signal, link)
+
+
+def _fired(signal: Signal, link: Link) -> Verdict:
+    newest = _newest(link)
+    if newest is not None and newest >= signal.order:
+        return Verdict.KNOWN
+    if link.dead_letter and link.stage is Stage.NONE:
+        return Verdict.KNOWN  # it waits for a person
+    once = signal.key.startswith(ONE_OCCURRENCE)
+    heard = link.stage is not Stage.NONE or link.held is not None or link.over is not None
+    return Verdict.KNOWN if once and heard else Verdict.MISSED
+
+
+def _ended(signal: Signal, link: Link) -> Verdict:
+    newest = _newest(link)
+    if newest is not None:
+        once = signal.key.startswith(ONE_OCCURRENCE)
+        end_known = newest[1] == signal.order[1]
+        if newest >= signal.order or (once and end_known):
+            return Verdict.KNOWN
+    if link.stage in (Stage.RESOLVED, Stage.CLOSED):
+        return Verdict.KNOWN  # people were faster, and nothing is left to do
+    return Verdict.ENDED
+
+
+def _newest(link: Link) -> Order | None:
+    """The newest event that the link knows, applied or not."""
+    known = [order for order in (link.latest, link.over, link.held, link.counted) if order is not None]
+    return max(known, default=None)

@@ -1,0 +1,121 @@
+"""Compares Azure's own list of alerts with what the bridge knows, and puts on the queue what is missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from connectors.azure_monitor.reconcile.comparison import Alerts, Comparison, Reconciled, Rules, Sender
+from connectors.azure_monitor.reconcile.state import Ledger
+from connectors.azure_monitor.settings import Reconcile
+from shared.core.signal import Signal
+from shared.delivery.links import LinkStore
+from shared.mapping.allow_list import not_allowed
+from shared.mapping.mapper import Mapper
+from shared.platform.log import record
+
+#: Alerts that are fetched one by one in one run and subscription.
+MOST_FETCHED = 1_000
+
+#: All subscriptions together; the app's functions may take ten minutes (host.json).
+MOST_TIME = timedelta(minutes=7)
+
+#: The timer is never exactly on time.
+_SLACK = timedelta(minutes=2)
+
+
+def rules_of(mapper: Mapper) -> Rules:
+    """The rules of a configuration."""
+
+    def counted(signal: Signal) -> bool:
+        route = mapper.route(signal)
+        grouped = route is not None and route.group is not None
+        return grouped or any(throttle.matches(signal) for throttle in mapper.throttles)
+
+    return Rules(
+        routed=lambda signal: mapper.route(signal) is not None and not_allowed(signal, mapper.accept_only) is None,
+        counted=counted,
+    )
+
+
+class Reconciler:
+    """Compares the subscriptions of a configuration."""
+
+    def __init__(
+        self,
+        settings: Reconcile,
+        source: Callable[[str], Alerts],
+        links: LinkStore,
+        ledger: Ledger,
+        queue: Sender,
+        rules: Rules,
+        *,
+        now: Callable[[], datetime],
+        most: int = MOST_FETCHED,
+    ) -> None:
+        """
+        Args:
+            settings: of the configuration.
+            source: the list of a subscription, opened anew; it is closed here.
+            links, ledger: what is known.
+            queue: takes what is missing.
+            rules: of the configuration.
+            now: the clock.
+            most: alerts of one subscription that one run may fetch.
+        """
+        self._most = most
+        self._settings = settings
+        self._source = source
+        self._links = links
+        self._ledger = ledger
+        self._queue = queue
+        self._rules = rules
+        self._now = now
+
+    async def run(self, *, dry_run: bool = False) -> list[Reconciled]:
+        """Compare every subscription that is due; what goes wrong with one does not stop the others.
+
+        Args:
+            dry_run: every subscription is due; put nothing on the queue and remember nothing.
+
+        Raises StorageUnavailable when storage fails: then nothing is lost, the next run begins where this one did.
+        """
+        ids = [subscription.id for subscription in self._settings.subscriptions]
+        ends = self._now() + MOST_TIME
+        results = []
+        for place, subscription in enumerate(ids):
+            share = (ends - self._now()) / (len(ids) - place)  # whoever comes late has as much time as the first
+            one = await self._one(subscription, self._now() + share, dry_run)
+            if one is not None:
+                results.append(one)
+        return results
+
+    async def _one(self, subscription: str, ends: datetime, dry_run: bool) -> Reconciled | None:
+        settled, progress = await self._ledger.load(subscription)
+        now = self._now()
+        recent = progress.ran_at is not None and now - progress.ran_at < self._settings.every - _SLACK
+        if recent and progress.position is None and not dry_run:
+            return None
+        alerts = self._source(subscription)
+        run = Comparison(subscription, alerts, settled, self._settings, self._rules, now, ends, dry_run, self._most)
+        try:
+            await run.compare(progress.position, self._links, self._ledger, self._queue, self._now)
+        finally:
+            await alerts.aclose()
+        result = run.result
+        record(
+            "reconciled",
+            logging.WARNING if result.reason else logging.INFO,
+            subscription=subscription,
+            alerts=result.alerts,
+            missed=result.missed,
+            resolved=result.resolved,
+            left=result.left,
+            unreadable=result.unreadable,
+            calls=result.calls,
+            finished=result.finished,
+            reason=result.reason,
+            dry_run=dry_run or None,
+        )
+        return result

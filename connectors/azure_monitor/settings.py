@@ -1,0 +1,66 @@
+"""Sections of bridge.yaml for what timers do. Their docstrings go into the JSON Schema and docs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from shared.core.clouds import CloudName
+from shared.core.conditions import When
+from shared.core.settings import Duration, Model, SecretRef
+from shared.web.trust.settings import Guid
+
+
+class SignIn(Model):
+    """An application (service principal) of the tenant that a subscription belongs to."""
+
+    tenant: Guid
+    """Id of the tenant."""
+    client_id: Guid
+    """Application (client) id."""
+    client_secret: SecretRef
+    """Its client secret."""
+
+
+class WatchedSubscription(Model):
+    """A subscription whose alerts are compared."""
+
+    id: Guid
+    """Subscription id."""
+    sign_in: SignIn | None = None
+    """For a subscription of another tenant that is not delegated by Azure Lighthouse. Left out: the app's own
+    identity."""
+
+
+class Reconcile(Model):
+    """Compares Azure's own list of alerts with what the bridge knows, delivers what was missed and resolves what
+    resolved silently. Needs action groups with the common alert schema; see docs/reconcile.md."""
+
+    subscriptions: Annotated[list[WatchedSubscription], Field(min_length=1, max_length=200)]
+    """Subscriptions to compare."""
+    cloud: CloudName = "public"
+    """Cloud of these subscriptions: ``public``, ``us_government`` or ``china``."""
+    when: When = When()
+    """Which alerts count. Left out: all alerts of the subscriptions, whether their rules call the bridge or not."""
+    look_back: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=29))] = timedelta(days=1)
+    """Alerts of this time are listed. Those that were seen fired are watched on until they end, however old."""
+    grace: Annotated[Duration, Field(le=timedelta(hours=12))] = timedelta(minutes=15)
+    """What happened in this time is left to the webhook, which may still come."""
+    every: Annotated[Duration, Field(ge=timedelta(minutes=15), le=timedelta(days=7))] = timedelta(minutes=15)
+    """How often each subscription is compared. The timer runs every 15 minutes."""
+    suppressed: bool = True
+    """Whether alerts count whose notifications an alert processing rule suppressed."""
+    over: Literal["nothing", "ticket"] = "nothing"
+    """What alerts get that were never heard of and are over by now: ``nothing``, or a ``ticket`` that is resolved."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.grace >= self.look_back:
+            raise ValueError("'grace' must be shorter than 'look_back'")
+        ids = [subscription.id for subscription in self.subscriptions]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            raise ValueError(f"subscription {twice[0]} is given twice")
+        return self

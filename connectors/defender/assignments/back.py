@@ -1,0 +1,188 @@
+"""Tells Defender for Cloud who has to fix its recommendations, until when, and how their tickets stand.
+
+By level, as all of the way back: an assignment remembers what Defender for Cloud was told of it. So what is told twice
+is one call less and nothing else, and whoever crashes between the call and the memory of it repeats what was said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from connectors.defender.assignments import azure
+from connectors.defender.assignments.assignment import Assignment
+from connectors.defender.assignments.azure import TicketFacts
+from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore, Stored
+from shared.core.errors import KeyContended, SourceError, SourceRefused
+from shared.core.link import Link, Stage
+from shared.core.signal import rfc3339
+from shared.delivery.links import LinkStore
+
+#: Kind of the keys that stand for assignments: ``assignment:1:<key of the recommendation>``.
+KIND = "assignment"
+
+_PREFIX = f"{KIND}:1:"
+_MOST_TRIES = 8
+
+#: What a ticket whose state nobody has said yet is called.
+_STAGES = {Stage.OPEN: "Open", Stage.RESOLVED: "Resolved", Stage.CLOSED: "Closed"}
+
+#: Name of the state that a link's ticket is in, as people call it there; empty where it is not known.
+StateName = Callable[[Link], str]
+
+
+class Governance(Protocol):
+    """Reads and writes governance assignments; see ``connectors.defender``."""
+
+    async def get(self, assessment_id: str, name: str) -> dict[str, Any] | None: ...
+
+    async def put(self, assessment_id: str, name: str, properties: dict[str, Any]) -> None: ...
+
+    async def delete(self, assessment_id: str, name: str) -> bool: ...
+
+
+def tell_key(recommendation: str) -> str:
+    """The key by which the queue orders that an assignment be told."""
+    return f"{_PREFIX}{recommendation}"
+
+
+class GovernanceBack:
+    """The counterpart of source ``defender``, and of assignments by themselves.
+
+    Args:
+        store: the assignments.
+        links: tells how their tickets stand.
+        governance: gives what writes the assignments of a resource, by its ARM id.
+        state_name: names the state of a ticket.
+        write_back: whether anything is written at all.
+    """
+
+    def __init__(
+        self,
+        store: AssignmentStore,
+        links: LinkStore,
+        governance: Callable[[str], Governance],
+        state_name: StateName,
+        *,
+        write_back: bool = True,
+    ) -> None:
+        self._store = store
+        self._links = links
+        self._governance = governance
+        self._state_name = state_name
+        self._write_back = write_back
+
+    def wants(self, link: Link) -> str:
+        """See ``Counterpart.wants``: what of the ticket shows in Defender for Cloud."""
+        if not self._write_back or link.ticket is None:
+            return ""
+        facts = self._facts(link)
+        said = [facts.number, facts.status, facts.url, link.stage.value, rfc3339(link.due)]
+        return json.dumps(said, separators=(",", ":"))
+
+    async def tell(self, link: Link, what: str) -> None:
+        """See ``Counterpart.tell``: every assignment of the ticket is told. A due date that people have moved in the
+        ticket counts from now on, where the ticket is for this assignment alone.
+
+        One that is refused does not keep the others from being told; a failure that may pass goes before it, so that
+        all are told again.
+        """
+        del what
+        failed: SourceError | None = None
+        for assignment in await self._store.of_ticket(link.key):
+            if assignment.key == link.key and link.due is not None and link.due != _due_told(link.told):
+                await self._adopt(assignment.key, link.due)
+            try:
+                await self._tell(assignment.key, link)
+            except SourceError as error:
+                if failed is None or (error.retry and not failed.retry):
+                    failed = error
+        if failed is not None:
+            raise failed
+
+    async def tell_assignment(self, key: str) -> str:
+        """Tell Defender for Cloud of one assignment: told, known, gone, or nobody_listens.
+
+        Args:
+            key: as :func:`tell_key` makes it.
+
+        Raises as ``Counterpart.tell``, and KeyContended.
+        """
+        return await self._tell(key.removeprefix(_PREFIX), None)
+
+    async def _tell(self, key: str, link: Link | None) -> str:
+        if not self._write_back:
+            return "nobody_listens"
+        for _ in range(_MOST_TRIES):
+            stored = await self._store.load(key)
+            if stored is None:
+                return "gone"
+            assignment = stored.assignment
+            if link is None or link.key != (assignment.ticket_key or assignment.key):
+                found = await self._links.load(assignment.ticket_key or assignment.key)
+                link = None if found is None else found.link
+            facts = TicketFacts() if link is None else self._facts(link)
+            wanted = azure.wanted(assignment, facts)
+            if not assignment.origin or wanted == assignment.told:
+                return "known"  # what has no ARM id, as some things of other clouds, cannot be told at all
+            await self._write(assignment, facts)
+            if await self._remember(stored, wanted):
+                return "told"
+            link = None  # who changed the assignment may have changed its ticket
+        raise KeyContended(f"{key}: others kept changing its assignment while Defender for Cloud was told of it")
+
+    async def _adopt(self, key: str, due: datetime) -> None:
+        """Take the ticket's due date over. Raises KeyContended."""
+        for _ in range(_MOST_TRIES):
+            stored = await self._store.load(key)
+            if stored is None or not stored.assignment.open or stored.assignment.due == due:
+                return
+            moved = replace(stored.assignment, due=due, overdue_since=None, reminded_at=None)
+            try:
+                await self._store.write(moved, stored.etag)
+            except AssignmentOvertaken:
+                continue
+            return
+        raise KeyContended(f"{key}: others kept changing its assignment while its due date was taken over")
+
+    async def _write(self, assignment: Assignment, facts: TicketFacts) -> None:
+        governance = self._governance(assignment.origin)
+        name = azure.assignment_name(assignment.origin)
+        if not assignment.open:
+            await governance.delete(assignment.origin, name)
+            return
+        existing = await governance.get(assignment.origin, name)
+        before = None if existing is None else existing.get("properties")
+        properties = azure.merged(before if isinstance(before, dict) else None, assignment, facts)
+        if existing is not None and properties == before:
+            return
+        try:
+            await governance.put(assignment.origin, name, properties)
+        except SourceRefused as error:
+            if error.status != 404:  # the assessment is gone, and its assignments with it
+                raise
+
+    async def _remember(self, stored: Stored, told: str) -> bool:
+        try:
+            await self._store.write(replace(stored.assignment, told=told), stored.etag)
+        except AssignmentOvertaken:
+            return False
+        return True
+
+    def _facts(self, link: Link) -> TicketFacts:
+        if link.ticket is None:
+            return TicketFacts()
+        status = self._state_name(link) if link.state else ""
+        return TicketFacts(link.ticket.number, link.ticket.url, status or _STAGES.get(link.stage, ""))
+
+
+def _due_told(told: str) -> datetime | None:
+    """The ticket's due date when Defender for Cloud was told of it last, as :meth:`GovernanceBack.wants` wrote it."""
+    try:
+        due = json.loads(told)[4]
+    except (ValueError, IndexError, KeyError, TypeError):
+        return None
+    return datetime.fromisoformat(due) if isinstance(due, str) else None

@@ -1,0 +1,293 @@
+"""Looks whether everything that a request names is there, before anything is written anywhere.
+
+What is wrong is told all at once where it is of one sort, with what may have been meant. Who must not be asked for is
+refused before anybody is asked about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from connectors.defender.assignments import people
+from connectors.defender.assignments.assignment import Assignment
+from connectors.defender.assignments.plans import Plan, has_ticket, newer
+from connectors.defender.assignments.request import AssignmentRequest, Mistake, problem
+from connectors.defender.assignments.store import AssignmentStore
+from connectors.defender.routes import KINDS
+from connectors.defender.scopes import places as places_of
+from connectors.defender.settings import Defender, Integration
+from shared.core.signal import Signal, State
+from shared.core.ticket_system import KnowsPeople, TicketKind, TicketSystem
+from shared.delivery.links import LinkStore
+from shared.mapping.allow_list import not_allowed
+from shared.mapping.mapper import Mapper
+from shared.payloads.parse import parse
+from shared.payloads.resources import parse_id
+from shared.web.trust.settings import AcceptOnly
+
+#: Resources that are looked up at the same time.
+ABREAST = 4
+
+#: Who assigned it where the request does not say.
+BY_HAND = "on demand"
+
+_MOST_SUGGESTIONS = 5
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Assessments(Protocol):
+    """Reads recommendations of resources; see ``connectors.defender``."""
+
+    async def get(self, assessment_id: str) -> dict[str, Any] | None: ...
+
+    async def of_resource(self, resource_id: str) -> list[dict[str, Any]]: ...
+
+
+class Checks:
+    """Checks requests against everything that they name.
+
+    Args:
+        settings: section ``defender``.
+        mapper: the compiled configuration.
+        assessments: gives what reads the recommendations of a resource, by its ARM id.
+        locate: gives a signal the details that say where its subscription stands.
+        systems: gives the ticket system of a connection; raises Refused for one that is not configured.
+        store, links: the bridge's own.
+    """
+
+    def __init__(
+        self,
+        settings: Defender,
+        mapper: Mapper,
+        assessments: Callable[[str], Assessments],
+        locate: Callable[[Signal], Awaitable[Signal]],
+        systems: Callable[[str], TicketSystem],
+        store: AssignmentStore,
+        links: LinkStore,
+    ) -> None:
+        self._integrations = {one.name: one for one in settings.integrations}
+        self._mapper = mapper
+        self._assessments = assessments
+        self._locate = locate
+        self._systems = systems
+        self._store = store
+        self._links = links
+
+    async def plans(self, request: AssignmentRequest, now: datetime) -> list[Plan]:
+        """What is to be done, one plan per resource in their order. Writes nothing.
+
+        Raises:
+            Problem: 400 due date, 403 not in the allow-list, 404 no such recommendation, 409 nothing to fix or another
+                ticket in the way, 422 integration, person or field that is not there.
+            BridgeError: what could not be asked.
+        """
+        due = request.due(now)
+        self._allowed_scopes(request.resources, now)
+        if request.integration and request.integration not in self._integrations:
+            raise problem(422, "Unknown integration", [self._no_integration(request.integration)])
+        found = await abreast(request.resources, lambda one: self._recommendation(one, request.recommendation, now))
+        _raise(404, "No such recommendation", [one for one in found if isinstance(one, Mistake)])
+        signals = [one for one in found if isinstance(one, Signal)]
+        _refuse_outside(request.resources, signals, self._mapper.accept_only)
+        _raise(409, "Nothing to fix", map(_healthy, request.resources, signals))
+        routed = [self._routed(request, *pair) for pair in zip(request.resources, signals, strict=True)]
+        _raise(422, "No integration", [one for one in routed if isinstance(one, Mistake)])
+        covering = [one for one in routed if isinstance(one, Integration)]
+        drafts = await abreast(
+            list(zip(request.resources, signals, covering, strict=True)),
+            lambda one: self._plan(request, due, now, *one),
+        )
+        _raise(409, "In the way", [one for one in drafts if isinstance(one, Mistake)])
+        plans = [one for one in drafts if isinstance(one, Plan)]
+        owners = await self._directory(request, plans)
+        return [replace(one, wanted=replace(one.wanted, owner=owners[self._connection(one)])) for one in plans]
+
+    def _allowed_scopes(self, resources: Sequence[str], now: datetime) -> None:
+        """Refuse what lies outside the allow-list before Azure is asked about it, as far as ids alone tell."""
+        rules = self._mapper.accept_only
+        if rules is not None:
+            places = rules.model_copy(update={"tenants": None, "rules": None})
+            stubs = [
+                Signal("defender", "recommendation", "recommendation:1:-", State.FIRED, now, resources=(parse_id(one),))
+                for one in resources
+            ]
+            _refuse_outside(resources, stubs, places)
+
+    async def _recommendation(self, resource: str, text: str, now: datetime) -> Signal | Mistake:
+        """The recommendation as Resource Manager has it now, by the key of its assessment or by its name."""
+        reader = self._assessments(resource)
+        found: dict[str, Any] | None = None
+        if _KEY.fullmatch(text):
+            found = await reader.get(f"{resource}/providers/Microsoft.Security/assessments/{text}")
+        names: dict[str, str] = {}
+        if found is None and not _is_guid(text):
+            listed = await reader.of_resource(resource)
+            names = {one["name"]: _display_name(one) for one in listed if isinstance(one.get("name"), str)}
+            keys = [key for key, name in names.items() if name.casefold() == text.casefold()]
+            if len(keys) > 1:
+                return Mistake("recommendation", f"several of {resource} are called '{text}'", tuple(keys))
+            if keys:
+                found = await reader.get(f"{resource}/providers/Microsoft.Security/assessments/{keys[0]}")
+        read = parse(found, now)[0] if found is not None else None
+        if not isinstance(read, Signal) or read.kind != "recommendation":
+            close = get_close_matches(text, sorted(set(names.values())), n=_MOST_SUGGESTIONS, cutoff=0.4)
+            return Mistake("recommendation", f"{resource} has none that is '{text}'", tuple(close))
+        # It was asked for, as by the poll: where nobody has to fix it, the routes do not take it.
+        return await self._locate(replace(read, details={**read.details, "polled": "true"}))
+
+    def _routed(self, request: AssignmentRequest, resource: str, signal: Signal) -> Integration | Mistake:
+        """The integration by which the ticket is made."""
+        named = self._integrations.get(request.integration)
+        if named is not None:
+            if named.scope.lower() in places_of(signal):
+                return named
+            return Mistake("integration", f"'{named.name}' is for {named.scope} and does not cover {resource}")
+        route = self._mapper.integration_of(signal)
+        if route is None or route.integration is None:
+            return Mistake("resources", f"no integration covers {resource}. Fix: add one to defender.integrations")
+        return route.integration
+
+    async def _plan(
+        self, request: AssignmentRequest, due: datetime, now: datetime, resource: str, signal: Signal, by: Integration
+    ) -> Plan | Mistake:
+        before = await self._store.load(signal.key)
+        known = before.assignment if before is not None else None
+        standing = known if known is not None and known.open else None
+        stored = await self._links.load((standing.ticket_key if standing is not None else "") or signal.key)
+        link = stored.link if stored is not None else None
+        kind = request.ticket_kind or (standing.kind if standing is not None else TicketKind(by.ticket))
+        if link is not None and link.ticket is not None and has_ticket(link):
+            kind = request.ticket_kind or link.kind
+            called = link.ticket.number or link.ticket.id
+            if kind is not link.kind or kind not in KINDS:
+                return Mistake("kind", f"{resource} has {called} already, which is: {link.kind.value}")
+            if standing is not None and request.integration not in ("", standing.integration):
+                return Mistake("integration", f"{resource} has {called} already, made by '{standing.integration}'")
+        first = signal.resources[0] if signal.resources else None
+        wanted = Assignment(
+            key=signal.key,
+            origin=signal.origin,
+            owner=request.assigned_to,
+            due=due,
+            integration=by.name,
+            kind=kind,
+            created_at=now,
+            title=signal.rule or signal.title,
+            resource=(first.name or first.id or "") if first is not None else "",
+            grace=request.grace,
+            notify_owner=request.notify_owner,
+            notify_manager=request.notify_manager,
+            caller=request.caller,
+            by=request.by or BY_HAND,
+            fields=request.ticket_fields,
+            latest=known.latest if known is not None else None,
+            told=known.told if known is not None else "",
+        )
+        if standing is not None:
+            wanted = replace(
+                wanted,
+                created_at=standing.created_at,
+                integration=request.integration or standing.integration,
+                caller=request.caller or standing.caller,
+                fields=request.ticket_fields or standing.fields,
+                ticket_key=standing.ticket_key,
+                latest=standing.latest,
+            )
+        return Plan(resource, newer(signal, link, known), before, link, wanted)
+
+    async def _directory(self, request: AssignmentRequest, plans: Sequence[Plan]) -> dict[str, str]:
+        """How the owner is written down, by connection; who and what the ticket systems do not know is refused."""
+        owners: dict[str, str] = {}
+        mistakes: list[Mistake] = []
+        kinds = dict.fromkeys((self._connection(one), one.wanted.kind) for one in plans)
+        for connection in dict.fromkeys(connection for connection, _ in kinds):
+            system = self._systems(connection)
+            owners[connection] = request.assigned_to
+            if not isinstance(system, KnowsPeople):
+                continue
+            owner = await people.owner(system, request.assigned_to)
+            if isinstance(owner, people.Unknown):
+                mistakes.append(_nobody("assigned_to", request.assigned_to, connection, owner))
+            else:
+                owners[connection] = owner
+            caller = await people.caller(system, request.caller) if request.caller else ""
+            if isinstance(caller, people.Unknown):
+                mistakes.append(_nobody("caller", request.caller, connection, caller))
+            for kind in (kind for place, kind in kinds if place == connection):
+                lacking = await system.lacks(kind, request.fields) if request.fields else ()
+                mistakes += [
+                    Mistake(f"fields.{name}", f"a {kind.value} of '{connection}' has no such field") for name in lacking
+                ]
+        _raise(422, "Not in the ticket system", mistakes)
+        return owners
+
+    def _connection(self, plan: Plan) -> str:
+        """Name of the connection that has the ticket, or will have it."""
+        if plan.link is not None and has_ticket(plan.link):
+            return plan.link.connection
+        return self._integrations[plan.wanted.integration].connection
+
+    def _no_integration(self, text: str) -> Mistake:
+        close = get_close_matches(text, self._integrations, n=_MOST_SUGGESTIONS, cutoff=0.4)
+        return Mistake("integration", f"defender.integrations has none that is called '{text}'", tuple(close))
+
+
+async def abreast(items: Sequence[T], work: Callable[[T], Awaitable[R]]) -> list[R]:
+    """Do the same for all items, some at the same time; the first failure ends it."""
+    gate = asyncio.Semaphore(ABREAST)
+
+    async def one(item: T) -> R:
+        async with gate:
+            return await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(one(item)) for item in items]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in running]
+
+
+def _raise(status: int, title: str, mistakes: Iterable[Mistake | None]) -> None:
+    found = list(dict.fromkeys(one for one in mistakes if one is not None))
+    if found:
+        raise problem(status, title, found)
+
+
+def _refuse_outside(resources: Sequence[str], signals: Sequence[Signal], rules: AcceptOnly | None) -> None:
+    reasons = [(one, not_allowed(signal, rules)) for one, signal in zip(resources, signals, strict=True)]
+    _raise(403, "Not in the allow-list", [Mistake("resources", f"{one}: {why}") for one, why in reasons if why])
+
+
+def _healthy(resource: str, signal: Signal) -> Mistake | None:
+    if signal.state is not State.RESOLVED:
+        return None
+    return Mistake("resources", f"{resource} is not unhealthy: {signal.condition}")
+
+
+def _nobody(field: str, text: str, connection: str, unknown: people.Unknown) -> Mistake:
+    what = "user or group" if field == "assigned_to" else "user"
+    return Mistake(field, f"'{connection}' has no single active {what} called '{text}'", unknown.suggestions)
+
+
+def _display_name(assessment: Mapping[str, Any]) -> str:
+    properties = assessment.get("properties")
+    return str(properties.get("displayName") or "") if isinstance(properties, Mapping) else ""
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False

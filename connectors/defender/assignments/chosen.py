@@ -1,0 +1,103 @@
+"""Which assignments a request to withdraw means. Reads only, and asks nobody outside the bridge: what is to be taken
+back may be gone from Azure, and its integration from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+
+from connectors.defender.assignments.assignment import Assignment
+from connectors.defender.assignments.checks import abreast
+from connectors.defender.assignments.request import Mistake, problem
+from connectors.defender.assignments.store import AssignmentStore, first
+from connectors.defender.assignments.withdraw_request import WithdrawRequest
+from connectors.defender.payloads.identity import recommendation_key
+from shared.payloads.keys import make_key
+from shared.payloads.resources import canonical
+
+#: Assignments that one request withdraws; who asks for more is told to ask again.
+MOST = 500
+
+_MOST_SUGGESTIONS = 5
+
+#: Assignments of a resource that are looked at for suggestions and names.
+_MOST_LISTED = 1000
+
+
+class Chooser:
+    """Finds assignments.
+
+    Args:
+        integrations: names of those that the configuration has.
+        store: the assignments.
+    """
+
+    def __init__(self, integrations: Collection[str], store: AssignmentStore) -> None:
+        self._integrations = integrations
+        self._store = store
+
+    async def chosen(self, request: WithdrawRequest) -> tuple[list[str], bool]:
+        """Keys of at most :data:`MOST` recommendations, and whether there are more of them.
+
+        Raises:
+            Problem: 404 for keys and recommendations that nobody was ever to fix, 422 for an integration that there
+                never was.
+            StorageUnavailable: storage did not answer.
+        """
+        if request.integration is not None:
+            return await self._of_integration(request.integration)
+        if request.keys is not None:
+            found = await abreast(request.keys, self._of_key)
+            title = "No such assignment"
+        else:
+            text = request.recommendation or ""
+            found = await abreast(request.resources or [], lambda resource: self._of_resource(resource, text))
+            title = "No such recommendation"
+        mistakes = [one for one in found if isinstance(one, Mistake)]
+        if mistakes:
+            raise problem(404, title, mistakes)
+        keys = list(dict.fromkeys(key for one in found if not isinstance(one, Mistake) for key in one))
+        return keys[:MOST], len(keys) > MOST
+
+    async def _of_integration(self, name: str) -> tuple[list[str], bool]:
+        keys = _keys(await first(self._store.open_of(name), MOST + 1))
+        if not keys and name not in self._integrations and not await self._store.knows_integration(name):
+            known = {*self._integrations, *[one.integration async for one in self._store.all()]}
+            close = get_close_matches(name, sorted(known), n=_MOST_SUGGESTIONS, cutoff=0.4)
+            detail = f"there is no integration called '{name}', and no assignment of one that was"
+            raise problem(422, "Unknown integration", [Mistake("integration", detail, tuple(close))])
+        return keys[:MOST], len(keys) > MOST
+
+    async def _of_key(self, key: str) -> list[str] | Mistake:
+        """A recommendation's own key; for that of a shared ticket all that are open, or were taken back, where none is
+        open."""
+        if await self._store.load(key) is not None:
+            return [key]
+        shared = await first(self._store.open_on(key), MOST + 1) or await first(self._store.withdrawn_on(key), MOST)
+        if shared or await self._store.knows_ticket(key):
+            return _keys(shared)
+        resource, _, _ = key.rpartition("/")
+        near = await first(self._store.below(f"{resource}/"), _MOST_LISTED) if resource.count("/") > 1 else []
+        close = get_close_matches(key, _keys(near), n=_MOST_SUGGESTIONS, cutoff=0.4)
+        return Mistake("keys", f"'{key}' is no key of an assignment, nor of a ticket of one", tuple(close))
+
+    async def _of_resource(self, resource: str, text: str) -> list[str] | Mistake:
+        """The recommendation of a resource by the key of its assessment, or by its name."""
+        own = recommendation_key(resource, text)
+        if await self._store.load(own) is not None:
+            return [own]
+        prefix = make_key("recommendation", f"{canonical(resource)}/")
+        listed = await first(self._store.below(prefix), _MOST_LISTED)
+        names = {one.key: one.title for one in listed if "/" not in one.key.removeprefix(prefix)}
+        keys = [key for key, name in names.items() if name.casefold() == text.casefold()]
+        if len(keys) == 1:
+            return keys
+        if keys:
+            found = tuple(key.rpartition("/")[2] for key in keys[:_MOST_SUGGESTIONS])
+            return Mistake("recommendation", f"{resource} has several called '{text}'; name its key", found)
+        close = get_close_matches(text, sorted(set(names.values())), n=_MOST_SUGGESTIONS, cutoff=0.4)
+        return Mistake("recommendation", f"nobody was assigned '{text}' of {resource}", tuple(close))
+
+
+def _keys(assignments: Sequence[Assignment]) -> list[str]:
+    return [one.key for one in assignments]

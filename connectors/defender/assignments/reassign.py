@@ -1,0 +1,141 @@
+"""Brings the ticket of an assignment after it, when somebody has changed owner, due date or fields by hand.
+
+The order to do so is on the queue before anything is changed, and bears a token. The note in the ticket bears the same
+one, so that whoever comes second sees that all was done. What is written is the assignment as it is then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from connectors.defender.assignments.assignment import Assignment
+from connectors.defender.assignments.back import tell_key
+from connectors.defender.assignments.store import AssignmentStore
+from shared.core.errors import KeyContended
+from shared.core.link import Link, Stage
+from shared.core.ticket_system import Note, Phase, Ticket, TicketKind, TicketSystem
+from shared.delivery.links import LinkOvertaken, LinkStore, Stored
+from shared.mapping.notes import plain
+
+#: Kind of the keys that order this: ``reassigned:1:<token>|<key of the recommendation>``.
+KIND = "reassigned"
+
+_PREFIX = f"{KIND}:1:"
+_CALLER = {TicketKind.INCIDENT: "caller_id", TicketKind.CHANGE_REQUEST: "requested_by"}
+
+
+def order_key(recommendation: str) -> str:
+    """The key of a new order."""
+    return f"{_PREFIX}{uuid4().hex}|{recommendation}"
+
+
+class Reassigned:
+    """Changes tickets.
+
+    Args:
+        store, links: the bridge's own.
+        systems: gives the ticket system of a connection; raises Refused for one that is not configured.
+        tell: tells Defender for Cloud of an assignment, by the key that ``tell_key`` makes.
+        recheck_after: a ticket not heard of for this long is read before it is written.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        store: AssignmentStore,
+        links: LinkStore,
+        systems: Callable[[str], TicketSystem],
+        tell: Callable[[str], Awaitable[str]],
+        *,
+        recheck_after: timedelta,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._links = links
+        self._systems = systems
+        self._tell = tell
+        self._recheck_after = recheck_after
+        self._now = now
+
+    async def again(self, key: str) -> str:
+        """Follow an order that came from the queue, where nobody knows how far it was followed before.
+
+        Returns what came of it: updated, known, closed, gone, no_ticket, or shared for a ticket that others own too.
+        Raises what ticket systems and counterparts raise; KeyContended while a delivery is under way.
+        """
+        token, _, recommendation = key.removeprefix(_PREFIX).partition("|")
+        stored = await self._store.load(recommendation)
+        if stored is None or not stored.assignment.open:
+            return "gone"
+        done = await self.update(stored.assignment, token, look=True)
+        await self._tell(tell_key(recommendation))
+        return done
+
+    async def now(self, key: str, assignment: Assignment) -> str:
+        """Follow an order for the first time; returns and raises as :meth:`again`, without telling anybody."""
+        token, _, _ = key.removeprefix(_PREFIX).partition("|")
+        return await self.update(assignment, token, look=False)
+
+    async def update(self, assignment: Assignment, token: str, *, look: bool) -> str:
+        """Write the assignment into its ticket. ``look``: it may be there already."""
+        key = assignment.ticket_key or assignment.key
+        stored = await self._links.load(key)
+        link = stored.link if stored is not None else None
+        if stored is None or link is None or link.ticket is None:
+            return "no_ticket"
+        if link.pending is not None:
+            raise KeyContended(f"{key}: its ticket is being written; the assignment follows in a moment")
+        if link.stage is not Stage.OPEN:
+            return "closed"
+        if key != assignment.key:
+            return "shared"
+        system = self._systems(link.connection)
+        note = _note(assignment, token)
+        if look or link.seen is None or self._now() - link.seen >= self._recheck_after:
+            ticket = await system.find(link.kind, link.ticket.id, link.ticket.correlation, note.marker)
+            if ticket is None or ticket.phase is not Phase.OPEN:
+                await self._over(stored, ticket)
+                return "closed"
+            if ticket.noted:
+                return "known"
+        written = await system.update(link.ticket, _fields(assignment, link), note)
+        if "due_date" not in written.dropped:
+            await self._remember(stored, assignment.due)
+        return "updated"
+
+    async def _over(self, stored: Stored, ticket: Ticket | None) -> None:
+        """Note that people have ended the ticket, or deleted it. Whoever changed the link meanwhile looks by itself."""
+        stage = Stage.CLOSED if ticket is None else Stage(ticket.phase.value)
+        state = "" if ticket is None else ticket.state
+        now = self._now()
+        ended = replace(stored.link, stage=stage, state=state, seen=now, ended=stored.link.ended or now)
+        with contextlib.suppress(LinkOvertaken):
+            await self._links.write(ended, stored.etag)
+
+    async def _remember(self, stored: Stored, due: datetime) -> None:
+        """Show the new date in lists at once. Whoever changed the link meanwhile learns it from the ticket."""
+        with contextlib.suppress(LinkOvertaken):
+            await self._links.write(replace(stored.link, due=due, seen=self._now()), stored.etag)
+
+
+def _fields(assignment: Assignment, link: Link) -> dict[str, str]:
+    caller = _CALLER.get(link.kind) if assignment.caller else None
+    return {
+        "assigned_to": assignment.owner,
+        "due_date": assignment.due.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        **({caller: assignment.caller} if caller else {}),
+        **assignment.fields,
+    }
+
+
+def _note(assignment: Assignment, token: str) -> Note:
+    digest = hashlib.sha256(f"{assignment.key}\n{token}".encode()).hexdigest()
+    mark = f"[bridge:{digest[:12]}]"
+    by = f" by {assignment.by[:100]}" if assignment.by else ""
+    said = f"Assigned anew{by}: owner {assignment.owner[:100]}, to be fixed by {assignment.due:%Y-%m-%d %H:%M} UTC."
+    return Note(f"{plain(said)}\n\n{mark}", mark)

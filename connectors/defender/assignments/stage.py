@@ -1,0 +1,242 @@
+"""Before a recommendation is delivered: who has to fix it, and until when? Then its ticket says so.
+
+Stands before the groups, as they stand before delivery, which knows nothing of either. The order of one admission is
+always: write the assignment, let the groups count the signal, note where its ticket is, order that Defender for Cloud
+be told. Whoever dies in between is followed by the same message again, which finds the assignment as it was left and
+does the rest. What is done twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+from uuid import uuid4
+
+from connectors.defender.assignments.assignment import Assignment
+from connectors.defender.assignments.back import tell_key
+from connectors.defender.assignments.rules import CompiledRule, assign, noticed, over, stamped
+from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore, Stored
+from connectors.defender.assignments.withdrawal import accounted
+from connectors.defender.routes import GROUPS, with_facts
+from connectors.defender.settings import Integration
+from shared.core.errors import KeyContended
+from shared.core.link import Stage
+from shared.core.messages import Envelope
+from shared.core.signal import Signal, State
+from shared.delivery.grouping.grouper import Absorbed as Counted
+from shared.delivery.links import LinkStore
+from shared.delivery.worker import Absorbed, Groups
+from shared.mapping.mapper import Mapper
+
+_MOST_TRIES = 25
+
+#: Gives a signal the details that say where its subscription stands: ``tenant_id`` and ``management_groups``.
+Locate = Callable[[Signal], Awaitable[Signal]]
+
+
+class Sender(Protocol):
+    """Puts envelopes on the queue."""
+
+    async def send(self, envelope: Envelope) -> None: ...
+
+
+async def nowhere(signal: Signal) -> Signal:
+    """Nothing is known of where subscriptions stand."""
+    return signal
+
+
+class Governed:
+    """Groups that know who has to fix a recommendation before they take it in."""
+
+    def __init__(
+        self,
+        groups: Groups,
+        mapper: Mapper,
+        rules: Sequence[CompiledRule],
+        store: AssignmentStore,
+        links: LinkStore,
+        queue: Sender,
+        *,
+        now: Callable[[], datetime],
+        locate: Locate = nowhere,
+        unassigned_take_routes: bool = False,
+        write_back: bool = True,
+    ) -> None:
+        """
+        Args:
+            groups: what comes after.
+            mapper: the compiled configuration.
+            rules: its governance rules.
+            store: of assignments. links: tell whether something has a ticket already.
+            queue: takes the orders to tell Defender for Cloud.
+            now: the clock.
+            locate: says where a subscription stands, for what was pushed; see :data:`Locate`.
+            unassigned_take_routes: recommendations of the poll that nobody has to fix are tickets all the same.
+            write_back: Defender for Cloud is told of assignments.
+        """
+        self._groups = groups
+        self._mapper = mapper
+        self._rules = rules
+        self._store = store
+        self._links = links
+        self._queue = queue
+        self._now = now
+        self._locate = locate
+        self._unassigned_take_routes = unassigned_take_routes
+        self._write_back = write_back
+
+    async def admit(self, envelope: Envelope) -> Envelope | Absorbed:
+        """See ``Groups.admit``. Decision ``unassigned``: of the poll, and nobody has to fix it; ``withdrawn``: somebody
+        had to, until it was taken back.
+
+        Raises StorageUnavailable, and KeyContended when too many workers wrote the same assignment.
+        """
+        signal = envelope.signal
+        if signal is None or signal.source != "defender" or signal.kind != "recommendation":
+            return await self._groups.admit(envelope)
+        if signal.via or envelope.since is not None:
+            return await self._groups.admit(await self._accounted(envelope, signal))
+        bare = await self._locate(with_facts(signal, {}))
+        before, after = await self._decide(bare)
+        if after is None:
+            return await self._unassigned(envelope, bare)
+        if after.taken_back and signal.state is not State.RESOLVED and not await self._is_being_written(signal.key):
+            return Counted("withdrawn", after.ticket_key, "")
+        governed = stamped(bare, after, self._integration_of(after, bare))
+        admitted = await self._admitted(replace(envelope, signal=governed, claim=""), governed, after)
+        if after.open:
+            await self._note_ticket(after, admitted)
+        if self._is_news(before, after, bare, admitted):
+            await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=tell_key(after.key)))
+        return admitted
+
+    async def look(self, order: Envelope) -> str:
+        """See ``Groups.look``."""
+        return await self._groups.look(order)
+
+    async def _decide(self, signal: Signal) -> tuple[Assignment | None, Assignment | None]:
+        """The assignment before and after a signal, written."""
+        for _ in range(_MOST_TRIES):
+            stored = await self._store.load(signal.key)
+            before = stored.assignment if stored is not None else None
+            after = self._after(signal, before)
+            if after is None or after == before:
+                return before, after
+            try:
+                await self._store.write(after, stored.etag if stored is not None else None)
+            except AssignmentOvertaken:
+                continue
+            return before, after
+        raise _contended(signal.key)
+
+    def _after(self, signal: Signal, before: Assignment | None) -> Assignment | None:
+        covering = self._mapper.integration_of(signal)
+        integration = covering.integration if covering is not None else None
+        if signal.state is State.RESOLVED:
+            return over(signal, self._rules, integration, self._now(), before)
+        found = assign(signal, self._rules, integration, self._now(), before)
+        if found is None:
+            return None
+        found = noticed(found, signal)
+        return replace(found, ticket_key=self._ticket_key(signal, found)) if found.open else found
+
+    def _ticket_key(self, signal: Signal, assignment: Assignment) -> str:
+        """Key of the link that has the ticket, or will have it: that of a group, or the recommendation's own."""
+        if assignment.ticket_key:
+            return assignment.ticket_key
+        governed = stamped(signal, assignment, self._integration_of(assignment, signal))
+        route = self._mapper.integration_of(governed)
+        return (route.group.base(governed) if route is not None and route.group is not None else "") or signal.key
+
+    def _integration_of(self, assignment: Assignment, signal: Signal) -> Integration | None:
+        """The assignment's own integration; where the configuration has it no more, the one that covers the signal."""
+        route = self._mapper.integration_of(
+            replace(signal, details={**signal.details, "integration": assignment.integration})
+        )
+        return route.integration if route is not None else None
+
+    async def _admitted(self, envelope: Envelope, signal: Signal, assignment: Assignment) -> Envelope | Absorbed:
+        if assignment.ticket_key.startswith(GROUPS) and self._mapper.integration_of(signal) is None:
+            return await self._orphan(envelope, signal, assignment)
+        return await self._groups.admit(envelope)
+
+    async def _orphan(self, envelope: Envelope, signal: Signal, assignment: Assignment) -> Envelope | Absorbed:
+        """The ticket is that of a group whose integration the configuration has no more: no route counts for it. It
+        ends with the last of its assignments all the same."""
+        counted = Counted("grouped", assignment.ticket_key, "")
+        if signal.state is not State.RESOLVED:
+            return counted
+        if await self._store.has_open(assignment.ticket_key):
+            return counted
+        now = self._now()
+        speaking = replace(
+            signal, key=assignment.ticket_key, occurred_at=now, resolved_at=now, opens=False, origin="", details={}
+        )
+        return await self._accounted(replace(envelope, signal=speaking), speaking)
+
+    async def _accounted(self, envelope: Envelope, signal: Signal) -> Envelope:
+        """The envelope; where it ends a ticket that was shared, with those who withdrew parts of it."""
+        if signal.state is not State.RESOLVED or envelope.since is not None:
+            return envelope
+        said = accounted(signal, [one async for one in self._store.withdrawn_on(signal.key)])
+        return envelope if said is signal else replace(envelope, signal=said, claim="")
+
+    async def _is_being_written(self, key: str) -> bool:
+        """Whether a delivery of the key was begun whose outcome nobody knows: whoever comes has to find out."""
+        stored = await self._links.load(key)
+        return stored is not None and stored.link.pending is not None
+
+    async def _note_ticket(self, assignment: Assignment, admitted: Envelope | Absorbed) -> None:
+        """Note that the signal was counted somewhere else than was thought: in the summary of a storm."""
+        if isinstance(admitted, Envelope):
+            landed = admitted.signal.key if admitted.signal is not None else ""
+        else:
+            landed = admitted.group
+        if not landed or landed == assignment.ticket_key:
+            return
+        for _ in range(_MOST_TRIES):
+            stored: Stored | None = await self._store.load(assignment.key)
+            if stored is None or not stored.assignment.open or stored.assignment.ticket_key == landed:
+                return
+            try:
+                await self._store.write(replace(stored.assignment, ticket_key=landed), stored.etag)
+            except AssignmentOvertaken:
+                continue
+            return
+        raise _contended(assignment.key)
+
+    def _is_news(
+        self, before: Assignment | None, after: Assignment, signal: Signal, admitted: Envelope | Absorbed
+    ) -> bool:
+        """Whether Defender for Cloud has to be told of the assignment by itself: of its end, and of what has joined a
+        ticket that is there already. Of everything else it is told with the ticket, once that is made.
+
+        Says so for a message that comes twice, too: who handled it first may have died before it said it.
+        """
+        if not (self._write_back and after.origin and after.ticket_key):
+            return False
+        if not after.open:
+            return signal.state is State.RESOLVED and after.latest == signal.order
+        return not isinstance(admitted, Envelope) and (before is None or not before.open or not after.told)
+
+    async def _unassigned(self, envelope: Envelope, signal: Signal) -> Envelope | Absorbed:
+        """Nobody has to fix it: it takes the routes, unless the poll found it and only assigned ones are wanted."""
+        if signal.details.get("polled") != "true" or self._unassigned_take_routes:
+            return await self._groups.admit(envelope)
+        if signal.state is State.RESOLVED and await self._may_have_ticket(signal):
+            return await self._groups.admit(envelope)
+        return Counted("unassigned", "", "")
+
+    async def _may_have_ticket(self, signal: Signal) -> bool:
+        stored = await self._links.load(signal.key)
+        if stored is not None and (stored.link.stage is not Stage.NONE or stored.link.pending is not None):
+            return True
+        route = self._mapper.route(signal)
+        counted = route is not None and route.group is not None and bool(route.group.base(signal))
+        return counted or any(throttle.matches(signal) for throttle in self._mapper.throttles)
+
+
+def _contended(key: str) -> KeyContended:
+    return KeyContended(f"{key}: others kept changing its assignment; the recommendation is tried again later")

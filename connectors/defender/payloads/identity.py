@@ -1,0 +1,110 @@
+"""Identity of findings: which resource, which assessment; and the keys that follow.
+
+A recommendation's ``name`` is the key of the assessment and the same for every resource that has the finding; its
+``id`` is sometimes scoped to the resource group only. So the identity is the resource together with the name.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from shared.payloads.keys import Unidentified, make_key
+from shared.payloads.resources import canonical, is_id, is_precise, last_segment
+from shared.payloads.text import Fields, given, line
+
+_MARK = "/providers/microsoft.security/assessments/"
+_BELOW = "/subassessments/"
+
+
+class FindingId(NamedTuple):
+    """An id of ``Microsoft.Security/assessments`` taken apart, spelt as sent; ``""`` for what it does not name."""
+
+    resource: str = ""
+    assessment: str = ""
+    sub_assessment: str = ""
+
+
+def split_id(value: str) -> FindingId:
+    """Take ``<resource>/providers/Microsoft.Security/assessments/<key>[/subAssessments/<name>]`` apart."""
+    low = value.lower()
+    place = low.find(_MARK)
+    if place < 0 or len(low) != len(value):  # a few characters change their number when lowered
+        return FindingId()
+    tail = value[place + len(_MARK) :].strip("/ ")
+    below = tail.lower().find(_BELOW)
+    if below < 0:
+        return FindingId(value[:place], tail.partition("/")[0])
+    return FindingId(value[:place], tail[:below], tail[below + len(_BELOW) :].partition("/")[0])
+
+
+def resource_of(own: FindingId, details: Fields) -> str:
+    """Id of the resource that a finding is about, as sent.
+
+    Args:
+        own: the finding's own id, taken apart.
+        details: ``properties.resourceDetails`` with folded keys.
+
+    Returns:
+        An ARM id; an id of another cloud where that is all there is; ``""`` for nothing.
+    """
+    said = line(given(details.get("id")))
+    if said and (inner := split_id(said).resource):
+        said = inner  # sub-assessments name themselves here
+    if canonical(said):
+        return said
+    native = line(given(details.get("nativeresourceid")))
+    if native and not is_precise(own.resource):
+        return native
+    return own.resource
+
+
+def assessment_of(own: FindingId, name: object) -> str:
+    """Key of the assessment: a GUID, or text for custom ones."""
+    return last_segment(line(given(name))) or own.assessment
+
+
+def assessment_id(resource: str, assessment: str) -> str:
+    """ARM id of an assessment of a resource; ``""`` where the resource has no ARM id."""
+    if not (is_id(resource) and assessment):
+        return ""
+    return f"/{resource.strip('/ ')}/providers/Microsoft.Security/assessments/{assessment}"
+
+
+def recommendation_key(resource: str, assessment: str) -> str:
+    """Key of a recommendation for one resource: ``recommendation:1:<resource id>/<assessment key>``.
+
+    Args:
+        resource: id of the resource, in any case, with or without its leading slash.
+        assessment: key of the assessment, i.e. the last segment of its id.
+
+    Raises:
+        Unidentified: one of them is empty.
+    """
+    where, what = canonical(line(resource)), line(assessment)
+    if not where or not what:
+        missing = "resource (properties.resourceDetails.id)" if not where else "assessment (name)"
+        raise Unidentified(f"it names no {missing}")
+    return make_key("recommendation", f"{where}/{what}")
+
+
+def sub_assessment_key(resource: str, assessment: str, name: str) -> str:
+    """Key of one finding of an assessment: the sub-assessment's own id.
+
+    Raises:
+        Unidentified: one of the three is empty.
+    """
+    parts = canonical(line(resource)), line(assessment), line(name)
+    if not all(parts):
+        raise Unidentified("it names no resource, assessment and finding (id)")
+    return make_key("sub_assessment", _MARK.join(parts[:2]) + _BELOW + parts[2])
+
+
+def security_alert_key(alert: str) -> str:
+    """Key of a security alert: its system alert id, which is its name in Resource Manager.
+
+    Raises:
+        Unidentified: it is empty.
+    """
+    if not line(alert):
+        raise Unidentified("it has no id (SystemAlertId, name)")
+    return make_key("security_alert", alert)

@@ -1,0 +1,161 @@
+"""Where subscriptions stand: their tenant and the management groups above them.
+
+Collected by the poll of findings, read by every worker from one copy in Blob storage, so that scopes of integrations
+and governance rules can name management groups. Findings themselves do not say it, whatever brought them.
+
+Source: Resource Graph, table ``resourcecontainers``: ``properties.managementGroupAncestorsChain`` of a subscription,
+the nearest group first and the tenant's root group last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.core.errors import StorageUnavailable
+from shared.core.signal import Signal, rfc3339
+from shared.payloads.fit import fit
+from shared.platform.storage import Storage, storage_errors
+
+CONTAINER = "bridge-findings"
+BLOB = "ancestry.json"
+
+#: A worker reads the copy again after this time; groups rarely change.
+REREAD = timedelta(minutes=10)
+
+#: Ids and chains of the subscriptions that an identity may read.
+QUERY = """resourcecontainers
+| where type =~ 'microsoft.resources/subscriptions'
+| project id, subscriptionId, tenantId, chain = properties.managementGroupAncestorsChain
+| order by id asc"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestry:
+    """Where a subscription stands.
+
+    Attributes:
+        tenant: id of its tenant, lower case; empty where it is not known.
+        groups: names of the management groups above it, the nearest first, as spelt in Azure.
+    """
+
+    tenant: str = ""
+    groups: tuple[str, ...] = ()
+
+
+UNKNOWN = Ancestry()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one identity sees. ``read_at``: when; ``subscriptions``: by id in lower case."""
+
+    read_at: datetime
+    subscriptions: Mapping[str, Ancestry]
+
+
+class Ancestries:
+    """The copy, in memory.
+
+    Args:
+        storage: of the copy.
+        now: the clock.
+    """
+
+    def __init__(self, storage: Storage, *, now: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._now = now
+        self._parts: dict[str, Part] = {}
+        self._known: dict[str, Ancestry] = {}
+        self._asked: datetime | None = None
+
+    def of(self, subscription_id: str) -> Ancestry:
+        """Where a subscription stands, as far as known after :meth:`refresh`; nothing for one that is not known."""
+        return self._known.get(subscription_id.strip().lower(), UNKNOWN)
+
+    async def refresh(self) -> None:
+        """Read the copy again when it is time. Storage that does not answer leaves what is known."""
+        now = self._now()
+        if self._asked is not None and now - self._asked < REREAD:
+            return
+        self._asked = now
+        with contextlib.suppress(StorageUnavailable):
+            await self.load()
+
+    async def load(self) -> None:
+        """Read the copy now. Raises StorageUnavailable."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        async with storage_errors("reading where subscriptions stand"):
+            try:
+                download = await self._storage.container(CONTAINER).download_blob(BLOB)
+                self._take({name: _part(data) for name, data in json.loads(await download.readall()).items()})
+            except ResourceNotFoundError:
+                self._take({})
+
+    def part(self, name: str) -> Part | None:
+        """What the identity of a configured tenant saw last."""
+        return self._parts.get(name)
+
+    def age(self, part: Part) -> timedelta:
+        """How long ago it was read."""
+        return self._now() - part.read_at
+
+    async def write(self, name: str, subscriptions: Mapping[str, Ancestry]) -> None:
+        """Replace what the identity of one configured tenant sees. Raises StorageUnavailable."""
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+        self._take({**self._parts, name: Part(self._now(), subscriptions)})
+        text = json.dumps({one: _data(part) for one, part in self._parts.items()}, separators=(",", ":")).encode()
+        container = self._storage.container(CONTAINER)
+        async with storage_errors("keeping where subscriptions stand"):
+            try:
+                await container.upload_blob(BLOB, text, overwrite=True)
+            except ResourceNotFoundError:
+                with contextlib.suppress(ResourceExistsError):
+                    await container.create_container()
+                await container.upload_blob(BLOB, text, overwrite=True)
+
+    def _take(self, parts: dict[str, Part]) -> None:
+        self._parts = parts
+        self._known = {}
+        for part in sorted(parts.values(), key=lambda part: part.read_at):  # what was read last counts
+            self._known.update(part.subscriptions)
+
+
+def with_ancestry(signal: Signal, ancestry: Ancestry) -> Signal:
+    """The signal with details ``tenant_id`` and ``management_groups``, where the ancestry knows them.
+
+    What the payload said of its tenant itself stays.
+    """
+    details = dict(signal.details)
+    if ancestry.tenant:
+        details.setdefault("tenant_id", ancestry.tenant)
+    if ancestry.groups:
+        details["management_groups"] = ", ".join(ancestry.groups)
+    return signal if details == signal.details else fit(replace(signal, details=details))
+
+
+def read_row(row: Mapping[str, Any]) -> tuple[str, Ancestry] | None:
+    """Subscription and ancestry of a row of :data:`QUERY`, None for a row without a subscription."""
+    subscription, tenant, chain = row.get("subscriptionId"), row.get("tenantId"), row.get("chain")
+    if not isinstance(subscription, str) or not subscription:
+        return None
+    names = [one.get("name") for one in chain if isinstance(one, dict)] if isinstance(chain, list) else []
+    groups = tuple(name for name in names if isinstance(name, str) and name)
+    return subscription.lower(), Ancestry(tenant.lower() if isinstance(tenant, str) else "", groups)
+
+
+def _data(part: Part) -> dict[str, Any]:
+    found = {key: [one.tenant, *one.groups] for key, one in part.subscriptions.items()}
+    return {"read_at": rfc3339(part.read_at), "subscriptions": found}
+
+
+def _part(data: Mapping[str, Any]) -> Part:
+    found: Mapping[str, Sequence[str]] = data["subscriptions"]
+    known = {key: Ancestry(names[0], tuple(names[1:])) for key, names in found.items()}
+    return Part(datetime.fromisoformat(data["read_at"]), known)

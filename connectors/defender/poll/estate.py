@@ -1,0 +1,154 @@
+"""The part of Azure that one configured tenant means, as its identity sees it through Resource Graph."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from connectors.defender.poll import ancestry
+from connectors.defender.poll.ancestry import Ancestries, Ancestry, with_ancestry
+from connectors.defender.poll.kinds import Kind, quoted
+from connectors.defender.poll.tenants import tenant_of
+from connectors.defender.resource_graph import PAGE, Page, ResourceGraph
+from connectors.defender.settings import DefenderTenant
+from shared.core.signal import Signal, State
+from shared.payloads.fit import fit
+from shared.payloads.resources import is_id
+from shared.payloads.text import anything
+
+#: Management groups are read again after this time.
+KNOWN_FOR = timedelta(hours=6)
+
+#: Ids that one query names, so that its text stays short.
+_AT_ONCE = 100
+
+
+class Estate:
+    """What is asked of one tenant beside its findings.
+
+    Args:
+        entry: of the configuration.
+        twin: how many entries before it name the same tenant.
+        graph: asks.
+        ancestries: keeps where subscriptions stand.
+        page: rows a page.
+    """
+
+    def __init__(
+        self, entry: DefenderTenant, twin: int, graph: ResourceGraph, ancestries: Ancestries, page: int = PAGE
+    ) -> None:
+        self.graph = graph
+        self._page = page
+        self.tenant = tenant_of(entry).lower() or "own"
+        #: For storage: stays the same when the configured parts of the tenant change.
+        self.name = self.tenant if twin == 0 else f"{self.tenant}-{twin}"
+        self._groups = entry.management_groups
+        self._listed = None if entry.subscriptions is None else sorted({one.lower() for one in entry.subscriptions})
+        self._ancestries = ancestries
+        self._seen: Mapping[str, Ancestry] | None = None
+
+    async def known(self) -> None:
+        """See to it that it is known where subscriptions stand. Raises SourceError and StorageUnavailable."""
+        part = self._ancestries.part(self.name)
+        if part is None or self._ancestries.age(part) >= KNOWN_FOR:
+            await self.visible()
+
+    async def visible(self) -> Mapping[str, Ancestry]:
+        """The subscriptions that the identity sees in the configured part, as of this run, by id in lower case.
+
+        Raises SourceError and StorageUnavailable.
+        """
+        if self._seen is None:
+            found: dict[str, Ancestry] = {}
+            async for row in self.rows(ancestry.QUERY):
+                if (read := ancestry.read_row(row)) is not None:
+                    found[read[0]] = read[1]
+            await self._ancestries.write(self.name, found)
+            self._seen = found
+        return self._seen
+
+    async def pages(self, query: str, position: str = "") -> AsyncGenerator[Page, None]:
+        """The result of a query over the configured part, or over what of it comes from a subscription on.
+
+        Args:
+            query: see ``ResourceGraph.pages``.
+            position: id of that subscription, lower case; empty for all.
+
+        Raises SourceError and StorageUnavailable, also in the midst.
+        """
+        listed, groups = self._listed, self._groups
+        if position:
+            listed, groups = sorted(one for one in await self.visible() if one >= position), None
+        found = self.graph.pages(query, subscriptions=listed, management_groups=groups, top=self._page)
+        async with aclosing(found) as pages:
+            async for page in pages:
+                yield page
+
+    async def findings(self, kind: Kind, keys: list[str]) -> dict[str, dict[str, Any]]:
+        """Rows of those of some findings that are there, by key. Raises SourceError."""
+        found = {}
+        for begin in range(0, len(keys), _AT_ONCE):
+            async for row in self.rows(kind.chosen(keys[begin : begin + _AT_ONCE])):
+                found[str(row.get("key"))] = row
+        return found
+
+    async def tags(self, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """Tags of resources, resource groups and subscriptions, by id in lower case; without those that have none.
+
+        Raises SourceError.
+        """
+        wanted: dict[str, list[str]] = {"resources": [], "resourcecontainers": []}
+        for one in sorted({one.lower().rstrip("/") for one in ids if is_id(one) and one.isprintable()}):
+            wanted["resources" if "/providers/" in one else "resourcecontainers"].append(one)
+        found: dict[str, Mapping[str, Any]] = {}
+        for table, listed in wanted.items():
+            for begin in range(0, len(listed), _AT_ONCE):
+                named = ", ".join(quoted(one) for one in listed[begin : begin + _AT_ONCE])
+                query = f"{table}\n| where id in~ ({named})\n| project id, tags\n| order by id asc"
+                async for row in self.rows(query):
+                    if isinstance(row.get("tags"), dict):
+                        found[str(row.get("id")).lower()] = row["tags"]
+        return found
+
+    async def rows(self, query: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Rows of a query over the configured part, one by one. Raises SourceError, also in the midst."""
+        async with aclosing(self.pages(query)) as pages:
+            async for page in pages:
+                for row in page.rows:
+                    yield row
+
+
+async def with_surroundings(signals: Sequence[Signal], estate: Estate, ancestries: Ancestries) -> list[Signal]:
+    """The signals with what findings do not say: tags of their resources, and the management groups above them.
+
+    Tags are asked for where somebody may have to fix something. Raises SourceError.
+    """
+    asked = {
+        one.id
+        for signal in signals
+        if signal.state is not State.RESOLVED
+        for one in signal.resources
+        if one.id is not None
+    }
+    tags = await estate.tags(asked)
+    return [_surrounded(signal, tags, ancestries) for signal in signals]
+
+
+def _surrounded(signal: Signal, tags: Mapping[str, Mapping[str, Any]], ancestries: Ancestries) -> Signal:
+    found: dict[str, str] = {}
+    subscription = ""
+    for resource in signal.resources:
+        of_it = tags.get((resource.id or "").lower().rstrip("/"), {})
+        found |= {name: text for name, value in of_it.items() if (text := anything(value))}
+        subscription = subscription or resource.subscription_id or ""
+    if found:
+        signal = fit(replace(signal, tags={**signal.tags, **found}))
+    return marked(with_ancestry(signal, ancestries.of(subscription)))
+
+
+def marked(signal: Signal) -> Signal:
+    """The signal with the detail ``polled``, by which it is told from one that was sent."""
+    return fit(replace(signal, details={**signal.details, "polled": "true"}))

@@ -1,0 +1,106 @@
+"""Reads findings of Defender for Cloud from Azure Resource Graph; what is new, changed or over goes onto the queue."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from connectors.defender.poll.ancestry import Ancestries
+from connectors.defender.poll.estate import Estate
+from connectors.defender.poll.kinds import KINDS, Kind
+from connectors.defender.poll.polled import Polled, Sender
+from connectors.defender.poll.snapshot import Progress, Snapshot
+from connectors.defender.poll.tenants import DefenderClouds, tenant_of
+from connectors.defender.poll.unit import Unit
+from connectors.defender.resource_graph import PAGE
+from connectors.defender.settings import DefenderPoll
+from shared.mapping.routes import compile_when
+from shared.platform.log import record
+from shared.platform.storage import Storage
+
+#: All tenants and kinds together; the app's functions may take ten minutes (host.json).
+MOST_TIME = timedelta(minutes=7)
+
+#: The timer is never exactly on time.
+_SLACK = timedelta(minutes=2)
+
+
+class FindingsPoll:
+    """Polls the tenants of a configuration.
+
+    Args:
+        settings: section ``defender.poll``.
+        clouds: the tenants; closed by whoever opened them.
+        storage: of what is remembered.
+        queue: takes what is new.
+        now: the clock.
+        rules: the rest of the configuration that decides what becomes of a finding, as text: when it differs from that
+            of the poll before, what was sent is sent once more.
+        page: rows a page.
+    """
+
+    def __init__(
+        self,
+        settings: DefenderPoll,
+        clouds: DefenderClouds,
+        storage: Storage,
+        queue: Sender,
+        *,
+        now: Callable[[], datetime],
+        rules: str = "",
+        page: int = PAGE,
+    ) -> None:
+        self._page = page
+        self._settings = settings
+        self._clouds = clouds
+        self._storage = storage
+        self._queue = queue
+        self._now = now
+        self._ancestries = Ancestries(storage, now=now)
+        self._wanted = compile_when(settings.when)
+        self._rules = hashlib.blake2b(settings.when.model_dump_json().encode(), digest_size=8).hexdigest()
+        self._decides = hashlib.blake2b(rules.encode(), digest_size=4).hexdigest()
+
+    async def run(self) -> list[Polled]:
+        """Poll every tenant and kind that is due; what goes wrong with one does not stop the others.
+
+        Raises StorageUnavailable when storage fails: what was not remembered is repeated by the next run.
+        """
+        units = [(estate, KINDS[kind]) for estate in self._estates() for kind in self._settings.kinds]
+        await self._ancestries.load()
+        ends = self._now() + MOST_TIME
+        results = []
+        for place, (estate, kind) in enumerate(units):
+            share = (ends - self._now()) / (len(units) - place)  # whoever comes late has as much time as the first
+            one = await self._one(estate, kind, self._now() + share)
+            if one is not None:
+                results.append(one)
+        return results
+
+    def _estates(self) -> list[Estate]:
+        names: list[str] = []
+        found = []
+        for entry, graph in self._clouds.graphs():
+            name = tenant_of(entry).lower()
+            found.append(Estate(entry, names.count(name), graph, self._ancestries, self._page))
+            names.append(name)
+        return found
+
+    async def _one(self, estate: Estate, kind: Kind, ends: datetime) -> Polled | None:
+        snapshot = Snapshot(self._storage, f"{kind.name}/{estate.name}.jsonl.gz")
+        await snapshot.open()
+        if not self._is_due(snapshot.progress):
+            return None
+        rules = (self._rules, self._decides)
+        unit = Unit(estate, kind, self._ancestries, self._queue, self._wanted, rules, self._now, ends)
+        await unit.run(snapshot)
+        result = unit.result
+        record("findings_polled", logging.WARNING if result.reason or result.unseen else logging.INFO, **asdict(result))
+        return result
+
+    def _is_due(self, progress: Progress) -> bool:
+        recent = progress.ran_at is not None and self._now() - progress.ran_at < self._settings.every - _SLACK
+        return not recent

@@ -1,0 +1,214 @@
+"""What the poll remembers of findings: one compressed blob per tenant and kind, read and written as a stream.
+
+Entries stand in the order of their keys, one JSON line each, so that a poll merges them with pages in the same order
+and never holds more than a few of either. A new snapshot takes the place of the old one in a single step, when it is
+committed; what was written before that is nobody's, and Azure forgets it after a week (REST reference, "Put Block
+List").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from connectors.defender.poll.ancestry import CONTAINER
+from connectors.defender.poll.changes import Entry, Stage
+from shared.core.errors import StorageUnavailable
+from shared.core.order import order_text, parse_order
+from shared.core.signal import rfc3339
+from shared.platform.storage import Storage, storage_errors
+
+#: Bytes that are read or written at once; compressed, that is some thousand findings.
+_BLOCK = 256 * 1024
+
+#: Bytes that are unpacked at once.
+_UNPACKED = 64 * 1024
+
+#: gzip, so that a person can look into it.
+_GZIP = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the poll of one tenant and kind has come.
+
+    Attributes:
+        ran_at: when it was last brought to an end, None for never.
+        position: id of the subscription where it was broken off for want of time; empty when it was not.
+        rules: of the configuration, by which its entries were judged.
+    """
+
+    ran_at: datetime | None = None
+    position: str = ""
+    rules: str = ""
+
+
+class Snapshot:
+    """The snapshot as it was when it was opened, and the one that takes its place."""
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        """
+        Args:
+            storage: where the blob lies.
+            name: of the blob.
+        """
+        self._blob: Any = storage.container(CONTAINER).get_blob_client(name)
+        self._container: Any = storage.container(CONTAINER)
+        self._etag: str | None = None
+        self._size = 0
+        self.progress = Progress()
+
+    async def open(self) -> None:
+        """Look what there is. Raises StorageUnavailable."""
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+        async with storage_errors("opening what is known of findings"):
+            try:
+                found = await self._blob.get_blob_properties()
+            except ResourceNotFoundError:
+                with contextlib.suppress(ResourceExistsError):
+                    await self._container.create_container()
+                return
+        self._etag, self._size = found.etag, found.size
+        data = found.metadata or {}
+        ran_at = data.get("ran_at", "")
+        self.progress = Progress(
+            datetime.fromisoformat(ran_at) if ran_at else None, data.get("position", ""), data.get("rules", "")
+        )
+
+    async def entries(self) -> AsyncGenerator[Entry, None]:
+        """Everything in it, in the order of the keys. Raises StorageUnavailable, also in the midst."""
+        packed, rest = zlib.decompressobj(_GZIP), b""
+        async for part in self._parts():
+            while part:
+                lines = (rest + packed.decompress(part, _UNPACKED)).split(b"\n")
+                part, rest = packed.unconsumed_tail, lines.pop()
+                for line in lines:
+                    yield read_entry(line)
+
+    def writer(self) -> SnapshotWriter:
+        """Begins the one that takes its place."""
+        return SnapshotWriter(self._blob, self._etag)
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+
+        for begin in range(0, self._size, _BLOCK):
+            async with storage_errors("reading what is known of findings"):
+                try:
+                    download = await self._blob.download_blob(
+                        offset=begin,
+                        length=min(_BLOCK, self._size - begin),
+                        etag=self._etag,
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                    yield await download.readall()
+                except (ResourceModifiedError, ResourceNotFoundError):
+                    raise _overtaken() from None
+
+
+class SnapshotWriter:
+    """A snapshot in the making; nothing of it counts before :meth:`commit`."""
+
+    def __init__(self, blob: Any, etag: str | None) -> None:
+        self._blob = blob
+        self._etag = etag
+        self._packed = zlib.compressobj(wbits=_GZIP)
+        self._waiting = bytearray()
+        self._blocks: list[str] = []
+        self._run = uuid4().hex[:12]  # blocks of one run never mix with those of another
+
+    async def add(self, entry: Entry) -> None:
+        """Add an entry; its key comes after those before. Raises StorageUnavailable."""
+        self._waiting += self._packed.compress(write_entry(entry) + b"\n")
+        if len(self._waiting) >= _BLOCK:
+            await self._stage()
+
+    async def commit(self, progress: Progress) -> None:
+        """Put it in the place of the old one.
+
+        Raises StorageUnavailable, also when another run has done so since this one began: what that run knows stays.
+        """
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
+        from azure.storage.blob import BlobBlock
+
+        self._waiting += self._packed.flush()
+        await self._stage()
+        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
+        if self._etag is not None:
+            condition = {"etag": self._etag, "match_condition": MatchConditions.IfNotModified}
+        metadata = {"ran_at": rfc3339(progress.ran_at) or "", "position": progress.position, "rules": progress.rules}
+        kept = {name: value for name, value in metadata.items() if value}
+        async with storage_errors("keeping what is known of findings"):
+            try:
+                blocks = [BlobBlock(block_id=name) for name in self._blocks]
+                await self._blob.commit_block_list(blocks, metadata=kept, **condition)
+            except (ResourceExistsError, ResourceModifiedError):
+                raise _overtaken() from None
+
+    async def _stage(self) -> None:
+        name = f"{self._run}-{len(self._blocks):06}"
+        async with storage_errors("keeping what is known of findings"):
+            await self._blob.stage_block(name, bytes(self._waiting))
+        self._blocks.append(name)
+        self._waiting.clear()
+
+
+class Ahead:
+    """Entries in the order of their keys, taken when their turn comes."""
+
+    def __init__(self, entries: AsyncGenerator[Entry, None]) -> None:
+        self._entries = entries
+        self._next: Entry | None = None
+        self._ended = False
+
+    async def before(self, key: str | None) -> Entry | None:
+        """Take the next one if it comes before a key, or (None) whatever it is. Raises StorageUnavailable."""
+        entry = await self._peek()
+        if entry is None or (key is not None and entry.key >= key):
+            return None
+        self._next = None
+        return entry
+
+    async def at(self, key: str) -> Entry | None:
+        """Take the next one if it has this key. Raises StorageUnavailable."""
+        entry = await self._peek()
+        if entry is None or entry.key != key:
+            return None
+        self._next = None
+        return entry
+
+    async def aclose(self) -> None:
+        """Read no further."""
+        await self._entries.aclose()
+
+    async def _peek(self) -> Entry | None:
+        if self._next is None and not self._ended:
+            self._next = await anext(self._entries, None)
+            self._ended = self._next is None
+        return self._next
+
+
+def write_entry(entry: Entry) -> bytes:
+    """One line of JSON."""
+    since, event = rfc3339(entry.since), order_text(entry.event)
+    data = [entry.key, entry.digest, entry.stage.value, since, event, entry.body, entry.rules]
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def read_entry(line: bytes) -> Entry:
+    """Read what :func:`write_entry` wrote. Raises ValueError for anything else."""
+    key, digest, stage, since, event, body, rules = json.loads(line)
+    return Entry(key, digest, Stage(stage), datetime.fromisoformat(since), parse_order(event), body, rules)
+
+
+def _overtaken() -> StorageUnavailable:
+    return StorageUnavailable("another run of the poll has written what is known of findings meanwhile: its work stays")

@@ -1,0 +1,196 @@
+"""Integrations of Defender for Cloud: which one covers a recommendation, and the routes that they are. Pure.
+
+An integration is a route for each kind of ticket, called ``integration:<name>`` for its own kind and
+``integration:<name>/<kind>`` for the others. The facts of an assignment reach templates as details of the signal; see
+:data:`FACTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from connectors.defender.scopes import places
+from connectors.defender.settings import Integration
+from shared.config.model import Resolve, RouteBody
+from shared.core.field_values import FieldValue
+from shared.core.signal import Signal
+from shared.core.ticket_system import TicketKind
+from shared.mapping.defaults import RESOLVE_FIELDS
+from shared.mapping.groups import By, CompiledGroup
+
+KINDS = (TicketKind.INCIDENT, TicketKind.CHANGE_REQUEST, TicketKind.PROBLEM)
+
+#: Details that tell templates of an assignment. All are text; those that say nothing are absent.
+FACTS: Mapping[str, str] = {
+    "owner": "who has to fix it: e-mail address or user name",
+    "due_date": "until when, as ServiceNow stores it: UTC, 2026-01-02 03:04:05",
+    "assignment_caller": "caller of the ticket",
+    "governance_rule": "name of the rule that assigned it",
+    "assigned_by": "who assigned it by hand",
+    "integration": "name of the integration",
+    "assignment_kind": "kind of ticket",
+    "assignment_ticket": "key of the link that has the ticket",
+}
+
+#: Begins the names of details that are ticket fields which a person gave: values, never templates.
+OWN_FIELD = "field."
+
+#: What the description says besides the summary has this much room.
+HEAD = 700
+
+#: A group's ticket is told at most so often who joined.
+_NOTE_EVERY = timedelta(minutes=5)
+
+_DUE = (
+    "To be fixed by {{ signal.details.due_date or 'no date' }} UTC"
+    "{% if signal.details.owner %}, owner {{ signal.details.owner | shorten(100) }}{% endif %}."
+    "{% if signal.details.governance_rule %}"
+    " Assigned by governance rule {{ signal.details.governance_rule | shorten(100) }}."
+    "{% elif signal.details.assigned_by %} Assigned by {{ signal.details.assigned_by | shorten(100) }}.{% endif %}"
+    "{{ '' }}"  # a line break right after a block would be taken as the block's own
+)
+_ABOUT = {
+    "resource": "",
+    "recommendation": " This ticket is for all resources that share the recommendation; its work notes list them.",
+    "owner": " This ticket is for all recommendations that this owner has to fix; its work notes list the resources.",
+}
+_TITLE = {
+    "resource": "{{ signal.title }}",
+    "recommendation": "{{ signal.rule or signal.title }}",
+    "owner": "{% if signal.details.owner %}Recommendations of Microsoft Defender for Cloud for "
+    "{{ signal.details.owner | shorten(90) }}{% else %}{{ signal.title }}{% endif %}",
+}
+_CALLER = {TicketKind.INCIDENT: "caller_id", TicketKind.CHANGE_REQUEST: "requested_by"}
+
+#: What a resolution says in the words of its own sentence (healthy, exempted ...); a group says how many are over.
+_GONE = "{% if signal.details.resolution or signal.details.group_on == '0' %}{{ signal.condition }}\n\n{% endif %}"
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationRoute:
+    """One kind of ticket of an integration, as a route to compile."""
+
+    name: str
+    integration: Integration
+    body: RouteBody
+    group: CompiledGroup
+
+    @property
+    def expected(self) -> bool:
+        """Whether the configuration says anything of tickets of this kind; others are made on demand only."""
+        kind = self.body.ticket
+        return kind is self.integration.ticket or (self.integration.fields != "default" and kind in _kinds(self))
+
+
+def _kinds(route: IntegrationRoute) -> frozenset[TicketKind]:
+    fields = route.integration.fields
+    return frozenset() if fields == "default" else frozenset(TicketKind(kind) for kind in fields)
+
+
+def is_assigned(signal: Signal) -> bool:
+    """Whether somebody has to fix it: then its ticket goes by an integration rather than by ``routes``."""
+    return signal.kind == "recommendation" and "integration" in signal.details
+
+
+class Integrations:
+    """The integrations of one configuration.
+
+    Args:
+        sections: of the configuration; no two have the same scope.
+    """
+
+    def __init__(self, sections: Sequence[Integration]) -> None:
+        self._by_scope = {section.scope.lower(): section for section in sections}
+        self._by_name = {section.name: section for section in sections}
+        self.routes = tuple(route for section in sections for route in _routes(section))
+
+    def covering(self, signal: Signal) -> Integration | None:
+        """The integration with the nearest scope; of an assigned signal its own, as long as there is one."""
+        pinned = self._by_name.get(signal.details.get("integration", ""))
+        if pinned is not None:
+            return pinned
+        return next((found for place in places(signal) if (found := self._by_scope.get(place))), None)
+
+    def route_of(self, signal: Signal) -> str | None:
+        """Name of the route that a recommendation takes when it is assigned, None when no integration covers it."""
+        covering = self.covering(signal)
+        if covering is None:
+            return None
+        wanted = signal.details.get("assignment_kind", "")
+        kind = next((kind for kind in KINDS if kind.value == wanted), TicketKind(covering.ticket))
+        return route_name(covering, kind)
+
+
+def route_name(integration: Integration, kind: TicketKind) -> str:
+    """``integration:<name>``, and ``integration:<name>/<kind>`` for a kind that is not the integration's own."""
+    name = f"integration:{integration.name}"
+    return name if kind is integration.ticket else f"{name}/{kind.value}"
+
+
+def own_fields(signal: Signal) -> dict[str, str]:
+    """Ticket fields that a person gave with the assignment."""
+    return {name.removeprefix(OWN_FIELD): value for name, value in signal.details.items() if name.startswith(OWN_FIELD)}
+
+
+def with_facts(signal: Signal, facts: Mapping[str, str]) -> Signal:
+    """The signal with the facts of its assignment among its details, in place of any that it bore before."""
+    details = {
+        name: value for name, value in signal.details.items() if name not in FACTS and not name.startswith(OWN_FIELD)
+    }
+    if not facts and len(details) == len(signal.details):
+        return signal
+    return replace(signal, details={**details, **{name: value for name, value in facts.items() if value}})
+
+
+def _routes(integration: Integration) -> Iterator[IntegrationRoute]:
+    for kind in KINDS:
+        own = kind is integration.ticket
+        customised: Mapping[str, FieldValue] = {}
+        if integration.fields != "default":
+            customised = next((fields for name, fields in integration.fields.items() if name is kind), {})
+        body = RouteBody(
+            connection=integration.connection,
+            ticket=kind,
+            fields={**_fields(integration, kind), **customised},
+            resolve=Resolve(fields={**_closing(kind), **(integration.resolve_fields if own else {})}),
+            reopen_window=integration.reopen_window,
+        )
+        name = route_name(integration, kind)
+        yield IntegrationRoute(name, integration, body, CompiledGroup(_group(name, integration), None, _NOTE_EVERY))
+
+
+def _fields(integration: Integration, kind: TicketKind) -> dict[str, FieldValue]:
+    fields: dict[str, FieldValue] = {
+        "short_description": _TITLE[integration.one_ticket_per],
+        "description": f"{_DUE}{_ABOUT[integration.one_ticket_per]}\n\n{{{{ summary }}}}",
+        "assigned_to": "{{ signal.details.owner or '' }}",
+        "due_date": "{{ signal.details.due_date or '' }}",
+    }
+    if kind in _CALLER:
+        fields[_CALLER[kind]] = "{{ signal.details.assignment_caller or '' }}"
+    return fields
+
+
+def _closing(kind: TicketKind) -> dict[str, FieldValue]:
+    return {"close_notes": _GONE + RESOLVE_FIELDS[kind]["close_notes"]}
+
+
+def _group(route: str, integration: Integration) -> By:
+    """The group's key. Whoever is in a group stays in it, and whoever has a ticket of its own keeps that, whatever the
+    configuration says meanwhile."""
+    by = {"recommendation": "assessment_key", "owner": "owner"}.get(integration.one_ticket_per)
+
+    def key(signal: Signal) -> str:
+        pinned = signal.details.get("assignment_ticket", "")
+        if pinned:
+            return pinned if pinned.startswith(GROUPS) else ""
+        found = " ".join(signal.details.get(by, "").split()).casefold() if by else ""
+        return f"group:1:{route.casefold()}/{found}" if found else ""
+
+    return key
+
+
+#: Begins the keys of the groups that integrations make.
+GROUPS = "group:1:integration:"

@@ -1,0 +1,1 @@
+"""Values and contracts that everything else is made of. Imports nothing of the project."""

@@ -1,0 +1,48 @@
+"""Conditions on signals, as routes, maintenance windows and throttles use them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import StrictStr
+
+from shared.core.settings import Model
+
+Patterns = StrictStr | list[StrictStr]
+
+
+class When(Model):
+    """Conditions on a signal. All given ones must hold; of the patterns of one condition, any.
+
+    Patterns compare whole values without case; ``*`` stands for any text, ``?`` for one character. Conditions on
+    resources hold when any affected resource matches.
+    """
+
+    source: Patterns | None = None
+    """Who noticed: azure_monitor, defender or secure_score."""
+    kind: Patterns | None = None
+    """What sort of signal. Azure Monitor: metric, log, activity, service_health, resource_health, prometheus,
+    smart_detection, budget, backup, autoscale, other. Defender for Cloud: recommendation, sub_assessment,
+    security_alert. Secure Score: control."""
+    severity: Literal[0, 1, 2, 3, 4, "unknown"] | list[Literal[0, 1, 2, 3, 4, "unknown"]] | None = None
+    """0 (critical) to 4 (verbose), or ``unknown`` for signals that have none."""
+    rule: Patterns | None = None
+    """Name of the alert rule."""
+    title: Patterns | None = None
+    """The signal's title."""
+    subscription: Patterns | None = None
+    """Subscription id of an affected resource."""
+    resource_group: Patterns | None = None
+    """Resource group of an affected resource."""
+    resource_type: Patterns | None = None
+    """Type of an affected resource, for example ``microsoft.compute/virtualmachines``."""
+    resource: Patterns | None = None
+    """Name or id of an affected resource."""
+    custom_properties: dict[str, Patterns] | None = None
+    """Custom properties of the alert rule or its action: name to pattern."""
+    dimensions: dict[str, Patterns] | None = None
+    """Dimensions of the alert: name to pattern. Facts of Defender for Cloud and Secure Score are dimensions too, for
+    example ``categories``, ``implementationEffort``, ``riskLevel``, ``assessmentKey``, ``tier``, ``userImpact``."""
+    tags: dict[str, Patterns] | None = None
+    """Tags: name to pattern. Azure Monitor sends no resource tags; looked at are Prometheus labels, the content of a
+    dimension or custom property called ``tags``, and then the custom properties themselves."""

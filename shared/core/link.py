@@ -1,0 +1,120 @@
+"""The link between a key and its ticket: all that the bridge remembers of a signal. Pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.core.order import Order
+from shared.core.ticket_system import TicketKind, TicketRef
+
+
+class Stage(StrEnum):
+    """Where the key's current ticket stands, as far as the bridge knows."""
+
+    NONE = "none"  #: no ticket was made so far
+    OPEN = "open"
+    RESOLVED = "resolved"
+    CLOSED = "closed"  #: closed or deleted: never written again
+
+
+class Op(StrEnum):
+    """A call to a ticket system that changes something."""
+
+    CREATE = "create"
+    COMMENT = "comment"
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A call that was decided and not yet confirmed. While it stands, its outcome must be taken as unknown.
+
+    Attributes:
+        op: which call.
+        by: id of the envelope whose delivery makes it.
+        until: end of the lease; afterwards anybody may find out what became of it.
+        event: order of the signal being delivered.
+        over: the problem is known to have ended: a resolve, a comment that says so, or a ticket born resolved.
+        flapping: a comment that says that the ticket is held open, because its problem comes and goes.
+        generation, connection, kind, route: of the ticket that the call makes or changes.
+    """
+
+    op: Op
+    by: str
+    until: datetime
+    event: Order
+    over: bool
+    generation: int
+    connection: str
+    kind: TicketKind
+    route: str
+    flapping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One key, its current ticket, and the events applied so far.
+
+    Attributes:
+        key: the signal's key.
+        generation: how many tickets the key has had; 0 while there was none.
+        stage: of the current ticket.
+        connection, kind, route: by which the ticket was made; empty while there is none.
+        ticket: the current ticket, None while there is none.
+        earlier: numbers of the key's earlier tickets, oldest first.
+        latest: the newest event applied to the ticket (or known to have needed nothing).
+        ended: when the problem ended last, if it did.
+        over: a Resolved that came before its Fired, or that the ticket still has to be told.
+        seen: when the ticket system last told us the ticket's state.
+        pending: the call under way.
+        held: the first of the firings that wait for a maintenance window to end or for more of their kind.
+        held_by: name of the rule that holds or suppressed them.
+        firings: how many firings are held, ``counted`` the newest of them.
+        changes: when the problem came and went last, oldest first; only kept where a route guards against flapping.
+        flapping: the ticket is held open until the problem has been quiet for a while.
+        dead_letter: id of the dead letter when the newest event was refused for good.
+        title, source, origin: of the newest signal, for lists and for telling the source.
+        opened_at: when the current ticket was made.
+        state: of the current ticket, as the ticket system stores it; empty while it has not said so.
+        owner, due: who works on the ticket, and until when, as the ticket system said last.
+        close_code: how the ticket ended, as the ticket system said last.
+        revision: how often the ticket had been changed when the ticket system said so.
+        told: what the source was told last of the ticket, as text that only its own counterpart understands.
+        created_at, updated_at: of the link.
+    """
+
+    key: str
+    generation: int = 0
+    stage: Stage = Stage.NONE
+    connection: str = ""
+    kind: TicketKind = TicketKind.INCIDENT
+    route: str = ""
+    ticket: TicketRef | None = None
+    earlier: tuple[str, ...] = ()
+    latest: Order | None = None
+    ended: datetime | None = None
+    over: Order | None = None
+    seen: datetime | None = None
+    pending: Pending | None = None
+    held: Order | None = None
+    held_by: str = ""
+    firings: int = 0
+    counted: Order | None = None
+    changes: tuple[datetime, ...] = ()
+    flapping: bool = False
+    dead_letter: str = ""
+    title: str = ""
+    source: str = ""
+    origin: str = ""
+    opened_at: datetime | None = None
+    state: str = ""
+    owner: str = ""
+    due: datetime | None = None
+    close_code: str = ""
+    revision: int = 0
+    told: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None

@@ -1,0 +1,55 @@
+"""Secrets by name. A configuration holds names only; values come from here, at the moment they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from shared.core.errors import SecretUnavailable
+
+
+class SecretSource(Protocol):
+    """Gives the value of a named secret."""
+
+    async def get(self, name: str, *, refresh: bool = False) -> str:
+        """Return the secret's value.
+
+        Args:
+            name: as in bridge.yaml, e.g. ``servicenow-password`` (letters, digits and dashes, the form that Key
+                Vault allows).
+            refresh: read it anew instead of from a cache, because the value at hand was just refused.
+
+        Raises:
+            SecretUnavailable: it does not exist or could not be read; the message names the secret and the fix.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...
+
+
+def setting_name(secret: str) -> str:
+    """The application setting that holds a secret where no vault is configured: ``a-name`` -> ``A_NAME``."""
+    return secret.upper().replace("-", "_")
+
+
+class SettingSecrets:
+    """Secrets from application settings: local.settings.json here, Key Vault references in Azure."""
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self._settings: Mapping[str, str] = os.environ if settings is None else settings
+
+    async def get(self, name: str, *, refresh: bool = False) -> str:
+        del refresh  # settings are read each time
+        value = self._settings.get(setting_name(name), "")
+        if not value:
+            raise SecretUnavailable(
+                f"secret '{name}' has no value: set {setting_name(name)} in local.settings.json (Values) or in the "
+                f"environment, or set KEY_VAULT_URL and add a secret '{name}' to that vault"
+            )
+        return value
+
+    async def aclose(self) -> None:
+        """Nothing to close."""

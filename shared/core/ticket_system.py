@@ -1,0 +1,341 @@
+"""The contract of every ticket system: what delivery may ask of a connector, and what it gets back.
+
+A connector is one folder under ``connectors/``. It implements :class:`TicketSystem`, raises only the
+``TicketSystemError`` branch of ``shared/core/errors.py``, and passes ``tests/conformance``. It knows nothing of queues,
+links or retries: it makes one attempt and says truthfully what is known of the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+
+class TicketKind(StrEnum):
+    """What a route opens. Not every system has every kind; ``TicketSystem.kinds`` tells."""
+
+    INCIDENT = "incident"
+    CHANGE_REQUEST = "change_request"
+    PROBLEM = "problem"
+    EVENT = "event"
+
+
+class Phase(StrEnum):
+    """A ticket's state as far as the bridge cares: may it be written, reopened, or never touched again?
+
+    A state from which no way leads back counts as closed, even when people may still write the ticket.
+    """
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRef:
+    """Names one ticket.
+
+    ``id`` is the system's own identity (ServiceNow: sys_id, 32 hex); ``number`` is what people say (INC0010001)
+    and may be empty for kinds that have none; ``correlation`` is the key text we wrote into it.
+    """
+
+    kind: TicketKind
+    id: str
+    correlation: str
+    number: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket as the system reported it just now.
+
+    ``phase`` is derived from ``state`` (the system's raw value). ``dropped`` names the fields whose value came back
+    different from what was sent (silently ignored, overwritten or cut) and those that were left out because what they
+    refer to was not found. ``noted`` answers a look-up that asked for a
+    note's marker: True or False, None when notes could not be read or were not asked for.
+    """
+
+    ref: TicketRef
+    phase: Phase
+    state: str
+    dropped: tuple[str, ...] = ()
+    noted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A work note. ``marker`` is a short unique text contained in ``text``; looking for it tells whether an attempt
+    whose answer was lost had in fact arrived, so that no note is written twice. ``comment`` is what whoever asked for
+    the ticket is told in the same call; empty for nothing."""
+
+    text: str
+    marker: str
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """How a ticket is resolved: the fields to set (state, code, notes: already rendered) by field name.
+
+    What is missing of the kind's own fields (state, code, notes) the connector fills in, so that states set for a
+    connection hold wherever nobody names another.
+    """
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A ticket to be created.
+
+    ``id`` is ours: 32 hex characters derived from key and generation, so that a repeated create cannot make a second
+    row. ``fields`` hold text; references may be names and are resolved by the connector. ``follows`` is the closed
+    ticket that this one continues. ``closure`` is set when the problem is already over: the ticket is to be born
+    resolved where the system allows that, otherwise left open and resolved by a second call.
+    """
+
+    kind: TicketKind
+    id: str
+    correlation: str
+    fields: Mapping[str, str]
+    follows: TicketRef | None = None
+    closure: Closure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in the ticket system: its own id, and what of the others may be read (else empty)."""
+
+    id: str
+    user_name: str = ""
+    name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A ticket of ours as a look at what changed found it.
+
+    ``state`` is the raw value, ``state_name`` what people call it on this connection. Times are UTC. ``updated_by`` is
+    the user name of whoever changed it last, as the system writes it: the connection's own user when that was us.
+    ``revision`` grows with every change of the ticket (ServiceNow: sys_mod_count). ``reopened`` counts, 0 where the
+    kind has no counter.
+    """
+
+    ref: TicketRef
+    phase: Phase
+    state: str
+    state_name: str
+    updated_on: datetime
+    updated_by: str
+    revision: int
+    assigned_to: Person | None = None
+    due_date: datetime | None = None
+    close_code: str = ""
+    close_notes: str = ""
+    reopened: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """One page of what changed.
+
+    ``watermark`` goes into the next call: keep it once the rows are dealt with. It is ASCII text: some hundred
+    characters, and eleven more for every ticket that changed within two minutes of the newest (about 55,000 for 5,000
+    tickets), which is too long for a text column of Table storage. ``more``: ask again at once; otherwise at the next
+    poll.
+    """
+
+    rows: tuple[Changed, ...]
+    watermark: str
+    more: bool
+
+
+class Verdict(StrEnum):
+    """Outcome of one line of the connection check."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the connection check: what was looked at, how it went, and the fix when it did not go well."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the configuration will ask of a connection, so that the check can test exactly that.
+
+    ``kinds`` in use; ``fields``: per kind, field name -> constant values the configuration writes (templates that
+    depend on the signal are not constants and appear with no values).
+    """
+
+    kinds: frozenset[TicketKind]
+    fields: Mapping[TicketKind, Mapping[str, frozenset[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A configuration item that is being worked on, by what an alert may call it; empty where it has no such name."""
+
+    resource_id: str = ""
+    fqdn: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWork:
+    """A change that is being carried out now: what people call it, its planned end (UTC, None for none), its items."""
+
+    number: str
+    ends: datetime | None
+    items: tuple[WorkItem, ...]
+
+
+@runtime_checkable
+class PlansWork(Protocol):
+    """What a ticket system may know besides: the planned work that is under way."""
+
+    async def planned_work(self) -> Sequence[PlannedWork]:
+        """All changes that are being carried out now. Raises as the methods of :class:`TicketSystem` that read."""
+        ...
+
+
+@runtime_checkable
+class KnowsPeople(Protocol):
+    """What a ticket system may know besides: who can be given work, and which fields its tickets have.
+
+    All methods raise as the methods of :class:`TicketSystem` that read; ``watch`` as those that write.
+    """
+
+    async def find_person(self, text: str) -> Person | None:
+        """The one active person with that user name, e-mail address or name, compared without case. None when nobody
+        has it, or several have it."""
+        ...
+
+    async def find_group(self, text: str) -> str | None:
+        """The name of the one active group that is called so, as it is spelt there."""
+        ...
+
+    async def suggest_people(self, text: str, limit: int = 5) -> Sequence[Person]:
+        """Active people with similar names, the likeliest first."""
+        ...
+
+    async def manager_of(self, text: str) -> Person | None:
+        """The active manager of a person, who is named as for :meth:`find_person`."""
+        ...
+
+    async def watch(self, ref: TicketRef, person: Person) -> bool:
+        """Let a person be told of what happens to a ticket, beside those who are. False: nothing was written, because
+        they are told already, or because the ticket is closed."""
+        ...
+
+    async def lacks(self, kind: TicketKind, fields: Iterable[str]) -> Sequence[str]:
+        """Those of the field names that tickets of a kind do not have, as given. Raises NotAuthorised where it cannot
+        be known."""
+        ...
+
+
+class TicketSystem(Protocol):
+    """One configured instance of a ticket system. Every method makes at most one attempt at its change.
+
+    Raises, all methods: NotSent, OutcomeUnknown (never from those that only read), Throttled, Unavailable,
+    NotAuthorised, Refused, TicketMissing.
+    """
+
+    @property
+    def name(self) -> str:
+        """The connection's name in the configuration."""
+        ...
+
+    @property
+    def kinds(self) -> frozenset[TicketKind]:
+        """The kinds this system can open."""
+        ...
+
+    def findable(self, kind: TicketKind) -> bool:
+        """False for kinds that cannot be looked up and are idempotent by key instead (ServiceNow events)."""
+        ...
+
+    async def create(self, draft: Draft) -> Ticket:
+        """Create with our id and key. An existing row with that id and key counts as success."""
+        ...
+
+    async def find(
+        self, kind: TicketKind, ticket_id: str, correlation: str, marker: str | None = None
+    ) -> Ticket | None:
+        """Look up by id, falling back to the key. Only a ticket that really bears the key is returned.
+
+        Its ``ref.id`` differs from ``ticket_id`` where the system does not take ids from outside.
+        """
+        ...
+
+    async def comment(self, ref: TicketRef, note: Note) -> Ticket:
+        """Append a work note and change nothing else. For kinds that are idempotent by key: one more message of it."""
+        ...
+
+    async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> Ticket:
+        """Set fields, and append a note in the same call when given."""
+        ...
+
+    async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
+        """Resolve. Repeating it on a resolved ticket changes nothing that matters.
+
+        Where a state model guards the states, the ticket is moved step by step. Steps that were taken stay when a
+        later one fails, whatever the error says; a repetition goes on from there. A ticket that cannot be moved on
+        raises Refused, which says where it stopped and what is missing.
+        """
+        ...
+
+    async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
+        """Put a resolved ticket back to work. Raises Refused for one that is closed, and writes only the note where
+        people have put it back to work already."""
+        ...
+
+    def state_name(self, kind: TicketKind, state: str) -> str:
+        """What people call a raw state on this connection; the state itself where it has no name."""
+        ...
+
+    async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
+        """The next tickets of ours that changed, oldest change first: one page, one call.
+
+        Call it again with the page's watermark while ``more``. Every change is given once, also across a restart (a
+        page whose watermark was not kept is given again), while tickets change, and where more change in one second
+        than a page holds. Several changes of a ticket may come as one, with its latest state. Empty for kinds that
+        cannot be looked up.
+
+        Args:
+            kind: of the tickets.
+            watermark: of the page before; None for everything there is.
+            limit: rows per page, 1 to 1000.
+        """
+        ...
+
+    async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
+        """Those of the ids whose tickets can be seen: the others were deleted, or hidden from us. One call per 100
+        ids. All of them for kinds that cannot be looked up."""
+        ...
+
+    async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[Finding]:
+        """Test reachability, credentials, rights, choices and habits of the instance. Never raises the tree.
+
+        Args:
+            needs: what the configuration will ask for.
+            probe_writes: also write a test ticket per kind and take it away again; only that shows some things.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...

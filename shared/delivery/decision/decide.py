@@ -1,0 +1,245 @@
+"""What to do with a signal, given what is known. Pure: a function of values, driven by a state machine test.
+
+The order of one delivery is always: decide, reserve (write the pending call into the link), call, commit (write the
+outcome and clear the pending call). A worker that dies leaves the pending call behind; whoever comes next looks the
+ticket up, settles the link accordingly and decides anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.core.link import Link, Op, Pending, Stage
+from shared.core.order import Order
+from shared.core.signal import FIRED_RANK, Signal, State
+from shared.core.ticket_system import Phase, Ticket
+from shared.delivery.decision import flapping
+from shared.delivery.decision.actions import Action, Call, Ignore, Look, Policy, Remember, Target, Wait
+from shared.delivery.decision.holding import may_open
+
+
+def decide(
+    link: Link | None,
+    signal: Signal,
+    policy: Policy,
+    now: datetime,
+    by: str,
+    *,
+    looked: bool = False,
+    replayed: bool = False,
+) -> Action:
+    """Choose what a signal requires.
+
+    Args:
+        link: what is known of the key, None when nothing is.
+        signal: the signal to deliver; its key is the link's.
+        policy: see :class:`Policy`.
+        now: present time.
+        by: id of the envelope being delivered.
+        looked: the ticket was read during this very delivery.
+        replayed: a person asked for this signal again after it was refused.
+    """
+    link = link or Link(key=signal.key)
+    if link.pending is not None:
+        return _decide_pending(link.pending, signal, now, by)
+    if link.over is not None and link.stage is Stage.OPEN and _owes_end(link, policy):
+        if not flapping.holds_open(link, policy.flap, now):
+            action = _end(link, link.over, policy)
+            return action if looked else _look_first(action, link, policy, now)
+        if signal.order < link.over:
+            return Ignore("stale")
+    if not (replayed and link.dead_letter) and link.latest is not None and signal.order <= link.latest:
+        if link.held is not None and link.held <= signal.order:
+            return Ignore("suppressed")
+        return Ignore("duplicate" if signal.order == link.latest else "stale")
+    chosen = _BY_STAGE[link.stage](link, signal, policy)
+    if isinstance(chosen, Call):
+        chosen = flapping.guard(link, signal, chosen, policy.flap, now)
+    if isinstance(chosen, Call) and chosen.op in (Op.CREATE, Op.REOPEN):
+        chosen = may_open(link, signal, chosen, policy.hold, now)
+    return chosen if looked else _look_first(chosen, link, policy, now)
+
+
+def _decide_pending(pending: Pending, signal: Signal, now: datetime, by: str) -> Action:
+    if pending.by == by or now >= pending.until:
+        return Look()
+    if pending.event == signal.order:
+        return Ignore("in_progress")  # the envelope that holds the key carries this very event
+    return Wait(pending.until)
+
+
+def _owes_end(link: Link, policy: Policy) -> bool:
+    return link.over is not None and (link.latest is None or link.over > link.latest) and policy.resolve != "nothing"
+
+
+def _end(link: Link, event: Order, policy: Policy) -> Action:
+    if policy.resolve == "nothing":
+        return Remember(replace(link, latest=event, ended=event[0], over=None), "noted")
+    op = Op.RESOLVE if policy.resolve == "resolve" else Op.COMMENT
+    return Call(op, link.generation, event, over=True)
+
+
+def _without_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+    del policy
+    if signal.state is State.RESOLVED:
+        if link.over is not None and signal.order <= link.over:
+            return Ignore("duplicate" if signal.order == link.over else "stale")
+        over = replace(link, over=signal.order, ended=signal.occurred_at)
+        held = link.held is not None and link.held < signal.order
+        return Remember(over, "suppressed" if held else "resolved_before_fired")
+    overtaken = link.over is not None and signal.order < link.over
+    if not signal.opens or (overtaken and signal.state is State.UPDATED):
+        return Ignore("nothing_to_do")
+    return Call(Op.CREATE, link.generation + 1, signal.order, over=overtaken)
+
+
+def _with_open_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+    if signal.state is State.RESOLVED:
+        return _end(link, signal.order, policy)
+    if not policy.comments:
+        return Remember(replace(link, latest=signal.order, over=None), "noted")
+    return Call(Op.COMMENT, link.generation, signal.order)
+
+
+def _with_resolved_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+    if signal.state is State.RESOLVED:
+        return Remember(replace(link, latest=signal.order, ended=signal.occurred_at), "already_over")
+    if signal.state is State.UPDATED:
+        if not policy.comments:
+            return Remember(replace(link, latest=signal.order), "noted")
+        return Call(Op.COMMENT, link.generation, signal.order)
+    ended = link.ended or link.seen or signal.occurred_at
+    if signal.occurred_at - ended <= policy.reopen_window:
+        return Call(Op.REOPEN, link.generation, signal.order)
+    return Call(Op.CREATE, link.generation + 1, signal.order)
+
+
+def _with_closed_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+    del policy
+    if signal.state is State.FIRED:
+        return Call(Op.CREATE, link.generation + 1, signal.order)
+    ended = signal.occurred_at if signal.state is State.RESOLVED else link.ended
+    return Remember(replace(link, latest=signal.order, ended=ended), "closed")
+
+
+_BY_STAGE = {
+    Stage.NONE: _without_ticket,
+    Stage.OPEN: _with_open_ticket,
+    Stage.RESOLVED: _with_resolved_ticket,
+    Stage.CLOSED: _with_closed_ticket,
+}
+
+
+def _look_first(action: Action, link: Link, policy: Policy, now: datetime) -> Action:
+    """Turn a blind write on a ticket not heard of for long into a look.
+
+    A reopen needs none: the connector itself reads before it reopens.
+    """
+    blind = isinstance(action, Call) and action.op in (Op.COMMENT, Op.RESOLVE)
+    if blind and policy.findable and (link.seen is None or now - link.seen >= policy.recheck_after):
+        return Look()
+    return action
+
+
+def reserve(link: Link, call: Call, target: Target, by: str, now: datetime, lease: timedelta) -> Link:
+    """The link with the call written into it as pending."""
+    pending = Pending(
+        op=call.op,
+        by=by,
+        until=now + lease,
+        event=call.event,
+        over=call.over,
+        generation=call.generation,
+        connection=target.connection,
+        kind=target.kind,
+        route=target.route,
+        flapping=call.flapping,
+    )
+    changes = link.changes if call.changes is None else call.changes
+    return replace(link, pending=pending, changes=changes, updated_at=now, created_at=link.created_at or now)
+
+
+def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
+    """The link after a call whose effect is known to be there. ``ticket`` is the system's own account of it."""
+    done = replace(
+        link,
+        stage=Stage(ticket.phase.value),
+        ticket=ticket.ref,
+        state=ticket.state,
+        latest=pending.event,
+        seen=now,
+        pending=None,
+        dead_letter="",
+        flapping=link.flapping or pending.flapping,
+        updated_at=now,
+    )
+    if pending.op in (Op.CREATE, Op.REOPEN):
+        done = replace(done, held=None, held_by="", firings=0, counted=None, flapping=False)
+    if pending.op is Op.CREATE:
+        return _created(done, link, pending)
+    if pending.over:
+        return replace(done, ended=pending.event[0], over=None, flapping=False)
+    if pending.op is Op.REOPEN or pending.event[1] == FIRED_RANK:
+        return replace(done, ended=None, over=None)
+    return done
+
+
+def _created(done: Link, before: Link, pending: Pending) -> Link:
+    earlier = (*before.earlier, before.ticket.number) if before.ticket is not None else before.earlier
+    done = replace(
+        done,
+        generation=pending.generation,
+        connection=pending.connection,
+        kind=pending.kind,
+        route=pending.route,
+        earlier=earlier,
+        opened_at=done.updated_at,
+        owner="",
+        due=None,
+        close_code="",
+        revision=0,
+    )
+    if before.over is None or before.over <= pending.event:
+        return replace(done, over=None, ended=None)
+    if done.stage is Stage.OPEN:
+        return done  # the end is still owed to the ticket: the next decision pays it
+    return replace(done, latest=before.over, ended=before.over[0], over=None)
+
+
+def settle(link: Link, found: Ticket | None, findable: bool, now: datetime) -> Link:
+    """The link after the ticket was looked up: what the pending call achieved, or what people did meanwhile.
+
+    ``found`` is None when the system has no such ticket. A pending call that shows no effect is cleared, so that it
+    is decided anew; it cannot have an effect later, because its lease is longer than any call. Of kinds that cannot
+    be looked up (``findable`` is False) nothing is learnt, and the call is made again: they are idempotent by key.
+    """
+    pending = link.pending
+    if pending is not None and found is not None and _achieved(pending, found):
+        return commit(link, pending, found, now)
+    cleared = replace(link, pending=None, updated_at=now)
+    if not findable or (pending is not None and pending.op is Op.CREATE):
+        return cleared
+    if found is None:
+        return replace(cleared, stage=Stage.CLOSED, seen=now)
+    stage = Stage(found.phase.value)
+    ended = (link.ended or now) if stage is Stage.RESOLVED else link.ended
+    return replace(cleared, stage=stage, ticket=found.ref, state=found.state, ended=ended, seen=now)
+
+
+def refused(link: Link, event: Order, dead_letter: str, now: datetime) -> Link:
+    """The link after an event was refused for good: its duplicates are not tried again, its replay is."""
+    latest = event if link.latest is None else max(link.latest, event)
+    return replace(link, pending=None, latest=latest, dead_letter=dead_letter, updated_at=now)
+
+
+def _achieved(pending: Pending, found: Ticket) -> bool:
+    match pending.op:
+        case Op.CREATE:
+            return True
+        case Op.RESOLVE:
+            return found.phase is not Phase.OPEN
+        case Op.REOPEN:
+            return found.phase is Phase.OPEN
+        case Op.COMMENT:
+            return found.noted is True

@@ -1,0 +1,46 @@
+"""Problems that come and go: their ticket is held open, says so once, and ends when the problem stays quiet. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared.core.link import Link, Op, Stage
+from shared.core.signal import Signal, State
+from shared.delivery.decision.actions import Call, Flap, Later, Remember
+
+#: More are never kept; configuration allows no larger number.
+MOST_CHANGES = 20
+
+#: Of the note about flapping: below the Resolved of the same time, which is still to be applied.
+_NOTE_RANK = 1
+
+
+def holds_open(link: Link, flap: Flap | None, now: datetime) -> bool:
+    """Whether the end that the link knows of is not to be believed yet."""
+    return link.flapping and flap is not None and link.over is not None and now < link.over[0] + flap.window
+
+
+def guard(link: Link, signal: Signal, call: Call, flap: Flap | None, now: datetime) -> Call | Later | Remember:
+    """Count a change of the problem, and turn what would be done about it into patience when there were too many."""
+    if flap is None:
+        return replace(call, changes=()) if link.changes else call
+    ends = signal.state is State.RESOLVED and call.over
+    comes_back = signal.state is State.FIRED and (link.stage is not Stage.OPEN or link.over is not None)
+    changes = _counted(link, signal.occurred_at, flap) if ends or comes_back else link.changes
+    if link.stage is not Stage.OPEN:
+        return replace(call, changes=changes)
+    if link.flapping and signal.state is State.FIRED:
+        return Remember(replace(link, latest=signal.order, over=None, changes=changes), "noted")
+    quiet_at = signal.occurred_at + flap.window
+    if not ends or now >= quiet_at or len(changes) <= flap.changes:
+        return replace(call, changes=changes)
+    if not link.flapping:
+        note = (signal.occurred_at, _NOTE_RANK)
+        return Call(Op.COMMENT, link.generation, note, flapping=True, changes=changes)
+    return Later(replace(link, over=signal.order, changes=changes), quiet_at, "flapping")
+
+
+def _counted(link: Link, moment: datetime, flap: Flap) -> tuple[datetime, ...]:
+    recent = {change for change in (*link.changes, moment) if moment - change <= flap.window}
+    return tuple(sorted(recent))[-MOST_CHANGES - 1 :]

@@ -1,0 +1,171 @@
+"""Looks at groups: how they are ordered, who may take one, and what the group's ticket is told then.
+
+A look is a message on the queue, and its id is the order's identity. The group's row names the one order that is in
+force. Whoever takes a look first takes the order off the row, and only then lists the members: so a signal that was
+counted while the row still named an order is counted by that look or by one in its place, however slow anybody is and
+whatever the clocks say. All other orders are superseded; they cost one read.
+
+An order is sent before the row names it: one too many changes nothing, a lost one loses a ticket. One that comes
+before its author could write the row is in force all the same, because its id tells which order it replaces; its author
+is overtaken then. One whose predecessor is gone from the row can never be named any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import uuid4
+
+from shared.core.errors import KeyContended
+from shared.core.messages import Envelope
+from shared.delivery.grouping import model as m
+from shared.delivery.grouping.store import GroupStore, Kept, Overtaken
+from shared.delivery.grouping.words import speak
+
+#: Tries to write a row that others keep writing.
+MOST_TRIES = 25
+
+#: No worker outlives host.json's functionTimeout: whoever ordered a look longer ago will not write the group any more.
+_LONGEST_WORK = timedelta(minutes=10)
+
+
+class Sender(Protocol):
+    """Puts envelopes on the queue."""
+
+    async def send(self, envelope: Envelope, delay: timedelta = ...) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """An order that was sent, for the group's row to name; ``replaces`` is the id that the row named before."""
+
+    id: str
+    at: datetime
+    replaces: str
+
+    def named_by(self, group: m.Group) -> m.Group:
+        """The group with this order in force."""
+        return replace(group, look_at=self.at, look_id=self.id)
+
+
+class Looks:
+    """Orders looks and takes them."""
+
+    def __init__(self, store: GroupStore, queue: Sender, *, now: Callable[[], datetime]) -> None:
+        """
+        Args:
+            store: of groups.
+            queue: takes what groups say, and the orders.
+            now: the clock.
+        """
+        self._store = store
+        self._queue = queue
+        self._now = now
+
+    async def order(self, group: m.Group, at: datetime, sent: Ordered | None = None) -> Ordered:
+        """Order a look at a group as its row was read.
+
+        ``sent`` is what the same caller ordered before it was overtaken: while the row names the same predecessor,
+        that order holds, and no second one is sent.
+
+        Raises StorageUnavailable.
+        """
+        if sent is not None and sent.replaces == group.look_id and sent.at <= at + m.AHEAD:
+            return sent
+        now = self._now()
+        ordered = Ordered(m.order_id(group.look_id, uuid4().hex), at, group.look_id)
+        await self._queue.send(Envelope(id=ordered.id, received_at=now, flush=group.key, due=at), at - now)
+        return ordered
+
+    async def look(self, order: Envelope) -> str:
+        """Take a look that was ordered, and queue what the ticket has to be told. What came of it, for the log.
+
+        Raises StorageUnavailable and KeyContended; the same order may be taken again then.
+        """
+        for _ in range(MOST_TRIES):
+            taken = await self._take(order)
+            if isinstance(taken, str):
+                return taken
+            members = await self._store.members(order.flush)
+            found = m.look(taken.value, m.census([member.value for member in members]), self._now())
+            if found.suppressed:
+                await self._count_anew(order.flush, members)
+            word = await self._conclude(taken, found)
+            if word:
+                return word
+        raise _contended(order.flush)
+
+    async def _take(self, order: Envelope) -> Kept[m.Group] | str:
+        """The group with the order taken off its row, or why it is not to be looked at."""
+        for _ in range(MOST_TRIES):
+            kept = await self._store.load(order.flush)
+            if kept is None:
+                return await self._wait_for_group(order)
+            group = kept.value
+            in_force = m.is_in_force(group, order.id, self._now())
+            if group.saying is not None:  # whoever was to send it may have died before; twice does no harm
+                await self._say(group, group.saying)
+            taken = replace(group, saying=None)
+            if in_force:
+                taken = replace(taken, look_at=None, look_id=order.id)
+            try:
+                etag = kept.etag if taken == group else await self._store.write(taken, kept.etag)
+            except Overtaken:
+                continue
+            return Kept(taken, etag) if in_force else "superseded"
+        raise _contended(order.flush)
+
+    async def _wait_for_group(self, order: Envelope) -> str:
+        """An order of a group that is not there: whoever begins the group may be about to write it."""
+        now = self._now()
+        if now - order.received_at > _LONGEST_WORK:
+            return "gone"
+        await self._queue.send(replace(order, due=now + m.SETTLE), m.SETTLE)
+        return "not there yet"
+
+    async def _conclude(self, taken: Kept[m.Group], found: m.Look) -> str:
+        """Write what a look found, beside what joined meanwhile, and tell the ticket. Empty when another look told it
+        something since this one was taken: then neither knows who counted last."""
+        current, ordered = taken, None
+        for _ in range(MOST_TRIES):
+            group = m.concluded(current.value, taken.value, found.group)
+            if group is None:
+                return ""
+            at = found.group.look_at
+            if at is not None and m.orders_look(group, at, self._now()):
+                ordered = await self.order(group, at, ordered)
+                group = ordered.named_by(group)
+            try:
+                etag = current.etag if group == current.value else await self._store.write(group, current.etag)
+            except Overtaken:
+                reread = await self._store.load(group.key)
+                if reread is None:
+                    return "gone"
+                current = reread
+                continue
+            if group.saying is not None:
+                await self._say(group, group.saying)
+                with contextlib.suppress(Overtaken):  # said once more at the next look, which changes nothing
+                    await self._store.write(replace(group, saying=None), etag)
+                return group.saying.state.value
+            return "suppressed" if found.suppressed else "waiting" if group.look_at else "unchanged"
+        raise _contended(taken.value.key)
+
+    async def _count_anew(self, key: str, members: list[Kept[m.Member]]) -> None:
+        """Forget the firings of members that are over; what was counted of them is still not counted twice."""
+        for kept in members:
+            if not kept.value.is_on and kept.value.firings:
+                with contextlib.suppress(Overtaken):  # it fired once more
+                    await self._store.write_member(key, replace(kept.value, firings=0, first=None), kept.etag)
+
+    async def _say(self, group: m.Group, said: m.Said) -> None:
+        # Said twice, it has two ids: with one, each would take itself for the other's repetition and ask the ticket
+        # system what had become of it.
+        await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), signal=speak(group, said)))
+
+
+def _contended(key: str) -> KeyContended:
+    return KeyContended(f"{key}: others kept changing the group; it is looked at again later")

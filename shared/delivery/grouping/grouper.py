@@ -1,0 +1,244 @@
+"""Before a signal is delivered: does it belong to a group, or to a storm? Then its group speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.core.errors import KeyContended
+from shared.core.link import Stage
+from shared.core.messages import Envelope
+from shared.core.settings import format_duration
+from shared.core.signal import Signal, State, rfc3339
+from shared.delivery.grouping import model as m
+from shared.delivery.grouping.flusher import MOST_TRIES, Looks, Ordered, Sender
+from shared.delivery.grouping.store import GroupStore, Kept, Overtaken
+from shared.delivery.grouping.words import head_of, speak
+from shared.delivery.links import LinkStore
+from shared.mapping.groups import CompiledGroup, CompiledThrottle
+from shared.mapping.mapper import CompiledRoute, Mapper
+
+
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """The signal was counted and its road ends here.
+
+    ``decision`` is grouped, duplicate or resolved_before_fired; ``group`` is the group's key, ``rule`` the throttle's
+    name.
+    """
+
+    decision: str
+    group: str
+    route: str
+    rule: str = ""
+
+
+class Grouper:
+    """Counts signals of groups and storms, and looks at groups when it is time to tell their tickets something."""
+
+    def __init__(
+        self, mapper: Mapper, links: LinkStore, store: GroupStore, queue: Sender, *, now: Callable[[], datetime]
+    ) -> None:
+        """
+        Args:
+            mapper: the compiled configuration.
+            links: to see whether a signal has a ticket of its own.
+            store: of groups.
+            queue: takes what groups say, and orders to look at them.
+            now: the clock.
+        """
+        self._mapper = mapper
+        self._links = links
+        self._store = store
+        self._looks = Looks(store, queue, now=now)
+        self._now = now
+        self._full: dict[str, datetime] = {}
+
+    async def admit(self, envelope: Envelope) -> Envelope | Absorbed:
+        """Count a signal where it belongs, or let it go on: as it is, or with its group's signal in its place.
+
+        Raises:
+            StorageUnavailable: nothing is lost, the message comes again; what was counted is not counted twice.
+            KeyContended: too many workers wrote the same row.
+        """
+        signal = envelope.signal
+        if signal is None:
+            raise ValueError("an envelope without a signal belongs to no group")
+        if signal.via or envelope.passed or envelope.since is not None:
+            return envelope
+        route = self._mapper.route(signal)
+        if route is None:
+            return envelope
+        base = route.group.base(signal) if route.group is not None else ""
+        if route.group is not None and base:
+            key = await self._instance(base, route.group, signal)
+            return await self._join(envelope, signal, key, route.name, _rules(route, route.group))
+        for throttle in self._mapper.throttles:
+            counted = throttle.base(signal) if throttle.matches(signal) else ""
+            if counted:
+                return await self._throttled(envelope, signal, route, throttle, counted)
+        return envelope
+
+    async def look(self, order: Envelope) -> str:
+        """Take a look at a group that was ordered, and queue what its ticket has to be told. What came of it, for the
+        log.
+
+        Raises StorageUnavailable and KeyContended.
+        """
+        return await self._looks.look(order)
+
+    async def _join(
+        self, envelope: Envelope, signal: Signal, key: str, route: str, rules: m.GroupRules, rule: str = ""
+    ) -> Envelope | Absorbed:
+        """Count a signal in a group, and see to it that its ticket will be told."""
+        news, member = await self._count(key, signal)
+        absorbed = Absorbed("grouped" if news else "duplicate", key, route, rule)
+        ordered: Ordered | None = None
+        for _ in range(MOST_TRIES):
+            kept = await self._store.load(key)
+            now = self._now()
+            if kept is None:
+                if signal.state is State.RESOLVED or not signal.opens:
+                    return Absorbed("resolved_before_fired", key, route, rule)
+                group = m.begin(key, route, head_of(signal), rules, member)
+            else:
+                group = replace(kept.value, rules=rules)
+                began = (group.head.key, group.since) == (signal.key, signal.occurred_at)
+                if group.opened and began and signal.state is not State.RESOLVED:
+                    return self._opening(envelope, group)  # the signal that began the group, delivered once more
+            at = m.next_look(group, signal, now)
+            if kept is None:  # others may have been counted in a group that was not there yet
+                at = min(at, now + m.SETTLE)
+            elif not m.orders_look(group, at, now):
+                return absorbed
+            ordered = await self._looks.order(group, at, ordered)
+            try:
+                await self._store.write(ordered.named_by(group), kept.etag if kept is not None else None)
+            except Overtaken:
+                continue
+            return self._opening(envelope, group) if kept is None and group.opened else absorbed
+        raise KeyContended(f"{key}: others kept changing the group; the alert is tried again later")
+
+    def _opening(self, envelope: Envelope, group: m.Group) -> Envelope:
+        return replace(envelope, signal=speak(group, m.opening(group)), claim="")
+
+    async def _count(self, key: str, signal: Signal) -> tuple[bool, m.Member]:
+        """Count a signal among the members: whether it was new, and the member."""
+        current: Kept[m.Member] | None = None
+        if signal.state is not State.FIRED:  # most firings are new: the insert itself finds out
+            current = await self._store.member(key, signal.key)
+        for _ in range(MOST_TRIES):
+            counted = m.count(current.value if current else None, signal)
+            if counted is None and current is not None:
+                return False, current.value
+            if counted is None:
+                raise AssertionError("the first signal of a member is news")
+            try:
+                await self._store.write_member(key, counted, current.etag if current else None)
+            except Overtaken:
+                current = await self._store.member(key, signal.key)
+                continue
+            return True, counted
+        raise KeyContended(f"{signal.key}: others kept counting it; it is tried again later")
+
+    async def _instance(self, base: str, group: CompiledGroup, signal: Signal) -> str:
+        """Key of the group that a signal belongs to: the base, or the window of it in which the alert fired."""
+        if group.window is None:
+            return base
+        fired = signal.fired_at or signal.occurred_at
+        for _ in range(MOST_TRIES):
+            kept = await self._store.starts(base)
+            start = _covering(kept.value, fired, group.window)
+            if start is None and signal.state is State.RESOLVED:
+                for begun in reversed(kept.value):  # the payload did not say when it fired
+                    if await self._store.member(_at(base, begun), signal.key) is not None:
+                        return _at(base, begun)
+            if start is not None:
+                return _at(base, start)
+            try:
+                await self._store.write_starts(base, (*kept.value, fired), kept.etag)
+            except Overtaken:
+                continue
+            return _at(base, fired)
+        raise KeyContended(f"{base}: others kept beginning windows; the alert is tried again later")
+
+    async def _throttled(
+        self, envelope: Envelope, signal: Signal, route: CompiledRoute, throttle: CompiledThrottle, base: str
+    ) -> Envelope | Absorbed:
+        """Let a signal have a ticket of its own, or count it in the summary of the present period."""
+        stored = await self._links.load(signal.key)
+        link = stored.link if stored is not None else None
+        if link is not None and (link.stage is not Stage.NONE or link.pending is not None or link.dead_letter):
+            return envelope
+        rules = m.GroupRules(throttle.note_every, summary=_summary(throttle, signal))
+        starts = await self._store.starts(base)
+        for start in reversed(starts.value):
+            if await self._store.member(_at(base, start), signal.key) is not None:
+                return await self._join(envelope, signal, _at(base, start), route.name, rules, throttle.name)
+        if signal.state is State.RESOLVED or not signal.opens:
+            return envelope
+        period = throttle.period(self._now())
+        if await self._takes(_at(base, period), throttle.tickets, period + throttle.per):
+            return replace(envelope, passed=True)
+        await self._begun(base, period)
+        joined = await self._join(envelope, signal, _at(base, period), route.name, rules, throttle.name)
+        if link is not None and link.over is not None and link.over > signal.order:
+            over = replace(signal, state=State.RESOLVED, occurred_at=link.over[0])
+            await self._join(envelope, over, _at(base, period), route.name, rules, throttle.name)
+        return joined
+
+    async def _takes(self, counter: str, most: int, until: datetime) -> bool:
+        """Count one more ticket unless there are enough; the answer of a full counter is remembered."""
+        now = self._now()
+        self._full = {name: end for name, end in self._full.items() if end > now} if self._full else {}
+        if counter in self._full:
+            return False
+        for _ in range(MOST_TRIES):
+            kept = await self._store.count(counter)
+            if kept.value >= most:
+                self._full[counter] = until
+                return False
+            try:
+                await self._store.write_count(counter, kept.value + 1, kept.etag)
+            except Overtaken:
+                continue
+            return True
+        raise KeyContended(f"{counter}: others kept counting; the alert is tried again later")
+
+    async def _begun(self, base: str, period: datetime) -> None:
+        for _ in range(MOST_TRIES):
+            kept = await self._store.starts(base)
+            if period in kept.value:
+                return
+            try:
+                await self._store.write_starts(base, (*kept.value, period), kept.etag)
+            except Overtaken:
+                continue
+            return
+        raise KeyContended(f"{base}: others kept beginning periods; the alert is tried again later")
+
+
+def _rules(route: CompiledRoute, group: CompiledGroup) -> m.GroupRules:
+    after = route.only_after
+    if after is None:
+        return m.GroupRules(group.note_every)
+    return m.GroupRules(group.note_every, after.lasting, after.firings)
+
+
+def _at(base: str, start: datetime) -> str:
+    return f"{base}@{rfc3339(start)}".casefold()
+
+
+def _covering(starts: tuple[datetime, ...], fired: datetime, window: timedelta) -> datetime | None:
+    """The window that an alert belongs to. One that is told late may be older than the first by less than a window."""
+    begun = [start for start in starts if start <= fired < start + window]
+    if begun:
+        return max(begun)
+    later = [start for start in starts if fired < start <= fired + window]
+    return min(later, default=None)
+
+
+def _summary(throttle: CompiledThrottle, signal: Signal) -> str:
+    what = signal.rule or signal.title or signal.source
+    return f"Alert storm: {what}: more than {throttle.tickets} tickets in {format_duration(throttle.per)}"

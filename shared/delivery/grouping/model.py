@@ -1,0 +1,295 @@
+"""A group of alerts that share one ticket: who belongs to it, and what its ticket has been told. Pure values.
+
+A group is a signal source of its own. What happens to its members is counted here; what its ticket has to know is said
+by signals that bear the group's key and take the same road as every other signal, so that delivery knows nothing of
+groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.core.order import Order
+from shared.core.signal import Signal, State
+
+#: Resources that a member row names, and that a note lists.
+MEMBER_RESOURCES = 5
+LISTED = 20
+
+#: After a Resolved the group waits this long for others before it says that all is over.
+SETTLE = timedelta(seconds=15)
+
+#: A look is ordered at least this far ahead, so that whoever joins meanwhile is counted by it.
+AHEAD = timedelta(seconds=1)
+
+#: A look that is overdue for so long is taken to be lost: longer than the message of a killed worker stays hidden.
+LOST = timedelta(minutes=1)
+
+#: Digits of an order's id that are its own; the others are the first ones of the id that it replaces.
+_OWN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One alert of a group.
+
+    Attributes:
+        key: the alert's own key.
+        latest: the newest event counted. fired: the newest firing. over: the newest Resolved, which may have come
+            before its Fired.
+        firings: how often it fired.
+        resources: names of what is affected, a few.
+        first: when it fired first since it was off, None while only its Resolved is known.
+    """
+
+    key: str
+    latest: Order
+    fired: Order | None = None
+    over: Order | None = None
+    firings: int = 0
+    resources: tuple[str, ...] = ()
+    first: datetime | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the alert is fired as far as anybody knows."""
+        return self.fired is not None and (self.over is None or self.over < self.fired)
+
+
+def count(member: Member | None, signal: Signal) -> Member | None:
+    """The member after a signal, None when the signal says nothing new."""
+    names = tuple(r.name or r.id or "" for r in signal.resources[:MEMBER_RESOURCES])
+    if member is None:
+        member = Member(signal.key, signal.order, resources=names)
+    newest = max(member.latest, signal.order)
+    if signal.state is State.RESOLVED:
+        if member.over is not None and signal.order <= member.over:
+            return None
+        return replace(member, latest=newest, over=signal.order)
+    if member.fired is not None and signal.order <= member.fired:
+        return None
+    if signal.state is State.UPDATED and member.fired is not None:
+        return replace(member, latest=newest, resources=names)
+    first = signal.occurred_at if member.first is None or not member.is_on else member.first
+    return replace(member, latest=newest, fired=signal.order, firings=member.firings + 1, resources=names, first=first)
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What there is to say of a group at one moment.
+
+    ``alerts`` that fired at least once, ``firings`` altogether, alerts still ``on``, and the ``resources`` of all, in
+    the order in which they joined. ``began``: when the first of those that are on fired, None when none is.
+    ``lasted``: the longest time that one was on which is over now.
+    """
+
+    alerts: int = 0
+    firings: int = 0
+    on: int = 0
+    resources: tuple[str, ...] = ()
+    began: datetime | None = None
+    lasted: timedelta = timedelta()
+
+
+def census(members: list[Member]) -> Census:
+    """Count a group's members."""
+    fired = sorted((m for m in members if m.firings and m.first), key=lambda m: (m.first or m.latest[0], m.key))
+    return Census(
+        alerts=len(fired),
+        firings=sum(m.firings for m in fired),
+        on=sum(m.is_on for m in fired),
+        resources=tuple(dict.fromkeys(name for m in fired for name in m.resources if name)),
+        began=min((m.first for m in fired if m.is_on and m.first), default=None),
+        lasted=max((m.over[0] - m.first for m in fired if m.over and m.first and not m.is_on), default=timedelta()),
+    )
+
+
+class Standing(StrEnum):
+    """Where a group stands."""
+
+    WAITING = "waiting"  #: nothing was said yet
+    ON = "on"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the group's ticket was told last, or is being told: it is repeated unchanged until that is certain."""
+
+    state: State
+    order: Order
+    alerts: int = 0
+    firings: int = 0
+    on: int = 0
+    resources: int = 0
+    new: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRules:
+    """How a group behaves: at most one note in ``note_every``; a ticket only once a member's problem lasted ``after``
+    or there were ``firings`` of them (zero: at once). ``summary`` describes a throttle's summary ticket, else empty."""
+
+    note_every: timedelta
+    after: timedelta = timedelta()
+    firings: int = 0
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group.
+
+    Attributes:
+        key: of the group's signals. route: by which they go.
+        head: the signal that began it, for title, fields and routes.
+        since: when that was.
+        standing: see :class:`Standing`.
+        said: what the ticket knows, None for nothing.
+        saying: what is on its way to the ticket, None for nothing.
+        look_at: when the group is looked at next, None when no look is ordered that has not been taken yet.
+        opened: its first signal opened the ticket at once; delivered once more, it does so again.
+        look_id: the order of a look that is in force, or that was taken last. Empty in rows of older releases.
+    """
+
+    key: str
+    route: str
+    head: Signal
+    since: datetime
+    rules: GroupRules
+    standing: Standing = Standing.WAITING
+    said: Said | None = None
+    saying: Said | None = None
+    look_at: datetime | None = None
+    opened: bool = False
+    look_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a group leads to: the group as it is then, with ``saying`` set when its ticket is to be told.
+
+    ``suppressed``: all of it ended before it was worth a ticket, and counting starts anew.
+    """
+
+    group: Group
+    suppressed: bool = False
+
+
+def next_look(group: Group, signal: Signal, now: datetime) -> datetime:
+    """When a group should be looked at because of a signal that was just counted."""
+    if signal.state is State.RESOLVED:
+        at = now + SETTLE
+    elif group.standing is Standing.WAITING:
+        due = signal.occurred_at + group.rules.after if group.rules.after else now
+        at = min(due, now + SETTLE) if group.rules.firings > 1 else due
+    elif group.standing is Standing.OVER or group.said is None:
+        at = now
+    else:
+        at = group.said.order[0] + group.rules.note_every
+    return max(at, now + AHEAD)
+
+
+def orders_look(group: Group, at: datetime, now: datetime) -> bool:
+    """Whether a look at ``at`` has to be ordered in place of the one that the group's row names.
+
+    A look is taken off the row before it counts. So one that the row names, overdue or not, will count whatever was
+    counted before the row was read; only a lost one would not. Older releases do not take looks off.
+    """
+    if group.look_at is None or group.look_at > at + AHEAD:
+        return True
+    return group.look_at + (LOST if group.look_id else timedelta()) <= now
+
+
+def order_id(replaces: str, random: str) -> str:
+    """The id of an order that is to replace another one in the row (empty: none), made of 32 random hex digits."""
+    return random[:_OWN] + (replaces[:_OWN] or "0" * _OWN)
+
+
+def is_in_force(group: Group, order: str, now: datetime) -> bool:
+    """Whether a look may be taken by this order: the row names it, or still names the order that it replaces, or names
+    one that is due, for which this one does as well.
+
+    All others are superseded: who ordered them can no longer write the row as it was then.
+    """
+    if group.look_id in ("", order) or group.look_id[:_OWN] == order[_OWN:]:
+        return True
+    return group.look_at is not None and group.look_at <= now
+
+
+def concluded(current: Group, taken: Group, found: Group) -> Group | None:
+    """The group as it is now with what a look found in it that was taken when it was ``taken``; None when its ticket
+    was told something meanwhile, which ``found`` knows nothing of."""
+    if (current.standing, current.said) != (taken.standing, taken.said):
+        return None
+    return replace(current, standing=found.standing, said=found.said, saying=found.saying)
+
+
+def look(group: Group, found: Census, now: datetime) -> Look:
+    """What the group's ticket has to be told now, given who belongs to it."""
+    if group.standing is Standing.WAITING:
+        return _open(group, found, now)
+    said = group.said or Said(State.FIRED, (group.since, 0))
+    if group.standing is Standing.OVER:
+        if found.on:
+            return _say(group, State.FIRED, found, now, Standing.ON)
+        return Look(replace(group, look_at=None))
+    if not found.on:
+        return _say(group, State.RESOLVED, found, now, Standing.OVER)
+    if (found.firings, found.on) == (said.firings, said.on):
+        return Look(replace(group, look_at=None))
+    due = said.order[0] + group.rules.note_every
+    if now < due:
+        return Look(replace(group, look_at=due))
+    return _say(group, State.FIRED if found.firings > said.firings else State.UPDATED, found, now, Standing.ON)
+
+
+def _open(group: Group, found: Census, now: datetime) -> Look:
+    rules = group.rules
+    if not found.alerts:
+        return Look(replace(group, look_at=None))
+    often_enough = found.firings >= rules.firings > 0
+    lasted = rules.after > timedelta() and found.lasted >= rules.after
+    if not found.on and (rules.after or rules.firings) and not (often_enough or lasted):
+        return Look(replace(group, look_at=None), suppressed=True)
+    due = (found.began or now) + rules.after
+    lasts = now >= due if rules.after else rules.firings == 0
+    if not (often_enough or lasted or lasts):
+        return Look(replace(group, look_at=due if rules.after else None))
+    return _say(group, State.FIRED, found, now, Standing.ON)
+
+
+def _say(group: Group, state: State, found: Census, now: datetime, standing: Standing) -> Look:
+    """Begin to tell the ticket something; the time is later than that of anything told before."""
+    before = group.said
+    moment = now if before is None else max(now, before.order[0] + timedelta(milliseconds=1))
+    known = before.resources if before is not None else 0
+    rank = {State.FIRED: 0, State.UPDATED: 1, State.RESOLVED: 2}[state]
+    said = Said(
+        state,
+        (moment, rank),
+        found.alerts,
+        found.firings,
+        found.on,
+        len(found.resources),
+        found.resources[known : known + LISTED],
+    )
+    # What is over before its ticket is made still has to be said to be over.
+    again = now + AHEAD if state is State.FIRED and not found.on else None
+    return Look(replace(group, standing=standing, said=said, saying=said, look_at=again))
+
+
+def begin(key: str, route: str, head: Signal, rules: GroupRules, first: Member) -> Group:
+    """A group that its first signal begins; ``said`` at once where there is nothing to wait for or to look into."""
+    group = Group(key, route, head, head.occurred_at, rules)
+    if rules.after or rules.firings > 1 or rules.summary or not first.is_on:
+        return group
+    return replace(group, standing=Standing.ON, said=opening(group), opened=True)
+
+
+def opening(group: Group) -> Said:
+    """What a group's first signal says of it."""
+    names = tuple(r.name or r.id or "" for r in group.head.resources[:MEMBER_RESOURCES])
+    return Said(State.FIRED, (group.since, 0), 1, 1, 1, len(names), names)

@@ -1,0 +1,144 @@
+"""The call that an action stands for: what to send, and to which ticket system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.core.errors import Refused
+from shared.core.identity import correlation, ticket_id
+from shared.core.link import Link, Op, Pending, Stage
+from shared.core.order import Order
+from shared.core.signal import Signal, State
+from shared.core.ticket_system import Closure, Draft, Ticket, TicketKind, TicketRef, TicketSystem
+from shared.delivery.decision.actions import Call, Target
+from shared.mapping.mapper import CompiledRoute, Mapper
+from shared.mapping.notes import event_note, flapping_note, marker, opening_note, reopening_note
+
+Systems = Callable[[str], TicketSystem]
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The ticket as the system reported it, and what mapping had to say."""
+
+    ticket: Ticket
+    warnings: tuple[str, ...] = ()
+
+
+class Caller:
+    """Makes the calls of one signal's delivery."""
+
+    def __init__(
+        self, mapper: Mapper, systems: Systems, signal: Signal, route: CompiledRoute | None, trace: str
+    ) -> None:
+        """``trace``: the id under which the signal can be followed; every note of this delivery bears it."""
+        self._trace = trace
+        self._mapper = mapper
+        self._systems = systems
+        self._signal = signal
+        self._route = route
+
+    def target(self, link: Link, call: Call) -> Target:
+        """Where a call goes: a new ticket where the route says, everything else where the ticket is."""
+        if call.op is not Op.CREATE:
+            return Target(link.connection, link.kind, link.route)
+        if self._route is None:
+            raise Refused(
+                f"no route matches {self._signal.key}, and its ticket is closed",
+                advice="Add a route or a default for it to bridge.yaml, then replay",
+            )
+        return Target(self._route.connection, self._route.kind, self._route.name)
+
+    def findable(self, link: Link | None) -> bool:
+        """Whether the key's ticket (or the one under way) is of a kind that can be looked up."""
+        if link is not None and link.pending is not None:
+            return self._systems(link.pending.connection).findable(link.pending.kind)
+        if link is not None and link.stage is not Stage.NONE:
+            return self._systems(link.connection).findable(link.kind)
+        return True
+
+    async def find(self, link: Link) -> Ticket | None:
+        """Look up the key's ticket, or the one that a pending call was to create."""
+        pending = link.pending
+        if pending is not None and pending.op is Op.CREATE:
+            return await self._systems(pending.connection).find(
+                pending.kind,
+                ticket_id(pending.connection, link.key, pending.generation),
+                correlation(link.key, pending.generation),
+            )
+        if link.ticket is None:
+            return None
+        note = _marker(link.key, pending.event) if pending is not None and pending.op is Op.COMMENT else None
+        return await self._systems(link.connection).find(link.kind, link.ticket.id, link.ticket.correlation, note)
+
+    async def make(self, link: Link, pending: Pending) -> Called:
+        """Make the call that ``pending`` describes. Raises what the ticket system raises."""
+        system = self._systems(pending.connection)
+        if pending.op is Op.CREATE:
+            return await self._create(system, link, pending)
+        ref = _ticket_of(link)
+        mark = _marker(link.key, pending.event)
+        if self._signal.state is State.FIRED and not pending.over and not system.findable(pending.kind):
+            # An event has no state to go back to: the problem is reported again, with all that a new one says.
+            fields, warnings = self._opening(pending)
+            return Called(await system.update(ref, fields), warnings)
+        if pending.op is Op.REOPEN:
+            return Called(await system.reopen(ref, reopening_note(self._signal, mark, self._trace)))
+        if pending.flapping:
+            return Called(await system.comment(ref, flapping_note(self._signal, link.changes, mark, self._trace)))
+        ended = pending.event[0] if pending.over and pending.event != self._signal.order else None
+        if pending.op is Op.COMMENT:
+            return Called(await system.comment(ref, event_note(self._signal, mark, self._trace, ended)))
+        closure, warnings = self._closure(pending.route, pending.kind, ended)
+        return Called(await system.resolve(ref, closure), warnings)
+
+    async def _create(self, system: TicketSystem, link: Link, pending: Pending) -> Called:
+        route = self._route
+        if route is None:
+            raise Refused(f"no route matches {self._signal.key} any more", advice="Add one to bridge.yaml, then replay")
+        mapped = self._mapper.ticket(route, self._signal)
+        fields = mapped.fields
+        if pending.kind is not TicketKind.EVENT:
+            fields = {"work_notes": opening_note(self._trace), **fields}
+        closure = None
+        warnings = mapped.warnings
+        if pending.over and route.resolve_action == "resolve" and link.over is not None:
+            closure, more = self._closure(route.name, route.kind, link.over[0])
+            warnings += more
+        draft = Draft(
+            kind=pending.kind,
+            id=ticket_id(pending.connection, link.key, pending.generation),
+            correlation=correlation(link.key, pending.generation),
+            fields=fields,
+            follows=link.ticket,
+            closure=closure,
+        )
+        return Called(await system.create(draft), warnings)
+
+    def _opening(self, pending: Pending) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The fields of a new ticket, by the route that made this one or by the present one."""
+        for route in (self._mapper.named(pending.route), self._route):
+            if route is not None and route.kind is pending.kind:
+                mapped = self._mapper.ticket(route, self._signal)
+                return mapped.fields, mapped.warnings
+        return {}, ()
+
+    def _closure(self, route_name: str, kind: TicketKind, ended: datetime | None) -> tuple[Closure, tuple[str, ...]]:
+        """Closing fields by the route that made the ticket, or by the present one; else those of a route that says
+        nothing."""
+        routes = (self._mapper.named(route_name), self._route)
+        route = next((one for one in routes if one is not None and one.kind is kind), None)
+        mapped = self._mapper.closing(route or self._mapper.plain(kind), self._signal, ended)
+        return Closure(mapped.fields), mapped.warnings
+
+
+def _marker(key: str, event: Order) -> str:
+    return marker(key, *event)
+
+
+def _ticket_of(link: Link) -> TicketRef:
+    if link.ticket is None:
+        raise ValueError(f"the link of {link.key} is {link.stage.value} and names no ticket")
+    return link.ticket

@@ -1,0 +1,247 @@
+"""What a person can do with dead letters and quarantined items: list, count, show, replay, drop.
+
+The endpoints and the command line are two faces of this one service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from shared.core.errors import StorageUnavailable
+from shared.core.messages import Envelope, decode
+from shared.core.signal import Signal
+from shared.delivery.parked import Kept, KeptStore, Kind
+from shared.delivery.queue import SignalQueue
+from shared.operations.redact import redacted
+from shared.payloads.parse import parse
+
+Outcome = Literal["replayed", "dropped", "not_found", "not_replayable", "still_unreadable", "failed"]
+
+#: A page holds at most this many items; what is replayed or dropped by one request is at most ten times as many.
+LARGEST_PAGE = 100
+MOST_AT_ONCE = 1000
+
+#: A list with a text reads this many rows and then says where to go on, so that no request takes minutes.
+_MOST_READ = 5000
+
+#: Counts stop here; they say so.
+_MOST_COUNTED = 20_000
+
+_AT_ONCE = 8
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_PLACE = re.compile(r"[no]-\d{16}-[0-9A-Za-z-]{0,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items. Empty ones match all.
+
+    Attributes:
+        code, connection: exactly this. text: occurs in code, reason, key, title or connection, in any case.
+        since: kept at or after this moment. replayed: sent again already, or not.
+    """
+
+    code: str = ""
+    connection: str = ""
+    text: str = ""
+    since: datetime | None = None
+    replayed: bool | None = None
+
+    def matches(self, row: Kept) -> bool:
+        """Whether the text occurs; storage sees to the rest."""
+        searched = f"{row.code} {row.reason} {row.key} {row.title} {row.connection}".casefold()
+        return self.text.casefold() in searched
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows, and where the next page begins; None when this was the last one.
+
+    A page may hold fewer rows than asked for, and none at all, and still have a next one: a rare text was looked for.
+    """
+
+    items: tuple[Kept, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many there are. ``complete`` is False when counting stopped at a bound, so that there are more."""
+
+    total: int
+    by_code: dict[str, int]
+    by_connection: dict[str, int]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one item: ``detail`` says why it is not what was asked for."""
+
+    id: str
+    outcome: Outcome
+    detail: str = ""
+
+
+class KeptItems:
+    """Dead letters and quarantine, as operators work with them."""
+
+    def __init__(
+        self, kept: KeptStore, queue: SignalQueue, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._kept = kept
+        self._queue = queue
+        self._now = now
+
+    async def page(
+        self, kind: Kind, wanted: Filter, *, newest: bool = True, limit: int = LARGEST_PAGE, after: str = ""
+    ) -> Page:
+        """One page of a list.
+
+        Args:
+            kind: dead-letter or quarantine.
+            wanted: which items.
+            newest: newest first instead of oldest first.
+            limit: how many items, 1 to LARGEST_PAGE.
+            after: ``next`` of the page before it, empty for the first page.
+
+        Raises:
+            ValueError: ``after`` is none that a list in this order gave.
+            StorageUnavailable: storage did not answer.
+        """
+        if after and not (_PLACE.fullmatch(after) and after[0] == ("n" if newest else "o")):
+            raise ValueError("not a continuation of this list")
+        rows: list[Kept] = []
+        place, read = "", 0
+        async for found, row in self._rows(kind, wanted, newest=newest, after=after):
+            if len(rows) == limit or read == _MOST_READ:
+                return Page(tuple(rows), place)
+            place, read = found, read + 1
+            if wanted.matches(row):
+                rows.append(row)
+        return Page(tuple(rows), None)
+
+    def _rows(self, kind: Kind, wanted: Filter, *, newest: bool, after: str = "") -> AsyncIterator[tuple[str, Kept]]:
+        return self._kept.rows(
+            kind,
+            newest=newest,
+            after=after,
+            since=wanted.since,
+            code=wanted.code,
+            connection=wanted.connection,
+            replayed=wanted.replayed,
+        )
+
+    async def counts(self, kind: Kind, wanted: Filter) -> Counts:
+        """How many items there are, by code and by connection. Raises StorageUnavailable."""
+        codes: Counter[str] = Counter()
+        connections: Counter[str] = Counter()
+        read = 0
+        async for _, row in self._rows(kind, wanted, newest=True):
+            if read == _MOST_COUNTED:
+                break
+            read += 1
+            if wanted.matches(row):
+                codes[row.code] += 1
+                connections[row.connection] += 1
+        return Counts(codes.total(), dict(codes), dict(connections), read < _MOST_COUNTED)
+
+    async def choose(self, kind: Kind, wanted: Filter, at_most: int) -> tuple[list[str], bool]:
+        """Ids of the oldest items that match, and whether there are more of them. Raises StorageUnavailable."""
+        ids: list[str] = []
+        async for _, row in self._rows(kind, wanted, newest=False):
+            if not wanted.matches(row):
+                continue
+            if len(ids) == at_most:
+                return ids, True
+            ids.append(row.id)
+        return ids, False
+
+    async def show(self, kind: Kind, item: str) -> dict[str, Any] | None:
+        """One item with its whole message, secrets hidden; None when there is none. Raises StorageUnavailable."""
+        found = await self._kept.show(kind, item) if _ID.fullmatch(item) else None
+        if found is None:
+            return None
+        row, message = found
+        return {**redacted(asdict(row)), "message": redacted(message)}
+
+    def replay(self, kind: Kind, items: Iterable[str]) -> AsyncIterator[Result]:
+        """Send items again, in order; one result each, as they come.
+
+        A dead letter goes back on the queue and stays kept until it is delivered. What is quarantined is read again by
+        the present parser: what is a signal now goes on the queue, and what still is none stays.
+
+        Raises:
+            StorageUnavailable: storage did not answer for the first one. Later ones have the outcome ``failed``.
+        """
+        return self._each(items, lambda item: self._replay(kind, item))
+
+    def drop(self, kind: Kind, items: Iterable[str]) -> AsyncIterator[Result]:
+        """Forget items for good; one result each, as they come. Raises StorageUnavailable as ``replay`` does."""
+        return self._each(items, lambda item: self._drop(kind, item))
+
+    async def _each(self, items: Iterable[str], work: Callable[[str], Awaitable[Result]]) -> AsyncIterator[Result]:
+        waiting = list(dict.fromkeys(items))
+        first = True
+        while waiting:
+            # the first alone: where storage is down, nobody waits for it a thousand times
+            now, waiting = (waiting[:1], waiting[1:]) if first else (waiting[:_AT_ONCE], waiting[_AT_ONCE:])
+            found = await asyncio.gather(*(work(item) for item in now), return_exceptions=True)
+            for item, result in zip(now, found, strict=True):
+                if isinstance(result, StorageUnavailable) and not first:
+                    yield Result(item, "failed", str(result))
+                elif isinstance(result, BaseException):
+                    raise result
+                else:
+                    yield result
+            first = False
+
+    async def _drop(self, kind: Kind, item: str) -> Result:
+        there = bool(_ID.fullmatch(item)) and await self._kept.forget(kind, item)
+        return Result(item, "dropped") if there else Result(item, "not_found")
+
+    async def _replay(self, kind: Kind, item: str) -> Result:
+        found = await self._kept.show(kind, item) if _ID.fullmatch(item) else None
+        if found is None:
+            return Result(item, "not_found")
+        row, message = found
+        try:
+            envelope = decode(json.dumps(message))
+        except ValueError:
+            return Result(item, "not_replayable", "It is no message of the bridge; show tells what it holds.")
+        if kind == "quarantine":
+            return await self._read_again(row, envelope)
+        await self._queue.send(self._anew(envelope, replayed=True))
+        await self._kept.mark_replayed(row)
+        return Result(item, "replayed")
+
+    async def _read_again(self, row: Kept, envelope: Envelope) -> Result:
+        """Signals first, then the item's end: a crash between them sends a signal twice, and its key finds that."""
+        if envelope.unreadable is None:
+            readable, reasons = [envelope.signal] if envelope.signal else [], []
+        else:
+            again = parse(envelope.unreadable.item, envelope.received_at)
+            readable = [one for one in again if isinstance(one, Signal)]
+            reasons = [one.reason for one in again if not isinstance(one, Signal)]
+        if reasons or not readable:  # as long as a part of it cannot be read, it stays whole
+            return Result(row.id, "still_unreadable", reasons[0] if reasons else "There is nothing in it.")
+        for number, signal in enumerate(readable):
+            # the first keeps the id, under which the sender and the log know it
+            sent = replace(envelope, id=uuid4().hex if number else row.id, signal=signal, unreadable=None)
+            await self._queue.send(self._anew(sent, replayed=False))
+        await self._kept.forget("quarantine", row.id)
+        return Result(row.id, "replayed")
+
+    def _anew(self, envelope: Envelope, *, replayed: bool) -> Envelope:
+        return replace(
+            envelope, claim="", attempts=0, waits=0, outcome="unknown", replayed=replayed, received_at=self._now()
+        )

@@ -1,0 +1,105 @@
+"""Payloads of other Microsoft services that are no signals: recognised, so that quarantine says what they are.
+
+An issue that adds one of these sources moves its row from here into :mod:`shared.payloads.detect`, with a reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shared.payloads.text import Fields, fold, given, object_of
+
+_ADVICE = "taken are Azure Monitor alerts, findings and alerts of Defender for Cloud, and Secure Score controls"
+
+Test = Callable[[Fields], bool]
+
+
+def _has(*names: str) -> Test:
+    return lambda body: all(name in body for name in names)
+
+
+def _type(body: Fields) -> str:
+    return given(body.get("type")).lower()
+
+
+def _odata(body: Fields) -> str:
+    return (given(body.get("@odata.type")) or given(body.get("at_sign_odata_type"))).lower()
+
+
+def _type_ends(*endings: str) -> Test:
+    return lambda body: _type(body).endswith(endings)
+
+
+def _any(*tests: Test) -> Test:
+    return lambda body: any(test(body) for test in tests)
+
+
+def _activity_log_api(body: Fields) -> bool:
+    operation = body.get("operationname")
+    return "eventdataid" in body and isinstance(operation, dict) and "value" in fold(operation)
+
+
+def _management_api_error(body: Fields) -> bool:
+    return given(object_of(body.get("error")).get("code")).upper().startswith("AF")
+
+
+#: What a body is, in the words of its makers, by its folded keys; the first test that holds wins.
+FOREIGN: tuple[tuple[str, Test], ...] = (
+    ("a webhook validation of the Office 365 Management Activity API", _has("validationcode")),
+    ("a content notification of the Office 365 Management Activity API", _has("contenturi", "contentid")),
+    ("a subscription of the Office 365 Management Activity API", _has("contenttype", "webhook")),
+    ("a subscription request of the Office 365 Management Activity API", lambda body: set(body) == {"webhook"}),
+    ("an error of the Office 365 Management Activity API", _management_api_error),
+    ("an Office 365 audit record", _any(_has("recordtype", "creationtime"), _has("recordtype", "workload"))),
+    ("an Office 365 audit record", _has("recordtype", "operation")),
+    ("a governance assignment of Microsoft Defender for Cloud", _type_ends("/governanceassignments")),
+    ("a governance rule of Microsoft Defender for Cloud", _type_ends("/governancerules")),
+    (
+        "a regulatory compliance result of Microsoft Defender for Cloud",
+        _type_ends("regulatorycomplianceassessments", "regulatorycompliancestandards", "regulatorycompliancecontrols"),
+    ),
+    ("a secure score of Microsoft Defender for Cloud", _type_ends("securescorecontrols", "securescores")),
+    ("an object of Microsoft Defender for Cloud", lambda body: _type(body).startswith("microsoft.security/")),
+    (
+        "a security alert of Microsoft Graph",
+        _any(
+            _has("servicesource", "provideralertid"),
+            lambda body: _odata(body) == "#microsoft.graph.security.alert",
+            _has("alertweburl", "severity", "createddatetime"),
+            _has("severity", "createddatetime", "lastupdatedatetime"),
+            _has("vendorinformation", "eventdatetime"),
+        ),
+    ),
+    ("a Secure Score of Microsoft Graph without the profile of a control", _has("controlscores")),
+    ("an object of Microsoft Graph", lambda body: _odata(body).startswith("#microsoft.graph.")),
+    ("an alert of Microsoft Defender for Cloud Apps", _has("statusvalue", "severityvalue", "entities")),
+    (
+        "an activity of Microsoft Defender for Cloud Apps",
+        _any(_has("eventtypevalue", "instantiation"), _has("genericeventtype", "appid")),
+    ),
+    (
+        "a message of the Office 365 Service Communications API",
+        _any(
+            _has("workloaddisplayname"),
+            _has("featurenames", "displayname"),
+            _has("messages", "starttime", "status"),
+        ),
+    ),
+    ("an Activity Log event of the REST API or of an export", _activity_log_api),
+    ("an Event Grid subscription validation", lambda body: "SubscriptionValidation" in given(body.get("eventtype"))),
+    ("an Event Grid event", _any(_has("eventtype", "data"), _has("specversion", "type", "source"))),
+    ("a record of an Azure resource log", _has("resourceid", "operationname", "category", "time")),
+)
+
+
+def foreign_name(body: Fields) -> str:
+    """What a body is if it comes from another service we know, else ``""``."""
+    for name, test in FOREIGN:
+        if test(body):
+            return name
+    return ""
+
+
+def refusal(name: str) -> str:
+    """The reason shown in quarantine for a payload of another service."""
+    return f"This is {name}; {_ADVICE}."

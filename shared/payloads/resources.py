@@ -1,0 +1,174 @@
+"""Affected resources: ARM ids taken apart, and the list that shows each of them once.
+
+ARM ids compare case-insensitively and are kept as first spelt (Microsoft Learn, "Naming rules and restrictions for
+Azure resources"). An id is read by walking the pairs of type and name after its last ``/providers/``: nested types,
+extension resources and ids without a resource group all break index arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+from shared.core.signal import Resource
+from shared.payloads.text import given, line
+
+#: Things that collect signals of others: shown only where nothing better is known, the lower number first.
+_COLLECTORS = {
+    "microsoft.operationalinsights/workspaces": 1,
+    "microsoft.monitor/accounts": 1,
+    "microsoft.recoveryservices/vaults": 1,
+    "microsoft.dataprotection/backupvaults": 1,
+    "microsoft.security/locations/alerts": 1,
+    "microsoft.insights/autoscalesettings": 1,
+    "microsoft.resources/resourcegroups": 2,
+    "microsoft.resources/subscriptions": 3,
+}
+
+_LONGEST_ID = 1024
+_LONGEST_NAME = 256
+
+
+def is_id(value: str) -> bool:
+    """Whether a text is an ARM id, with or without its leading slash, rather than the bare name of something."""
+    low = value.lower()
+    return low.lstrip("/").startswith(("subscriptions/", "providers/")) or "/providers/" in low
+
+
+def canonical(value: str) -> str:
+    """The form in which two spellings of one id are equal: lower case, no empty segments, a leading slash."""
+    low = value.lower().strip()
+    rooted = low.startswith(("/", "subscriptions/", "providers/"))
+    low = low.strip("/ ")
+    if "//" in low:
+        low = "/".join(filter(None, low.split("/")))
+    return f"/{low}" if rooted and low else low
+
+
+@lru_cache(maxsize=512)
+def parse_id(value: str) -> Resource:
+    """Take an ARM id apart. ``type`` is the full nested type, ``name`` the last segment, spelt as in the id."""
+    value = value.rstrip("/ ")
+    segments = [*filter(None, value.split("/"))]
+    low = [*filter(None, value.lower().split("/"))]
+    scope = low.index("providers") if "providers" in low else len(low)
+    subscription = _after("subscriptions", low[:scope], segments)
+    group = _after("resourcegroups", low[:scope], segments)
+    if scope < len(low):
+        after = segments[len(low) - low[::-1].index("providers") :]
+        # namespace, then pairs of type and name; an id that lacks a type segment still ends in a name
+        type_ = "/".join((after[0], *after[1:-1:2])) if after else None
+    elif group:
+        type_ = "Microsoft.Resources/resourceGroups"
+    else:
+        type_ = "Microsoft.Resources/subscriptions" if subscription else None
+    return Resource(
+        id=value,
+        name=segments[-1] if segments else None,
+        type=type_,
+        resource_group=group,
+        subscription_id=subscription,
+    )
+
+
+def _after(word: str, low: list[str], segments: list[str]) -> str | None:
+    """The segment after a word of the scope."""
+    place = low.index(word) + 1 if word in low else len(low)
+    return segments[place] if place < len(low) else None
+
+
+def is_precise(value: str) -> bool:
+    """Whether a text is the id of a thing itself rather than of what collects its signals."""
+    return is_id(value) and (parse_id(value).type or "").lower() not in _COLLECTORS
+
+
+def last_segment(value: str) -> str:
+    """The last segment of an id or path, ``""`` when there is none."""
+    return value.rstrip("/ ").rpartition("/")[2]
+
+
+def subscription_of(value: str) -> str:
+    """The subscription's id in an ARM id, ``""`` when it names none."""
+    return (parse_id(value).subscription_id or "") if is_id(value) else ""
+
+
+class ResourceList:
+    """Collects affected resources in the order of their worth, each once however often and however spelt."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Resource] = {}
+        self._collectors: dict[str, Resource] = {}
+        self._aliases: set[str] = set()
+        #: An id was longer than any that Azure gives, and left out.
+        self.overlong = False
+
+    def add(self, value: object) -> None:
+        """Add an id or a bare name; whatever means nothing is passed over."""
+        if isinstance(value, dict | list):
+            return
+        found = line(given(value))
+        if not found.strip("/"):
+            return
+        if len(found) > _LONGEST_ID:
+            self.overlong = True
+            return
+        if not is_id(found):
+            name = found[:_LONGEST_NAME]
+            self._found.setdefault("\0" + name.lower(), Resource(id=None, name=name))
+            return
+        key = canonical(found)
+        if key in self._found or key in self._collectors:
+            return
+        resource = parse_id(found)
+        if resource.type is not None and resource.type.lower() in _COLLECTORS:
+            self._collectors[key] = resource
+        else:
+            self._found[key] = resource
+
+    def add_known(self, resource: Resource) -> None:
+        """Add a resource whose name and type the sender tells apart from its id, which may be another cloud's."""
+        if not resource.name or len(resource.id or "") > _LONGEST_ID:
+            self.overlong |= bool(resource.name)
+            return
+        name = resource.name[:_LONGEST_NAME]
+        key = canonical(resource.id or "") or "\0" + name.lower()
+        self._found.setdefault(key, replace(resource, name=name))
+
+    def add_all(self, values: object, most: int = 500) -> None:
+        """Add the items of an array, or the one value given instead of an array."""
+        for value in values[:most] if isinstance(values, list) else (values,):
+            self.add(value)
+
+    def alias(self, value: object) -> None:
+        """Note a name that is known to mean a resource listed by its id, so that it is not listed again."""
+        self._aliases.add(line(given(value)).lower())
+
+    @property
+    def vague(self) -> bool:
+        """Whether nothing but collectors (workspaces, vaults, groups, subscriptions) is known so far."""
+        return not self._found
+
+    def result(self) -> list[Resource]:
+        """Those known by id or name, without bare names of listed resources; else the closest collector."""
+        if len(self._found) == 1 and not self._collectors and not self._aliases:
+            return list(self._found.values())
+        named = {(r.name or "").lower(): key for key, r in reversed(self._found.items()) if r.id}
+        collectors = {(r.name or "").lower() for r in self._collectors.values()}
+        ordered: dict[str, Resource] = {}
+        for key, resource in self._found.items():
+            name = (resource.name or "").lower()
+            if resource.id:
+                ordered.setdefault(key, resource)
+            elif name in named:
+                ordered.setdefault(named[name], self._found[named[name]])
+            elif name not in collectors and name not in self._aliases:
+                ordered[key] = resource
+        return list(ordered.values()) or self._closest()
+
+    def _closest(self) -> list[Resource]:
+        best = min(map(_rank, self._collectors.values()), default=0)
+        return [r for r in self._collectors.values() if _rank(r) == best]
+
+
+def _rank(resource: Resource) -> int:
+    return _COLLECTORS[(resource.type or "").lower()]

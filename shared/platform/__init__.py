@@ -1,0 +1,1 @@
+"""Azure Storage, secrets, logs and guarded outgoing connections."""

@@ -1,0 +1,209 @@
+"""Clients of the bridge's own storage account: tables, queue and blobs, built when first used.
+
+The account comes from the settings that Functions itself uses: ``AzureWebJobsStorage`` as a connection string, or
+``AzureWebJobsStorage__accountName`` (and optional ``__blobServiceUri``, ``__queueServiceUri``, ``__tableServiceUri``,
+``__clientId``) with a managed identity. Source: Azure Functions reference, "Connecting to host storage with an
+identity".
+
+Everything is imported where it is used: the storage SDKs cost up to a quarter of a second of cold start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from shared.core.errors import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.data.tables.aio import TableClient
+    from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+    from azure.storage.queue.aio import QueueClient
+
+_SETTING = "AzureWebJobsStorage"
+
+#: Short on purpose: work that storage does not answer goes back to the queue, and a webhook must answer in seconds.
+_TIMES: dict[str, Any] = {"connection_timeout": 3, "read_timeout": 10, "retry_total": 2, "retry_backoff_factor": 0.2}
+
+
+class Storage:
+    """The storage account. Use ``aclose`` when done."""
+
+    def __init__(self, settings: Mapping[str, str], *, credential: Any = None, transport: dict[str, Any] | None = None):
+        """
+        Args:
+            settings: application settings.
+            credential: a token credential; the managed identity when None and no connection string is set.
+            transport: keyword arguments for every client (tests pass ``connection_verify``).
+        """
+        self._settings = settings
+        self._credential: AsyncTokenCredential | None = credential
+        self._options = {**_TIMES, **(transport or {})}
+        self._stack = AsyncExitStack()
+        self._tables: dict[str, TableClient] = {}
+        self._queues: dict[str, QueueClient] = {}
+        self._blobs: BlobServiceClient | None = None
+
+    @property
+    def _connection_string(self) -> str:
+        return self._settings.get(_SETTING, "")
+
+    def _endpoint(self, service: Literal["blob", "queue", "table"]) -> str:
+        given = self._settings.get(f"{_SETTING}__{service}ServiceUri", "")
+        if given:
+            return given
+        account = self._settings.get(f"{_SETTING}__accountName", "")
+        if not account:
+            raise ConfigurationError(
+                [f"no storage account: set {_SETTING} (connection string) or {_SETTING}__accountName (identity)"]
+            )
+        return f"https://{account}.{service}.core.windows.net"
+
+    def _identity(self) -> AsyncTokenCredential:
+        if self._credential is None:
+            from azure.identity.aio import DefaultAzureCredential
+
+            client_id = self._settings.get(f"{_SETTING}__clientId") or None
+            self._credential = DefaultAzureCredential(managed_identity_client_id=client_id)
+            self._stack.push_async_callback(self._credential.close)
+        return self._credential
+
+    def table(self, name: str) -> TableClient:
+        """Client of one table."""
+        found = self._tables.get(name)
+        if found is None:
+            from azure.data.tables.aio import TableClient
+
+            text = self._connection_string
+            found = (
+                TableClient.from_connection_string(text, name, **self._options)
+                if text
+                else TableClient(self._endpoint("table"), name, credential=self._identity(), **self._options)
+            )
+            self._tables[name] = found
+            self._stack.push_async_callback(found.close)
+        return found
+
+    def queue(self, name: str) -> QueueClient:
+        """Client of one queue, with the base64 encoding that host.json asks for."""
+        found = self._queues.get(name)
+        if found is None:
+            from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
+            from azure.storage.queue.aio import QueueClient
+
+            options = {
+                **self._options,
+                "message_encode_policy": TextBase64EncodePolicy(),
+                "message_decode_policy": TextBase64DecodePolicy(),
+            }
+            text = self._connection_string
+            found = (
+                QueueClient.from_connection_string(text, name, **options)
+                if text
+                else QueueClient(self._endpoint("queue"), name, credential=self._identity(), **options)
+            )
+            self._queues[name] = found
+            self._stack.push_async_callback(found.close)
+        return found
+
+    def container(self, name: str) -> ContainerClient:
+        """Client of one blob container."""
+        if self._blobs is None:
+            from azure.storage.blob.aio import BlobServiceClient
+
+            text = self._connection_string
+            self._blobs = (
+                BlobServiceClient.from_connection_string(text, **self._options)
+                if text
+                else BlobServiceClient(self._endpoint("blob"), credential=self._identity(), **self._options)
+            )
+            self._stack.push_async_callback(self._blobs.close)
+        return self._blobs.get_container_client(name)
+
+    async def aclose(self) -> None:
+        """Close all clients."""
+        await self._stack.aclose()
+
+
+class RowOvertaken(Exception):
+    """Somebody else wrote the row since it was read: an answer rather than an error, for whoever asked."""
+
+
+async def put_row(table: TableClient, entity: Mapping[str, Any], etag: str | None) -> str:
+    """Write a row that was read under ``etag``, or a new one with None; the new ETag.
+
+    A table that is not there is made: that happens once in an app's life, so nobody asks for it first.
+
+    Raises RowOvertaken when it exists already or was written since, and what the SDK raises.
+    """
+    from azure.core import MatchConditions
+    from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+    from azure.data.tables import UpdateMode
+
+    row = dict(entity)
+    try:
+        if etag is None:
+            answer = await _insert(table, row)
+        else:
+            answer = await table.update_entity(
+                row, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
+            )
+    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+        raise RowOvertaken from error
+    return str(answer["etag"])
+
+
+async def _insert(table: TableClient, row: dict[str, Any]) -> Mapping[str, Any]:
+    from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+    try:
+        return await table.create_entity(row)
+    except ResourceNotFoundError:
+        with contextlib.suppress(ResourceExistsError):
+            await table.create_table()
+        return await table.create_entity(row)
+
+
+@asynccontextmanager
+async def storage_errors(doing: str, within: float | None = None) -> AsyncIterator[None]:
+    """Turn whatever the storage SDKs raise into StorageUnavailable, except what callers decide by.
+
+    Conflicts, stale ETags and missing things pass: they are answers, not failures.
+
+    Args:
+        doing: what is being done, for the message.
+        within: seconds that it may take in all, the SDK's own retries included.
+    """
+    import asyncio
+
+    from azure.core.exceptions import (
+        AzureError,
+        ResourceExistsError,
+        ResourceModifiedError,
+        ResourceNotFoundError,
+    )
+
+    try:
+        async with asyncio.timeout(within):
+            yield
+    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+        raise
+    except (AzureError, OSError) as error:
+        raise _unavailable(error, doing) from error
+    except AttributeError as error:
+        # Without a token there is no response, and the tables SDK trips over that while it reads the error's code.
+        if not isinstance(error.__context__, AzureError):
+            raise
+        raise _unavailable(error.__context__, doing) from error
+
+
+def _unavailable(error: BaseException, doing: str) -> StorageUnavailable:
+    status = getattr(error, "status_code", None)
+    answer = f"answered {status}" if status else f"did not answer ({type(error).__name__})"
+    return StorageUnavailable(
+        f"storage {answer} while {doing}. Check the storage account, its network rules and the app's roles "
+        "(Storage Blob Data Owner, Storage Queue Data Contributor, Storage Table Data Contributor)"
+    )

@@ -1,0 +1,176 @@
+"""Looks at every link once in a while: is its ticket still there, and does its source know what it has to know?
+
+What costs what: one call for each 100 tickets that are open or resolved, and one read of the table for each of its 256
+parts and connection. A run that is broken off goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.budget.errors import CircuitOpen, MustWait
+from shared.config.resync import Resync
+from shared.core.errors import BridgeError, StorageUnavailable
+from shared.core.link import Link, Stage
+from shared.core.ticket_system import TicketSystem
+from shared.delivery.links import PARTS, LinkStore
+from shared.platform.log import record
+from shared.resync.polling import MOST_TIME, SLACK, Systems
+from shared.resync.progress import Checking, Progress
+from shared.resync.ticket_sync import Follower, Tally, each
+
+#: Tickets of one connection in one run: a hundred calls.
+MOST_TICKETS = 10_000
+
+#: Tickets that are asked for before the progress is kept.
+_TOGETHER = 500
+
+#: When more than half of the tickets that were asked for are missing, and not just a handful, they are hidden and not
+#: deleted: somebody took a right away. To believe it would give every problem a second ticket.
+_HANDFUL = 20
+
+
+@dataclass(slots=True)
+class Checked:
+    """What came of one connection.
+
+    Attributes:
+        tickets: asked for. gone: no longer there. hidden: missing too, but too many to be believed.
+        told: orders that a source be told. calls: to the ticket system.
+        finished: False when the rest follows in the next run. reason: why the run broke off.
+    """
+
+    connection: str
+    tickets: int = 0
+    gone: int = 0
+    hidden: int = 0
+    told: int = 0
+    calls: int = 0
+    finished: bool = True
+    reason: str = ""
+
+
+class FullCheck:
+    """Checks the links of all connections.
+
+    Args:
+        settings: of the configuration.
+        connections: names of those configured.
+        systems: gives the ticket system of a connection, within its budget.
+        links, follower: what is known, and what writes it.
+        progress: how far each connection was checked.
+        now: the clock.
+        most: tickets of one connection in one run.
+    """
+
+    def __init__(
+        self,
+        settings: Resync,
+        connections: Iterable[str],
+        systems: Systems,
+        links: LinkStore,
+        follower: Follower,
+        progress: Progress,
+        *,
+        now: Callable[[], datetime],
+        most: int = MOST_TICKETS,
+    ) -> None:
+        self._settings = settings
+        self._connections = sorted(connections)
+        self._systems = systems
+        self._links = links
+        self._follower = follower
+        self._progress = progress
+        self._now = now
+        self._most = most
+
+    async def run(self) -> list[Checked]:
+        """Check every connection whose turn it is, side by side; what goes wrong with one does not stop the others.
+
+        Raises StorageUnavailable when storage fails: the next run goes on where this one stood.
+        """
+        ends = self._now() + MOST_TIME
+        results = await asyncio.gather(*(self._connection(name, ends) for name in self._connections))
+        for _, failure in results:
+            if isinstance(failure, StorageUnavailable):
+                raise failure
+        return [result for result, _ in results if result is not None]
+
+    async def _connection(self, name: str, ends: datetime) -> tuple[Checked | None, BridgeError | None]:
+        result, failure = Checked(name), None
+        try:
+            stands = await self._progress.checking(name)
+            recent = stands.ran_at is not None and self._now() - stands.ran_at < self._settings.full_check_every - SLACK
+            if recent:  # one that was broken off stays due
+                return None, None
+            await self._check(self._systems(name), stands, ends, result)
+        except BridgeError as error:
+            failure, result.finished, result.reason = error, False, str(error)
+        if result.hidden:
+            result.reason = (
+                f"{result.hidden} tickets cannot be seen any more, too many at once to take them for deleted. Check "
+                "what the integration user may read; a deleted ticket is noticed too when its problem is heard of again"
+            )
+        expected = failure is None or isinstance(failure, MustWait | CircuitOpen)
+        record(
+            "checked_tickets",
+            logging.INFO if expected and not result.hidden else logging.WARNING,
+            connection=name,
+            tickets=result.tickets,
+            gone=result.gone,
+            hidden=result.hidden,
+            told=result.told,
+            calls=result.calls,
+            finished=result.finished,
+            reason=result.reason,
+        )
+        return result, failure
+
+    async def _check(self, system: TicketSystem, stands: Checking, ends: datetime, result: Checked) -> None:
+        began, found = self._now(), list[Link]()
+        for part in range(stands.next, PARTS):
+            found += await self._links.part(part, system.name)
+            last = part == PARTS - 1
+            full = result.tickets + len(found) >= self._most or self._now() >= ends
+            if len(found) < _TOGETHER and not last and not full:
+                continue
+            await self._together(system, found, result)
+            found = []
+            checking = Checking(0, began) if last else Checking(part + 1, stands.ran_at)
+            await self._progress.note_checking(system.name, checking)
+            if full and not last:
+                result.finished = False
+                result.reason = "there is more than one run may ask for; the rest follows in the next one"
+                return
+
+    async def _together(self, system: TicketSystem, links: list[Link], result: Checked) -> None:
+        """Ask for the tickets of some links; close those whose ticket is gone, and see to it that sources are told."""
+        gone: list[Link] = []
+        living = [one for one in links if _is_asked_for(one) and system.findable(one.kind)]
+        for kind in sorted({link.kind for link in living}):
+            ids = {link.ticket.id: link for link in living if link.kind is kind and link.ticket is not None}
+            there = await system.existing(kind, ids)
+            result.tickets += len(ids)
+            result.calls += -(-len(ids) // 100)
+            missing = [link for ticket, link in ids.items() if ticket not in there]
+            if len(missing) > max(_HANDFUL, len(ids) // 2):
+                result.hidden += len(missing)
+                continue
+            gone += missing
+        for link in gone:
+            number = link.ticket.number if link.ticket is not None else ""
+            record("ticket_gone", logging.WARNING, connection=system.name, key=link.key, ticket=number)
+        tally = Tally()
+        await self._follower.missing(gone, tally)
+        keys = {link.key for link in gone}
+        await each([one for one in links if one.key not in keys], lambda link: self._follower.tell(link, tally))
+        result.gone += tally.moved
+        result.told += tally.told
+
+
+def _is_asked_for(link: Link) -> bool:
+    return link.ticket is not None and link.pending is None and link.stage in (Stage.OPEN, Stage.RESOLVED)

@@ -1,1 +1,0 @@
-"""What timers do so that both sides agree: compare, catch up, refresh."""

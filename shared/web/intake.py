@@ -1,0 +1,169 @@
+"""What happens between an HTTP body and the queue: check, decode, parse, one message per signal.
+
+This is the cold-start path: nothing here imports an SDK, pydantic or a connector.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from shared.core.messages import Envelope
+from shared.core.signal import Signal, Unreadable
+from shared.payloads.parse import parse
+
+#: Azure Monitor sends at most 256 KB; relays bundle. More is refused with 413.
+MAX_BODY_BYTES = 1024 * 1024
+
+#: Objects and arrays inside each other. Azure's own alerts stay below 12.
+MAX_DEPTH = 64
+
+#: An array may hold this many items. More is refused with 413: each becomes a message of its own.
+MAX_ITEMS = 500
+
+_EXPECTED = "Expected: a JSON object (one alert) or array of objects, Content-Type application/json."
+
+
+class Problem(Exception):
+    """A request that is refused, in the terms of RFC 9457 (application/problem+json)."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """``extra`` are extension members, shown beside those that every problem has."""
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers: Mapping[str, str] = headers or {}
+        self.extra: Mapping[str, Any] = extra or {}
+
+    def body(self) -> dict[str, Any]:
+        """The problem details object."""
+        own = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        return {**self.extra, **own}
+
+
+def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES) -> dict[str, Any] | list[Any]:
+    """Decode a request body.
+
+    Args:
+        body: as received.
+        content_type: value of the header; none at all is taken for JSON.
+        limit: largest size in bytes.
+
+    Raises:
+        Problem: 413 too large, 415 not JSON by its type, 400 empty, not JSON, nested too deeply, or neither object
+            nor array.
+    """
+    if len(body) > limit:
+        raise Problem(
+            413, "Body too large", f"The body has {len(body):,} bytes; the limit is {limit:,}. Azure Monitor sends at "
+            "most 262,144: split what you bundle.",
+        )  # fmt: skip
+    kind = (content_type or "application/json").split(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json") and kind != "text/json":
+        raise Problem(415, "Not a JSON body", f"Content-Type is '{kind[:100]}'. {_EXPECTED}")
+    if not body.strip():
+        raise Problem(400, "Empty body", _EXPECTED)
+    try:
+        data = json.loads(body)
+    except RecursionError:
+        raise Problem(400, "JSON nested too deeply", _EXPECTED) from None
+    except ValueError as error:  # not JSON, not the encoding it claims, or a number of thousands of digits
+        raise Problem(400, "Not JSON", f"The body cannot be read: {str(error)[:200]}. {_EXPECTED}") from None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _deeper(data, MAX_DEPTH):
+        raise Problem(400, "JSON nested too deeply", f"The body is nested more than {MAX_DEPTH} deep. {_EXPECTED}")
+    if not isinstance(data, dict | list):
+        raise Problem(400, "Not an alert", f"The body is a JSON {_json_type(data)}. {_EXPECTED}")
+    if isinstance(data, list) and len(data) > MAX_ITEMS:
+        raise Problem(413, "Too many items", f"The array has {len(data):,} items; the limit is {MAX_ITEMS}.")
+    return data
+
+
+def _deeper(value: object, limit: int) -> bool:
+    """Whether containers are nested more than ``limit`` deep; level by level, so that no depth exhausts the stack."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        insides = (outer.values() if isinstance(outer, dict) else outer for outer in level)
+        level = [inner for inside in insides for inner in inside if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def refused_token(status: int) -> Problem:
+    """What a caller is told whose token was not accepted: enough to know that it is the token. The log knows more."""
+    if status == 403:
+        return Problem(403, "Forbidden", "This caller may not send alerts here. The app's log says why.")
+    if status == 503:
+        detail = "The token cannot be checked at the moment."
+        return Problem(503, "Keys unavailable", detail, {"Retry-After": "5"})
+    challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    return Problem(
+        401, "Unauthorized", "An access token that is valid here is needed. The app's log says more.", challenge
+    )
+
+
+def _json_type(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    return "string" if isinstance(value, str) else "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a body became: one envelope per signal or unreadable item, in order."""
+
+    envelopes: tuple[Envelope, ...]
+
+    def receipt(self) -> dict[str, Any]:
+        """The answer to the sender: an id per item, under which it can be followed."""
+        items = [
+            {"id": e.id, "status": "quarantined", "reason": e.unreadable.reason}
+            if e.unreadable is not None
+            else {"id": e.id, "status": "accepted", "key": e.signal.key if e.signal else ""}
+            for e in self.envelopes
+        ]
+        return {"items": items}
+
+
+def accept_events(bodies: Iterable[bytes], received_at: datetime) -> Accepted:
+    """Turn the messages of an Event Hub into envelopes. Never raises: nobody could be told, so that what is no JSON is
+    kept in quarantine too."""
+    envelopes: list[Envelope] = []
+    for body in bodies:
+        try:
+            data = json.loads(body)
+            if _deeper(data, MAX_DEPTH):
+                raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+        except (ValueError, RecursionError) as error:
+            reason = f"This Event Hub message is not JSON: {str(error)[:200]}."
+            unreadable = Unreadable(reason, body[:MAX_BODY_BYTES].decode("utf-8", "replace"))
+            envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, unreadable=unreadable))
+            continue
+        envelopes += accept(data, received_at).envelopes
+    return Accepted(tuple(envelopes))
+
+
+def accept(body: object, received_at: datetime) -> Accepted:
+    """Turn a decoded body into envelopes. Never raises: what cannot be read is an envelope for quarantine."""
+    envelopes: list[Envelope] = []
+    for item in parse(body, received_at):
+        match item:
+            case Signal():
+                envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, signal=item))
+            case Unreadable():
+                envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, unreadable=item))
+    return Accepted(tuple(envelopes))

@@ -1,0 +1,191 @@
+"""The log of actions, in a real table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app import Services
+from local.azurite import Azurite
+from shared.core.messages import Envelope
+from shared.core.signal import State
+from shared.core.ticket_system import TicketKind, TicketRef
+from shared.operations.audit_log import TABLE, Action, ActionLog
+from shared.platform.log import listen
+from shared.platform.storage import Storage
+from tests.mapping.signals import signal
+from tests.operations.test_kept_items import NOWHERE
+
+#: Hours of its own for each test: the table is shared.
+_YEARS = count(2031)
+
+
+@pytest.fixture
+def start() -> datetime:
+    return datetime(next(_YEARS), 3, 1, 12, 59, 59, 999_000, tzinfo=UTC)
+
+
+@pytest.fixture
+async def storage(azurite: Azurite) -> AsyncIterator[Storage]:
+    opened = Storage({"AzureWebJobsStorage": azurite.connection_string})
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def events() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    heard: list[tuple[str, dict[str, Any]]] = []
+    end = listen(lambda event, fields: heard.append((event, dict(fields))))
+    yield heard
+    end()
+
+
+def action(time: datetime, **changes: Any) -> Action:
+    return replace(Action(time=time, id=uuid4().hex, decision="created"), **changes)
+
+
+async def read(log: ActionLog, since: datetime, until: datetime) -> list[Action]:
+    return [row async for row in log.read(since, until)]
+
+
+async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storage: Storage, start: datetime) -> None:
+    log = ActionLog(storage, now=lambda: start + timedelta(seconds=2.5))
+    envelope = Envelope(
+        id=uuid4().hex, received_at=start, signal=signal(state=State.RESOLVED, title="'x' " * 900), attempts=2
+    )
+    ticket = TicketRef(TicketKind.PROBLEM, "a" * 32, "alert:1:x", "PRB0040001", "https://contoso.example.com/x")
+    await log.finished(
+        envelope, "resolved", route="r", connection="desk", ticket=ticket, rule="nightly", calls=2, reason="why"
+    )
+    (row,) = await read(log, start, start + timedelta(hours=2))
+    signal_ = envelope.signal
+    assert signal_ is not None
+    assert row == Action(
+        time=start + timedelta(seconds=2.5),
+        id=envelope.id,
+        decision="resolved",
+        key=signal_.key,
+        source=signal_.source,
+        kind=signal_.kind,
+        state="resolved",
+        title=signal_.title[:2000],
+        severity=signal_.severity,
+        route="r",
+        connection="desk",
+        ticket_kind="problem",
+        ticket_number="PRB0040001",
+        ticket_id="a" * 32,
+        ticket_url="https://contoso.example.com/x",
+        rule="nightly",
+        calls=2,
+        attempts=3,
+        seconds=2.5,
+        reason="why",
+    )
+
+
+async def test_a_row_costs_one_table_operation_and_a_duplicate_none(storage: Storage, start: datetime) -> None:
+    log = ActionLog(storage)
+    await log.write(action(start))
+    before = log.operations
+    assert await log.write(action(start))
+    assert log.operations == before + 1
+    for decision in ("duplicate", "stale", "in_progress", "overtaken"):
+        assert not await log.write(action(start, decision=decision))
+    assert log.operations == before + 1
+    for decision in ("grouped", "suppressed", "held", "flapping", "a decision of next year"):
+        assert await log.write(action(start, decision=decision))
+
+
+async def test_rows_of_signals_that_end_together_are_written_together(storage: Storage, start: datetime) -> None:
+    log = ActionLog(storage)
+    await log.write(action(start))
+    before = log.operations
+    hours = [start + n % 2 * timedelta(hours=1) for n in range(120)]
+    assert all(await asyncio.gather(*(log.write(action(hour)) for hour in hours)))
+    assert log.operations - before <= 4, "the first one, and then all that waited, hour by hour"
+    assert len(await read(log, start, start + timedelta(hours=2))) == 121
+
+
+async def test_rows_are_read_in_order_of_time_from_the_first_moment_and_before_the_last(
+    storage: Storage, start: datetime
+) -> None:
+    log = ActionLog(storage)
+    times = [start + timedelta(minutes=30 * n) for n in (4, 0, 2, 1, 3, 60)]
+    for time in times:
+        await log.write(action(time, severity=None))
+    found = await read(log, start, start + timedelta(minutes=120))
+    assert [row.time for row in found] == [start + timedelta(minutes=30 * n) for n in range(4)]
+    assert found[0].severity is None
+    assert await read(log, start + timedelta(microseconds=1), start + timedelta(minutes=1)) == []
+
+
+async def test_signals_that_end_at_the_same_microsecond_have_a_row_each_and_a_repeated_insert_is_no_second(
+    storage: Storage, start: datetime
+) -> None:
+    log = ActionLog(storage)
+    one, two = action(start), action(start)
+    assert [await log.write(row) for row in (one, two, one)] == [True, True, True]
+    assert len(await read(log, start, start + timedelta(hours=1))) == 2
+
+
+async def test_old_hours_are_forgotten_bounded_and_the_hour_of_the_border_stays(
+    storage: Storage, start: datetime
+) -> None:
+    log = ActionLog(storage)
+    while await log.forget_before(start):  # what other tests left
+        pass
+    hour = timedelta(hours=1)
+    rows = [action(start + n * timedelta(microseconds=1)) for n in range(130)]
+    for row in (*rows, action(start + hour), action(start + 2 * hour)):
+        await log.write(row)
+    assert await log.forget_before(start + 2 * hour, at_most=110) == 110
+    assert await log.forget_before(start + 2 * hour, at_most=110) == 21
+    assert await log.forget_before(start + 2 * hour) == 0
+    (left,) = await read(log, start, start + 3 * hour)
+    assert left.time == start + 2 * hour
+
+
+async def test_storage_that_is_away_costs_a_log_line_and_no_delivery(
+    start: datetime, events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    for settings in ({"AzureWebJobsStorage": NOWHERE}, {}):
+        storage = Storage(settings, transport={"retry_total": 0})
+        row = action(start)
+        assert not await ActionLog(storage).write(row)
+        ((event, fields),) = events
+        assert (event, fields["id"]) == ("action_unlogged", row.id)
+        events.clear()
+        await storage.aclose()
+
+
+async def test_a_log_that_was_never_written_is_empty(azurite: Azurite, start: datetime) -> None:
+    storage = Storage({"AzureWebJobsStorage": azurite.connection_string})
+    table = storage.table(TABLE)
+    await ActionLog(storage).write(action(start))
+    await table.delete_table()
+    log = ActionLog(storage)
+    assert await read(log, start, start + timedelta(hours=1)) == []
+    assert await log.forget_before(start) == 0
+    await storage.aclose()
+
+
+async def test_the_daily_timer_forgets_what_is_older_than_ninety_days(
+    azurite: Azurite, start: datetime, events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    now = start + timedelta(days=91)
+    services = Services({"AzureWebJobsStorage": azurite.connection_string}, now=lambda: now)
+    for age in (91, 91, 89):
+        await services.actions.write(action(now - timedelta(days=age)))
+    await services.tidy()
+    assert [row.time for row in await read(services.actions, start, now)] == [now - timedelta(days=89)]
+    assert events[-1][0] == "tidied"
+    assert events[-1][1]["actions"] >= 2
+    await services.aclose()
