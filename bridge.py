@@ -24,11 +24,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from app import Services
-from connectors.azure_monitor.reconcile.comparison import Reconciled
+from connectors.azure_monitor.reconcile.comparison import ReconcileResult
 from local.kept_commands import Desk, kept_commands
 from shared.core.errors import BridgeError
-from shared.core.ticket_system import Finding, Verdict
-from shared.web.intake import Problem, read_json
+from shared.core.problem import Problem
+from shared.core.ticket_system import CheckLine, CheckStatus
+from shared.web.intake import read_json
 
 app = typer.Typer(
     help="Check, try and operate the Azure ITSM Bridge.",
@@ -207,24 +208,28 @@ def check(
                     services.mapper.needs(name), probe_writes=probe_writes
                 )
             _show_findings(name, list(findings))
-            well = well and all(f.verdict is not Verdict.FAILED for f in findings)
+            well = well and all(f.verdict is not CheckStatus.FAILED for f in findings)
         if connection or only is Checks.CONNECTIONS:
             return well
         with err.status("checking Microsoft's services ..."):
             sources = await services.check_sources()
         for checked in sources:
             _show_findings(checked.name, list(checked.findings))
-            well = well and all(f.verdict is not Verdict.FAILED for f in checked.findings)
+            well = well and all(f.verdict is not CheckStatus.FAILED for f in checked.findings)
         return well
 
     if not _run(work):
         raise typer.Exit(1)
 
 
-_MARKS = {Verdict.OK: "[green]ok[/]", Verdict.WARNING: "[yellow]warning[/]", Verdict.FAILED: "[red]failed[/]"}
+_MARKS = {
+    CheckStatus.OK: "[green]ok[/]",
+    CheckStatus.WARNING: "[yellow]warning[/]",
+    CheckStatus.FAILED: "[red]failed[/]",
+}
 
 
-def _show_findings(name: str, findings: list[Finding]) -> None:
+def _show_findings(name: str, findings: list[CheckLine]) -> None:
     table = Table(title=name, title_justify="left", box=None, pad_edge=False)
     for column in ("check", "result", "what was found"):
         table.add_column(column, overflow="fold")
@@ -242,7 +247,7 @@ def reconcile(
 ) -> None:
     """Compare Azure's own list of alerts with what the bridge knows, as the timer does, and show what came of it."""
 
-    async def work(services: Services) -> list[Reconciled]:
+    async def work(services: Services) -> list[ReconcileResult]:
         if services.config.reconcile is None:
             _fail(f"{services.config_path.name} has no section 'reconcile'; see docs/reconcile.md")
         return await services.reconcile(dry_run=dry_run)

@@ -14,8 +14,9 @@ import azure.functions as func
 from app import Services
 from shared.core.errors import BridgeError, ConfigurationError
 from shared.core.messages import POISON_QUEUE, QUEUE
+from shared.core.problem import Problem
 from shared.platform.log import record
-from shared.web.intake import Problem, accept, accept_events, read_json
+from shared.web.intake import accept, accept_events, read_json
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 services = Services()

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 from shared.core.errors import ConfigurationError, Refused
 
 if TYPE_CHECKING:
-    from connectors.microsoft.identities import Reach
-    from shared.budget import Budget
+    from connectors.microsoft.identities import CloudEndpoints
+    from shared.budget import BudgetGate
     from shared.config.model import BridgeConfig, Connection
     from shared.core.secrets import SecretSource
     from shared.core.ticket_system import TicketKind, TicketSystem
     from shared.delivery.links import LinkStore
-    from shared.delivery.parked import KeptStore
+    from shared.delivery.parked import ParkedStore
     from shared.delivery.queue import SignalQueue
     from shared.mapping.mapper import Mapper
-    from shared.operations.audit_log import ActionLog
-    from shared.operations.health import Health
-    from shared.operations.parked_items import KeptItems
+    from shared.operations.audit_log import AuditLog
+    from shared.operations.health import ConnectionHealthStore
+    from shared.operations.parked_items import ParkedItems
     from shared.operations.telemetry import Telemetry
     from shared.platform.storage import Storage
 
@@ -47,7 +47,7 @@ class Foundation:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         storage: Storage | None = None,
         secrets: SecretSource | None = None,
-        reach: Reach | None = None,
+        reach: CloudEndpoints | None = None,
     ) -> None:
         self._settings = os.environ if settings is None else settings
         self._now = now
@@ -55,7 +55,7 @@ class Foundation:
         self._given_secrets = secrets
         self._given_reach = reach
         self._systems: dict[tuple[str, bool], TicketSystem] = {}
-        self._budgets: dict[str, Budget] = {}
+        self._budgets: dict[str, BudgetGate] = {}
         self._telemetry: Telemetry | None = None
 
     @property
@@ -122,48 +122,48 @@ class Foundation:
         return SignalQueue(self.storage)
 
     @cached_property
-    def kept(self) -> KeptStore:
+    def kept(self) -> ParkedStore:
         """Dead letters and quarantine."""
-        from shared.delivery.parked import KeptStore
+        from shared.delivery.parked import ParkedStore
 
-        return KeptStore(self.storage)
+        return ParkedStore(self.storage)
 
     @cached_property
-    def kept_items(self) -> KeptItems:
+    def kept_items(self) -> ParkedItems:
         """What operators do with dead letters and quarantine."""
-        from shared.operations.parked_items import KeptItems
+        from shared.operations.parked_items import ParkedItems
 
-        return KeptItems(self.kept, self.queue, now=self._now)
+        return ParkedItems(self.kept, self.queue, now=self._now)
 
     @cached_property
-    def actions(self) -> ActionLog:
+    def actions(self) -> AuditLog:
         """The log of actions."""
-        from shared.operations.audit_log import ActionLog
+        from shared.operations.audit_log import AuditLog
 
-        return ActionLog(self.storage, self._now)
+        return AuditLog(self.storage, self._now)
 
     @cached_property
-    def health(self) -> Health:
+    def health(self) -> ConnectionHealthStore:
         """How the connections are doing."""
-        from shared.operations.health import Health
+        from shared.operations.health import ConnectionHealthStore
 
-        return Health(self.storage, self._now)
+        return ConnectionHealthStore(self.storage, self._now)
 
-    def budget(self, connection: str) -> Budget:
+    def budget(self, connection: str) -> BudgetGate:
         """The call budget of a connection. Raises as :meth:`system`."""
         found = self._budgets.get(connection)
         if found is None:
-            from shared.budget import Budget, Rules, TableBudgets
+            from shared.budget import BudgetGate, QuotaRules, TableBudgets
 
             settings = self._connection(connection)
-            rules = Rules(
+            rules = QuotaRules(
                 calls=settings.budget.calls,
                 per=settings.budget.per.total_seconds(),
                 reserve=settings.budget.reserve,
                 in_flight=settings.max_in_flight,
                 longest_call=settings.total_timeout.total_seconds(),
             )
-            found = self._budgets[connection] = Budget(connection, rules, TableBudgets(self.storage), now=self._now)
+            found = self._budgets[connection] = BudgetGate(connection, rules, TableBudgets(self.storage), now=self._now)
         return found
 
     def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
@@ -200,7 +200,7 @@ class Foundation:
             return state
 
     @cached_property
-    def _reach(self) -> Reach | None:
+    def _reach(self) -> CloudEndpoints | None:
         """The cloud that was given, or the private one that settings describe. Raises ConfigurationError."""
         from connectors.microsoft.identities import private_reach
 

@@ -12,7 +12,7 @@ from shared.core.version import VERSION
 
 if TYPE_CHECKING:
     from connectors.secure_score.requests import ScoreRequests
-    from shared.delivery.parked import Kind
+    from shared.delivery.parked import ParkedKind
     from shared.operations.ticket_list import TicketList
 
 
@@ -51,7 +51,7 @@ class Services(Timers):
         return stored, report
 
     async def kept_request(
-        self, kind: Kind, method: str, item: str, query: Mapping[str, str], body: bytes, content_type: str | None
+        self, kind: ParkedKind, method: str, item: str, query: Mapping[str, str], body: bytes, content_type: str | None
     ) -> dict[str, Any]:
         """Answer a request for dead letters or quarantine: ``item`` is an id, an action, or empty. Raises Problem."""
         from shared.web.parked_requests import act, read
@@ -68,17 +68,17 @@ class Services(Timers):
 
         Raises Problem, ConfigurationError and StorageUnavailable.
         """
-        from shared.web.intake import Problem
+        from shared.core.problem import Problem
 
         defender, mapper = self.config.defender, self.mapper
         if defender is None or not defender.integrations:
             raise Problem(
                 404, "Not configured", "bridge.yaml has no defender.integrations: there is nowhere to assign to."
             )
-        from connectors.defender.assignments.checks import Checks
-        from connectors.defender.assignments.on_demand import OnDemand
+        from connectors.defender.assignments.checks import AssignmentChecks
+        from connectors.defender.assignments.on_demand import AssignmentRequests
 
-        checks = Checks(
+        checks = AssignmentChecks(
             defender,
             mapper,
             lambda resource: self._clouds.assessments(resource),
@@ -87,7 +87,7 @@ class Services(Timers):
             self.assignments,
             self.links,
         )
-        desk = OnDemand(
+        desk = AssignmentRequests(
             checks,
             self.assignments,
             self.links,
@@ -108,18 +108,18 @@ class Services(Timers):
 
         Raises Problem, ConfigurationError and StorageUnavailable.
         """
-        from shared.web.intake import Problem
+        from shared.core.problem import Problem
 
         defender, mapper = self.config.defender, self.mapper
         if defender is None:
             detail = "bridge.yaml has no section 'defender'. Fix: keep 'defender: {integrations: []}' while it has any"
             raise Problem(404, "Not configured", f"{detail}.")
-        from connectors.defender.assignments.chosen import Chooser
+        from connectors.defender.assignments.chosen import AssignmentChooser
         from connectors.defender.assignments.withdraw import Withdrawals
         from shared.mapping.allow_list import not_allowed
 
         desk = Withdrawals(
-            Chooser({one.name for one in defender.integrations}, self.assignments),
+            AssignmentChooser({one.name for one in defender.integrations}, self.assignments),
             self.assignments,
             self.links,
             self.queue,

@@ -11,14 +11,14 @@ from shared.core.errors import ConfigurationError
 from shared.platform.log import listen, record
 
 if TYPE_CHECKING:
-    from connectors.azure_monitor.resource_health import Wellbeing
+    from connectors.azure_monitor.resource_health import ResourceHealth
     from shared.core.messages import Envelope
     from shared.delivery.deliver import Deliverer
-    from shared.delivery.planned_work import PlannedWorks
+    from shared.delivery.planned_work import PlannedWorkCache
     from shared.delivery.worker import Configured, Groups, Worker
     from shared.operations.meters import OpenTelemetryMeters
     from shared.web.intake import Accepted
-    from shared.web.trust.gate import Gate
+    from shared.web.trust.gate import WebhookGate
 
 
 class Road(Sources):
@@ -34,26 +34,26 @@ class Road(Sources):
         return Deliverer(self.mapper, self.system, self.links, outages=self._planned.holds, admit=admit, now=self._now)
 
     @cached_property
-    def _planned(self) -> PlannedWorks:
-        from shared.delivery.planned_work import PlannedWorks
+    def _planned(self) -> PlannedWorkCache:
+        from shared.delivery.planned_work import PlannedWorkCache
 
-        return PlannedWorks(self.config.maintenance, self.storage, now=self._now)
+        return PlannedWorkCache(self.config.maintenance, self.storage, now=self._now)
 
     @cached_property
-    def _wellbeing(self) -> Wellbeing:
-        from connectors.azure_monitor.resource_health import Wellbeing
+    def _wellbeing(self) -> ResourceHealth:
+        from connectors.azure_monitor.resource_health import ResourceHealth
 
         reconcile = self.config.reconcile
-        return Wellbeing("public" if reconcile is None else reconcile.cloud, self._reach)
+        return ResourceHealth("public" if reconcile is None else reconcile.cloud, self._reach)
 
     def _governed(self, groups: Groups) -> Groups:
         """The groups, with what assigns recommendations before them."""
         defender = self.config.defender
         if defender is None:
             return groups
-        from connectors.defender.assignments.stage import Governed
+        from connectors.defender.assignments.stage import AssignOwner
 
-        return Governed(
+        return AssignOwner(
             groups,
             self.mapper,
             self._rules,
@@ -70,13 +70,13 @@ class Road(Sources):
     def _configured(self) -> Configured:
         from shared.delivery.grouping.grouper import Grouper
         from shared.delivery.grouping.store import GroupStore
-        from shared.delivery.planned_work import Informed
+        from shared.delivery.planned_work import RefreshPlannedWork
         from shared.delivery.worker import Configured
         from shared.mapping.allow_list import not_allowed
 
         mapper = self.mapper
         groups = Grouper(mapper, self.links, GroupStore(self.storage), self.queue, now=self._now)
-        informed = self._governed(Informed(groups, self._planned))
+        informed = self._governed(RefreshPlannedWork(groups, self._planned))
         return Configured(
             deliverer=self._deliverer,
             groups=informed,
@@ -107,9 +107,9 @@ class Road(Sources):
         return text if len(text) <= MAX_MESSAGE_BYTES else await self.queue.checked_in(envelope)
 
     @cached_property
-    def _gate(self) -> Gate | ConfigurationError | None:
+    def _gate(self) -> WebhookGate | ConfigurationError | None:
         from shared.config.load import load_section
-        from shared.web.trust.gate import Gate
+        from shared.web.trust.gate import WebhookGate
         from shared.web.trust.settings import SecureWebhook
 
         try:
@@ -117,7 +117,7 @@ class Road(Sources):
             settings = load_section(self.config_path, "secure_webhook", SecureWebhook, self._settings)
         except ConfigurationError as error:
             return error
-        return None if settings is None else Gate(settings)
+        return None if settings is None else WebhookGate(settings)
 
     async def admit(self, authorization: str | None) -> None:
         """Let a caller of the secure webhook in by its Authorization header, or not.
@@ -125,7 +125,8 @@ class Road(Sources):
         Raises Problem: 401 or 403 for a token that is not accepted, 404 when no secure webhook is configured, 503 when
         keys or configuration are not to be had, so that Azure calls again.
         """
-        from shared.web.intake import Problem, refused_token
+        from shared.core.problem import Problem
+        from shared.web.intake import refused_token
 
         gate = self._gate
         if gate is None:
@@ -135,11 +136,11 @@ class Road(Sources):
         if isinstance(gate, ConfigurationError):
             record("configuration_invalid", logging.ERROR, problems=gate.problems)
             raise Problem(503, "Configuration invalid", "The app's log says what is wrong.", {"Retry-After": "20"})
-        from shared.web.trust.tokens import Denied
+        from shared.web.trust.tokens import TokenDenied
 
         try:
             await gate.admit(authorization)
-        except Denied as denied:
+        except TokenDenied as denied:
             raise refused_token(denied.status) from None
 
     def count_events(self) -> None:

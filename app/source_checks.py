@@ -12,15 +12,15 @@ from functools import partial
 from connectors.azure_monitor.check import AlertChecks
 from connectors.defender.check import FindingChecks
 from connectors.defender.poll.tenants import tenant_of
-from connectors.microsoft.check_lines import Lines
-from connectors.microsoft.identities import Identities, Reach
+from connectors.microsoft.check_lines import CheckLines
+from connectors.microsoft.identities import CloudEndpoints, Identities
 from connectors.secure_score.check import ScoreChecks
 from connectors.secure_score.tenants import ScoreTenants
 from shared.config.model import BridgeConfig
 from shared.core.clouds import CloudName
 from shared.core.errors import SourceError
 from shared.core.secrets import SecretSource
-from shared.core.ticket_system import Finding
+from shared.core.ticket_system import CheckLine
 
 #: One subscription or tenant; a call alone may take a minute.
 MOST_TIME = timedelta(seconds=60)
@@ -32,28 +32,28 @@ _OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class SectionCheck:
     """What came of one section of the configuration: its name, and its lines, subject by subject."""
 
     name: str
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     section: str
     subject: str
-    work: Callable[[Lines], Awaitable[None]]
+    work: Callable[[CheckLines], Awaitable[None]]
 
 
 async def check_sources(
     config: BridgeConfig,
     secrets: SecretSource,
-    reach: Reach | None,
+    reach: CloudEndpoints | None,
     *,
     now: Callable[[], datetime],
     most: timedelta = MOST_TIME,
-) -> list[Checked]:
+) -> list[SectionCheck]:
     """Look at all that the configuration asks of Microsoft's services; what fails with one hides none of the others.
 
     Args:
@@ -69,14 +69,14 @@ async def check_sources(
         turns = asyncio.Semaphore(_TOGETHER)
         tasks = list(_tasks(config, secrets, reach, now, stack))
         found = await asyncio.gather(*(_one(task, turns, most) for task in tasks))
-        sections: dict[str, list[Finding]] = {}
+        sections: dict[str, list[CheckLine]] = {}
         for task, lines in zip(tasks, found, strict=True):
             sections.setdefault(task.section, []).extend(lines)
-    return [Checked(name, tuple(lines)) for name, lines in sections.items()]
+    return [SectionCheck(name, tuple(lines)) for name, lines in sections.items()]
 
 
-async def _one(task: _Task, turns: asyncio.Semaphore, most: timedelta) -> list[Finding]:
-    lines = Lines(task.subject)
+async def _one(task: _Task, turns: asyncio.Semaphore, most: timedelta) -> list[CheckLine]:
+    lines = CheckLines(task.subject)
     async with turns:
         try:
             async with asyncio.timeout(most.total_seconds()):
@@ -95,7 +95,7 @@ async def _one(task: _Task, turns: asyncio.Semaphore, most: timedelta) -> list[F
 def _tasks(
     config: BridgeConfig,
     secrets: SecretSource,
-    reach: Reach | None,
+    reach: CloudEndpoints | None,
     now: Callable[[], datetime],
     stack: AsyncExitStack,
 ) -> Iterator[_Task]:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from app.foundation import Foundation
 
 if TYPE_CHECKING:
-    from app.source_checks import Checked
+    from app.source_checks import SectionCheck
     from connectors.azure_monitor.write_back import AlertSubscriptions
-    from connectors.defender.assignments.back import GovernanceBack
-    from connectors.defender.assignments.reassign import Reassigned
+    from connectors.defender.assignments.back import AssignmentWriteBack
+    from connectors.defender.assignments.reassign import Reassigner
     from connectors.defender.assignments.rules import CompiledRule
     from connectors.defender.assignments.store import AssignmentStore
-    from connectors.defender.poll.ancestry import Ancestries
-    from connectors.defender.poll.tenants import DefenderClouds
-    from connectors.secure_score.settings import SecureScore
+    from connectors.defender.poll.ancestry import ManagementGroupPaths
+    from connectors.defender.poll.tenants import DefenderTenants
+    from connectors.secure_score.settings import SecureScoreSettings
     from connectors.secure_score.tenants import ScoreTenants
     from shared.core.link import Link
     from shared.core.signal import Signal
-    from shared.delivery.write_back import Backs, Counterpart
+    from shared.delivery.write_back import WriteBack, WriteBackTarget
 
 
 class Sources(Foundation):
@@ -35,11 +35,11 @@ class Sources(Foundation):
         return AssignmentStore(self.storage)
 
     @cached_property
-    def ancestries(self) -> Ancestries:
+    def ancestries(self) -> ManagementGroupPaths:
         """Where subscriptions stand."""
-        from connectors.defender.poll.ancestry import Ancestries
+        from connectors.defender.poll.ancestry import ManagementGroupPaths
 
-        return Ancestries(self.storage, now=self._now)
+        return ManagementGroupPaths(self.storage, now=self._now)
 
     @cached_property
     def _rules(self) -> tuple[CompiledRule, ...]:
@@ -56,7 +56,7 @@ class Sources(Foundation):
         await self.ancestries.refresh()
         return with_ancestry(signal, self.ancestries.of(subscription_of(signal)))
 
-    async def check_sources(self) -> list[Checked]:
+    async def check_sources(self) -> list[SectionCheck]:
         """Look at what the configuration asks of Microsoft's services; needs no storage, changes nothing.
 
         Raises ConfigurationError.
@@ -66,22 +66,22 @@ class Sources(Foundation):
         return await check_sources(self.config, self.secrets, self._reach, now=self._now)
 
     @cached_property
-    def _clouds(self) -> DefenderClouds:
+    def _clouds(self) -> DefenderTenants:
         """What Defender for Cloud is asked and told with, outside the poll. Only where there is such a section."""
-        from connectors.defender.poll.tenants import DefenderClouds
-        from connectors.defender.settings import Defender
+        from connectors.defender.poll.tenants import DefenderTenants
+        from connectors.defender.settings import DefenderSettings
 
-        settings = self.config.defender or Defender()
-        return DefenderClouds(
+        settings = self.config.defender or DefenderSettings()
+        return DefenderTenants(
             settings, self.secrets, self._reach, whose=lambda subscription: self.ancestries.of(subscription).tenant
         )
 
     @cached_property
-    def _governance_back(self) -> GovernanceBack:
-        from connectors.defender.assignments.back import GovernanceBack
+    def _governance_back(self) -> AssignmentWriteBack:
+        from connectors.defender.assignments.back import AssignmentWriteBack
 
         defender = self.config.defender
-        return GovernanceBack(
+        return AssignmentWriteBack(
             self.assignments,
             self.links,
             lambda assessment: self._clouds.governance(assessment),
@@ -90,11 +90,11 @@ class Sources(Foundation):
         )
 
     @cached_property
-    def _reassigned(self) -> Reassigned:
-        from connectors.defender.assignments.reassign import Reassigned
+    def _reassigned(self) -> Reassigner:
+        from connectors.defender.assignments.reassign import Reassigner
 
         recheck_after = self.config.delivery.recheck_after
-        return Reassigned(
+        return Reassigner(
             self.assignments,
             self.links,
             self.system,
@@ -116,11 +116,11 @@ class Sources(Foundation):
         return tuple(filter(None, (self._state_name(link.connection, link.kind, link.state), link.state)))
 
     @property
-    def _secure_score(self) -> SecureScore:
+    def _secure_score(self) -> SecureScoreSettings:
         """The configuration's section. Raises Problem 404 where it has none."""
         settings = self.config.secure_score
         if settings is None:
-            from shared.web.intake import Problem
+            from shared.core.problem import Problem
 
             raise Problem(404, "Not configured", "bridge.yaml has no section 'secure_score'; see docs/secure-score.md.")
         return settings
@@ -132,10 +132,10 @@ class Sources(Foundation):
         return ScoreTenants(self._secure_score, self.secrets, self._reach)
 
     @cached_property
-    def _backs(self) -> Backs:
-        from shared.delivery.write_back import Backs
+    def _backs(self) -> WriteBack:
+        from shared.delivery.write_back import WriteBack
 
-        return Backs(self.links, self._counterparts(), self._others())
+        return WriteBack(self.links, self._counterparts(), self._others())
 
     def _others(self) -> dict[str, Callable[[str], Awaitable[str]]]:
         """What is told although it is no link, by the kind of its key."""
@@ -146,20 +146,20 @@ class Sources(Foundation):
 
         return {ASSIGNMENT: self._governance_back.tell_assignment, REASSIGNED: self._reassigned.again}
 
-    def _counterparts(self) -> dict[str, Counterpart]:
+    def _counterparts(self) -> dict[str, WriteBackTarget]:
         """Who tells sources of their tickets, by source; only for those that the configuration wants told."""
-        found: dict[str, Counterpart] = {}
+        found: dict[str, WriteBackTarget] = {}
         if self.config.resync.alerts is not None:
-            from connectors.azure_monitor.write_back import AlertsBack
+            from connectors.azure_monitor.write_back import AlertWriteBack
 
-            found["azure_monitor"] = AlertsBack(self.config.resync.alerts, self._called, self._alert_subscriptions)
+            found["azure_monitor"] = AlertWriteBack(self.config.resync.alerts, self._called, self._alert_subscriptions)
         scores = self.config.secure_score
         if scores is not None and scores.write_back:
-            from connectors.secure_score.control_states import Telling
-            from connectors.secure_score.write_back import ScoreBack
+            from connectors.secure_score.control_states import ControlStateRules
+            from connectors.secure_score.write_back import ScoreWriteBack
 
-            telling = Telling(scores.states, self._state_name)
-            found["secure_score"] = ScoreBack(telling, self._score_tenants.open, self._state_name)
+            telling = ControlStateRules(scores.states, self._state_name)
+            found["secure_score"] = ScoreWriteBack(telling, self._score_tenants.open, self._state_name)
         if self.config.defender is not None and self.config.defender.write_back:
             found["defender"] = self._governance_back
         return found

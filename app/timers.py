@@ -9,12 +9,12 @@ from app.road import Road
 from shared.platform.log import record
 
 if TYPE_CHECKING:
-    from connectors.azure_monitor.reconcile.comparison import Reconciled
-    from connectors.defender.assignments.reminders import Reminded
-    from connectors.defender.poll.polled import Polled
-    from connectors.defender.settings import Defender
+    from connectors.azure_monitor.reconcile.comparison import ReconcileResult
+    from connectors.defender.assignments.reminders import ReminderResult
+    from connectors.defender.poll.polled import PollResult
+    from connectors.defender.settings import DefenderSettings
     from connectors.secure_score.poll.poll import ScorePolled
-    from shared.resync import Checked, Follower, Resynced
+    from shared.resync import FullCheckResult, ResyncResult, TicketSync
 
 
 class Timers(Road):
@@ -34,7 +34,7 @@ class Timers(Road):
         """
         await self._planned.collect(self.system)
 
-    async def reconcile(self, *, dry_run: bool = False) -> list[Reconciled]:
+    async def reconcile(self, *, dry_run: bool = False) -> list[ReconcileResult]:
         """Compare Azure's list of alerts with what is known; nothing where the configuration does not ask for it.
 
         Args:
@@ -48,7 +48,7 @@ class Timers(Road):
         from contextlib import aclosing
 
         from connectors.azure_monitor.reconcile.reconciler import Reconciler, rules_of
-        from connectors.azure_monitor.reconcile.state import Ledger
+        from connectors.azure_monitor.reconcile.state import ReconcileState
         from connectors.azure_monitor.subscriptions import Subscriptions
 
         async with aclosing(Subscriptions(settings, self.secrets, self._reach)) as subscriptions:
@@ -56,7 +56,7 @@ class Timers(Road):
                 settings,
                 subscriptions.open,
                 self.links,
-                Ledger(self.storage),
+                ReconcileState(self.storage),
                 self.queue,
                 rules_of(self.mapper),
                 now=self._now,
@@ -64,12 +64,12 @@ class Timers(Road):
             return await compared.run(dry_run=dry_run)
 
     @cached_property
-    def _follower(self) -> Follower:
-        from shared.resync import Follower
+    def _follower(self) -> TicketSync:
+        from shared.resync import TicketSync
 
-        return Follower(self.links, self._backs, self.queue, now=self._now)
+        return TicketSync(self.links, self._backs, self.queue, now=self._now)
 
-    async def resync(self) -> list[Resynced]:
+    async def resync(self) -> list[ResyncResult]:
         """Bring links after what people do with their tickets; nothing where the configuration does not want it.
 
         Raises ConfigurationError and StorageUnavailable.
@@ -77,13 +77,13 @@ class Timers(Road):
         settings = self.config.resync
         if not settings.enabled:
             return []
-        from shared.resync import Progress, Resyncer
+        from shared.resync import Resyncer, ResyncProgress
 
-        progress = Progress(self.storage)
+        progress = ResyncProgress(self.storage)
         compared = Resyncer(settings, self.config.connections, self.system, self._follower, progress, now=self._now)
         return await compared.run()
 
-    async def full_check(self) -> list[Checked]:
+    async def full_check(self) -> list[FullCheckResult]:
         """Look whether the tickets of all links are still there, and whether sources know what they have to know.
 
         Raises ConfigurationError and StorageUnavailable.
@@ -91,15 +91,15 @@ class Timers(Road):
         settings = self.config.resync
         if not settings.enabled:
             return []
-        from shared.resync import FullCheck, Progress
+        from shared.resync import FullCheck, ResyncProgress
 
-        progress = Progress(self.storage)
+        progress = ResyncProgress(self.storage)
         check = FullCheck(
             settings, self.config.connections, self.system, self.links, self._follower, progress, now=self._now
         )
         return await check.run()
 
-    async def poll_findings(self) -> list[Polled]:
+    async def poll_findings(self) -> list[PollResult]:
         """Read findings of Defender for Cloud where that is due; nothing where the configuration does not ask for it.
 
         Raises ConfigurationError and StorageUnavailable.
@@ -110,15 +110,15 @@ class Timers(Road):
         from contextlib import aclosing
 
         from connectors.defender.poll.poll import FindingsPoll
-        from connectors.defender.poll.tenants import DefenderClouds
+        from connectors.defender.poll.tenants import DefenderTenants
 
-        async with aclosing(DefenderClouds(settings, self.secrets, self._reach)) as clouds:
+        async with aclosing(DefenderTenants(settings, self.secrets, self._reach)) as clouds:
             poll = FindingsPoll(
                 settings.poll, clouds, self.storage, self.queue, now=self._now, rules=self._decides_findings(settings)
             )
             return await poll.run()
 
-    def _decides_findings(self, settings: Defender) -> str:
+    def _decides_findings(self, settings: DefenderSettings) -> str:
         """What of the configuration decides what becomes of a finding, as text that can be compared."""
         poll = settings.poll
         decides = settings.model_dump_json(include={"integrations", "governance", "poll"})
@@ -144,15 +144,15 @@ class Timers(Road):
         poll = ScorePoll(settings, self._score_tenants, self.links, states, self.queue, now=self._now)
         return await poll.run(dry_run=dry_run)
 
-    async def remind(self) -> Reminded:
+    async def remind(self) -> ReminderResult:
         """Mark what is overdue, and remind its tickets; nothing where nothing is assigned.
 
         Raises ConfigurationError and StorageUnavailable.
         """
-        from connectors.defender.assignments.reminders import Reminded, Reminders
+        from connectors.defender.assignments.reminders import ReminderResult, Reminders
 
         defender = self.config.defender
         if defender is None:
-            return Reminded()
+            return ReminderResult()
         rules = {rule.name: rule for rule in defender.governance}
         return await Reminders(rules, self.assignments, self.links, self.system, now=self._now).run()

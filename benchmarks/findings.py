@@ -24,12 +24,12 @@ import httpx
 
 from benchmarks.report import Figure, Report, at_most
 from connectors.defender.poll.poll import FindingsPoll
-from connectors.defender.poll.polled import Polled
-from connectors.defender.poll.tenants import DefenderClouds
+from connectors.defender.poll.polled import PollResult
+from connectors.defender.poll.tenants import DefenderTenants
 from connectors.defender.resource_graph import PAGE
-from connectors.defender.settings import Defender
+from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from local.azurite import Azurite
 from shared.core.messages import Envelope
 from shared.core.secrets import SettingSecrets
@@ -48,9 +48,9 @@ class _Counted:
         self.count = 0
         self._queue = queue
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
         self.count += 1
-        await self._queue.send(envelope)
+        await self._queue.send(envelope, delay)
 
 
 class _Stage:
@@ -69,13 +69,13 @@ class _Stage:
     def now(self) -> datetime:
         return datetime.now(UTC) + self._later
 
-    async def poll(self) -> tuple[Polled, int, float]:
+    async def poll(self) -> tuple[PollResult, int, float]:
         """A poll; its result, the peak of its memory in bytes, and its seconds without the watch over memory."""
         self._later += timedelta(hours=1)
         settings = self._settings()
         if settings.poll is None:
             raise RuntimeError("the benchmark polls")
-        async with aclosing(DefenderClouds(settings, self._secrets(), self._reach())) as clouds:
+        async with aclosing(DefenderTenants(settings, self._secrets(), self._reach())) as clouds:
             poll = FindingsPoll(settings.poll, clouds, self._storage, self.queue, now=self.now)
             gc.collect()
             tracemalloc.reset_peak()
@@ -93,27 +93,27 @@ class _Stage:
             "securityresources | where type == 'microsoft.security/assessments' "
             f"| where properties.status.code == '{code}' | project id | order by id asc"
         )
-        async with aclosing(DefenderClouds(self._settings(), self._secrets(), self._reach())) as clouds:
+        async with aclosing(DefenderTenants(self._settings(), self._secrets(), self._reach())) as clouds:
             for _, graph in clouds.graphs():
                 async for page in graph.pages(query):
                     return [row["id"] for row in page.rows[:: len(page.rows) // count]][:count]
         return []
 
-    def _settings(self) -> Defender:
+    def _settings(self) -> DefenderSettings:
         clouds = self.clouds
         sign_in = {
             "tenant": clouds["tenant_id"],
             "client_id": clouds["client_id"],
             "client_secret": {"secret": "bridge"},
         }
-        return Defender.model_validate({"tenants": [{"sign_in": sign_in}], "poll": {}})
+        return DefenderSettings.model_validate({"tenants": [{"sign_in": sign_in}], "poll": {}})
 
     def _secrets(self) -> SettingSecrets:
         return SettingSecrets({"BRIDGE": self.clouds["client_secret"]})
 
-    def _reach(self) -> Reach:
+    def _reach(self) -> CloudEndpoints:
         address, authority = self.clouds["https_url"], self.clouds["ca_file"]
-        return Reach(
+        return CloudEndpoints(
             Endpoint(address, "https://management.azure.com/.default"),
             address,
             ssl.create_default_context(cafile=authority),

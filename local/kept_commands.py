@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from app import Services
-from shared.delivery.parked import Kept, Kind
-from shared.operations.parked_items import LARGEST_PAGE, Filter
+from shared.delivery.parked import ParkedItem, ParkedKind
+from shared.operations.parked_items import LARGEST_PAGE, ParkedFilter
 
 Contains = Annotated[str, typer.Option("--contains", help="Only items whose reason, key or title contains this text.")]
 Code = Annotated[str, typer.Option("--code", help="Only items with this code, for example refused or expired.")]
@@ -34,7 +34,7 @@ Item = Annotated[str, typer.Argument(help="Its id.")]
 
 _SAID = {"replayed": "put back on the queue"}
 
-_REPLAY: dict[Kind, str] = {
+_REPLAY: dict[ParkedKind, str] = {
     "dead-letter": "Put dead letters back on the queue. Each stays listed until it was delivered.\n\n"
     "A replay never makes a second ticket, and an event that is older than what the ticket knows changes nothing.",
     "quarantine": "Read payloads again with the present parser: what is a signal now goes on the queue, the others "
@@ -52,7 +52,7 @@ class Desk:
     err: Console
 
 
-def kept_commands(kind: Kind, about: str, desk: Desk) -> typer.Typer:
+def kept_commands(kind: ParkedKind, about: str, desk: Desk) -> typer.Typer:
     """The commands list, show, replay and drop for one kind of kept items."""
     app = typer.Typer(help=about, no_args_is_help=True)
 
@@ -113,16 +113,18 @@ def kept_commands(kind: Kind, about: str, desk: Desk) -> typer.Typer:
     return app
 
 
-def _filter(contains: str, code: str, connection: str, since: datetime | None, replayed: bool | None = None) -> Filter:
+def _filter(
+    contains: str, code: str, connection: str, since: datetime | None, replayed: bool | None = None
+) -> ParkedFilter:
     moment = since.replace(tzinfo=UTC) if since else None
-    return Filter(code=code, connection=connection, text=contains, since=moment, replayed=replayed)
+    return ParkedFilter(code=code, connection=connection, text=contains, since=moment, replayed=replayed)
 
 
 async def _list(
-    services: Services, desk: Desk, kind: Kind, wanted: Filter, newest: bool, limit: int, as_json: bool
+    services: Services, desk: Desk, kind: ParkedKind, wanted: ParkedFilter, newest: bool, limit: int, as_json: bool
 ) -> None:
     service, after = services.kept_items, ""
-    rows: list[Kept] = []
+    rows: list[ParkedItem] = []
     while limit == 0 or len(rows) < limit:
         size = min(LARGEST_PAGE, limit - len(rows)) if limit else LARGEST_PAGE
         page = await service.page(kind, wanted, newest=newest, limit=size, after=after)
@@ -152,10 +154,10 @@ async def _list(
 def _act(
     desk: Desk,
     action: Literal["replay", "drop"],
-    kind: Kind,
+    kind: ParkedKind,
     items: list[str] | None,
     everything: bool,
-    wanted: Filter,
+    wanted: ParkedFilter,
     at_most: int,
     as_json: bool,
 ) -> None:

@@ -35,7 +35,7 @@ _MOST_PAGES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class AlertPage:
     """A part of a list: ``alerts`` as Azure sent them, and whether it is the ``last`` part."""
 
     alerts: list[dict[str, Any]]
@@ -64,7 +64,7 @@ class AlertsManagement:
         """Requests that left so far."""
         return self._manager.calls
 
-    async def pages(self, since: datetime, until: datetime) -> AsyncGenerator[Page, None]:
+    async def pages(self, since: datetime, until: datetime) -> AsyncGenerator[AlertPage, None]:
         """Alerts between two moments, the oldest first, without their context.
 
         Whether Azure compares their beginning or their last change is not documented.
@@ -91,7 +91,7 @@ class AlertsManagement:
             found, link = body.get("value"), body.get("nextLink") or ""
             if not isinstance(found, list) or not isinstance(link, str):
                 raise SourceRefused("the list of alerts has no 'value': something else answers in Azure's place")
-            yield Page([alert for alert in found if isinstance(alert, dict)], last=not link)
+            yield AlertPage([alert for alert in found if isinstance(alert, dict)], last=not link)
             if not link:
                 return
             if link in seen:

@@ -10,7 +10,7 @@ from connectors.azure_monitor.api import AlertsManagement
 from connectors.azure_monitor.settings import SignIn
 from connectors.azure_monitor.write_back import FIXES as TELL_FIXES
 from connectors.microsoft import ResourceManager
-from connectors.microsoft.check_lines import Lines
+from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.check_rights import allowed
 from connectors.microsoft.check_sign_in import signed_in
 from connectors.microsoft.identities import Identities
@@ -43,7 +43,7 @@ class AlertChecks:
         self._identities = identities
         self._now = now
 
-    async def listed(self, subscription: str, sign_in: SignIn | None, lines: Lines) -> None:
+    async def listed(self, subscription: str, sign_in: SignIn | None, lines: CheckLines) -> None:
         """What ``reconcile`` needs of a subscription. Raises SourceError only for what is not foreseen."""
         reach = self._identities.reach
         credential = self._identities.credential(sign_in)
@@ -61,7 +61,7 @@ class AlertChecks:
                     "Let the machine keep its clock by NTP.",
                 )
 
-    async def told(self, subscription: str, sign_in: SignIn | None, lines: Lines) -> None:
+    async def told(self, subscription: str, sign_in: SignIn | None, lines: CheckLines) -> None:
         """What ``resync.alerts`` needs of a subscription."""
         reach = self._identities.reach
         credential = self._identities.credential(sign_in)
@@ -71,7 +71,7 @@ class AlertChecks:
             if await signed_in(manager, sign_in, lines) is not None:
                 await self._tellable(manager, subscription, lines, "")
 
-    async def told_unlisted(self, lines: Lines) -> None:
+    async def told_unlisted(self, lines: CheckLines) -> None:
         """The same for the subscriptions that the app's own identity sees, as the configuration lists none."""
         reach = self._identities.reach
         credential = self._identities.credential(None)
@@ -100,7 +100,7 @@ class AlertChecks:
             for subscription in found[:MOST_UNLISTED]:
                 await self._tellable(manager, subscription, lines, f"{subscription}: ")
 
-    async def _tellable(self, manager: ResourceManager, subscription: str, lines: Lines, prefix: str) -> None:
+    async def _tellable(self, manager: ResourceManager, subscription: str, lines: CheckLines, prefix: str) -> None:
         if await self._readable(manager, subscription, lines, prefix):
             fix = (
                 f"Assign the role of docs/resync.md, or another with {CHANGE_STATE}, to the identity on this "
@@ -108,7 +108,7 @@ class AlertChecks:
             )
             await allowed(manager, subscription, [CHANGE_STATE], lines, f"{prefix}change state", fix)
 
-    async def _readable(self, manager: ResourceManager, subscription: str, lines: Lines, prefix: str = "") -> bool:
+    async def _readable(self, manager: ResourceManager, subscription: str, lines: CheckLines, prefix: str = "") -> bool:
         line = f"{prefix}alerts"
         now = self._now()
         alerts = AlertsManagement(subscription, manager)

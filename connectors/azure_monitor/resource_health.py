@@ -6,7 +6,7 @@ import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from shared.core.clouds import CLOUDS as AUTHORITIES
 from shared.core.clouds import CloudName
 from shared.core.errors import SourceError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from connectors.microsoft import ResourceManager
 
 
-class Wellbeing:
+class ResourceHealth:
     """Asks with the app's own identity.
 
     Args:
@@ -28,7 +28,7 @@ class Wellbeing:
     """
 
     def __init__(
-        self, cloud: CloudName, reach: Reach | None = None, credential: AsyncTokenCredential | None = None
+        self, cloud: CloudName, reach: CloudEndpoints | None = None, credential: AsyncTokenCredential | None = None
     ) -> None:
         self._cloud = cloud
         self._reach = reach
@@ -56,7 +56,7 @@ class Wellbeing:
             from connectors.microsoft import CLOUDS, ResourceManager
             from connectors.microsoft.sign_in import own_identity
 
-            reach = self._reach or Reach(CLOUDS[self._cloud], AUTHORITIES[self._cloud].authority)
+            reach = self._reach or CloudEndpoints(CLOUDS[self._cloud], AUTHORITIES[self._cloud].authority)
             if self._credential is None:
                 self._credential = own_identity(self._cloud)
                 self._stack.push_async_callback(self._credential.close)

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 
 from shared.core.clouds import CloudName
 from shared.core.conditions import When
-from shared.core.settings import Duration, Model, SecretRef
+from shared.core.settings import Duration, SecretRef, SettingsModel
 from shared.web.trust.settings import Guid
 
 
-class SignIn(Model):
+class SignIn(SettingsModel):
     """An application (service principal) of the tenant that a subscription belongs to."""
 
     tenant: Guid
@@ -24,7 +24,7 @@ class SignIn(Model):
     """Its client secret."""
 
 
-class WatchedSubscription(Model):
+class WatchedSubscription(SettingsModel):
     """A subscription whose alerts are compared."""
 
     id: Guid
@@ -34,7 +34,7 @@ class WatchedSubscription(Model):
     identity."""
 
 
-class Reconcile(Model):
+class ReconcileSettings(SettingsModel):
     """Compares Azure's own list of alerts with what the bridge knows, delivers what was missed and resolves what
     resolved silently. Needs action groups with the common alert schema; see docs/reconcile.md."""
 

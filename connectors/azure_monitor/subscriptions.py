@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from connectors.azure_monitor.api import AlertsManagement
-from connectors.azure_monitor.settings import Reconcile
+from connectors.azure_monitor.settings import ReconcileSettings
 from connectors.microsoft import ResourceManager
-from connectors.microsoft.identities import Identities, Reach
+from connectors.microsoft.identities import CloudEndpoints, Identities
 from shared.core.secrets import SecretSource
 
 
@@ -18,7 +18,7 @@ class Subscriptions:
         reach: instead of the configured cloud.
     """
 
-    def __init__(self, settings: Reconcile, secrets: SecretSource, reach: Reach | None = None) -> None:
+    def __init__(self, settings: ReconcileSettings, secrets: SecretSource, reach: CloudEndpoints | None = None) -> None:
         self._sign_ins = {one.id: one.sign_in for one in settings.subscriptions}
         self._identities = Identities(settings.cloud, secrets, reach)
 

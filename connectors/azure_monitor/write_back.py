@@ -15,19 +15,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from connectors.azure_monitor.write_back_rules import alert_id, wanted
-from shared.config.resync import AlertStates
+from shared.config.resync import AlertStateSettings
 from shared.core.link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connectors.azure_monitor.api import AlertsManagement
-    from connectors.azure_monitor.settings import Reconcile
+    from connectors.azure_monitor.settings import ReconcileSettings
     from connectors.microsoft import ResourceManager
     from connectors.microsoft.identities import Identities
 
 #: Gives everything that the state of a link's ticket may be called: its name, and the stored value.
-Called = Callable[[Link], Collection[str]]
+StateNames = Callable[[Link], Collection[str]]
 
 FIXES: Mapping[int, str] = MappingProxyType(
     {
@@ -38,7 +38,7 @@ FIXES: Mapping[int, str] = MappingProxyType(
 )
 
 
-class States(Protocol):
+class AlertStateApi(Protocol):
     """States of the alerts of one subscription. See ``connectors.azure_monitor.AlertsManagement``."""
 
     async def state(self, name: str) -> str | None: ...
@@ -46,7 +46,7 @@ class States(Protocol):
     async def change_state(self, name: str, state: str, comment: str = "") -> bool: ...
 
 
-class AlertsBack:
+class AlertWriteBack:
     """The counterpart of source ``azure_monitor``. See ``shared.delivery.write_back.Counterpart``.
 
     Args:
@@ -55,7 +55,9 @@ class AlertsBack:
         subscription: the alerts of a subscription.
     """
 
-    def __init__(self, settings: AlertStates, called: Called, subscription: Callable[[str], States]) -> None:
+    def __init__(
+        self, settings: AlertStateSettings, called: StateNames, subscription: Callable[[str], AlertStateApi]
+    ) -> None:
         self._settings = settings
         self._called = called
         self._subscription = subscription
@@ -98,7 +100,7 @@ class AlertSubscriptions:
         identities: gives credentials; closed with this object.
     """
 
-    def __init__(self, reconcile: Reconcile | None, identities: Identities) -> None:
+    def __init__(self, reconcile: ReconcileSettings | None, identities: Identities) -> None:
         known = reconcile.subscriptions if reconcile is not None else []
         self._sign_ins = {one.id.lower(): one.sign_in for one in known}
         self._identities = identities

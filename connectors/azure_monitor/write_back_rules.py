@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from shared.config.resync import ASSIGNED, AlertStates
-from shared.core.link import Link, Stage
+from shared.config.resync import ASSIGNED, AlertStateSettings
+from shared.core.link import Link, LinkStage
 from shared.core.signal import RESOLVED_RANK
 
 NEW, ACKNOWLEDGED, CLOSED = "New", "Acknowledged", "Closed"
@@ -32,7 +32,7 @@ def alert_id(origin: str) -> AlertId | None:
     return AlertId(found[1].lower(), found[2].lower()) if found else None
 
 
-def wanted(link: Link, settings: AlertStates, called: Collection[str]) -> str:
+def wanted(link: Link, settings: AlertStateSettings, called: Collection[str]) -> str:
     """The state that the alert has to have, and the alert's name; empty when it need not be told anything.
 
     An alert is New by itself, so it becomes New only after it was something else. Another alert of the same problem
@@ -44,13 +44,13 @@ def wanted(link: Link, settings: AlertStates, called: Collection[str]) -> str:
         called: everything that the ticket's state may be called.
     """
     alert = alert_id(link.origin)
-    if alert is None or link.ticket is None or link.stage is Stage.NONE:
+    if alert is None or link.ticket is None or link.stage is LinkStage.NONE:
         return ""
-    over = link.latest is not None and link.latest[1] == RESOLVED_RANK and link.stage is not Stage.OPEN
+    over = link.latest is not None and link.latest[1] == RESOLVED_RANK and link.stage is not LinkStage.OPEN
     if over and not settings.ended:
         return ""
     is_now = {name.casefold() for name in called} | {link.stage.value}
-    if link.stage is Stage.OPEN and link.owner:
+    if link.stage is LinkStage.OPEN and link.owner:
         is_now.add(ASSIGNED)
     told, _, of = link.told.partition(" ")
     if _meets(settings.close, is_now):

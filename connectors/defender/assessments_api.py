@@ -22,7 +22,7 @@ OLDER_VERSION = "2021-06-01"
 SUB_VERSION = "2019-01-01-preview"
 
 
-class Assessments:
+class AssessmentsApi:
     """Reads recommendations of resources.
 
     Args:

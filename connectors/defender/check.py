@@ -8,9 +8,9 @@ from contextlib import aclosing
 from connectors.defender.poll import ancestry
 from connectors.defender.poll.kinds import KINDS
 from connectors.defender.resource_graph import FIXES, ResourceGraph
-from connectors.defender.settings import Defender, DefenderTenant
+from connectors.defender.settings import DefenderSettings, DefenderTenant
 from connectors.microsoft import ResourceManager
-from connectors.microsoft.check_lines import Lines
+from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.check_rights import allowed
 from connectors.microsoft.check_sign_in import signed_in
 from connectors.microsoft.identities import Identities
@@ -43,11 +43,11 @@ class FindingChecks:
         identities: gives credentials.
     """
 
-    def __init__(self, settings: Defender, identities: Identities) -> None:
+    def __init__(self, settings: DefenderSettings, identities: Identities) -> None:
         self._settings = settings
         self._identities = identities
 
-    async def tenant(self, entry: DefenderTenant, lines: Lines) -> None:
+    async def tenant(self, entry: DefenderTenant, lines: CheckLines) -> None:
         """What the section needs of a tenant. Raises SourceError only for what is not foreseen."""
         reach = self._identities.reach
         credential = self._identities.credential(entry.sign_in)
@@ -67,7 +67,7 @@ class FindingChecks:
             if self._settings.write_back and self._settings.integrations:
                 await self._assignable(manager, visible[0], lines)
 
-    async def _visible(self, graph: ResourceGraph, entry: DefenderTenant, lines: Lines) -> list[str]:
+    async def _visible(self, graph: ResourceGraph, entry: DefenderTenant, lines: CheckLines) -> list[str]:
         """Ids of the subscriptions that the identity sees in the configured part."""
         found: list[str] = []
         limited = False
@@ -112,7 +112,7 @@ class FindingChecks:
         entry: DefenderTenant,
         kind: str,
         subscription: str,
-        lines: Lines,
+        lines: CheckLines,
     ) -> None:
         """Resource Graph leaves out in silence what may not be read: where there is nothing, rights are asked for."""
         name, action = _SHOWN[kind]
@@ -124,7 +124,7 @@ class FindingChecks:
             fix = f"Assign role Security Reader, or another with {action}, to the identity on the subscriptions."
             await allowed(manager, subscription, [action], lines, name, fix, "there are none; ")
 
-    async def _tags(self, graph: ResourceGraph, entry: DefenderTenant, lines: Lines) -> None:
+    async def _tags(self, graph: ResourceGraph, entry: DefenderTenant, lines: CheckLines) -> None:
         query = "resources\n| project id, tags\n| order by id asc"
         count = await _count(graph, entry, query, lines, "tags")
         if count:
@@ -136,7 +136,7 @@ class FindingChecks:
                 "Assign role Reader, or another with */read, to the identity on the subscriptions.",
             )
 
-    async def _assignable(self, manager: ResourceManager, subscription: str, lines: Lines) -> None:
+    async def _assignable(self, manager: ResourceManager, subscription: str, lines: CheckLines) -> None:
         fix = (
             f"Assign role Security Admin, or another with {', '.join(ASSIGN)}, to the identity on the subscriptions. "
             "Or set defender.write_back: false."
@@ -150,7 +150,7 @@ class FindingChecks:
         )
 
 
-async def _count(graph: ResourceGraph, entry: DefenderTenant, query: str, lines: Lines, name: str) -> int | None:
+async def _count(graph: ResourceGraph, entry: DefenderTenant, query: str, lines: CheckLines, name: str) -> int | None:
     """Rows of a query, for the price of one; None where it failed, which has its line then."""
     pages = graph.pages(query, subscriptions=entry.subscriptions, management_groups=entry.management_groups, top=1)
     try:

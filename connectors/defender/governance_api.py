@@ -27,7 +27,7 @@ FIXES: Mapping[int, str] = {
 }
 
 
-class Governance:
+class GovernanceApi:
     """Reads and writes governance assignments.
 
     Args:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.settings import Integration
+from connectors.defender.settings import IntegrationSettings
 
 _NO_PULSE: Mapping[str, Any] = {"last_success": None, "last_error": None}
 
@@ -38,7 +38,7 @@ class _Counts:
 
 
 async def integrations(
-    sections: Sequence[Integration],
+    sections: Sequence[IntegrationSettings],
     assignments: AsyncIterable[Assignment],
     pulses: Mapping[str, Mapping[str, Any]],
     now: datetime,
@@ -66,7 +66,7 @@ async def integrations(
     return {"integrations": [*listed, *removed]}
 
 
-def _listed(section: Integration, pulses: Mapping[str, Mapping[str, Any]], counted: _Counts) -> dict[str, Any]:
+def _listed(section: IntegrationSettings, pulses: Mapping[str, Mapping[str, Any]], counted: _Counts) -> dict[str, Any]:
     pulse = {**_NO_PULSE, **pulses.get(section.connection, {})}
     fields: dict[str, Any] = {"fields": "default"}
     if section.fields != "default":

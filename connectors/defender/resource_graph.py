@@ -41,7 +41,7 @@ _MOST_PAGES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ResourceGraphPage:
     """A part of a result.
 
     Attributes:
@@ -82,7 +82,7 @@ class ResourceGraph:
         subscriptions: Sequence[str] | None = None,
         management_groups: Sequence[str] | None = None,
         top: int = PAGE,
-    ) -> AsyncGenerator[Page, None]:
+    ) -> AsyncGenerator[ResourceGraphPage, None]:
         """The result of a query, page after page; every page costs one call.
 
         Args:
@@ -106,13 +106,13 @@ class ResourceGraph:
         for place, scope in enumerate(batches, start=1):
             async for page in self._batch(query, scope, top):
                 ends = page.last and place == len(batches)
-                yield page if page.last == ends else Page(page.rows, page.total, ends, page.limited)
+                yield page if page.last == ends else ResourceGraphPage(page.rows, page.total, ends, page.limited)
 
     async def aclose(self) -> None:
         """Close connections."""
         await self._manager.aclose()
 
-    async def _batch(self, query: str, scope: Mapping[str, Any], top: int) -> AsyncIterator[Page]:
+    async def _batch(self, query: str, scope: Mapping[str, Any], top: int) -> AsyncIterator[ResourceGraphPage]:
         token, seen = "", set()
         for _ in range(_MOST_PAGES):
             options: dict[str, Any] = {"resultFormat": "objectArray", "$top": top}
@@ -127,7 +127,7 @@ class ResourceGraph:
             seen.add(token)
         raise SourceUnavailable("the result of Azure Resource Graph goes in circles; the next run repeats the query")
 
-    async def _page(self, body: Mapping[str, Any]) -> tuple[Page, str]:
+    async def _page(self, body: Mapping[str, Any]) -> tuple[ResourceGraphPage, str]:
         await self._turn()
         reply = await self._manager.request("POST", PATH, {"api-version": API_VERSION}, body)
         self._heed(reply.headers)
@@ -142,7 +142,7 @@ class ResourceGraph:
         total = reply.body.get("totalRecords")
         limited = reply.headers.get("x-ms-tenant-subscription-limit-hit", "").lower() == "true"
         found = [row for row in rows if isinstance(row, dict)]
-        return Page(found, total if isinstance(total, int) else len(found), not token, limited), token
+        return ResourceGraphPage(found, total if isinstance(total, int) else len(found), not token, limited), token
 
     async def _turn(self) -> None:
         """Wait where the last answer said that the quota is used up."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connectors.defender.scopes import places
-from connectors.defender.settings import Integration
-from shared.config.model import Resolve, RouteBody
+from connectors.defender.settings import IntegrationSettings
+from shared.config.model import ResolveSettings, RouteBody
 from shared.core.field_values import FieldValue
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
 from shared.mapping.defaults import RESOLVE_FIELDS
-from shared.mapping.groups import By, CompiledGroup
+from shared.mapping.groups import CompiledGroup, GroupKey
 
 KINDS = (TicketKind.INCIDENT, TicketKind.CHANGE_REQUEST, TicketKind.PROBLEM)
 
@@ -73,7 +73,7 @@ class IntegrationRoute:
     """One kind of ticket of an integration, as a route to compile."""
 
     name: str
-    integration: Integration
+    integration: IntegrationSettings
     body: RouteBody
     group: CompiledGroup
 
@@ -101,12 +101,12 @@ class Integrations:
         sections: of the configuration; no two have the same scope.
     """
 
-    def __init__(self, sections: Sequence[Integration]) -> None:
+    def __init__(self, sections: Sequence[IntegrationSettings]) -> None:
         self._by_scope = {section.scope.lower(): section for section in sections}
         self._by_name = {section.name: section for section in sections}
         self.routes = tuple(route for section in sections for route in _routes(section))
 
-    def covering(self, signal: Signal) -> Integration | None:
+    def covering(self, signal: Signal) -> IntegrationSettings | None:
         """The integration with the nearest scope; of an assigned signal its own, as long as there is one."""
         pinned = self._by_name.get(signal.details.get("integration", ""))
         if pinned is not None:
@@ -123,7 +123,7 @@ class Integrations:
         return route_name(covering, kind)
 
 
-def route_name(integration: Integration, kind: TicketKind) -> str:
+def route_name(integration: IntegrationSettings, kind: TicketKind) -> str:
     """``integration:<name>``, and ``integration:<name>/<kind>`` for a kind that is not the integration's own."""
     name = f"integration:{integration.name}"
     return name if kind is integration.ticket else f"{name}/{kind.value}"
@@ -144,7 +144,7 @@ def with_facts(signal: Signal, facts: Mapping[str, str]) -> Signal:
     return replace(signal, details={**details, **{name: value for name, value in facts.items() if value}})
 
 
-def _routes(integration: Integration) -> Iterator[IntegrationRoute]:
+def _routes(integration: IntegrationSettings) -> Iterator[IntegrationRoute]:
     for kind in KINDS:
         own = kind is integration.ticket
         customised: Mapping[str, FieldValue] = {}
@@ -154,14 +154,14 @@ def _routes(integration: Integration) -> Iterator[IntegrationRoute]:
             connection=integration.connection,
             ticket=kind,
             fields={**_fields(integration, kind), **customised},
-            resolve=Resolve(fields={**_closing(kind), **(integration.resolve_fields if own else {})}),
+            resolve=ResolveSettings(fields={**_closing(kind), **(integration.resolve_fields if own else {})}),
             reopen_window=integration.reopen_window,
         )
         name = route_name(integration, kind)
         yield IntegrationRoute(name, integration, body, CompiledGroup(_group(name, integration), None, _NOTE_EVERY))
 
 
-def _fields(integration: Integration, kind: TicketKind) -> dict[str, FieldValue]:
+def _fields(integration: IntegrationSettings, kind: TicketKind) -> dict[str, FieldValue]:
     fields: dict[str, FieldValue] = {
         "short_description": _TITLE[integration.one_ticket_per],
         "description": f"{_DUE}{_ABOUT[integration.one_ticket_per]}\n\n{{{{ summary }}}}",
@@ -177,7 +177,7 @@ def _closing(kind: TicketKind) -> dict[str, FieldValue]:
     return {"close_notes": _GONE + RESOLVE_FIELDS[kind]["close_notes"]}
 
 
-def _group(route: str, integration: Integration) -> By:
+def _group(route: str, integration: IntegrationSettings) -> GroupKey:
     """The group's key. Whoever is in a group stays in it, and whoever has a ticket of its own keeps that, whatever the
     configuration says meanwhile."""
     by = {"recommendation": "assessment_key", "owner": "owner"}.get(integration.one_ticket_per)

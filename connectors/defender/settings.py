@@ -12,7 +12,7 @@ from connectors.azure_monitor.settings import SignIn
 from shared.core.clouds import CloudName
 from shared.core.conditions import Patterns, When
 from shared.core.field_values import FieldValue, Name
-from shared.core.settings import Duration, Model
+from shared.core.settings import Duration, SettingsModel
 from shared.core.ticket_system import TicketKind
 from shared.web.trust.settings import Guid
 
@@ -45,7 +45,7 @@ def _scope(value: str) -> str:
 Scope = Annotated[StrictStr, AfterValidator(_scope)]
 
 
-class DefenderTenant(Model):
+class DefenderTenant(SettingsModel):
     """A tenant whose findings are read and told of their tickets."""
 
     tenant: Guid | None = None
@@ -64,7 +64,7 @@ class DefenderTenant(Model):
         return self
 
 
-class DefenderPoll(Model):
+class DefenderPollSettings(SettingsModel):
     """Reads findings from Azure Resource Graph, so that nothing depends on exports, and no paid plan is needed where
     the data is free."""
 
@@ -91,7 +91,7 @@ REQUIRED_FIELDS: dict[TicketKind, tuple[str, ...]] = {
 }
 
 
-class Integration(Model):
+class IntegrationSettings(SettingsModel):
     """Where the tickets of recommendations go, for one part of the estate. The nearest scope wins."""
 
     name: Name
@@ -131,7 +131,7 @@ class Integration(Model):
         return self
 
 
-class Owner(Model):
+class OwnerSettings(SettingsModel):
     """Whose the finding is: a fixed value, or what a tag of the resource says."""
 
     value: Annotated[str | None, Field(min_length=1, max_length=200)] = None
@@ -148,7 +148,7 @@ class Owner(Model):
         return self
 
 
-class GovernanceRule(Model):
+class GovernanceRuleSettings(SettingsModel):
     """Assigns recommendations by itself: who has to fix them, and until when."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -163,7 +163,7 @@ class GovernanceRule(Model):
     """Which findings, for example ``severity: [1]``. Left out: all."""
     recommendations: Patterns | None = None
     """Names or assessment keys of recommendations. Left out: all."""
-    owner: Owner
+    owner: OwnerSettings
     """Who has to fix it."""
     days: Literal[7, 14, 30, 90] = 30
     """Time to fix it, counted from when the finding was first assigned."""
@@ -185,7 +185,7 @@ class GovernanceRule(Model):
     """Nothing new is assigned by it; what it has assigned stays."""
 
 
-class Defender(Model):
+class DefenderSettings(SettingsModel):
     """Reads findings of Defender for Cloud, assigns them, and tells it of their tickets; see docs/defender.md."""
 
     tenants: Annotated[list[DefenderTenant], Field(min_length=1, max_length=100)] = Field(
@@ -194,11 +194,11 @@ class Defender(Model):
     """Tenants. Left out: all that the app's own identity may read."""
     cloud: CloudName = "public"
     """Cloud of these tenants: ``public``, ``us_government`` or ``china``."""
-    poll: DefenderPoll | None = None
+    poll: DefenderPollSettings | None = None
     """Left out: findings only come by ``POST /api/recommendations`` or by the Event Hub."""
-    integrations: list[Integration] = Field(default_factory=list)
+    integrations: list[IntegrationSettings] = Field(default_factory=list)
     """Where tickets go, by part of the estate."""
-    governance: list[GovernanceRule] = Field(default_factory=list)
+    governance: list[GovernanceRuleSettings] = Field(default_factory=list)
     """Rules that assign recommendations by themselves."""
     write_back: bool = True
     """Whether governance assignments in Defender for Cloud are written (needs Defender CSPM). ``false``: owner, due

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from connectors.microsoft.resource_manager import CLOUDS, ResourceManager
-from connectors.microsoft.rest import Endpoint, Rest
+from connectors.microsoft.rest import Endpoint, RestClient
 
-__all__ = ["CLOUDS", "Endpoint", "ResourceManager", "Rest"]
+__all__ = ["CLOUDS", "Endpoint", "ResourceManager", "RestClient"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connectors.microsoft import ResourceManager
-from connectors.microsoft.check_lines import Lines
+from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.permissions import ACTION, lacking, permissions_at
 from shared.core.errors import SourceError
 
@@ -16,7 +16,7 @@ async def allowed(
     manager: ResourceManager,
     subscription: str,
     actions: Sequence[str],
-    lines: Lines,
+    lines: CheckLines,
     what: str,
     fix: str,
     before: str = "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from connectors.azure_monitor.settings import SignIn
-from connectors.microsoft.check_lines import Lines
+from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.claims import Claims
 from connectors.secure_score.settings import ScoreSignIn
 from shared.core.errors import SourceError
@@ -24,7 +24,7 @@ class Signs(Protocol):
     async def sign_in(self) -> Claims: ...
 
 
-async def signed_in(rest: Signs, who: SignIn | ScoreSignIn | None, lines: Lines) -> Claims | None:
+async def signed_in(rest: Signs, who: SignIn | ScoreSignIn | None, lines: CheckLines) -> Claims | None:
     """Add the line; what the token says, None where there is none.
 
     Args:

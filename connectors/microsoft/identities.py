@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class CloudEndpoints:
     """A cloud that is none of Microsoft's public ones: where it is, and how its certificates are trusted.
 
     ``endpoint`` is that of Resource Manager. ``graph`` is that of Microsoft Graph, where that is needed. ``sign_in``
@@ -37,12 +37,12 @@ class Reach:
     graph: Endpoint | None = None
 
 
-def reach_of(cloud: CloudName) -> Reach:
+def reach_of(cloud: CloudName) -> CloudEndpoints:
     """One of Microsoft's public clouds."""
-    return Reach(CLOUDS[cloud], AUTHORITIES[cloud].authority)
+    return CloudEndpoints(CLOUDS[cloud], AUTHORITIES[cloud].authority)
 
 
-def private_reach(settings: Mapping[str, str]) -> Reach | None:
+def private_reach(settings: Mapping[str, str]) -> CloudEndpoints | None:
     """The cloud that settings describe: a private one (air-gapped, Azure Stack), or a stand-in; None for none.
 
     ``AZURE_RESOURCE_MANAGER_URL`` is its Resource Manager, and switches the others on: ``AZURE_RESOURCE_MANAGER_SCOPE``
@@ -63,7 +63,7 @@ def private_reach(settings: Mapping[str, str]) -> Reach | None:
         )
     )
     bundle = settings.get("AZURE_CA_BUNDLE", "")
-    return Reach(
+    return CloudEndpoints(
         endpoint=Endpoint(manager, settings.get("AZURE_RESOURCE_MANAGER_SCOPE") or CLOUDS["public"].scope),
         authority=authority,
         trust=_trusting(bundle) if bundle else None,
@@ -104,7 +104,7 @@ class Identities:
         reach: instead of the public cloud.
     """
 
-    def __init__(self, cloud: CloudName, secrets: SecretSource, reach: Reach | None = None) -> None:
+    def __init__(self, cloud: CloudName, secrets: SecretSource, reach: CloudEndpoints | None = None) -> None:
         self._cloud = cloud
         self._secrets = secrets
         self.reach = reach or reach_of(cloud)

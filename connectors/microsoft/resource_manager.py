@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from connectors.microsoft.pace import Sleep
-from connectors.microsoft.rest import Endpoint, Rest
+from connectors.microsoft.rest import Endpoint, RestClient
 from shared.core.clouds import CloudName
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ _FIXES = {
 }
 
 
-class ResourceManager(Rest):
-    """Requests to one cloud's Resource Manager. See :class:`Rest`."""
+class ResourceManager(RestClient):
+    """Requests to one cloud's Resource Manager. See :class:`RestClient`."""
 
     def __init__(
         self,

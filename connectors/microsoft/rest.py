@@ -21,7 +21,7 @@ from connectors.microsoft.claims import Claims, read_claims
 from connectors.microsoft.pace import Sleep
 from shared.core.errors import SourceError, SourceRefused, SourceUnavailable
 from shared.core.version import VERSION
-from shared.platform.guarded_transport import Guarded
+from shared.platform.guarded_transport import GuardedTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -40,7 +40,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RestReply:
     """An answer that was good: its status, its JSON (an empty object where it had none), its headers."""
 
     status: int
@@ -58,7 +58,7 @@ _LONGEST_WAIT = 60.0
 _TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=10.0, pool=10.0)
 
 
-class Rest:
+class RestClient:
     """Requests to one service. ``calls`` counts those that left.
 
     All requests of ours may be repeated: they read, set a state, or put and delete what bears a name of our choice.
@@ -111,7 +111,7 @@ class Rest:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Reply:
+    ) -> RestReply:
         """Make a request; tried again and raising as :meth:`get`. Only a GET must be answered with a JSON object."""
         for attempt in range(1, _MOST_TRIES + 1):
             try:
@@ -151,7 +151,7 @@ class Rest:
         params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
-    ) -> Reply:
+    ) -> RestReply:
         sent = {**headers, "Authorization": f"Bearer {await self._token()}"}
         try:
             async with self._http().stream(method, path, params=params or None, json=body, headers=sent) as answer:
@@ -169,14 +169,14 @@ class Rest:
         if not answer.is_success:
             raise self._failure(answer)
         if answer.status_code == 204 or (method != "GET" and not content):
-            return Reply(answer.status_code, {}, answer.headers)
+            return RestReply(answer.status_code, {}, answer.headers)
         try:
             found = json.loads(content)
         except ValueError:
             found = None
         if not isinstance(found, dict):
             raise self._failure(answer)
-        return Reply(answer.status_code, found, answer.headers)
+        return RestReply(answer.status_code, found, answer.headers)
 
     async def _token(self) -> str:
         from azure.core.exceptions import AzureError
@@ -198,7 +198,7 @@ class Rest:
                 transport = httpx.AsyncHTTPTransport(verify=trust, trust_env=False)
             self._client = httpx.AsyncClient(
                 base_url=self._endpoint.url,
-                transport=Guarded(self._endpoint.url, transport),
+                transport=GuardedTransport(self._endpoint.url, transport),
                 timeout=_TIMEOUT,
                 headers={"User-Agent": f"azure-itsm-bridge/{VERSION}", "Accept": "application/json"},
                 trust_env=False,

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
-from connectors.microsoft import Endpoint, Rest
+from connectors.microsoft import Endpoint, RestClient
 from connectors.microsoft.claims import Claims
 from connectors.microsoft.pace import Sleep
 from shared.core.clouds import CloudName
@@ -84,7 +84,7 @@ class SecureScores:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.partial = ""
-        self._rest = Rest(
+        self._rest = RestClient(
             "Microsoft Graph", credential, endpoint, _FIXES, trust=trust, transport=transport, sleep=sleep
         )
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from connectors.microsoft.check_lines import Lines
+from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.check_sign_in import signed_in
 from connectors.microsoft.claims import Claims
 from connectors.secure_score.api import SecureScores
-from connectors.secure_score.settings import ScoreTenant, SecureScore
+from connectors.secure_score.settings import ScoreTenant, SecureScoreSettings
 from connectors.secure_score.tenants import ScoreTenants
 from shared.core.errors import SourceError
 from shared.payloads.times import in_words, moment
@@ -35,12 +35,12 @@ class ScoreChecks:
         now: the clock.
     """
 
-    def __init__(self, settings: SecureScore, tenants: ScoreTenants, now: Callable[[], datetime]) -> None:
+    def __init__(self, settings: SecureScoreSettings, tenants: ScoreTenants, now: Callable[[], datetime]) -> None:
         self._settings = settings
         self._tenants = tenants
         self._now = now
 
-    async def tenant(self, entry: ScoreTenant, lines: Lines) -> None:
+    async def tenant(self, entry: ScoreTenant, lines: CheckLines) -> None:
         """What the section needs of a tenant. Raises SourceError only for what is not foreseen."""
         async with aclosing(self._tenants.open(entry.id)) as graph:
             claims = await signed_in(graph, entry.sign_in, lines)
@@ -59,7 +59,7 @@ class ScoreChecks:
             if self._settings.write_back:
                 _writable(claims, lines)
 
-    async def _profiles(self, graph: SecureScores, lines: Lines) -> None:
+    async def _profiles(self, graph: SecureScores, lines: CheckLines) -> None:
         try:
             async with aclosing(graph.profiles()) as profiles:
                 first = await anext(profiles, None)
@@ -75,7 +75,7 @@ class ScoreChecks:
         else:
             lines.ok("controls", "can be read")
 
-    async def _score(self, graph: SecureScores, lines: Lines) -> None:
+    async def _score(self, graph: SecureScores, lines: CheckLines) -> None:
         try:
             score = await graph.latest_score()
         except SourceError as error:
@@ -94,7 +94,7 @@ class ScoreChecks:
             lines.ok("score", text)
 
 
-def _writable(claims: Claims, lines: Lines) -> None:
+def _writable(claims: Claims, lines: CheckLines) -> None:
     if claims.permissions is None:
         lines.warning(
             "write back",

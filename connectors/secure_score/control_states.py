@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from connectors.secure_score.settings import TicketState
-from shared.core.link import Link, Stage
+from connectors.secure_score.settings import TicketStateSettings
+from shared.core.link import Link, LinkStage
 from shared.core.signal import RESOLVED_RANK
-from shared.core.ticket_system import TicketKind
+from shared.core.ticket_system import StateName
 from shared.mapping.routes import matches_any
-
-#: What people call a raw state on a connection: connection, kind, state.
-StateName = Callable[[str, TicketKind, str], str]
 
 DEFAULT = "Default"
 _NOTHING = "nothing"
@@ -39,7 +36,7 @@ def told_state(told: str) -> str:
     return told.partition(_BETWEEN)[0]
 
 
-class Telling:
+class ControlStateRules:
     """What tickets mean to Secure Score, by one configuration.
 
     Args:
@@ -47,7 +44,7 @@ class Telling:
         state_name: what people call states.
     """
 
-    def __init__(self, states: Sequence[TicketState], state_name: StateName) -> None:
+    def __init__(self, states: Sequence[TicketStateSettings], state_name: StateName) -> None:
         self._entries = [(state, _test(state, state_name)) for state in states]
 
     def wanted(self, link: Link) -> Wanted | None:
@@ -56,7 +53,7 @@ class Telling:
         A problem that is over by Secure Score's own word (full score, settled in the portal) is no news to it, whoever
         resolved or closed the ticket then.
         """
-        if link.ticket is None or link.stage is Stage.NONE:
+        if link.ticket is None or link.stage is LinkStage.NONE:
             return None
         if link.latest is not None and link.latest[1] == RESOLVED_RANK:
             return None
@@ -64,14 +61,14 @@ class Telling:
         control = _NOTHING if entry is None else entry.control
         comment = "" if entry is None else entry.comment
         if control == _NOTHING:
-            if link.stage is not Stage.OPEN or told_state(link.told) in ("", DEFAULT):
+            if link.stage is not LinkStage.OPEN or told_state(link.told) in ("", DEFAULT):
                 return None
             control, comment = DEFAULT, "{{ ticket.number }} was opened again: {{ ticket.url }}"
         text = _BETWEEN.join((control, link.ticket.number or link.ticket.id, link.owner))
         return Wanted(control, comment, text)
 
 
-def _test(state: TicketState, state_name: StateName) -> Callable[[Link], bool]:
+def _test(state: TicketStateSettings, state_name: StateName) -> Callable[[Link], bool]:
     codes = None if state.close_code is None else matches_any(state.close_code)
 
     def fits(link: Link) -> bool:

@@ -13,26 +13,26 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 from uuid import uuid4
 
-from connectors.defender.assignments.request import Mistake, problem
+from connectors.defender.assignments.request import RequestMistake, problem
 from connectors.secure_score.api import SecureScores
 from connectors.secure_score.payloads.listed import DEPRECATED, by_control, read_listed
 from connectors.secure_score.payloads.request import asked
 from connectors.secure_score.request_body import ScoreRequest, read_request
-from connectors.secure_score.settings import SecureScore
+from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import BridgeError, NotAuthorised, SourceError, TicketSystemError
 from shared.core.identity import DISPLAY, correlation
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 from shared.core.messages import Envelope
-from shared.core.signal import Signal, State
+from shared.core.problem import Problem
+from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, Phase, TicketKind, TicketRef, TicketSystem
 from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
 from shared.delivery.worker import Absorbed
 from shared.mapping.allow_list import not_allowed
-from shared.mapping.mapper import CompiledRoute, Mapped, Mapper
+from shared.mapping.mapper import CompiledRoute, MappedFields, Mapper
 from shared.payloads.keys import Unidentified
 from shared.payloads.text import fold, given, line
-from shared.web.intake import Problem
 
 #: Controls that may have been meant.
 _MOST_CLOSE = 5
@@ -41,7 +41,7 @@ _MOST_CLOSE = 5
 Now = Callable[[Envelope], Awaitable[Delivered | Absorbed | BridgeError | None]]
 
 
-class Tenants(Protocol):
+class RequestTenants(Protocol):
     """The tenants of the configuration: see ``connectors.secure_score.tenants``."""
 
     @property
@@ -56,7 +56,7 @@ class _Checked:
 
     signal: Signal
     route: CompiledRoute
-    mapped: Mapped
+    mapped: MappedFields
 
 
 class ScoreRequests:
@@ -74,8 +74,8 @@ class ScoreRequests:
 
     def __init__(
         self,
-        settings: SecureScore,
-        tenants: Tenants,
+        settings: SecureScoreSettings,
+        tenants: RequestTenants,
         mapper: Mapper,
         system: Callable[[str], TicketSystem],
         links: LinkStore,
@@ -126,7 +126,7 @@ class ScoreRequests:
         checked, link = await self._checked(control_id, body, writes=False)
         generation = 1 if link is None else link.generation + 1
         own = {"correlation_id": correlation(checked.signal.key, generation), "correlation_display": DISPLAY}
-        standing = link.ticket if link is not None and link.stage is Stage.OPEN else None
+        standing = link.ticket if link is not None and link.stage is LinkStage.OPEN else None
         return {
             "control": checked.signal.details["control_id"],
             "connection": checked.route.connection,
@@ -148,14 +148,18 @@ class ScoreRequests:
             raise problem(
                 422,
                 "Not allowed",
-                [Mistake("controlId", f"It may not become a ticket: {unwanted}. Fix: widen that in bridge.yaml.")],
+                [
+                    RequestMistake(
+                        "controlId", f"It may not become a ticket: {unwanted}. Fix: widen that in bridge.yaml."
+                    )
+                ],
             )
         if route is None:
             raise Problem(503, "Not configured", "bridge.yaml has no section 'secure_score' any more.")
         mapped = self._mapper.ticket(route, signal)
         stored = await self._links.load(signal.key)
         link = None if stored is None else stored.link
-        if not (writes and link is not None and link.stage is Stage.OPEN):
+        if not (writes and link is not None and link.stage is LinkStage.OPEN):
             await self._check_with(self._system(route.connection), request, route, mapped)
         return _Checked(signal, route, mapped), link
 
@@ -182,7 +186,7 @@ class ScoreRequests:
             ) from None
         if signal.details.get("resolution") == DEPRECATED:
             raise _needs_none(wanted, "Microsoft has retired it, and nothing can be done about it.")
-        if signal.state is State.RESOLVED:
+        if signal.state is SignalState.RESOLVED:
             fix = "Fix: where it is to be done all the same, set it to 'To address' in the portal first."
             raise _needs_none(wanted, f"{signal.condition} {fix}")
         return signal
@@ -195,22 +199,22 @@ class ScoreRequests:
         close = get_close_matches(wanted.lower(), [*profiles, *titles], n=_MOST_CLOSE, cutoff=0.5)
         ids = dict.fromkeys(given(fold(profiles[titles.get(name, name)]).get("id")) for name in close)
         detail = f"The tenant has no control '{wanted[:80]}'." + (f" Close to it: {', '.join(ids)}." if ids else "")
-        return problem(404, "Unknown control", [Mistake("controlId", detail, tuple(ids))])
+        return problem(404, "Unknown control", [RequestMistake("controlId", detail, tuple(ids))])
 
     async def _check_with(
-        self, system: TicketSystem, request: ScoreRequest, route: CompiledRoute, mapped: Mapped
+        self, system: TicketSystem, request: ScoreRequest, route: CompiledRoute, mapped: MappedFields
     ) -> None:
         """Ask the ticket system whether it knows the person and the fields. Raises Problem: 422, 503."""
         if not isinstance(system, KnowsPeople):
             return
-        mistakes: list[Mistake] = []
+        mistakes: list[RequestMistake] = []
         who = request.wanted.requested_by
         try:
             if await system.find_person(who) is None:
                 people = await system.suggest_people(who)
                 found = tuple(filter(None, (one.email or one.user_name or one.name for one in people)))
                 detail = f"The ticket system knows no one active person '{who}'."
-                mistakes.append(Mistake("requested_by", detail, found))
+                mistakes.append(RequestMistake("requested_by", detail, found))
             lacking = await _lacking(system, route.kind, mapped)
         except TicketSystemError as error:
             headers = {"Retry-After": "60"} if error.retry else None
@@ -219,14 +223,14 @@ class ScoreRequests:
             ) from None
         fix = "Fix: take it out of the section secure_score in bridge.yaml."
         said = f"Tickets of kind {route.kind.value} have no such field. {fix}"
-        mistakes += [Mistake(f"fields.{name}", said) for name in lacking]
+        mistakes += [RequestMistake(f"fields.{name}", said) for name in lacking]
         if mistakes:
             raise problem(422, "Not known to the ticket system", mistakes)
 
     async def _standing(self, link: Link) -> TicketRef | None:
         """The open ticket of a key. What cannot be asked is believed."""
         ticket = link.ticket
-        if ticket is None or link.stage is not Stage.OPEN:
+        if ticket is None or link.stage is not LinkStage.OPEN:
             return None
         try:
             found = await self._system(link.connection).find(link.kind, ticket.id, ticket.correlation)
@@ -257,7 +261,7 @@ class ScoreRequests:
         return 201 if made else 200, {**answer, "signal": envelope.id}
 
 
-async def _lacking(system: KnowsPeople, kind: TicketKind, mapped: Mapped) -> tuple[str, ...]:
+async def _lacking(system: KnowsPeople, kind: TicketKind, mapped: MappedFields) -> tuple[str, ...]:
     try:
         return tuple(await system.lacks(kind, mapped.fields))
     except NotAuthorised:
@@ -265,7 +269,7 @@ async def _lacking(system: KnowsPeople, kind: TicketKind, mapped: Mapped) -> tup
 
 
 def _needs_none(control: str, why: str) -> Problem:
-    return problem(409, "No ticket needed", [Mistake("controlId", f"{control[:80]} needs no ticket. {why}")])
+    return problem(409, "No ticket needed", [RequestMistake("controlId", f"{control[:80]} needs no ticket. {why}")])
 
 
 def _answer(outcome: str, signal: Signal, ref: TicketRef | None, kind: TicketKind | None = None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from connectors.secure_score.settings import SecureScore
-from shared.config.model import Resolve, RouteBody
+from connectors.secure_score.settings import SecureScoreSettings
+from shared.config.model import ResolveSettings, RouteBody
 from shared.core.field_values import FieldValue
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
@@ -27,7 +27,7 @@ _DUE = "{{ (signal.details.due_date or '')[:19] | replace('T', ' ') }}"
 _PRIORITY = "{{ signal.details.priority or ([signal.severity + 1, 4] | min if signal.severity is not none else '') }}"
 
 
-def bodies(section: SecureScore) -> Iterator[tuple[str, RouteBody]]:
+def bodies(section: SecureScoreSettings) -> Iterator[tuple[str, RouteBody]]:
     """Each route by name: the section's, one for each other kind that may be asked for, one for each rule that sets
     fields."""
     for kind in (TicketKind.CHANGE_REQUEST, TicketKind.INCIDENT):
@@ -52,18 +52,18 @@ def is_expected(name: str) -> bool:
     return name == ROUTE or name.startswith(f"{ROUTE}/rules/")
 
 
-def _name(rule: str, kind: TicketKind, section: SecureScore) -> str:
+def _name(rule: str, kind: TicketKind, section: SecureScoreSettings) -> str:
     if rule:
         return f"{ROUTE}/rules/{rule}"
     return ROUTE if kind is section.ticket else f"{ROUTE}/{kind.value}"
 
 
-def _body(section: SecureScore, kind: TicketKind, more: dict[str, FieldValue]) -> RouteBody:
+def _body(section: SecureScoreSettings, kind: TicketKind, more: dict[str, FieldValue]) -> RouteBody:
     return RouteBody(
         connection=section.connection,
         ticket=kind,
         fields={**_fields(kind, section.requested_by), **section.fields, **more},
-        resolve=Resolve(action=section.resolve, fields=section.resolve_fields),
+        resolve=ResolveSettings(action=section.resolve, fields=section.resolve_fields),
         updates=section.updates,
         reopen_window=section.reopen_window,
     )

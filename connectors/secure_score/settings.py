@@ -10,7 +10,7 @@ from pydantic import Field, StrictStr, model_validator
 from shared.core.clouds import CloudName
 from shared.core.conditions import Patterns
 from shared.core.field_values import FieldValue, Name
-from shared.core.settings import Duration, Model, SecretRef
+from shared.core.settings import Duration, SecretRef, SettingsModel
 from shared.core.ticket_system import TicketKind
 from shared.web.trust.settings import Guid
 
@@ -18,7 +18,7 @@ from shared.web.trust.settings import Guid
 Priority = Annotated[int, Field(ge=1, le=4)]
 
 
-class ScoreSignIn(Model):
+class ScoreSignIn(SettingsModel):
     """An application (service principal) that may use Microsoft Graph, with a client secret or a certificate."""
 
     tenant: Guid
@@ -37,7 +37,7 @@ class ScoreSignIn(Model):
         return self
 
 
-class ScoreTenant(Model):
+class ScoreTenant(SettingsModel):
     """A tenant whose secure score is read and written."""
 
     tenant: Guid | None = None
@@ -57,7 +57,7 @@ class ScoreTenant(Model):
         return self.tenant or (self.sign_in.tenant if self.sign_in is not None else "")
 
 
-class ScoreWhen(Model):
+class ScoreWhen(SettingsModel):
     """Conditions on a control. All given ones must hold; of the patterns of one condition, any. Patterns compare
     without case, ``*`` stands for any text. Controls that are complete, settled in the portal, deprecated or without
     a score in the tenant never match."""
@@ -84,7 +84,7 @@ class ScoreWhen(Model):
     """Its score is lower than when it was read before."""
 
 
-class ScoreRule(Model):
+class ScoreRuleSettings(SettingsModel):
     """What becomes a ticket by itself. The first rule that matches a control wins."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -100,7 +100,7 @@ class ScoreRule(Model):
     """Ticket fields on top of those of the section, for example ``assignment_group``."""
 
 
-class TicketState(Model):
+class TicketStateSettings(SettingsModel):
     """What Secure Score is told of a ticket in some state. The first entry that fits wins."""
 
     phase: Literal["open", "resolved", "closed"] | None = None
@@ -129,14 +129,14 @@ _UNSOLVED = ["unsuccessful", "not solved*", "no resolution*"]
 
 #: What stands for ``states`` where the file does not say.
 STATES = (
-    TicketState(state="Canceled", control="nothing"),
-    TicketState(close_code=_UNSOLVED, control="nothing"),
-    TicketState(phase="resolved", control="Reviewed"),
-    TicketState(phase="closed", control="Reviewed"),
+    TicketStateSettings(state="Canceled", control="nothing"),
+    TicketStateSettings(close_code=_UNSOLVED, control="nothing"),
+    TicketStateSettings(phase="resolved", control="Reviewed"),
+    TicketStateSettings(phase="closed", control="Reviewed"),
 )
 
 
-class SecureScore(Model):
+class SecureScoreSettings(SettingsModel):
     """Makes tickets of the improvement actions of Microsoft 365 Secure Score, by rules and on demand, and tells Secure
     Score what became of them; see docs/secure-score.md."""
 
@@ -159,7 +159,7 @@ class SecureScore(Model):
     requested_by: str = ""
     """Who asks for the tickets that rules make (a change's requester, an incident's caller): user name or e-mail
     address. Empty: nobody."""
-    rules: list[ScoreRule] = Field(default_factory=list)
+    rules: list[ScoreRuleSettings] = Field(default_factory=list)
     """What becomes a ticket by itself. Left out: nothing does, tickets are made on demand."""
     resolve: Literal["resolve", "comment", "nothing"] = "resolve"
     """What a control that is done does to its ticket: ``resolve`` it, a ``comment``, or ``nothing``."""
@@ -172,7 +172,7 @@ class SecureScore(Model):
     ``delivery.reopen_window``."""
     write_back: bool = True
     """Whether Secure Score is told of tickets (needs SecurityEvents.ReadWrite.All)."""
-    states: list[TicketState] = Field(default_factory=lambda: list(STATES))
+    states: list[TicketStateSettings] = Field(default_factory=lambda: list(STATES))
     """What Secure Score is told of tickets, by their state. Left out: Reviewed when a ticket is resolved or closed,
     unless it was cancelled or its close code says that nothing was solved. A ticket that is opened again sets the
     control back to Default where no entry says otherwise."""

@@ -70,7 +70,7 @@ class _Http:
         self._client.close()
 
 
-class Application:
+class GraphApplication:
     """An application (service principal). Honours azure-core's ``AsyncTokenCredential``.
 
     msal blocks and keeps the tokens; it works in a thread, one request at a time.
@@ -135,7 +135,7 @@ class Application:
         if client is not None:
             client.close()
 
-    async def __aenter__(self) -> Application:
+    async def __aenter__(self) -> GraphApplication:
         return self
 
     async def __aexit__(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from connectors.microsoft.sign_in import own_identity
 from connectors.secure_score.api import GRAPH, SecureScores
-from connectors.secure_score.settings import ScoreTenant, SecureScore
-from connectors.secure_score.sign_in import Application
+from connectors.secure_score.settings import ScoreTenant, SecureScoreSettings
+from connectors.secure_score.sign_in import GraphApplication
 from shared.core.clouds import CLOUDS
 from shared.core.errors import SourceRefused
 from shared.core.secrets import SecretSource
@@ -27,7 +27,9 @@ class ScoreTenants:
         reach: instead of the configured cloud; its ``graph`` is where Microsoft Graph is.
     """
 
-    def __init__(self, settings: SecureScore, secrets: SecretSource, reach: Reach | None = None) -> None:
+    def __init__(
+        self, settings: SecureScoreSettings, secrets: SecretSource, reach: CloudEndpoints | None = None
+    ) -> None:
         self._settings = settings
         self._secrets = secrets
         self._endpoint = GRAPH[settings.cloud] if reach is None or reach.graph is None else reach.graph
@@ -70,7 +72,7 @@ class ScoreTenants:
             if sign_in is None or proof is None:
                 credential = own_identity(self._settings.cloud)
             else:
-                credential = Application(
+                credential = GraphApplication(
                     sign_in.tenant,
                     sign_in.client_id,
                     proof.secret,

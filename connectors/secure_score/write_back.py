@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from connectors.secure_score.api import SecureScores, is_settable
-from connectors.secure_score.control_states import StateName, Telling, Wanted
+from connectors.secure_score.control_states import ControlStateRules, Wanted
 from connectors.secure_score.payloads.control import effective_update
 from shared.core.errors import SourceRefused
 from shared.core.link import Link
+from shared.core.ticket_system import StateName
 from shared.mapping.templates import compile_template
 from shared.payloads.text import given
 from shared.platform.log import record
@@ -24,7 +25,7 @@ _MOST_COMMENT = 1_000
 Open = Callable[[str], SecureScores]
 
 
-class ScoreBack:
+class ScoreWriteBack:
     """The counterpart of signals from Secure Score. See ``shared.delivery.write_back.Counterpart``.
 
     Args:
@@ -33,7 +34,7 @@ class ScoreBack:
         state_name: what people call states, for comments.
     """
 
-    def __init__(self, telling: Telling, open_tenant: Open, state_name: StateName) -> None:
+    def __init__(self, telling: ControlStateRules, open_tenant: Open, state_name: StateName) -> None:
         self._telling = telling
         self._open = open_tenant
         self._state_name = state_name

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from connectors.servicenow.refusals import DuplicateKey, Ruling, duplicate, forbidden
 from connectors.servicenow.throttle import retry_after
-from connectors.servicenow.wire import Call, Purpose, Reply, shorten
+from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall, shorten
 from shared.core.errors import (
     NotAuthorised,
     OutcomeUnknown,
@@ -43,8 +43,8 @@ _LATER = frozenset({408, 421, 425})
 
 
 def interpret(
-    call: Call,
-    reply: Reply,
+    call: WireCall,
+    reply: ServiceNowReply,
     *,
     connection: str = "",
     redact: Callable[[str], str] = str,
@@ -70,7 +70,7 @@ def interpret(
 
 
 def error(
-    ruling: Ruling, reply: Reply, said: str, *, connection: str = "", now: datetime | None = None
+    ruling: Ruling, reply: ServiceNowReply, said: str, *, connection: str = "", now: datetime | None = None
 ) -> TicketSystemError:
     """The exception that a ruling stands for. ``said`` must be free of secrets."""
     wait = None
@@ -96,7 +96,7 @@ class _Success:
         self.result = result
 
 
-def asleep(reply: Reply) -> bool:
+def asleep(reply: ServiceNowReply) -> bool:
     """Whether the answer is the page of a hibernating instance, which it gives at every URL, mostly with 200."""
     if 300 <= reply.status < 400:
         target = reply.headers.get("location", "").lower()
@@ -113,7 +113,7 @@ SLEEPING = Ruling(
 )
 
 
-def _judge(call: Call, reply: Reply, said: str) -> _Success | Ruling:
+def _judge(call: WireCall, reply: ServiceNowReply, said: str) -> _Success | Ruling:
     status = reply.status
     if asleep(reply):
         return SLEEPING
@@ -142,14 +142,14 @@ def _judge(call: Call, reply: Reply, said: str) -> _Success | Ruling:
     return _unproven(call, f"the instance failed at {call}", _advice_for_failure(status, said))
 
 
-def _unproven(call: Call, message: str, advice: str = "") -> Ruling:
+def _unproven(call: WireCall, message: str, advice: str = "") -> Ruling:
     """An answer that shows neither success nor failure."""
     if call.purpose.writes:
         return Ruling(OutcomeUnknown, message, f"{advice}. {_LOOK_FIRST}" if advice else _LOOK_FIRST)
     return Ruling(Unavailable, message, f"{advice}. {_TRY_LATER}" if advice else _TRY_LATER)
 
 
-def _judge_success(call: Call, reply: Reply) -> _Success | Ruling:
+def _judge_success(call: WireCall, reply: ServiceNowReply) -> _Success | Ruling:
     if reply.status == 204 and call.purpose is Purpose.DELETE:
         return _Success(None)
     if reply.status == 202:
@@ -179,7 +179,7 @@ def _judge_success(call: Call, reply: Reply) -> _Success | Ruling:
     return _Success(result) if usable else _unproven(call, f"the answer to {call} has no usable result")
 
 
-def _judge_redirect(call: Call, reply: Reply) -> Ruling:
+def _judge_redirect(call: WireCall, reply: ServiceNowReply) -> Ruling:
     host = _host(reply.headers.get("location", ""))
     where = f" to {shorten(host, 100)}" if host else ""
     message = f"the instance redirects {call}{where}"
@@ -196,7 +196,7 @@ def _host(url: str) -> str:
         return ""
 
 
-def _unauthenticated(reply: Reply) -> Ruling:
+def _unauthenticated(reply: ServiceNowReply) -> Ruling:
     if "x-mfa_token" in reply.headers:
         return Ruling(
             NotAuthorised,
@@ -218,7 +218,7 @@ def _unauthenticated(reply: Reply) -> Ruling:
     )
 
 
-def _judge_missing(call: Call, reply: Reply, said: str) -> _Success | Ruling:
+def _judge_missing(call: WireCall, reply: ServiceNowReply, said: str) -> _Success | Ruling:
     text = said.lower()
     if call.purpose is Purpose.LIST and "no record found" in text:
         return _Success([])  # version 1 of the API says it so
@@ -232,7 +232,7 @@ def _judge_missing(call: Call, reply: Reply, said: str) -> _Success | Ruling:
     return _judge_bad_request(call, 404, said)
 
 
-def _judge_bad_request(call: Call, status: int, said: str) -> Ruling:
+def _judge_bad_request(call: WireCall, status: int, said: str) -> Ruling:
     text = said.lower()
     advice = "See what the instance says"
     if "invalid table" in text:

@@ -14,26 +14,26 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.servicenow.tables import TEMPLATE_FIELD
-from connectors.servicenow.wire import Call, Purpose
+from connectors.servicenow.wire import Purpose, WireCall
 
 BASE = "/api/sn_chg_rest/v1/change"
 
 
-def creation(fields: Mapping[str, str]) -> Call | None:
+def creation(fields: Mapping[str, str]) -> WireCall | None:
     """The call that makes a change of the type in ``fields``; None for a standard change without a template's id."""
     kind = fields.get("type", "").strip().lower() or "normal"
     body = {name: text for name, text in fields.items() if name not in ("type", TEMPLATE_FIELD)}
     if kind != "standard":
-        return Call("POST", f"{BASE}/{quote(kind, safe='')}", Purpose.CREATE, body=body)
+        return WireCall("POST", f"{BASE}/{quote(kind, safe='')}", Purpose.CREATE, body=body)
     template = fields.get(TEMPLATE_FIELD, "")
     if not template:
         return None
-    return Call("POST", f"{BASE}/standard/{quote(template, safe='')}", Purpose.CREATE, body=body)
+    return WireCall("POST", f"{BASE}/standard/{quote(template, safe='')}", Purpose.CREATE, body=body)
 
 
-def next_states(sys_id: str) -> Call:
+def next_states(sys_id: str) -> WireCall:
     """The call that asks which states may follow."""
-    return Call("GET", f"{BASE}/{quote(sys_id, safe='')}/nextstates", Purpose.RECORD)
+    return WireCall("GET", f"{BASE}/{quote(sys_id, safe='')}/nextstates", Purpose.RECORD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.servicenow.check_change import ChangeCheck
-from connectors.servicenow.check_report import Report
+from connectors.servicenow.check_report import CheckReport
 from connectors.servicenow.check_tables import TableCheck
 from connectors.servicenow.check_writes import WriteProbe
 from connectors.servicenow.client import Client
@@ -23,7 +23,7 @@ from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import Table
 from connectors.servicenow.tickets import Tickets
 from shared.core.errors import NotSent, Refused, SecretUnavailable, Throttled, TicketSystemError, Unavailable
-from shared.core.ticket_system import Finding, Needs, TicketKind
+from shared.core.ticket_system import CheckLine, Needs, TicketKind
 
 #: Seconds that the two clocks may differ. Beyond, signed tokens are refused and times in tickets mislead.
 MOST_SKEW = 120.0
@@ -51,9 +51,9 @@ class Check:
         self._probe = WriteProbe(client, tables, tickets, events)
         self._me: list[Mapping[str, Any]] = []
 
-    async def run(self, needs: Needs, *, probe_writes: bool) -> Sequence[Finding]:
+    async def run(self, needs: Needs, *, probe_writes: bool) -> Sequence[CheckLine]:
         """All findings. See ``ServiceNow.check``."""
-        report = Report()
+        report = CheckReport()
         kinds = [kind for kind in TicketKind if kind in needs.kinds]
         rest = ["user", "roles", "clock", "rate limit", *(kind.value for kind in kinds)]
         stopped = await self._connection(report)
@@ -81,7 +81,7 @@ class Check:
                 )
         return report.findings
 
-    async def _connection(self, report: Report) -> tuple[str, str] | None:
+    async def _connection(self, report: CheckReport) -> tuple[str, str] | None:
         """From secrets to API access. Returns the line that failed and why the rest makes no sense, or None."""
         logged_in = False
         try:
@@ -104,7 +104,7 @@ class Check:
             report.ok(name, detail)
         return None
 
-    async def _user(self, report: Report) -> frozenset[str] | None:
+    async def _user(self, report: CheckReport) -> frozenset[str] | None:
         """Who we are, and the roles as far as they can be read: None when they cannot."""
         if len(self._me) == 1:
             name = value(self._me[0], "user_name") or "the integration user"
@@ -143,7 +143,7 @@ class Check:
             return frozenset()
         return frozenset(name for row in found if (name := value(row, "role.name")))
 
-    def _observed(self, report: Report) -> None:
+    def _observed(self, report: CheckReport) -> None:
         skew = self._client.observed.skew
         if skew is None:
             report.warning("clock", "the instance's answers carry no date")
@@ -161,7 +161,7 @@ class Check:
         else:
             report.ok("rate limit", "the calls made so far fall under no rate limit rule")
 
-    async def _event_role(self, report: Report, roles: frozenset[str] | None, probe_writes: bool) -> None:
+    async def _event_role(self, report: CheckReport, roles: frozenset[str] | None, probe_writes: bool) -> None:
         if probe_writes:
             await self._probe.event(report)
         elif roles is not None and roles & {"evt_mgmt_integration", "admin"}:
@@ -180,7 +180,7 @@ class Check:
             )
 
 
-def _explain(report: Report, error: TicketSystemError, logged_in: bool) -> tuple[str, str]:
+def _explain(report: CheckReport, error: TicketSystemError, logged_in: bool) -> tuple[str, str]:
     """Which line an error belongs to, and why the rest makes no sense. Whatever comes before it went well."""
     if isinstance(error, NotSent) or (isinstance(error, Unavailable) and error.status is None):
         place, reason = "reachable", "the instance cannot be reached"

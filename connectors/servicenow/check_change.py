@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from connectors.servicenow.change_management import BASE
-from connectors.servicenow.check_report import Report
+from connectors.servicenow.check_report import CheckReport
 from connectors.servicenow.client import Client
 from connectors.servicenow.references import References
 from connectors.servicenow.state_settings import Change
 from connectors.servicenow.tables import TEMPLATE_FIELD
-from connectors.servicenow.wire import Call, Purpose
+from connectors.servicenow.wire import Purpose, WireCall
 from shared.core.errors import TicketSystemError
 
 _API = "change_request: change api"
@@ -18,7 +18,7 @@ _TEMPLATE = "change_request: template"
 class ChangeCheck:
     """Looks at what ``change`` of the connection asks for."""
 
-    def __init__(self, client: Client, settings: Change, references: References, report: Report) -> None:
+    def __init__(self, client: Client, settings: Change, references: References, report: CheckReport) -> None:
         self._client = client
         self._settings = settings
         self._references = references
@@ -33,7 +33,7 @@ class ChangeCheck:
 
     async def _api(self) -> None:
         try:
-            await self._client.call(Call("GET", BASE, Purpose.LIST, {"sysparm_limit": "1"}))
+            await self._client.call(WireCall("GET", BASE, Purpose.LIST, {"sysparm_limit": "1"}))
         except TicketSystemError as error:
             self._report.error(_API, error)
         else:

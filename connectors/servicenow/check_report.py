@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from shared.core.errors import TicketSystemError
-from shared.core.ticket_system import Finding, Verdict
+from shared.core.ticket_system import CheckLine, CheckStatus
 
 
-class Report:
+class CheckReport:
     """Findings in the order in which they were made."""
 
     def __init__(self) -> None:
-        self.findings: list[Finding] = []
+        self.findings: list[CheckLine] = []
 
     def has(self, name: str) -> bool:
         """Whether there is a line of that name."""
@@ -18,15 +18,15 @@ class Report:
 
     def ok(self, name: str, detail: str) -> None:
         """It is as it should be."""
-        self.findings.append(Finding(name, Verdict.OK, detail))
+        self.findings.append(CheckLine(name, CheckStatus.OK, detail))
 
     def warning(self, name: str, detail: str, fix: str = "") -> None:
         """It works, or could not be tested, and somebody should look at it."""
-        self.findings.append(Finding(name, Verdict.WARNING, detail, fix))
+        self.findings.append(CheckLine(name, CheckStatus.WARNING, detail, fix))
 
     def failed(self, name: str, detail: str, fix: str) -> None:
         """The bridge will not work as configured."""
-        self.findings.append(Finding(name, Verdict.FAILED, detail, fix))
+        self.findings.append(CheckLine(name, CheckStatus.FAILED, detail, fix))
 
     def error(self, name: str, error: TicketSystemError) -> None:
         """A call failed."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.servicenow import dictionary
-from connectors.servicenow.check_report import Report
+from connectors.servicenow.check_report import CheckReport
 from connectors.servicenow.client import Client
 from connectors.servicenow.echo import is_sys_id, value
 from connectors.servicenow.query import rows
@@ -31,7 +31,7 @@ _ALWAYS = ("correlation_id", "correlation_display", "state", "work_notes", "pare
 class TableCheck:
     """The check of one table."""
 
-    def __init__(self, client: Client, table: Table, references: References, report: Report) -> None:
+    def __init__(self, client: Client, table: Table, references: References, report: CheckReport) -> None:
         self._client = client
         self._table = table
         self._references = references

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
-from connectors.servicenow.check_report import Report
+from connectors.servicenow.check_report import CheckReport
 from connectors.servicenow.client import Client
 from connectors.servicenow.events import Events
 from connectors.servicenow.tables import Table
 from connectors.servicenow.tickets import Tickets
-from connectors.servicenow.wire import Call, Purpose
+from connectors.servicenow.wire import Purpose, WireCall
 from shared.core.errors import TicketSystemError
 from shared.core.ticket_system import Closure, Draft, Phase, Ticket, TicketKind, TicketRef
 
@@ -32,7 +32,7 @@ class WriteProbe:
         self._tickets = tickets
         self._events = events
 
-    async def run(self, kind: TicketKind, report: Report) -> None:
+    async def run(self, kind: TicketKind, report: CheckReport) -> None:
         """Create a record of this kind twice with one id and key."""
         line = f"{kind.value}: write"
         table = self._tables[kind]
@@ -69,7 +69,7 @@ class WriteProbe:
         for ticket in made.values():
             await self._remove(kind, table, ticket, report)
 
-    async def event(self, report: Report) -> None:
+    async def event(self, report: CheckReport) -> None:
         """Send one event that clears a problem that does not exist."""
         line = "event: write"
         ref = TicketRef(TicketKind.EVENT, uuid.uuid4().hex, "check:1:connection-test")
@@ -80,11 +80,11 @@ class WriteProbe:
         else:
             report.ok(line, "events can be sent; one clearing event was sent")
 
-    async def _remove(self, kind: TicketKind, table: Table, ticket: Ticket, report: Report) -> None:
+    async def _remove(self, kind: TicketKind, table: Table, ticket: Ticket, report: CheckReport) -> None:
         """Delete the record; where that is not allowed, which is the rule, end it as its state model allows."""
         line, name = f"{kind.value}: clean-up", ticket.ref.number or ticket.ref.id
         try:
-            await self._client.call(Call("DELETE", f"/api/now/table/{table.name}/{ticket.ref.id}", Purpose.DELETE))
+            await self._client.call(WireCall("DELETE", f"/api/now/table/{table.name}/{ticket.ref.id}", Purpose.DELETE))
         except TicketSystemError:
             pass  # deleting is for administrators
         else:

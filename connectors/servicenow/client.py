@@ -22,21 +22,21 @@ from connectors.servicenow.answers import interpret
 from connectors.servicenow.auth import Proof, Vault, credential
 from connectors.servicenow.failures import BROKEN, failure, is_unsent, unanswered
 from connectors.servicenow.observations import reported
-from connectors.servicenow.pool import Pool
+from connectors.servicenow.pool import ConnectionPool
 from connectors.servicenow.secrecy import Redactor, Secret
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.throttle import moment
 from connectors.servicenow.tls import no_trust, present, server_trust
-from connectors.servicenow.wire import Call, Purpose, Reply
+from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall
 from shared.core.call_counter import spend
 from shared.core.errors import NotAuthorised, NotSent, SecretUnavailable, TicketSystemError
-from shared.core.rate_gate import Condition, OpenTurnstile, Report, Turnstile
+from shared.core.rate_gate import CallReport, RateGate, SystemCondition, UnlimitedGate
 from shared.core.secrets import SecretSource
 from shared.core.version import VERSION
-from shared.platform.guarded_transport import Guarded
+from shared.platform.guarded_transport import GuardedTransport
 
-_TOKEN_CALL = Call("POST", "/oauth_token.do", Purpose.RECORD)
-_REVOKE_CALL = Call("GET", "/oauth_revoke_token.do", Purpose.RECORD)
+_TOKEN_CALL = WireCall("POST", "/oauth_token.do", Purpose.RECORD)
+_REVOKE_CALL = WireCall("GET", "/oauth_revoke_token.do", Purpose.RECORD)
 
 #: When the operation under way must end (monotonic clock of the loop).
 _DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -62,7 +62,7 @@ class Observed:
         self.skew: float | None = None
         self.rate_limit: dict[str, str] = {}
 
-    def note(self, reply: Reply) -> None:
+    def note(self, reply: ServiceNowReply) -> None:
         """Take over what a reply tells."""
         sent = moment(reply.headers.get("date", ""))
         if sent is not None:
@@ -91,7 +91,7 @@ class Client:
         settings: ServiceNowSettings,
         secrets: SecretSource,
         transport: httpx.AsyncBaseTransport | None = None,
-        turnstile: Turnstile | None = None,
+        turnstile: RateGate | None = None,
     ) -> None:
         self.connection = connection
         self.calls = Calls()
@@ -102,8 +102,8 @@ class Client:
             server_trust(connection, settings.ca_bundle)  # a wrong path shall show at once, not at the first alert
         self._redactor = Redactor()
         self._credential = credential(settings.auth, Vault(secrets, self._redactor, connection))
-        self._turnstile = turnstile or OpenTurnstile(settings.max_in_flight)
-        self._pool: Pool | None = None
+        self._turnstile = turnstile or UnlimitedGate(settings.max_in_flight)
+        self._pool: ConnectionPool | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     @contextmanager
@@ -131,14 +131,14 @@ class Client:
                 advice="Earlier calls take too long: look at the instance.",
             ) from None
 
-    async def call(self, call: Call) -> Any:
+    async def call(self, call: WireCall) -> Any:
         """Make a call and return its result, see ``answers.interpret``.
 
         Raises NotSent, OutcomeUnknown, Throttled, Unavailable, NotAuthorised, Refused, TicketMissing, DuplicateKey.
         """
         return self._interpret(call, await self._answered(call))
 
-    async def listed(self, call: Call) -> tuple[list[Mapping[str, Any]], int | None]:
+    async def listed(self, call: WireCall) -> tuple[list[Mapping[str, Any]], int | None]:
         """Make a call that lists rows. Returns the rows, and how many rows match the query, seen or not.
 
         The number is that of the header X-Total-Count (before access rules hide rows); None when there is none.
@@ -168,7 +168,7 @@ class Client:
             await pool.aclose()
         await asyncio.gather(*self._closing)
 
-    async def _answered(self, call: Call) -> Reply:
+    async def _answered(self, call: WireCall) -> ServiceNowReply:
         """Send a call; once more with fresh credentials when they were refused."""
         reply, proof = await self._attempt(call)
         if reply.status == 401:
@@ -176,13 +176,13 @@ class Client:
             reply, _ = await self._attempt(call)
         return reply
 
-    def _interpret(self, call: Call, reply: Reply) -> Any:
+    def _interpret(self, call: WireCall, reply: ServiceNowReply) -> Any:
         return interpret(call, reply, connection=self.connection, redact=self._redactor.clean, now=datetime.now(UTC))
 
     def _new_deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._settings.total_timeout.total_seconds()
 
-    async def _attempt(self, call: Call) -> tuple[Reply, Proof]:
+    async def _attempt(self, call: WireCall) -> tuple[ServiceNowReply, Proof]:
         """Send once, if there is time left."""
         deadline = _DEADLINE.get() or self._new_deadline()
         sent = False
@@ -211,7 +211,7 @@ class Client:
         except SecretUnavailable as error:
             raise NotSent(f"no credentials: {error}", connection=self.connection) from error
 
-    async def _renew(self, call: Call, refused: Proof, reply: Reply) -> None:
+    async def _renew(self, call: WireCall, refused: Proof, reply: ServiceNowReply) -> None:
         """Renew the credentials after a 401."""
         try:
             async with self.in_time("renewing the credentials"), self._turnstile.slot():
@@ -223,7 +223,7 @@ class Client:
                 first.advice = f"{first.advice} The secret could not be read again: {error}."
                 raise
 
-    def _pool_for(self, proof: Proof | None) -> Pool:
+    def _pool_for(self, proof: Proof | None) -> ConnectionPool:
         """The connections that show the proof's certificate. Those of an earlier certificate end with their work."""
         certificate = proof.certificate if proof is not None and self._transport is None else None
         if self._pool is None or self._pool.certificate != certificate:
@@ -235,7 +235,7 @@ class Client:
             self._pool = fresh
         return self._pool
 
-    def _new_pool(self, certificate: tuple[str, str] | None) -> Pool:
+    def _new_pool(self, certificate: tuple[str, str] | None) -> ConnectionPool:
         connect, read = (
             value.total_seconds() for value in (self._settings.connect_timeout, self._settings.read_timeout)
         )
@@ -248,17 +248,23 @@ class Client:
             most = self._settings.max_in_flight
             limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=5.0)
             transport = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
-        return Pool(
+        return ConnectionPool(
             self._settings.url,
-            Guarded(self._settings.url, transport, allow_private=self._settings.allow_private_addresses),
+            GuardedTransport(self._settings.url, transport, allow_private=self._settings.allow_private_addresses),
             timeout=httpx.Timeout(connect=connect, read=read, write=read, pool=connect),
             headers={"User-Agent": f"azure-itsm-bridge/{VERSION}", "Accept": "application/json"},
             certificate=certificate,
         )
 
     async def _send(
-        self, pool: Pool, make: Callable[[], httpx.Request], call: Call, departure: object, *, logged: bool = True
-    ) -> Reply:
+        self,
+        pool: ConnectionPool,
+        make: Callable[[], httpx.Request],
+        call: WireCall,
+        departure: object,
+        *,
+        logged: bool = True,
+    ) -> ServiceNowReply:
         """Send a request, count it, and tell the turnstile that let it out what became of it.
 
         It is made by ``make`` at the last moment, and our errors leave the library's own behind: what prints the
@@ -266,13 +272,13 @@ class Client:
         """
         broken: TicketSystemError | None = None
         left = True
-        report = Report(Condition.UNKNOWN)
+        report = CallReport(SystemCondition.UNKNOWN)
         try:
             reply = await pool.send(make(), logged=logged)
             report = reported(reply, datetime.now(UTC))
         except BROKEN as error:
             left = not is_unsent(error)
-            report = Report(Condition.UNAVAILABLE, left=left)
+            report = CallReport(SystemCondition.UNAVAILABLE, left=left)
             broken = failure(call, error, self.connection, certified=pool.certificate is not None)
         finally:
             if left:
@@ -283,7 +289,7 @@ class Client:
         self.observed.note(reply)
         return reply
 
-    def _count(self, call: Call) -> None:
+    def _count(self, call: WireCall) -> None:
         spend()
         if call in (_TOKEN_CALL, _REVOKE_CALL):
             self.calls.tokens += 1
@@ -297,14 +303,14 @@ class _Exchange:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def token(self, form: Mapping[str, str]) -> Reply:
+    async def token(self, form: Mapping[str, str]) -> ServiceNowReply:
         """POST to the token endpoint. JSON is not understood there."""
         client = self._client
         pool = client._pool_for(None)
         departure = await client._turnstile.leave()
         return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL, departure)
 
-    async def revoke(self, token: str) -> Reply:
+    async def revoke(self, token: str) -> ServiceNowReply:
         """The token stands in the URL, as ServiceNow wants it; so the URL goes into no log."""
         client = self._client
         pool = client._pool_for(None)
@@ -313,7 +319,7 @@ class _Exchange:
         return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, departure, logged=False)
 
 
-def _request(pool: Pool, call: Call, proof: Proof) -> httpx.Request:
+def _request(pool: ConnectionPool, call: WireCall, proof: Proof) -> httpx.Request:
     headers = dict(proof.headers)
     content = None
     if call.body is not None:
@@ -322,10 +328,10 @@ def _request(pool: Pool, call: Call, proof: Proof) -> httpx.Request:
     return pool.request(call.method, call.path, params=dict(call.params), content=content, headers=headers)
 
 
-def _form_request(pool: Pool, form: Mapping[str, str]) -> httpx.Request:
+def _form_request(pool: ConnectionPool, form: Mapping[str, str]) -> httpx.Request:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     return pool.request("POST", _TOKEN_CALL.path, content=urlencode(form).encode(), headers=headers)
 
 
-def _revoke_request(pool: Pool, token: Secret) -> httpx.Request:
+def _revoke_request(pool: ConnectionPool, token: Secret) -> httpx.Request:
     return pool.request("GET", _REVOKE_CALL.path, params={"token": token})

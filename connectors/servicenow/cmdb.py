@@ -18,7 +18,7 @@ from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.settings import ConfigurationItems
 from connectors.servicenow.tables import DISPLAY
 from connectors.servicenow.text import clean
-from connectors.servicenow.wire import Call, Purpose
+from connectors.servicenow.wire import Purpose, WireCall
 from shared.core.errors import OutcomeUnknown
 
 _LOG = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Cmdb:
         """Create an item. Its id follows from the resource id, so that doing it twice makes one."""
         resource_id = clean(resource_id.strip().rstrip("/"))
         sys_id = uuid.uuid5(_NAMESPACE, resource_id.lower()).hex
-        call = Call(
+        call = WireCall(
             "POST",
             f"/api/now/table/{self._settings.new_class}",
             Purpose.CREATE,

@@ -16,13 +16,13 @@ from connectors.servicenow.references import References
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import tables
 from connectors.servicenow.tickets import Tickets
-from shared.core.rate_gate import Turnstile
+from shared.core.rate_gate import RateGate
 from shared.core.secrets import SecretSource
 from shared.core.ticket_system import (
     ChangePage,
+    CheckLine,
     Closure,
     Draft,
-    Finding,
     Needs,
     Note,
     Person,
@@ -61,7 +61,7 @@ class ServiceNow:
         secrets: SecretSource,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        turnstile: Turnstile | None = None,
+        turnstile: RateGate | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
@@ -195,7 +195,7 @@ class ServiceNow:
             return frozenset(ids)
         return await self._polling.existing(kind, ids)
 
-    async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[Finding]:
+    async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[CheckLine]:
         """Test the connection for what the configuration needs of it.
 
         Args:

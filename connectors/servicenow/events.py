@@ -21,7 +21,7 @@ from connectors.servicenow.client import Client
 from connectors.servicenow.query import searchable
 from connectors.servicenow.tables import DISPLAY
 from connectors.servicenow.text import clean
-from connectors.servicenow.wire import Call, Purpose
+from connectors.servicenow.wire import Purpose, WireCall
 from shared.core.errors import OutcomeUnknown, Refused
 from shared.core.ticket_system import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 
@@ -96,11 +96,11 @@ class Events:
                 advice=f"A key has 1 to {COLUMNS['message_key']} characters on one line.",
             )
         record = _record(fields, ref.correlation)
-        call = Call("POST", _PATH, Purpose.EVENT, body={"records": [record]})
+        call = WireCall("POST", _PATH, Purpose.EVENT, body={"records": [record]})
         self._verify(call, await self._client.call(call))
         return Ticket(ref=ref, phase=phase, state=record["resolution_state"])
 
-    def _verify(self, call: Call, result: Mapping[str, Any]) -> None:
+    def _verify(self, call: WireCall, result: Mapping[str, Any]) -> None:
         """The answer counts what was inserted: ``{"Default Bulk Endpoint": "1 events were inserted"}``."""
         counts = [int(found[1]) for text in result.values() if (found := _INSERTED.search(str(text)))]
         if sum(counts) > 0:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from connectors.servicenow.wire import Call
+from connectors.servicenow.wire import WireCall
 from shared.core.errors import NotAuthorised, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
 from shared.platform.guarded_transport import ForbiddenHost
 
@@ -45,7 +45,7 @@ def is_unsent(error: BaseException) -> bool:
     return isinstance(error, _NOT_SENT)
 
 
-def failure(call: Call, error: Exception, connection: str, *, certified: bool = False) -> TicketSystemError:
+def failure(call: WireCall, error: Exception, connection: str, *, certified: bool = False) -> TicketSystemError:
     """The error for a call whose exchange broke. ``certified``: we showed a client certificate."""
     alert = _certificate_alert(error)
     if alert:
@@ -65,7 +65,7 @@ def failure(call: Call, error: Exception, connection: str, *, certified: bool = 
     return broken
 
 
-def unanswered(call: Call, what: str, connection: str) -> TicketSystemError:
+def unanswered(call: WireCall, what: str, connection: str) -> TicketSystemError:
     """The error for a call that was sent and got no whole answer."""
     if call.purpose.writes:
         return OutcomeUnknown(

@@ -11,24 +11,24 @@ from datetime import datetime
 
 from connectors.servicenow.answers import asleep
 from connectors.servicenow.throttle import moment, retry_after
-from connectors.servicenow.wire import Reply
-from shared.core.rate_gate import Condition, Report
+from connectors.servicenow.wire import ServiceNowReply
+from shared.core.rate_gate import CallReport, SystemCondition
 
 #: Answers of what stands before an instance that is down, restarting or being upgraded.
 _DOWN = frozenset({502, 503, 504})
 
 
-def reported(reply: Reply, now: datetime) -> Report:
+def reported(reply: ServiceNowReply, now: datetime) -> CallReport:
     """The report of a reply that came at ``now``."""
     if asleep(reply):
-        return Report(Condition.ASLEEP)
+        return CallReport(SystemCondition.ASLEEP)
     if reply.status in _DOWN:
-        return Report(Condition.UNAVAILABLE, retry_after=retry_after(reply.headers, now))
+        return CallReport(SystemCondition.UNAVAILABLE, retry_after=retry_after(reply.headers, now))
     refused = reply.status == 429
     sent = moment(reply.headers.get("date", ""))
     reset = _number(reply.headers.get("x-ratelimit-reset", ""))
-    return Report(
-        Condition.THROTTLED if refused else Condition.ANSWERED,
+    return CallReport(
+        SystemCondition.THROTTLED if refused else SystemCondition.ANSWERED,
         retry_after=retry_after(reply.headers, now) if refused else None,
         limit=_number(reply.headers.get("x-ratelimit-limit", "")),
         reset=None if reset is None else float(reset),

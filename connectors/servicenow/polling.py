@@ -20,10 +20,10 @@ from connectors.servicenow.client import Client
 from connectors.servicenow.echo import is_sys_id, value
 from connectors.servicenow.query import equal, rows
 from connectors.servicenow.tables import DISPLAY, Table
-from connectors.servicenow.watermark import Mark, Read, decode, moment, stored
-from connectors.servicenow.wire import Call
+from connectors.servicenow.watermark import Watermark, WatermarkRead, decode, moment, stored
+from connectors.servicenow.wire import WireCall
 from shared.core.errors import NotAuthorised
-from shared.core.ticket_system import Changed, ChangePage, Person, TicketKind, TicketRef
+from shared.core.ticket_system import ChangePage, Person, TicketKind, TicketRef, TicketSnapshot
 
 _LOG = logging.getLogger(__name__)
 
@@ -92,9 +92,9 @@ class Polling:
             seen.update((value(row, "sys_id") or "").lower() for row in found)
         return frozenset(one for one in ids if one.lower() in seen)
 
-    def _mark(self, table: Table, watermark: str | None) -> Mark:
+    def _mark(self, table: Table, watermark: str | None) -> Watermark:
         if not watermark:
-            return Mark()
+            return Watermark()
         try:
             return decode(watermark)
         except ValueError as error:
@@ -104,9 +104,9 @@ class Polling:
                 table.name,
                 error,
             )
-            return Mark()
+            return Watermark()
 
-    def _read(self, table: Table, row: Mapping[str, Any]) -> Read:
+    def _read(self, table: Table, row: Mapping[str, Any]) -> WatermarkRead:
         """What the watermark keeps of a row. A row that is not ours shows that the query was not understood."""
         display = value(row, "correlation_display") or ""
         at = moment(value(row, "sys_updated_on") or "")
@@ -118,9 +118,9 @@ class Polling:
                 advice="Allow the integration user to read correlation_id, correlation_display, sys_updated_on and "
                 "sys_mod_count: a condition on a field that it may not read is ignored.",
             )
-        return Read(at, sys_id, value(row, "sys_mod_count") or "")
+        return WatermarkRead(at, sys_id, value(row, "sys_mod_count") or "")
 
-    def _changed(self, kind: TicketKind, table: Table, row: Mapping[str, Any]) -> Changed:
+    def _changed(self, kind: TicketKind, table: Table, row: Mapping[str, Any]) -> TicketSnapshot:
         def text(name: str) -> str:
             return value(row, name) or ""
 
@@ -129,7 +129,7 @@ class Polling:
         person = None
         if assigned:
             person = Person(assigned, *(text(f"assigned_to.{name}") for name in ("user_name", "name", "email")))
-        return Changed(
+        return TicketSnapshot(
             ref=self._link(kind, text("correlation_id"), row),
             phase=table.phase(state, text("active")),
             state=state,
@@ -145,7 +145,7 @@ class Polling:
         )
 
 
-def _page(table: Table, mark: Mark, limit: int) -> Call:
+def _page(table: Table, mark: Watermark, limit: int) -> WireCall:
     """The query for the rows that follow a mark. It asks for the count, which tells whether more follow."""
     if mark.after is not None:
         at, sys_id = stored(mark.after[0]), mark.after[1]

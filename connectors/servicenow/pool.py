@@ -6,7 +6,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from connectors.servicenow.wire import Reply
+from connectors.servicenow.wire import ServiceNowReply
 
 #: No answer that the bridge asks for comes near this; a larger one is not read to its end.
 MAX_ANSWER = 16 * 1024 * 1024
@@ -16,7 +16,7 @@ class AnswerTooLarge(httpx.ReadError):
     """The answer went on beyond ``MAX_ANSWER``."""
 
 
-class Pool:
+class ConnectionPool:
     """An HTTP client that can be retired: closed as soon as its last request has ended."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Pool:
         """A request to the instance."""
         return self._http.build_request(method, path, params=params or None, content=content, headers=headers)
 
-    async def send(self, request: httpx.Request, *, logged: bool = True) -> Reply:
+    async def send(self, request: httpx.Request, *, logged: bool = True) -> ServiceNowReply:
         """Send and read the whole answer.
 
         Args:
@@ -94,10 +94,12 @@ class Pool:
         await self._http.aclose()
 
 
-async def _read(response: httpx.Response) -> Reply:
+async def _read(response: httpx.Response) -> ServiceNowReply:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > MAX_ANSWER:
             raise AnswerTooLarge("the answer is too large", request=response.request)
-    return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body))
+    return ServiceNowReply(
+        response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body)
+    )

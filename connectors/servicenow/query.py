@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors.servicenow.wire import Call, Purpose
+from connectors.servicenow.wire import Purpose, WireCall
 
 
 def searchable(text: str) -> bool:
@@ -29,9 +29,9 @@ def any_of(conditions: Sequence[str]) -> str:
     return "^OR".join(conditions)
 
 
-def rows(table: str, query: str, fields: Sequence[str], limit: int) -> Call:
+def rows(table: str, query: str, fields: Sequence[str], limit: int) -> WireCall:
     """A call that lists rows: values only, no count, no links."""
-    return Call(
+    return WireCall(
         "GET",
         f"/api/now/table/{table}",
         Purpose.LIST,

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connectors.servicenow.wire import Call, Purpose, shorten
+from connectors.servicenow.wire import Purpose, WireCall, shorten
 from shared.core.errors import NotAuthorised, OutcomeUnknown, Refused, TicketSystemError
 
 _DUPLICATE = re.compile(r"error during insert of|unique key violation|duplicate entry", re.IGNORECASE)
@@ -55,7 +55,7 @@ def about_one_table(said: str) -> bool:
     return _NO_ROWS.search(said) is not None
 
 
-def forbidden(call: Call, said: str, is_json: bool) -> Ruling:
+def forbidden(call: WireCall, said: str, is_json: bool) -> Ruling:
     """What a 403 means.
 
     Args:
@@ -81,7 +81,7 @@ def forbidden(call: Call, said: str, is_json: bool) -> Ruling:
     return Ruling(NotAuthorised, f"{call} is not allowed", advice)
 
 
-def _unscoped(call: Call, _: re.Match[str]) -> Ruling:
+def _unscoped(call: WireCall, _: re.Match[str]) -> Ruling:
     return Ruling(
         NotAuthorised,
         f"the OAuth client may not use this API ({call})",
@@ -90,7 +90,7 @@ def _unscoped(call: Call, _: re.Match[str]) -> Ruling:
     )
 
 
-def _api_acl(call: Call, _: re.Match[str]) -> Ruling:
+def _api_acl(call: WireCall, _: re.Match[str]) -> Ruling:
     return Ruling(
         NotAuthorised,
         f"the user may not call the API at all ({call})",
@@ -99,7 +99,7 @@ def _api_acl(call: Call, _: re.Match[str]) -> Ruling:
     )
 
 
-def _no_read(call: Call, _: re.Match[str]) -> Ruling:
+def _no_read(call: WireCall, _: re.Match[str]) -> Ruling:
     if call.purpose.writes:
         return Ruling(
             OutcomeUnknown,
@@ -113,7 +113,7 @@ def _no_read(call: Call, _: re.Match[str]) -> Ruling:
     )
 
 
-def _no_query_field(call: Call, _: re.Match[str]) -> Ruling:
+def _no_query_field(call: WireCall, _: re.Match[str]) -> Ruling:
     return Ruling(
         NotAuthorised,
         f"the user may not search {_table(call)} by a field that the bridge searches by",
@@ -121,7 +121,7 @@ def _no_query_field(call: Call, _: re.Match[str]) -> Ruling:
     )
 
 
-def _row_acl(call: Call, match: re.Match[str]) -> Ruling:
+def _row_acl(call: WireCall, match: re.Match[str]) -> Ruling:
     if call.purpose is Purpose.UPDATE:
         advice = (
             f"The ticket may be closed (closed tickets cannot be written), or the integration user lacks the role "
@@ -132,7 +132,7 @@ def _row_acl(call: Call, match: re.Match[str]) -> Ruling:
     return Ruling(Refused, f"the user may not {match[1].lower()} in {_table(call)}", advice)
 
 
-def _rule_abort(call: Call, match: re.Match[str]) -> Ruling:
+def _rule_abort(call: WireCall, match: re.Match[str]) -> Ruling:
     rule = shorten((match[1] or match[2]).strip(), 80)
     advice = f"Look at what '{rule}' asks for and set those fields in the route, or make an exception for the bridge"
     if "state" in rule.lower():
@@ -143,7 +143,7 @@ def _rule_abort(call: Call, match: re.Match[str]) -> Ruling:
     return Ruling(Refused, f"business rule '{rule}' of the instance stopped {call}", advice)
 
 
-def _data_policy(call: Call, match: re.Match[str]) -> Ruling:
+def _data_policy(call: WireCall, match: re.Match[str]) -> Ruling:
     fields = _MANDATORY.search(match[1])
     named = shorten((fields[1] or fields[2]).strip(" ."), 120) if fields else ""
     what = f"set the mandatory fields ({named})" if named else "set the fields that it asks for"
@@ -154,7 +154,7 @@ def _data_policy(call: Call, match: re.Match[str]) -> Ruling:
 
 _NO_ROWS = re.compile(r"insufficient rights to query", re.IGNORECASE)
 
-_RULINGS: tuple[tuple[re.Pattern[str], Callable[[Call, re.Match[str]], Ruling]], ...] = (
+_RULINGS: tuple[tuple[re.Pattern[str], Callable[[WireCall, re.Match[str]], Ruling]], ...] = (
     (re.compile(r"access to unscoped api|missing required api access scope", re.IGNORECASE), _unscoped),
     (re.compile(r"failed api level acl|user not authorized", re.IGNORECASE), _api_acl),
     (re.compile(r"do not have permission to be read", re.IGNORECASE), _no_query_field),
@@ -165,13 +165,13 @@ _RULINGS: tuple[tuple[re.Pattern[str], Callable[[Call, re.Match[str]], Ruling]],
 )
 
 
-def _table(call: Call) -> str:
+def _table(call: WireCall) -> str:
     if call.path.startswith("/api/sn_chg_rest/"):
         return "change_request"
     parts = call.path.split("/table/", 1)
     return parts[1].split("/")[0] if len(parts) == 2 else "em_event"
 
 
-def _role(call: Call) -> str:
+def _role(call: WireCall) -> str:
     table = _table(call)
     return "evt_mgmt_integration" if table == "em_event" else _ROLES.get(table, "itil")

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from connectors.servicenow.state_settings import Change, StateOverrides
 from shared.config.call_budget import CallBudget
-from shared.core.settings import Duration, Model, SecretRef
+from shared.core.settings import Duration, SecretRef, SettingsModel
 
 #: Name of a table or column of ServiceNow.
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
@@ -49,7 +49,7 @@ def instance_url(value: str) -> str:
     return f"{parts.scheme}://{shown}" if port is None else f"{parts.scheme}://{shown}:{port}"
 
 
-class BasicAuth(Model):
+class BasicAuth(SettingsModel):
     """User name and password with every call. Simple, and refused by instances with the basic authentication
     restriction unless the account is for web services only."""
 
@@ -61,7 +61,7 @@ class BasicAuth(Model):
     """Its password."""
 
 
-class OAuthClientCredentials(Model):
+class OAuthClientCredentials(SettingsModel):
     """OAuth 2.0 client credentials grant: recommended. Needs the system property
     ``glide.oauth.inbound.client.credential.grant_type.enabled`` and an OAuth Application User."""
 
@@ -75,7 +75,7 @@ class OAuthClientCredentials(Model):
     """OAuth scope to ask for, for example ``useraccount``. Left out: none is sent."""
 
 
-class OAuthPassword(Model):
+class OAuthPassword(SettingsModel):
     """OAuth 2.0 resource owner password grant: legacy; ServiceNow recommends to switch it off."""
 
     type: Literal["oauth_password"]
@@ -92,7 +92,7 @@ class OAuthPassword(Model):
     """OAuth scope to ask for. Left out: none is sent."""
 
 
-class OAuthJwtBearer(Model):
+class OAuthJwtBearer(SettingsModel):
     """OAuth 2.0 JWT bearer grant: recommended. Needs a JWT verifier map on the instance."""
 
     type: Literal["oauth_jwt_bearer"]
@@ -113,7 +113,7 @@ class OAuthJwtBearer(Model):
     """How long each signed token is valid."""
 
 
-class ApiKeyAuth(Model):
+class ApiKeyAuth(SettingsModel):
     """Inbound API key. Needs the plugin ``com.glide.tokenbased_auth`` and a REST API access policy."""
 
     type: Literal["api_key"]
@@ -124,7 +124,7 @@ class ApiKeyAuth(Model):
     """Request header that carries it, as the inbound authentication profile says."""
 
 
-class MutualTls(Model):
+class MutualTls(SettingsModel):
     """Client certificate. Needs the certificate-based authentication plugin and the certificate mapped to a user."""
 
     type: Literal["mutual_tls"]
@@ -141,7 +141,7 @@ Auth = Annotated[
 ]
 
 
-class Reference(Model):
+class Reference(SettingsModel):
     """How the values of a reference field are found."""
 
     table: Identifier
@@ -160,7 +160,7 @@ def _distinct(values: tuple[Match, ...]) -> tuple[Match, ...]:
     return values
 
 
-class ConfigurationItems(Model):
+class ConfigurationItems(SettingsModel):
     """How the affected configuration item (field ``cmdb_ci``) is found."""
 
     match: Annotated[tuple[Match, ...], Field(min_length=1), AfterValidator(_distinct)] = (
@@ -177,7 +177,7 @@ class ConfigurationItems(Model):
     """Class (table) of the items that ``create_missing`` creates."""
 
 
-class ServiceNowSettings(Model):
+class ServiceNowSettings(SettingsModel):
     """A ServiceNow instance."""
 
     type: Literal["servicenow"]

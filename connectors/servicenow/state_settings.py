@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from connectors.servicenow.states import CHANGE_NAMES, INCIDENT_NAMES, PROBLEM_NAMES
-from shared.core.settings import Model
+from shared.core.settings import SettingsModel
 
 _digits = BeforeValidator(lambda value: str(value) if type(value) is int else value)
 
@@ -15,10 +15,10 @@ _digits = BeforeValidator(lambda value: str(value) if type(value) is int else va
 StateValue = Annotated[str, _digits, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 
 #: What people call a state.
-StateName = Annotated[str, Field(pattern=r"^[^\^\r\n]{1,80}$")]
+StateLabel = Annotated[str, Field(pattern=r"^[^\^\r\n]{1,80}$")]
 
 #: A state by its stored value or by its name.
-State = Annotated[str, _digits, Field(pattern=r"^[^\^\r\n]{1,80}$")]
+StateText = Annotated[str, _digits, Field(pattern=r"^[^\^\r\n]{1,80}$")]
 
 
 def _stored(names: Any) -> Any:
@@ -28,22 +28,22 @@ def _stored(names: Any) -> Any:
     return {str(value) if type(value) is int else value: name for value, name in names.items()}
 
 
-class States(Model):
+class TicketStates(SettingsModel):
     """States of one kind of ticket, where they differ from the base system's."""
 
     shipped: ClassVar[dict[str, str]] = {}
 
-    resolved: State | None = None
+    resolved: StateText | None = None
     """Written to resolve, and means resolved when read. Base system: incident 6, problem 106, change request 0
     (Review)."""
-    reopened: State | None = None
+    reopened: StateText | None = None
     """Written to reopen. Base system: incident 2, problem 103 (Root Cause Analysis), change request -1 (Implement)."""
-    closed: list[State] | None = None
+    closed: list[StateText] | None = None
     """States in which a ticket is never written again, and a problem that comes back gets a new one. Base system:
     incident 7 and 8, problem 107, change request 0 (Review, from which no base model leads back), 3 and 4; with a
     ``resolved`` of 3, Review is only a step on the way. A record that is not active counts as closed in any state but
     the resolved one."""
-    names: Annotated[dict[StateValue, StateName], BeforeValidator(_stored)] = Field(default_factory=dict)
+    names: Annotated[dict[StateValue, StateLabel], BeforeValidator(_stored)] = Field(default_factory=dict)
     """What your instance calls its states: stored value to name, for example ``{"-1": In Arbeit}``. Lists, counts and
     messages show these names, and every state in this file may be written by its name. States that are not named here
     keep the name of the base system."""
@@ -77,16 +77,16 @@ class States(Model):
         return self.value(text) == text.strip() and (" " in text.strip() or not text.isascii())
 
 
-class IncidentStates(States):
+class IncidentStates(TicketStates):
     """States of incidents, where they differ from the base system's."""
 
     shipped: ClassVar[dict[str, str]] = dict(INCIDENT_NAMES)
 
 
-class GuardedStates(States):
+class GuardedStates(TicketStates):
     """States of a kind whose state model guards each step."""
 
-    steps: list[State] | None = None
+    steps: list[StateText] | None = None
     """States, in their order, that the bridge may enter by itself on the way to ``resolved``. Base system: change
     request -2, -1 and 0 (Scheduled, Implement, Review), problem 102, 103, 104 and 106. Left out are Assess and
     Authorize of a change: entering them asks people for their approval. Approvals are never given by the bridge: it
@@ -109,7 +109,7 @@ class ChangeStates(GuardedStates):
     shipped: ClassVar[dict[str, str]] = dict(CHANGE_NAMES)
 
 
-class StateOverrides(Model):
+class StateOverrides(SettingsModel):
     """States by kind of ticket."""
 
     incident: IncidentStates = IncidentStates()
@@ -120,7 +120,7 @@ class StateOverrides(Model):
     """States of change requests."""
 
 
-class Change(Model):
+class Change(SettingsModel):
     """How change requests are made. A route may differ from it with the fields ``type`` and
     ``std_change_producer_version``."""
 

@@ -39,7 +39,7 @@ CHANGE_NAMES: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class StateModel:
     """A state model that guards each step.
 
     Attributes:
@@ -99,7 +99,7 @@ class Model:
 
 _NORMAL = ("-5", "-4", "-3", "-2", "-1", "0", "3")
 
-CHANGE_MODEL = Model(
+CHANGE_MODEL = StateModel(
     paths=MappingProxyType(
         {
             "": _NORMAL,
@@ -113,7 +113,7 @@ CHANGE_MODEL = Model(
     watched=("type", "approval", "on_hold", "on_hold_reason"),
 )
 
-PROBLEM_MODEL = Model(
+PROBLEM_MODEL = StateModel(
     paths=MappingProxyType({"": ("101", "102", "103", "104", "106", "107")}),
     needs=MappingProxyType({"104": ("cause_notes", "fix_notes")}),
 )

@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from connectors.servicenow.settings import Reference
-from connectors.servicenow.state_settings import GuardedStates, StateOverrides, States
+from connectors.servicenow.state_settings import GuardedStates, StateOverrides, TicketStates
 from connectors.servicenow.states import (
     CHANGE_MODEL,
     CHANGE_NAMES,
     INCIDENT_NAMES,
     PROBLEM_MODEL,
     PROBLEM_NAMES,
-    Model,
+    StateModel,
 )
 from shared.core.ticket_system import Phase, TicketKind
 
@@ -60,7 +60,7 @@ class Table:
     code: str = "close_code"
     counter: str = ""
     born_resolved: bool = False
-    model: Model | None = None
+    model: StateModel | None = None
     steps: tuple[str, ...] = ()
 
     def phase(self, state: str, active: str) -> Phase:
@@ -201,7 +201,7 @@ def tables(overrides: StateOverrides) -> dict[TicketKind, Table]:
     return {kind: _with_states(table, getattr(overrides, kind.value)) for kind, table in _BASE.items()}
 
 
-def _with_states(table: Table, states: States) -> Table:
+def _with_states(table: Table, states: TicketStates) -> Table:
     resolved = table.resolved if states.resolved is None else states.value(states.resolved)
     closed = table.closed - (table.model.before(resolved) if table.model is not None else frozenset())
     steps = states.steps if isinstance(states, GuardedStates) else None

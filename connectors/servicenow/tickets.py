@@ -26,8 +26,8 @@ from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.state_settings import Change
 from connectors.servicenow.tables import DISPLAY, JOURNALS, LIMITS, TEMPLATE_FIELD, Table
 from connectors.servicenow.text import clean, cut, journal, note_text
-from connectors.servicenow.walk import Standing, Walker
-from connectors.servicenow.wire import Call, Purpose
+from connectors.servicenow.walk import StatePosition, Walker
+from connectors.servicenow.wire import Purpose, WireCall
 from shared.core.errors import OutcomeUnknown, Refused, TicketMissing
 from shared.core.ticket_system import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 
@@ -106,7 +106,7 @@ class Tickets:
 
     async def write(
         self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...] = (), note: Note | None = None
-    ) -> Standing:
+    ) -> StatePosition:
         """The same, with further columns in what comes back."""
         prepared, lost = await self._resolved(fields)
         if note is not None:
@@ -114,9 +114,9 @@ class Tickets:
             if note.comment:
                 prepared["comments"] = cut("comments", journal(clean(note.comment)))
         names = [*_READ, *also, *(name for name in prepared if name not in JOURNALS)]
-        call = Call("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, _shape(names), prepared)
+        call = WireCall("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, _shape(names), prepared)
         row = await self._client.call(call)
-        return Standing(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
+        return StatePosition(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
         """Write state, code and notes: in one PATCH, or step by step where a state model guards the states."""
@@ -126,9 +126,9 @@ class Tickets:
             return await self.update(ref, fields)
         return await self._walker.walk(table, table.model, ref, fields)
 
-    async def standing(self, ref: TicketRef, also: tuple[str, ...] = ()) -> Standing:
+    async def standing(self, ref: TicketRef, also: tuple[str, ...] = ()) -> StatePosition:
         """Read a ticket that is known by its id. Raises TicketMissing where it does not bear its key."""
-        call = Call("GET", self._record(ref.kind, ref.id), Purpose.RECORD, _shape([*_READ, *also]))
+        call = WireCall("GET", self._record(ref.kind, ref.id), Purpose.RECORD, _shape([*_READ, *also]))
         row = await self._client.call(call)
         if value(row, "correlation_id") != ref.correlation:
             raise TicketMissing(
@@ -136,7 +136,7 @@ class Tickets:
                 connection=self._client.connection,
                 advice="Somebody changed its correlation_id. The problem gets a new ticket.",
             )
-        return Standing(self._ticket(ref.kind, ref.correlation, row, ref), row)
+        return StatePosition(self._ticket(ref.kind, ref.correlation, row, ref), row)
 
     async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
         """Read the ticket; put it back to work unless it is closed. One that people reopened gets the note only."""
@@ -154,7 +154,7 @@ class Tickets:
         ours = {"sys_id": draft.id, "correlation_id": draft.correlation, "correlation_display": DISPLAY}
         body = {**fields, **ours}
         names = [*_READ, "correlation_display", *(name for name in fields if name not in JOURNALS)]
-        call = Call("POST", f"/api/now/table/{table.name}", Purpose.CREATE, _shape(names), body)
+        call = WireCall("POST", f"/api/now/table/{table.name}", Purpose.CREATE, _shape(names), body)
         if self._by_change_api(draft.kind):
             call = self._made_by_change_api(body)
             body = dict(call.body or {})
@@ -201,7 +201,7 @@ class Tickets:
         given = {"type": kind, TEMPLATE_FIELD: self._change.template if kind == "standard" else None}
         return {name: text for name, text in given.items() if text}
 
-    def _made_by_change_api(self, fields: Mapping[str, str]) -> Call:
+    def _made_by_change_api(self, fields: Mapping[str, str]) -> WireCall:
         call = creation(fields)
         if call is None:
             raise Refused(
@@ -229,7 +229,7 @@ class Tickets:
         return None if found is None or found.phase is Phase.CLOSED or found.ref.id == follows else found
 
     async def _by_id(self, kind: TicketKind, ticket_id: str, notes: bool) -> Mapping[str, Any] | None:
-        call = Call("GET", self._record(kind, ticket_id), Purpose.RECORD, _reading(notes))
+        call = WireCall("GET", self._record(kind, ticket_id), Purpose.RECORD, _reading(notes))
         try:
             row: Mapping[str, Any] = await self._client.call(call)
         except TicketMissing:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from connectors.servicenow.change_management import Offer, next_states, offer
 from connectors.servicenow.client import Client
 from connectors.servicenow.echo import value
-from connectors.servicenow.states import Model
+from connectors.servicenow.states import StateModel
 from connectors.servicenow.tables import JOURNALS, Table
 from connectors.servicenow.wire import shorten
 from shared.core.errors import NotAuthorised, Refused, TicketMissing
@@ -31,7 +31,7 @@ MOST_STEPS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StatePosition:
     """Where a record stands: the ticket, and the columns that were read."""
 
     ticket: Ticket
@@ -45,11 +45,11 @@ class Standing:
 class Records(Protocol):
     """Reads and writes the records that are walked."""
 
-    async def standing(self, ref: TicketRef, also: tuple[str, ...]) -> Standing:
+    async def standing(self, ref: TicketRef, also: tuple[str, ...]) -> StatePosition:
         """Read a record with further columns. Raises TicketMissing for one that does not bear the key."""
         ...
 
-    async def write(self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...]) -> Standing:
+    async def write(self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...]) -> StatePosition:
         """Write fields, and read further columns with what comes back."""
         ...
 
@@ -62,7 +62,7 @@ class Walker:
         self._records = records
         self._asks = True
 
-    async def walk(self, table: Table, model: Model, ref: TicketRef, fields: Mapping[str, str]) -> Ticket:
+    async def walk(self, table: Table, model: StateModel, ref: TicketRef, fields: Mapping[str, str]) -> Ticket:
         """Bring a ticket to the state in ``fields``, and write the other fields with the last step.
 
         A ticket that is there already, or closed, is not written. At most three calls per step and one before.
@@ -112,10 +112,10 @@ class _Walk:
     def __init__(
         self,
         table: Table,
-        model: Model,
+        model: StateModel,
         records: Records,
         offered: Callable[[Ticket], Awaitable[Offer | None]],
-        start: Standing,
+        start: StatePosition,
         fields: Mapping[str, str],
         connection: str,
     ) -> None:

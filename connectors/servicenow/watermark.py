@@ -30,7 +30,7 @@ _DIGEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class WatermarkRead:
     """A row that was read: when it changed (UTC, whole seconds), its id and its revision."""
 
     at: datetime
@@ -39,7 +39,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Watermark:
     """Where the reading stands. Times are seconds since 1970, by the instance's clock.
 
     Attributes:
@@ -58,11 +58,11 @@ class Mark:
     started: int | None = None
     seen: dict[int, frozenset[bytes]] = field(default_factory=dict)
 
-    def knows(self, row: Read) -> bool:
+    def knows(self, row: WatermarkRead) -> bool:
         """Whether this revision of the row was read before."""
         return _digest(row) in self.seen.get(_seconds(row.at), frozenset())
 
-    def onward(self, rows: Iterable[Read], *, more: bool, passed: int, now: float | None) -> Mark:
+    def onward(self, rows: Iterable[WatermarkRead], *, more: bool, passed: int, now: float | None) -> Watermark:
         """The mark after a page.
 
         Args:
@@ -81,7 +81,7 @@ class Mark:
         started = self.started
         if self.after is None and self.offset == 0:
             started = None if now is None else int(now)
-        moved = Mark(
+        moved = Watermark(
             since=self.since,
             after=after,
             offset=0 if fresh else self.offset + passed,
@@ -91,7 +91,7 @@ class Mark:
         )
         return moved if more else moved._finished()
 
-    def _finished(self) -> Mark:
+    def _finished(self) -> Watermark:
         """The mark from which the next reading begins."""
         starts = [] if self.newest is None else [self.newest - OVERLAP]
         if self.started is not None and (starts or self.since is not None):
@@ -111,8 +111,8 @@ class Mark:
         return ".".join((_FORMAT, base64.urlsafe_b64encode(said).decode(), base64.urlsafe_b64encode(body).decode()))
 
 
-def decode(text: str) -> Mark:
-    """Read what :meth:`Mark.encode` wrote. Raises ValueError for anything else."""
+def decode(text: str) -> Watermark:
+    """Read what :meth:`Watermark.encode` wrote. Raises ValueError for anything else."""
     try:
         form, head, body = text.split(".")
         if form != _FORMAT:
@@ -120,7 +120,7 @@ def decode(text: str) -> Mark:
         said = json.loads(base64.urlsafe_b64decode(head))
         after = None if said["a"] is None else (int(said["a"][0]), str(said["a"][1]))
         since, newest, started = (None if said[name] is None else int(said[name]) for name in ("s", "n", "t"))
-        return Mark(since, after, int(said["o"]), newest, started, _unpacked(base64.urlsafe_b64decode(body)))
+        return Watermark(since, after, int(said["o"]), newest, started, _unpacked(base64.urlsafe_b64decode(body)))
     except (binascii.Error, struct.error, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"it cannot be read: {type(error).__name__}") from error
 
@@ -157,7 +157,7 @@ def _since(seen: dict[int, frozenset[bytes]], start: int | None) -> dict[int, fr
     return seen if start is None else {at: marks for at, marks in seen.items() if at >= start}
 
 
-def _digest(row: Read) -> bytes:
+def _digest(row: WatermarkRead) -> bytes:
     return hashlib.blake2b(f"{row.id}@{row.revision}".encode(), digest_size=_DIGEST).digest()
 
 

@@ -39,7 +39,7 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class WireCall:
     """A REST call: ``path`` below the instance's address, ``params`` for the query, ``body`` as JSON object."""
 
     method: str
@@ -53,7 +53,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ServiceNowReply:
     """An answer: status, headers by lower-case name, body."""
 
     status: int

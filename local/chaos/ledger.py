@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from local.chaos.sender import Receipt
 from local.chaos.stories import Event, Fate, last_states
 from local.chaos.truth import Desk, Member, Truth, alert_of
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 
 #: Shown of what is wrong.
 _SHOWN = 20
@@ -91,7 +91,7 @@ def _counted(member: Member, event: Event) -> bool:
 def _applied(link: Link, event: Event) -> str:
     """Where an event is by the link of its alert."""
     reached = [order[0] for order in (link.latest, link.over) if order is not None]
-    if link.stage is not Stage.NONE:
+    if link.stage is not LinkStage.NONE:
         return "delivered" if any(at >= event.at for at in reached) else ""
     if link.dead_letter:
         return "dead-lettered" if any(at >= event.at for at in reached) else ""

@@ -15,7 +15,7 @@ from shared.core.messages import POISON_QUEUE, QUEUE
 from shared.core.order import Order, parse_order
 from shared.delivery.grouping.store import MEMBERS
 from shared.delivery.links import LinkStore
-from shared.delivery.parked import KeptStore
+from shared.delivery.parked import ParkedStore
 from shared.platform.storage import Storage
 
 _ALERT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -117,7 +117,7 @@ async def read(stage: Stage) -> Truth:
                 truth.groups[link_id(link.key)] = link
         for member in await _members(storage):
             truth.members.setdefault(member.alert, []).append(member)
-        kept = KeptStore(storage)
+        kept = ParkedStore(storage)
         for kind in ("dead-letter", "quarantine"):
             truth.kept |= {row.id: kind async for row in kept.list(kind)}
         truth.queued, truth.poisoned = await _messages(storage, QUEUE), await _messages(storage, POISON_QUEUE)

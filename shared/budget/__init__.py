@@ -8,9 +8,9 @@ budget               what delivery and connectors use
 
 from __future__ import annotations
 
-from shared.budget.budget import Budget
+from shared.budget.budget import BudgetGate
 from shared.budget.errors import CircuitOpen, MustWait
-from shared.budget.state import Rules
+from shared.budget.state import QuotaRules
 from shared.budget.store import TableBudgets
 
-__all__ = ["Budget", "CircuitOpen", "MustWait", "Rules", "TableBudgets"]
+__all__ = ["BudgetGate", "CircuitOpen", "MustWait", "QuotaRules", "TableBudgets"]

@@ -19,15 +19,15 @@ from uuid import uuid4
 
 from shared.budget import line, plan
 from shared.budget.errors import CircuitOpen, MustWait
-from shared.budget.flight import Flight
-from shared.budget.passes import PASS, Held, Pass, place_number, place_text
-from shared.budget.plan import Block
+from shared.budget.flight import PrioritySemaphore
+from shared.budget.passes import PASS, HeldPermits, Permit, place_number, place_text
+from shared.budget.plan import Lease
 from shared.budget.shared_state import SharedState
-from shared.budget.state import Rules, State, crowded, index, limit_of, opens, seat_of, share_of
+from shared.budget.state import QuotaRules, QuotaState, crowded, index, limit_of, opens, seat_of, share_of
 from shared.budget.store import BudgetStore
-from shared.budget.watch import Departure, Watch
+from shared.budget.watch import CallWatch, PendingCall
 from shared.core.errors import BridgeError
-from shared.core.rate_gate import Report
+from shared.core.rate_gate import CallReport
 
 #: Places are leased in blocks of this size at first, then of twice as many while they go fast.
 _PLACES, _MOST_PLACES = 4, 64
@@ -65,7 +65,7 @@ class _Asker:
     probe: str = ""
 
 
-class Budget:
+class BudgetGate:
     """One connection's budget as one process holds it.
 
     Args:
@@ -79,7 +79,7 @@ class Budget:
     def __init__(
         self,
         connection: str,
-        rules: Rules,
+        rules: QuotaRules,
         store: BudgetStore,
         *,
         worker: str | None = None,
@@ -94,19 +94,19 @@ class Budget:
         self._shared = SharedState(
             connection, rules, store, self._worker, now=self._now, chance=chance, new_id=lambda: uuid4().hex[:8]
         )
-        self._flight = Flight(lambda: share_of(self._shared.view, self._worker, rules, self._now()))
-        self._blocks = {False: Block(), True: Block()}
+        self._flight = PrioritySemaphore(lambda: share_of(self._shared.view, self._worker, rules, self._now()))
+        self._blocks = {False: Lease(), True: Lease()}
         self._dry_until = {False: 0.0, True: 0.0}
         self._places = {False: _Places(), True: _Places()}
         self._leasing = asyncio.Lock()
         self._placing = asyncio.Lock()
-        self._watch = Watch(self._shared, rules, now=self._now, chance=chance)
+        self._watch = CallWatch(self._shared, rules, now=self._now, chance=chance)
 
     def _now(self) -> float:
         return self._clock().timestamp()
 
     @property
-    def state(self) -> State:
+    def state(self) -> QuotaState:
         """The shared state as last seen, for reports."""
         return self._shared.view
 
@@ -142,7 +142,7 @@ class Budget:
             except BridgeError:
                 self._unused(held)
                 raise
-        admitted = Pass(self.connection, urgent, number, held)
+        admitted = Permit(self.connection, urgent, number, held)
         weakref.finalize(admitted, self._unused, held).atexit = False
         self._shared.count_message()
         PASS.set(admitted)
@@ -202,14 +202,14 @@ class Budget:
         """Become the one that tries the instance. Raises CircuitOpen when another is."""
         name = f"{self._worker}:{uuid4().hex[:8]}"
 
-        def claim(state: State) -> tuple[State, bool]:
+        def claim(state: QuotaState) -> tuple[QuotaState, bool]:
             return (state, True) if state.circuit.closed else plan.claim_probe(state, self.rules, self._now(), name)
 
         if not await self._shared.change(claim):
             raise await self._wait(asker)
         return name
 
-    def _unused(self, held: Held) -> None:
+    def _unused(self, held: HeldPermits) -> None:
         """A delivery's task has ended."""
         self._put_back(held.block, held.block.calls, held.reserved)
         held.block = replace(held.block, calls=0)
@@ -224,10 +224,10 @@ class Budget:
         admitted = self._pass()
         return self._flight.place(urgent=admitted is not None and admitted.urgent)
 
-    async def leave(self) -> Departure:
+    async def leave(self) -> PendingCall:
         """Spend a call: one set aside by ``admit``, or another of the same urgency. Raises as ``admit`` does."""
         admitted = self._pass()
-        held = admitted.held if admitted is not None else Held(Block())
+        held = admitted.held if admitted is not None else HeldPermits(Lease())
         asker = _Asker(message=False)
         if admitted is not None:
             asker = _Asker(admitted.urgent, admitted.place, probe=held.probe)
@@ -239,14 +239,14 @@ class Budget:
             if admitted is None:
                 self._unused(held)
             raise
-        departure = Departure(self._now(), held.block, held.reserved, held.probe)
+        departure = PendingCall(self._now(), held.block, held.reserved, held.probe)
         held.block = replace(held.block, calls=held.block.calls - 1)
         self._shared.count_call(for_message=admitted is not None, leased=departure.block.window >= 0)
         if admitted is None:
             self._put_back(held.block, held.block.calls, held.reserved)
         return departure
 
-    async def _one_more(self, asker: _Asker, held: Held) -> _Asker:
+    async def _one_more(self, asker: _Asker, held: HeldPermits) -> _Asker:
         """Take a call that was not set aside, and make the attempt at an open circuit that is due."""
         await self._renew(asker.urgent)
         if not self._flows(asker):
@@ -261,9 +261,9 @@ class Budget:
         held.block, held.reserved = taken.block, taken.reserved
         return asker
 
-    def told(self, departure: object, report: Report) -> None:
+    def told(self, departure: object, report: CallReport) -> None:
         """Learn from what became of a call; what others must know is written at once, beside this."""
-        if not isinstance(departure, Departure):
+        if not isinstance(departure, PendingCall):
             raise TypeError("a departure of another turnstile")
         if not report.left:
             self._put_back(departure.block, 1, departure.reserved)
@@ -275,23 +275,23 @@ class Budget:
         """Where calls are rationed, ordinary work may rely on an older copy: it is what there is most of."""
         await self._shared.renew(strict=urgent or limit_of(self._rolled(), self.rules) is None)
 
-    def _pass(self) -> Pass | None:
+    def _pass(self) -> Permit | None:
         admitted = PASS.get()
         return admitted if admitted is not None and admitted.connection == self.connection else None
 
-    def _rolled(self) -> State:
+    def _rolled(self) -> QuotaState:
         return plan.roll(self.state, self.rules, self._now())
 
-    def _put_back(self, source: Block, calls: int, reserved: bool) -> None:
+    def _put_back(self, source: Lease, calls: int, reserved: bool) -> None:
         """Calls go back to the block that they came from, if it is still at hand."""
         block = self._blocks[reserved]
         if calls > 0 and source.window >= 0 and (block.window, block.until) == (source.window, source.until):
             self._blocks[reserved] = replace(block, calls=block.calls + calls)
 
-    async def _take(self, asker: _Asker, calls: int) -> Held:
+    async def _take(self, asker: _Asker, calls: int) -> HeldPermits:
         """Calls out of the blocks at hand, or of a new one. Raises MustWait, StorageUnavailable."""
         if limit_of(self._rolled(), self.rules) is None:
-            return Held(Block(calls=calls, until=self._now() + 60))
+            return HeldPermits(Lease(calls=calls, until=self._now() + 60))
         urgent = asker.urgent
         async with self._leasing:
             for reserved in (False, True) if urgent else (False,):
@@ -301,10 +301,10 @@ class Budget:
                 return self._from_block(urgent, calls)
         raise await self._wait(asker)
 
-    def _from_block(self, reserved: bool, calls: int) -> Held:
+    def _from_block(self, reserved: bool, calls: int) -> HeldPermits:
         block = self._blocks[reserved]
         self._blocks[reserved] = replace(block, calls=block.calls - calls)
-        return Held(replace(block, calls=calls), reserved)
+        return HeldPermits(replace(block, calls=calls), reserved)
 
     async def _lease(self, asker: _Asker, calls: int) -> bool:
         """Lease a block in exchange for what is left of the one at hand."""
@@ -312,7 +312,7 @@ class Budget:
         self._blocks[urgent] = replace(rest, calls=0)
         attempts = 0
 
-        def exchange(state: State) -> tuple[State, Block | None]:
+        def exchange(state: QuotaState) -> tuple[QuotaState, Lease | None]:
             nonlocal attempts
             attempts += 1
             now = self._now()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
-class Flight:
+class PrioritySemaphore:
     """Gives out places; urgent calls first, then in order of arrival.
 
     Args:

@@ -13,9 +13,9 @@ import math
 from dataclasses import replace
 
 from shared.budget.state import (
-    Line,
-    Rules,
-    State,
+    Backlog,
+    QuotaRules,
+    QuotaState,
     closes,
     cost_of,
     index,
@@ -39,22 +39,22 @@ _URGENT_SPREAD = 0.1
 _WHILE_PROBED = 3.0
 
 
-def line_of(state: State, urgent: bool) -> Line:
+def line_of(state: QuotaState, urgent: bool) -> Backlog:
     """The line of urgent or of ordinary work."""
     return state.urgent_waiting if urgent else state.waiting
 
 
-def _with(state: State, urgent: bool, line: Line) -> State:
+def _with(state: QuotaState, urgent: bool, line: Backlog) -> QuotaState:
     return replace(state, urgent_waiting=line) if urgent else replace(state, waiting=line)
 
 
-def _span(rules: Rules, urgent: bool) -> float:
+def _span(rules: QuotaRules, urgent: bool) -> float:
     """Seconds of a window over which a line's turns are spread."""
     whole = closes(rules, 0.0, 0) - opens(rules, 0.0, 0)
     return whole * (_URGENT_SPREAD if urgent else 1.0)
 
 
-def _rooms(state: State, rules: Rules, urgent: bool) -> tuple[float, float]:
+def _rooms(state: QuotaState, rules: QuotaRules, urgent: bool) -> tuple[float, float]:
     """Messages that a line can send in the rest of the present window, and in each later one."""
     limit, cost = limit_of(state, rules), cost_of(state)
     if limit is None:
@@ -65,7 +65,7 @@ def _rooms(state: State, rules: Rules, urgent: bool) -> tuple[float, float]:
     return max(limit - kept - used, 0) / cost, max((limit - kept) * _PROMISED, 1.0) / cost
 
 
-def _beginning(state: State, rules: Rules, urgent: bool) -> tuple[int, float, float, float, float]:
+def _beginning(state: QuotaState, rules: QuotaRules, urgent: bool) -> tuple[int, float, float, float, float]:
     """From where a line's turns are counted: window, moment, end of its turns, room till then, room per window."""
     room, every = _rooms(state, rules, urgent)
     circuit = state.circuit
@@ -80,7 +80,7 @@ def _beginning(state: State, rules: Rules, urgent: bool) -> tuple[int, float, fl
     return window, start, end, room, every
 
 
-def progress(state: State, rules: Rules, urgent: bool, now: float) -> float:
+def progress(state: QuotaState, rules: QuotaRules, urgent: bool, now: float) -> float:
     """The place whose turn it is; never beyond the last one given away."""
     line = line_of(state, urgent)
     window, start, end, room, every = _beginning(state, rules, urgent)
@@ -95,7 +95,7 @@ def progress(state: State, rules: Rules, urgent: bool, now: float) -> float:
     return min(line.head + moved, line.tail)
 
 
-def due(state: State, rules: Rules, urgent: bool, place: float, now: float) -> float:
+def due(state: QuotaState, rules: QuotaRules, urgent: bool, place: float, now: float) -> float:
     """When the turn of a place will be, as things stand; never in the past."""
     window, start, end, room, every = _beginning(state, rules, urgent)
     if not state.circuit.closed and state.circuit.probe_until > now:
@@ -111,7 +111,7 @@ def due(state: State, rules: Rules, urgent: bool, place: float, now: float) -> f
     return max(opens(rules, state.skew, window + 1 + windows) + part * _span(rules, urgent), now)
 
 
-def is_turn(state: State, rules: Rules, urgent: bool, place: int | None, now: float) -> bool:
+def is_turn(state: QuotaState, rules: QuotaRules, urgent: bool, place: int | None, now: float) -> bool:
     """Whether a message may take a call now: its turn has come, or nobody waits. ``place`` is None for a new one."""
     soon = progress(state, rules, urgent, now + rules.early)
     limit = limit_of(state, rules)
@@ -120,12 +120,12 @@ def is_turn(state: State, rules: Rules, urgent: bool, place: int | None, now: fl
     return soon + _held(state, limit, now) >= place
 
 
-def _held(state: State, limit: int, now: float) -> float:
+def _held(state: QuotaState, limit: int, now: float) -> float:
     """Blocks count as spent when they are leased, so the turn is behind by what workers may still hold of them."""
     return largest_block(limit) * workers_of(state, now) / cost_of(state)
 
 
-def move_on(state: State, rules: Rules, now: float) -> State:
+def move_on(state: QuotaState, rules: QuotaRules, now: float) -> QuotaState:
     """Write down how far the turns have come, before anything that changes the pace."""
     for urgent in (False, True):
         line = line_of(state, urgent)
@@ -134,20 +134,20 @@ def move_on(state: State, rules: Rules, now: float) -> State:
     return state
 
 
-def join(state: State, rules: Rules, now: float, urgent: bool, count: int) -> tuple[State, int]:
+def join(state: QuotaState, rules: QuotaRules, now: float, urgent: bool, count: int) -> tuple[QuotaState, int]:
     """Give away ``count`` places at the end of a line; the first of them."""
     state = move_on(state, rules, now)
     line = line_of(state, urgent)
     return _with(state, urgent, replace(line, tail=line.tail + count)), line.tail + 1
 
 
-def set_back(state: State, urgent: bool, place: int) -> State:
+def set_back(state: QuotaState, urgent: bool, place: int) -> QuotaState:
     """It was this place's turn, but there was no call left: its turn is still to come. After ``move_on``."""
     line = line_of(state, urgent)
     return _with(state, urgent, replace(line, head=min(line.head, place - 1)))
 
 
-def reached(state: State, rules: Rules, now: float, urgent: bool, place: int) -> State:
+def reached(state: QuotaState, rules: QuotaRules, now: float, urgent: bool, place: int) -> QuotaState:
     """This place got its call: what was promised to it and to those before it is not promised again.
 
     One far ahead of its turn moves nothing far: it made the attempt at an open circuit. After ``move_on``.

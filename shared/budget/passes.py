@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from shared.budget.plan import Block
+from shared.budget.plan import Lease
 
 
 @dataclass(slots=True)
-class Held:
+class HeldPermits:
     """What a delivery has in its hands.
 
     Attributes:
@@ -18,13 +18,13 @@ class Held:
         probe: names the attempt at an open circuit that it makes, else empty.
     """
 
-    block: Block
+    block: Lease
     reserved: bool = False
     probe: str = ""
 
 
 @dataclass(frozen=True, weakref_slot=True, slots=True, eq=False)
-class Pass:
+class Permit:
     """Lets one delivery out. What it does not use goes back when its task has ended and with it the pass.
 
     Attributes:
@@ -37,10 +37,10 @@ class Pass:
     connection: str
     urgent: bool
     place: int | None
-    held: Held
+    held: HeldPermits
 
 
-PASS: ContextVar[Pass | None] = ContextVar("pass", default=None)
+PASS: ContextVar[Permit | None] = ContextVar("pass", default=None)
 
 
 def place_text(line_id: str, urgent: bool, number: int) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from shared.budget.line import move_on
 from shared.budget.state import (
     Circuit,
-    Rules,
-    State,
+    QuotaRules,
+    QuotaState,
     closes,
     index,
     largest_block,
@@ -32,7 +32,7 @@ _OPEN_FIRST, _OPEN_LONGEST = 15.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class Lease:
     """Calls leased to one worker: good in their window, until ``until`` (Unix seconds by our clock)."""
 
     window: int = -1
@@ -44,7 +44,7 @@ class Block:
         return self.calls >= calls and now < self.until
 
 
-def roll(state: State, rules: Rules, now: float) -> State:
+def roll(state: QuotaState, rules: QuotaRules, now: float) -> QuotaState:
     """Bring the state up to the time: a new window begins with what was charged to it already.
 
     A window never goes back, whatever clocks do.
@@ -65,7 +65,7 @@ def roll(state: State, rules: Rules, now: float) -> State:
     )
 
 
-def room(state: State, rules: Rules, now: float, urgent: bool) -> int | None:
+def room(state: QuotaState, rules: QuotaRules, now: float, urgent: bool) -> int | None:
     """Calls that may be leased now, None for any number. Takes a rolled state."""
     limit = limit_of(state, rules)
     if limit is None:
@@ -80,7 +80,9 @@ def room(state: State, rules: Rules, now: float, urgent: bool) -> int | None:
     return max(free, 0)
 
 
-def lease(state: State, rules: Rules, now: float, *, urgent: bool, calls: int) -> tuple[State, Block | None]:
+def lease(
+    state: QuotaState, rules: QuotaRules, now: float, *, urgent: bool, calls: int
+) -> tuple[QuotaState, Lease | None]:
     """Lease a block of at least ``calls`` calls; None when there are not that many. Takes a rolled, limited state."""
     limit, free = limit_of(state, rules), room(state, rules, now, urgent)
     if limit is None or free is None or free < calls:
@@ -96,40 +98,40 @@ def lease(state: State, rules: Rules, now: float, *, urgent: bool, calls: int) -
         urgent=state.urgent + (size if urgent else 0),
         carried=state.carried + (size if late else 0),
     )
-    return given, Block(state.window, size, end)
+    return given, Lease(state.window, size, end)
 
 
-def give_back(state: State, window: int, *, ordinary: int = 0, urgent: int = 0) -> State:
+def give_back(state: QuotaState, window: int, *, ordinary: int = 0, urgent: int = 0) -> QuotaState:
     """Take back calls of a block that were not spent; those of an earlier window are worth nothing."""
     if window != state.window:
         return state
     return replace(state, ordinary=max(state.ordinary - ordinary, 0), urgent=max(state.urgent - urgent, 0))
 
 
-def count(state: State, window: int, calls: int) -> State:
+def count(state: QuotaState, window: int, calls: int) -> QuotaState:
     """Count calls that left without a lease, when no limit was known."""
     return replace(state, ordinary=state.ordinary + calls) if window == state.window else state
 
 
-def observe(state: State, messages: float, calls: float) -> State:
+def observe(state: QuotaState, messages: float, calls: float) -> QuotaState:
     """Add to what is known of a delivery's cost."""
     return replace(state, messages=state.messages + messages, calls=state.calls + calls)
 
 
-def alive(state: State, worker: str, now: float) -> State:
+def alive(state: QuotaState, worker: str, now: float) -> QuotaState:
     """Note that a worker is at work, and forget those that are gone."""
     others = [(name, expiry) for name, expiry in state.workers if name != worker and expiry > now]
     newest = sorted(others, key=lambda item: -item[1])[: _MOST_WORKERS - 1]
     return replace(state, workers=tuple(sorted([*newest, (worker, now + WORKER_LIVES)])))
 
 
-def seat_lasts(rules: Rules) -> float:
+def seat_lasts(rules: QuotaRules) -> float:
     """Seconds that a seat is good for: longer than a worker's copy of the state may be old, shorter than anybody wants
     to wait for a worker that was killed."""
     return min(30.0, rules.per / 10)
 
 
-def take_seat(state: State, rules: Rules, worker: str, now: float) -> tuple[State, bool]:
+def take_seat(state: QuotaState, rules: QuotaRules, worker: str, now: float) -> tuple[QuotaState, bool]:
     """Take or keep a seat among the workers that may call, where there are more of them than calls in flight; whether
     there was one. A worker that calls no more loses its seat after a while, and one that was killed, too."""
     others = [(name, expiry) for name, expiry in state.seats if name != worker and expiry > now]
@@ -138,13 +140,13 @@ def take_seat(state: State, rules: Rules, worker: str, now: float) -> tuple[Stat
     return replace(state, seats=tuple(sorted([*others, (worker, now + seat_lasts(rules))]))), True
 
 
-def learn_limit(state: State, rules: Rules, now: float, limit: int) -> State:
+def learn_limit(state: QuotaState, rules: QuotaRules, now: float, limit: int) -> QuotaState:
     """The instance named its limit."""
     state = roll(state, rules, now)
     return replace(state, limit=limit, limit_window=state.window)
 
 
-def learn_skew(state: State, rules: Rules, now: float, skew: float) -> State:
+def learn_skew(state: QuotaState, rules: QuotaRules, now: float, skew: float) -> QuotaState:
     """The instance's clock differs from ours by so many seconds.
 
     What was leased counts in whatever window that makes it: the instance may have counted it there.
@@ -153,7 +155,7 @@ def learn_skew(state: State, rules: Rules, now: float, skew: float) -> State:
     return replace(state, skew=skew, window=max(state.window, index(rules, skew, now)))
 
 
-def cool_down(state: State, rules: Rules, now: float, retry_after: float | None, chance: float) -> State:
+def cool_down(state: QuotaState, rules: QuotaRules, now: float, retry_after: float | None, chance: float) -> QuotaState:
     """The instance refused a call because of a rate limit: everybody pauses.
 
     For ``retry_after`` seconds when it said so. Otherwise 30 s, growing to 15 minutes; refusals during a pause belong
@@ -168,25 +170,27 @@ def cool_down(state: State, rules: Rules, now: float, retry_after: float | None,
     return replace(state, cool_until=now + delay, cool_downs=state.cool_downs + 1)
 
 
-def recovered(state: State, rules: Rules, now: float) -> State:
+def recovered(state: QuotaState, rules: QuotaRules, now: float) -> QuotaState:
     """A call that left after the last pause was answered: the next pause is a short one again."""
     if state.cool_downs and now >= state.cool_until:
         return replace(roll(state, rules, now), cool_downs=0)
     return state
 
 
-def _growing(first: float, longest: float, rules: Rules, before: int, chance: float) -> float:
+def _growing(first: float, longest: float, rules: QuotaRules, before: int, chance: float) -> float:
     doubled = min(first, rules.per / 10) * 2.0 ** min(before, 10)
     return min(doubled, longest, rules.per) * (0.9 + 0.2 * chance)
 
 
-def _pause(rules: Rules, openings: int, chance: float, retry_after: float | None) -> float:
+def _pause(rules: QuotaRules, openings: int, chance: float, retry_after: float | None) -> float:
     """A system that says how long it will be away is believed up to ten minutes."""
     grown = _growing(_OPEN_FIRST, _OPEN_LONGEST, rules, openings - 1, chance)
     return max(grown, min(retry_after or 0.0, 2 * _OPEN_LONGEST))
 
 
-def open_circuit(state: State, rules: Rules, now: float, chance: float, retry_after: float | None = None) -> State:
+def open_circuit(
+    state: QuotaState, rules: QuotaRules, now: float, chance: float, retry_after: float | None = None
+) -> QuotaState:
     """The instance is asleep or unavailable: nothing is called until an attempt is due."""
     if not state.circuit.closed:
         return state
@@ -194,18 +198,18 @@ def open_circuit(state: State, rules: Rules, now: float, chance: float, retry_af
     return replace(state, circuit=Circuit(1, now, now + _pause(rules, 1, chance, retry_after)))
 
 
-def may_probe(state: State, now: float) -> bool:
+def may_probe(state: QuotaState, now: float) -> bool:
     """Whether an attempt is due that nobody makes yet."""
     circuit = state.circuit
     return not circuit.closed and circuit.probe_at <= now and circuit.probe_until <= now
 
 
-def probe_lease(rules: Rules) -> float:
+def probe_lease(rules: QuotaRules) -> float:
     """Seconds after which an attempt that nobody heard of again is made by another worker: longer than any call."""
     return 1.25 * rules.longest_call
 
 
-def claim_probe(state: State, rules: Rules, now: float, prober: str) -> tuple[State, bool]:
+def claim_probe(state: QuotaState, rules: QuotaRules, now: float, prober: str) -> tuple[QuotaState, bool]:
     """Make the attempt that is due, unless somebody else does; whether it is ours."""
     if state.circuit.prober == prober and state.circuit.probe_until > now:
         return state, True  # our own claim, written although its answer was lost
@@ -215,8 +219,8 @@ def claim_probe(state: State, rules: Rules, now: float, prober: str) -> tuple[St
 
 
 def probe_failed(
-    state: State, rules: Rules, now: float, prober: str, chance: float, retry_after: float | None = None
-) -> State:
+    state: QuotaState, rules: QuotaRules, now: float, prober: str, chance: float, retry_after: float | None = None
+) -> QuotaState:
     """The attempt met the same trouble: the next one comes later."""
     circuit = state.circuit
     if circuit.closed or circuit.prober != prober:
@@ -226,14 +230,14 @@ def probe_failed(
     return replace(state, circuit=Circuit(tries, circuit.opened_at, now + _pause(rules, tries, chance, retry_after)))
 
 
-def probe_unused(state: State, now: float, prober: str) -> State:
+def probe_unused(state: QuotaState, now: float, prober: str) -> QuotaState:
     """The attempt was not made after all: anybody may."""
     if state.circuit.prober != prober:
         return state
     return replace(state, circuit=replace(state.circuit, prober="", probe_until=now))
 
 
-def close_circuit(state: State, rules: Rules, now: float, prober: str) -> State:
+def close_circuit(state: QuotaState, rules: QuotaRules, now: float, prober: str) -> QuotaState:
     """The attempt was answered: calls flow, and the turns move on from where they stood."""
     if state.circuit.closed or state.circuit.prober != prober:
         return state

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from shared.budget.plan import WORKER_LIVES, alive, count, observe, roll
-from shared.budget.state import Rules, State
+from shared.budget.state import QuotaRules, QuotaState
 from shared.budget.store import BudgetOvertaken, BudgetStore
 from shared.core.errors import StorageUnavailable
 
 T = TypeVar("T")
 
 #: What happened, as a change of whatever the state is by then.
-Event = Callable[[State], State]
+Event = Callable[[QuotaState], QuotaState]
 
 #: Seconds after which the copy is read again before it is relied upon.
 FRESH_FOR = 2.0
@@ -39,7 +39,7 @@ class SharedState:
     def __init__(
         self,
         connection: str,
-        rules: Rules,
+        rules: QuotaRules,
         store: BudgetStore,
         worker: str,
         *,
@@ -49,7 +49,7 @@ class SharedState:
     ) -> None:
         self._connection, self._rules, self._store, self._worker = connection, rules, store, worker
         self._now, self._chance, self._new_id = now, chance, new_id
-        self._stored: State | None = None
+        self._stored: QuotaState | None = None
         self._etag: str | None = None
         self._read_at = float("-inf")
         self._asked = 0
@@ -58,7 +58,7 @@ class SharedState:
         self._messages = 0
         self._calls = 0
         self._unleased: dict[int, int] = {}
-        self.view = State(new_id())
+        self.view = QuotaState(new_id())
 
     def happened(self, event: Event) -> None:
         """Apply an event here at once; it is written with the next change, at the latest when the copy is renewed."""
@@ -104,7 +104,7 @@ class SharedState:
         allowed = _SELDOM if self._asked < _ASKED and not self._events else FRESH_FOR
         return 0 <= age < min(allowed, self._rules.per / 20) and self._stored is not None
 
-    async def change(self, transition: Callable[[State], tuple[State, T]]) -> T:
+    async def change(self, transition: Callable[[QuotaState], tuple[QuotaState, T]]) -> T:
         """Read, change and write until nobody else came between; what the transition said of the state that was
         written. The state that it gets is rolled to the present time.
 
@@ -113,14 +113,14 @@ class SharedState:
         async with self._lock:
             return await self._change(transition)
 
-    async def _change(self, transition: Callable[[State], tuple[State, T]]) -> T:
+    async def _change(self, transition: Callable[[QuotaState], tuple[QuotaState, T]]) -> T:
         for attempt in range(_MOST_ATTEMPTS):
             # A copy that others will have changed is not worth trying to write.
             if attempt or self._stored is None or len(self._stored.workers) > 1:
                 await self._read()
             now = self._now()
             events, told = list(self._events), (self._messages, self._calls, dict(self._unleased))
-            base = self._stored or State(self._new_id())
+            base = self._stored or QuotaState(self._new_id())
             state = base
             for event in events:
                 state = event(state)
@@ -141,7 +141,7 @@ class SharedState:
             "It is tried again; if it lasts, fewer instances of the app are enough for this connection"
         )
 
-    def _written(self, state: State, etag: str, events: int, told: tuple[int, int, dict[int, int]]) -> None:
+    def _written(self, state: QuotaState, etag: str, events: int, told: tuple[int, int, dict[int, int]]) -> None:
         self._stored, self._etag, self._read_at, self._asked = state, etag, self._now(), 0
         del self._events[:events]
         self._messages -= told[0]

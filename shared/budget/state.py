@@ -18,7 +18,7 @@ _RESERVE_TO_THE_END = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class QuotaRules:
     """What the configuration says of a connection.
 
     Attributes:
@@ -52,7 +52,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Backlog:
     """Who waits. Places are numbers that only grow.
 
     Attributes:
@@ -91,7 +91,7 @@ class Circuit:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class QuotaState:
     """What all workers of a connection share: one row.
 
     Attributes:
@@ -120,37 +120,37 @@ class State:
     cool_until: float = 0.0
     cool_downs: int = 0
     circuit: Circuit = field(default_factory=Circuit)
-    waiting: Line = field(default_factory=Line)
-    urgent_waiting: Line = field(default_factory=Line)
+    waiting: Backlog = field(default_factory=Backlog)
+    urgent_waiting: Backlog = field(default_factory=Backlog)
     workers: tuple[tuple[str, float], ...] = ()
     seats: tuple[tuple[str, float], ...] = ()
     messages: float = 0.0
     calls: float = 0.0
 
 
-def index(rules: Rules, skew: float, now: float) -> int:
+def index(rules: QuotaRules, skew: float, now: float) -> int:
     """Number of the window that a call leaving now is charged to."""
     return math.floor((now + skew - rules.lead) / rules.per)
 
 
-def opens(rules: Rules, skew: float, window: int) -> float:
+def opens(rules: QuotaRules, skew: float, window: int) -> float:
     """When a window begins for us."""
     return window * rules.per + rules.lead - skew
 
 
-def closes(rules: Rules, skew: float, window: int) -> float:
+def closes(rules: QuotaRules, skew: float, window: int) -> float:
     """From when on a call may fall into the next window."""
     return (window + 1) * rules.per - rules.lead - rules.tail - skew
 
 
-def limit_of(state: State, rules: Rules) -> int | None:
+def limit_of(state: QuotaState, rules: QuotaRules) -> int | None:
     """Calls allowed per window: the lower of what is configured and what the instance named of late; None: any."""
     named = state.limit if state.limit is not None and state.window - state.limit_window <= 1 else None
     known = [limit for limit in (rules.calls, named) if limit is not None]
     return max(min(known), 1) if known else None
 
 
-def reserve_of(rules: Rules, limit: int, left: float) -> int:
+def reserve_of(rules: QuotaRules, limit: int, left: float) -> int:
     """Calls that ordinary work must leave when the share ``left`` (1 to 0) of the window is still to come.
 
     All of the reserve at first; less as fewer urgent signals can still come, for what is never used would be lost.
@@ -161,7 +161,7 @@ def reserve_of(rules: Rules, limit: int, left: float) -> int:
     return max(1, math.ceil(whole * _RESERVE_TO_THE_END), math.ceil(whole * left))
 
 
-def cost_of(state: State) -> float:
+def cost_of(state: QuotaState) -> float:
     """Calls that a delivery takes, as observed; 1 until enough were seen."""
     return min(max(state.calls / state.messages, 1.0), 8.0) if state.messages >= 8 else 1.0
 
@@ -171,22 +171,22 @@ def largest_block(limit: int) -> int:
     return min(64, max(1, limit // 50))
 
 
-def workers_of(state: State, now: float) -> int:
+def workers_of(state: QuotaState, now: float) -> int:
     """Workers seen of late, at least one."""
     return max(1, sum(expiry > now for _, expiry in state.workers))
 
 
-def crowded(state: State, worker: str, rules: Rules, now: float) -> bool:
+def crowded(state: QuotaState, worker: str, rules: QuotaRules, now: float) -> bool:
     """Whether there are more workers than calls in flight, so that only those with a seat may call."""
     return len({name for name, expiry in state.workers if expiry > now} | {worker}) > rules.in_flight
 
 
-def seat_of(state: State, worker: str, now: float) -> float:
+def seat_of(state: QuotaState, worker: str, now: float) -> float:
     """Seconds that a worker's seat is still good for; 0 for none."""
     return max((expiry - now for name, expiry in state.seats if name == worker), default=0.0)
 
 
-def share_of(state: State, worker: str, rules: Rules, now: float) -> int:
+def share_of(state: QuotaState, worker: str, rules: QuotaRules, now: float) -> int:
     """Calls in flight that one worker may have: its part of the connection's, or one where it is crowded.
 
     Whoever has no seat there is not let in (``Budget.admit``); what it has under way, and what timers do, still counts

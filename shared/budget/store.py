@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.budget.state import Circuit, Line, State
+from shared.budget.state import Backlog, Circuit, QuotaState
 from shared.core.errors import StorageUnavailable
 from shared.platform.storage import RowOvertaken, Storage, put_row, storage_errors
 
@@ -28,11 +28,11 @@ class BudgetOvertaken(Exception):
 class BudgetStore(Protocol):
     """Keeps the shared state of budgets."""
 
-    async def read(self, connection: str) -> tuple[State, str] | None:
+    async def read(self, connection: str) -> tuple[QuotaState, str] | None:
         """The state and its ETag, None when there is none. Raises StorageUnavailable."""
         ...
 
-    async def write(self, connection: str, state: State, etag: str | None) -> str:
+    async def write(self, connection: str, state: QuotaState, etag: str | None) -> str:
         """Write what was read under ``etag``, or a new row with None; the new ETag.
 
         Raises BudgetOvertaken, StorageUnavailable.
@@ -51,7 +51,7 @@ class TableBudgets:
         self.operations += 1
         return self._storage.table(TABLE)
 
-    async def read(self, connection: str) -> tuple[State, str] | None:
+    async def read(self, connection: str) -> tuple[QuotaState, str] | None:
         """See ``BudgetStore.read``."""
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -62,7 +62,7 @@ class TableBudgets:
                 return None
         return from_entity(entity), str(entity.metadata["etag"])
 
-    async def write(self, connection: str, state: State, etag: str | None) -> str:
+    async def write(self, connection: str, state: QuotaState, etag: str | None) -> str:
         """See ``BudgetStore.write``."""
         entity = to_entity(connection, state)
         async with storage_errors("writing a budget", within=_PATIENCE):
@@ -72,7 +72,7 @@ class TableBudgets:
                 raise BudgetOvertaken from error
 
 
-def to_entity(connection: str, state: State) -> dict[str, Any]:
+def to_entity(connection: str, state: QuotaState) -> dict[str, Any]:
     """The table row: what people look for in columns of its own, the rest as JSON."""
     return {
         "PartitionKey": connection,
@@ -86,19 +86,19 @@ def to_entity(connection: str, state: State) -> dict[str, Any]:
     }
 
 
-def from_entity(entity: Mapping[str, Any]) -> State:
+def from_entity(entity: Mapping[str, Any]) -> QuotaState:
     """Read a table row back. What another release wrote beside what we know is left out.
 
     Raises StorageUnavailable when it cannot be understood.
     """
     try:
-        data = _known(State, json.loads(entity["State"]))
+        data = _known(QuotaState, json.loads(entity["State"]))
         data["circuit"] = Circuit(**_known(Circuit, data["circuit"]))
         for waiting in ("waiting", "urgent_waiting"):
-            data[waiting] = Line(**_known(Line, data[waiting]))
+            data[waiting] = Backlog(**_known(Backlog, data[waiting]))
         for lasting in ("workers", "seats"):
             data[lasting] = tuple((str(name), float(expiry)) for name, expiry in data.get(lasting, ()))
-        return State(**data)
+        return QuotaState(**data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageUnavailable(
             f"the row of a budget in table {TABLE} cannot be understood ({type(error).__name__}). Delete it: the "

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.budget import plan
-from shared.budget.plan import Block
+from shared.budget.plan import Lease
 from shared.budget.shared_state import Event, SharedState
-from shared.budget.state import Rules
+from shared.budget.state import QuotaRules
 from shared.core.errors import StorageUnavailable
-from shared.core.rate_gate import Condition, Report
+from shared.core.rate_gate import CallReport, SystemCondition
 
 #: Calls in a row without an answer after which the instance is taken to be unavailable.
 _FAILURES = 3
@@ -22,16 +22,16 @@ _CLOCK_TOLERANCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class PendingCall:
     """A request that left: when, by whose calls, and as which attempt at an open circuit."""
 
     at: float
-    block: Block
+    block: Lease
     reserved: bool
     probe: str
 
 
-class Watch:
+class CallWatch:
     """Turns reports into events of the shared state.
 
     Args:
@@ -40,7 +40,7 @@ class Watch:
     """
 
     def __init__(
-        self, shared: SharedState, rules: Rules, *, now: Callable[[], float], chance: Callable[[], float]
+        self, shared: SharedState, rules: QuotaRules, *, now: Callable[[], float], chance: Callable[[], float]
     ) -> None:
         self._shared, self._rules, self._now, self._chance = shared, rules, now, chance
         self._failures = 0
@@ -48,17 +48,17 @@ class Watch:
         self._skews: deque[float] = deque(maxlen=3)
         self._writing: asyncio.Task[None] | None = None
 
-    def told(self, departure: Departure, report: Report) -> None:
+    def told(self, departure: PendingCall, report: CallReport) -> None:
         """Take over what a report says."""
         self._learn(report)
-        if report.condition is Condition.UNKNOWN:
+        if report.condition is SystemCondition.UNKNOWN:
             return
-        if report.condition in (Condition.ASLEEP, Condition.UNAVAILABLE):
+        if report.condition in (SystemCondition.ASLEEP, SystemCondition.UNAVAILABLE):
             self._failed(departure, report)
             return
         self._failures = 0
         rules, now, state = self._rules, self._now(), self._shared.view
-        if report.condition is Condition.THROTTLED:
+        if report.condition is SystemCondition.THROTTLED:
             wait, chance = report.retry_after, self._chance()
             if wait or state.cool_until <= now:
                 self.happened(lambda state: plan.cool_down(state, rules, now, wait, chance))
@@ -68,7 +68,7 @@ class Watch:
             self._closed_at = now
             self.happened(lambda state: plan.close_circuit(state, rules, now, departure.probe))
 
-    def _failed(self, departure: Departure, report: Report) -> None:
+    def _failed(self, departure: PendingCall, report: CallReport) -> None:
         self._failures += 1
         rules, now, circuit = self._rules, self._now(), self._shared.view.circuit
         chance, wait, probe = self._chance(), report.retry_after, departure.probe
@@ -76,12 +76,12 @@ class Watch:
             self.happened(lambda state: plan.probe_failed(state, rules, now, probe, chance, wait))
             return
         # What left before the circuit closed tells of the time before.
-        enough = report.condition is Condition.ASLEEP or self._failures >= _FAILURES
+        enough = report.condition is SystemCondition.ASLEEP or self._failures >= _FAILURES
         if enough and circuit.closed and departure.at >= self._closed_at:
             self._failures = 0
             self.happened(lambda state: plan.open_circuit(state, rules, now, chance, wait))
 
-    def _learn(self, report: Report) -> None:
+    def _learn(self, report: CallReport) -> None:
         """Limit and clock, where they are news."""
         rules, now = self._rules, self._now()
         state = plan.roll(self._shared.view, rules, now)

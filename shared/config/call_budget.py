@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from shared.core.settings import Duration, Model
+from shared.core.settings import Duration, SettingsModel
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)\s*%")
 
@@ -31,7 +31,7 @@ Percent = Annotated[
 ]
 
 
-class CallBudget(Model):
+class CallBudget(SettingsModel):
     """How many calls the bridge may make, over all its workers. Look-ups and requests for tokens count too."""
 
     calls: Annotated[int | None, Field(ge=2, le=10_000_000)] = None

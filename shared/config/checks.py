@@ -13,7 +13,7 @@ from shared.mapping.templates import template_problem
 
 #: A place in the file, and what is wrong there.
 Path_ = tuple[str | int, ...]
-Problem = tuple[Path_, str]
+Mistake = tuple[Path_, str]
 
 PRIORITY = "ServiceNow computes priority and overwrites it silently. Fix: set impact and urgency instead"
 
@@ -31,9 +31,9 @@ def field_names(fields: Any) -> set[str]:
     return {str(name) for name in fields} if isinstance(fields, dict) else set()
 
 
-def check_fields(path: Path_, fields: Any, lookups: Any) -> list[Problem]:
+def check_fields(path: Path_, fields: Any, lookups: Any) -> list[Mistake]:
     """Look-ups and templates of ticket fields. ``lookups``: the tables of the file."""
-    problems: list[Problem] = []
+    problems: list[Mistake] = []
     for name, value in fields.items() if isinstance(fields, dict) else ():
         here = (*path, str(name))
         if isinstance(value, str):
@@ -53,9 +53,9 @@ def check_fields(path: Path_, fields: Any, lookups: Any) -> list[Problem]:
     return problems
 
 
-def check_integrations(defender: Any, connections: Any, lookups: Any) -> list[Problem]:
+def check_integrations(defender: Any, connections: Any, lookups: Any) -> list[Mistake]:
     """Connections and fields of the integrations of Defender for Cloud."""
-    problems: list[Problem] = []
+    problems: list[Mistake] = []
     integrations = defender.get("integrations") if isinstance(defender, dict) else None
     for index, integration in enumerate(integrations if isinstance(integrations, list) else []):
         if not isinstance(integration, dict):
@@ -75,11 +75,11 @@ def check_integrations(defender: Any, connections: Any, lookups: Any) -> list[Pr
     return problems
 
 
-def check_scores(scores: Any, connections: Any, lookups: Any) -> list[Problem]:
+def check_scores(scores: Any, connections: Any, lookups: Any) -> list[Mistake]:
     """Connection, fields and comments of the section on Secure Score."""
     if not isinstance(scores, dict):
         return []
-    problems: list[Problem] = []
+    problems: list[Mistake] = []
     wanted = scores.get("connection")
     if isinstance(connections, dict) and isinstance(wanted, str) and wanted not in connections:
         fix = suggest(wanted, sorted(map(str, connections)))

@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 
 from shared.config.checks import (
     PRIORITY,
+    Mistake,
     Path_,
-    Problem,
     check_fields,
     check_integrations,
     check_scores,
@@ -101,7 +101,7 @@ def load_section(
     data, _ = _read(_text(file), file.name)
     if data.get(section) is None:
         return None
-    problems: list[Problem] = []
+    problems: list[Mistake] = []
     try:
         content = _substitute(data[section], (section,), os.environ if settings is None else settings, problems)
         if not problems:
@@ -131,7 +131,7 @@ def _read(text: str, name: str) -> tuple[dict[str, Any], yaml.Node]:
 
 
 def _validated(data: dict[str, Any], node: yaml.Node, name: str, settings: Mapping[str, str]) -> BridgeConfig:
-    problems: list[Problem] = []
+    problems: list[Mistake] = []
     try:
         lines = dict(_lines(node))
     except RecursionError:
@@ -182,7 +182,7 @@ def _lines(node: yaml.Node | None, path: Path_ = ()) -> Iterator[tuple[Path_, in
             yield from _lines(item, (*path, index))
 
 
-def _substitute(value: Any, path: Path_, settings: Mapping[str, str], problems: list[Problem]) -> Any:
+def _substitute(value: Any, path: Path_, settings: Mapping[str, str], problems: list[Mistake]) -> Any:
     """Put settings into ``${NAME}`` and ``${NAME:-default}`` of every text value."""
     if isinstance(value, dict):
         return {
@@ -206,7 +206,7 @@ def _substitute(value: Any, path: Path_, settings: Mapping[str, str], problems: 
     return _VARIABLE.sub(replace, value)
 
 
-def _explain(data: Any, error: dict[str, Any]) -> Problem:
+def _explain(data: Any, error: dict[str, Any]) -> Mistake:
     """One pydantic error as a path in the file and a sentence with the fix."""
     path: list[str | int] = []
     here: Any = data
@@ -252,7 +252,7 @@ _PLAIN = [
 ]
 
 
-def _joined(problems: list[Problem]) -> list[Problem]:
+def _joined(problems: list[Mistake]) -> list[Mistake]:
     """One line per place: a value that may be of several types fails each of them in a line of its own."""
     by_path: dict[Path_, list[str]] = {}
     for path, message in problems:
@@ -289,9 +289,9 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(argument)
 
 
-def _cross_check(data: dict[str, Any]) -> list[Problem]:
+def _cross_check(data: dict[str, Any]) -> list[Mistake]:
     """Mistakes that no single value shows. Works on raw data, so that it finds them beside all others."""
-    problems: list[Problem] = []
+    problems: list[Mistake] = []
     connections = data.get("connections")
     lookups = data.get("lookups")
     routes = data.get("routes")
@@ -346,7 +346,7 @@ def _cross_check(data: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _too_slow(config: BridgeConfig) -> list[Problem]:
+def _too_slow(config: BridgeConfig) -> list[Mistake]:
     """A lease that ends before its call does would let two workers work on one ticket."""
     lease = config.delivery.lease
     return [

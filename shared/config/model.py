@@ -7,15 +7,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from connectors.azure_monitor.settings import Reconcile
-from connectors.defender.settings import Defender
-from connectors.secure_score.settings import SecureScore
+from connectors.azure_monitor.settings import ReconcileSettings
+from connectors.defender.settings import DefenderSettings
+from connectors.secure_score.settings import SecureScoreSettings
 from connectors.servicenow.settings import ServiceNowSettings
-from shared.config.resync import Resync
-from shared.config.storms import Flapping, Group, Maintenance, OnlyAfter, Throttle
+from shared.config.resync import ResyncSettings
+from shared.config.storms import (
+    FlappingSettings,
+    GroupSettings,
+    MaintenanceSettings,
+    OnlyAfterSettings,
+    ThrottleSettings,
+)
 from shared.core.conditions import When
 from shared.core.field_values import FieldValue, Name
-from shared.core.settings import Duration, Model
+from shared.core.settings import Duration, SettingsModel
 from shared.core.ticket_system import TicketKind
 from shared.web.trust.settings import AcceptOnly, SecureWebhook
 
@@ -23,7 +29,7 @@ from shared.web.trust.settings import AcceptOnly, SecureWebhook
 Connection = ServiceNowSettings
 
 
-class Levels(Model):
+class Levels(SettingsModel):
     """What one severity becomes."""
 
     impact: Annotated[int, Field(ge=1, le=3)]
@@ -34,7 +40,7 @@ class Levels(Model):
     """Severity of an event (ticket kind ``event``): 1 critical, 2 major, 3 minor, 4 warning, 5 info, 0 clear."""
 
 
-class SeverityTable(Model):
+class SeverityTable(SettingsModel):
     """Severity to impact and urgency."""
 
     sev0: Levels = Levels(impact=1, urgency=1, event=1)
@@ -46,7 +52,7 @@ class SeverityTable(Model):
     """For signals without a severity: budgets, and payloads that lost theirs on the way."""
 
 
-class SeverityOverrides(Model):
+class SeverityOverrides(SettingsModel):
     """Lines of the severity table that a route changes."""
 
     sev0: Levels | None = None
@@ -57,7 +63,7 @@ class SeverityOverrides(Model):
     unknown: Levels | None = None
 
 
-class Resolve(Model):
+class ResolveSettings(SettingsModel):
     """What a Resolved does to the ticket."""
 
     action: Literal["resolve", "comment", "nothing"] = "resolve"
@@ -67,7 +73,7 @@ class Resolve(Model):
     (incident: state 6, close_code "Solution provided", and notes that say when the alert ended)."""
 
 
-class RouteBody(Model):
+class RouteBody(SettingsModel):
     """Where a signal goes and what it becomes."""
 
     connection: Name
@@ -79,18 +85,18 @@ class RouteBody(Model):
     of the ticket kind; ``null`` takes a default away."""
     severity: SeverityOverrides = SeverityOverrides()
     """Lines of the severity table that differ for this route."""
-    resolve: Resolve = Resolve()
+    resolve: ResolveSettings = ResolveSettings()
     """What a Resolved does."""
     updates: Literal["comment", "nothing"] = "comment"
     """What an update, or another firing while the ticket is open, does: a work note, or nothing."""
     reopen_window: Duration | None = None
     """How long after its end a problem that fires again reopens its ticket instead of opening a new one.
     Left out: ``delivery.reopen_window``."""
-    group: Group | None = None
+    group: GroupSettings | None = None
     """One ticket for many alerts. Left out: each alert has its own."""
-    only_after: OnlyAfter | None = None
+    only_after: OnlyAfterSettings | None = None
     """A ticket only for problems that last or repeat. Left out: at once."""
-    flapping: Flapping | None = None
+    flapping: FlappingSettings | None = None
     """Hold the ticket of a problem that comes and goes open. Left out: every Resolved resolves."""
     close_after_quiet: Duration | None = None
     """For signals that send no Resolved (activity log, budgets, stateless rules): the ticket is resolved when nothing
@@ -100,7 +106,7 @@ class RouteBody(Model):
     whether the affected resources are available again, and then the ticket is resolved. Left out: it is not asked."""
 
 
-class Route(RouteBody):
+class RouteSettings(RouteBody):
     """A route with conditions. The first route that matches wins."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -109,7 +115,7 @@ class Route(RouteBody):
     """Conditions; at least one."""
 
 
-class Delivery(Model):
+class DeliverySettings(SettingsModel):
     """How delivery behaves. The defaults suit most."""
 
     retry_for: Duration = timedelta(days=7)
@@ -127,7 +133,7 @@ class Delivery(Model):
     """How long one worker may hold a key. Must be longer than the longest call to a ticket system."""
 
 
-class BridgeConfig(Model):
+class BridgeConfig(SettingsModel):
     """The whole file."""
 
     version: Literal[1]
@@ -138,25 +144,25 @@ class BridgeConfig(Model):
     """Severity to impact and urgency."""
     lookups: dict[Name, dict[str, str]] = Field(default_factory=dict)
     """Tables for look-ups: key to value."""
-    routes: list[Route] = Field(default_factory=list)
+    routes: list[RouteSettings] = Field(default_factory=list)
     """Tried in order; the first that matches wins."""
     default: RouteBody | None = None
     """For signals that no route matches. Left out: such signals are logged and make no ticket."""
-    throttles: list[Throttle] = Field(default_factory=list)
+    throttles: list[ThrottleSettings] = Field(default_factory=list)
     """Most new tickets in a period; what comes on top is counted and listed in one summary ticket."""
-    maintenance: list[Maintenance] = Field(default_factory=list)
+    maintenance: list[MaintenanceSettings] = Field(default_factory=list)
     """Windows in which no new ticket is opened. What still fires at their end gets its ticket then."""
-    delivery: Delivery = Delivery()
+    delivery: DeliverySettings = DeliverySettings()
     """Retries, windows and leases."""
     secure_webhook: SecureWebhook | None = None
     """Action Groups that sign in with Microsoft Entra. Left out: only function keys let callers in."""
     accept_only: AcceptOnly | None = None
     """What may become a ticket at all. Left out: everything."""
-    reconcile: Reconcile | None = None
+    reconcile: ReconcileSettings | None = None
     """Compares Azure's own list of alerts with what is known here. Left out: nothing is compared."""
-    resync: Resync = Resync()
+    resync: ResyncSettings = ResyncSettings()
     """What people do with the tickets comes back, and goes on to where they came from."""
-    defender: Defender | None = None
+    defender: DefenderSettings | None = None
     """Microsoft Defender for Cloud. Left out: what is pushed takes the routes, nothing is read, assigned or told."""
-    secure_score: SecureScore | None = None
+    secure_score: SecureScoreSettings | None = None
     """Microsoft 365 Secure Score. Left out: nothing is read or told, and controls that are sent take the routes."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from shared.core.clouds import CloudName
-from shared.core.settings import Duration, Model
+from shared.core.settings import Duration, SettingsModel
 
 if TYPE_CHECKING:
     from connectors.servicenow.settings import ServiceNowSettings
@@ -19,13 +19,13 @@ PHASES = ("open", "resolved", "closed")
 ASSIGNED = "assigned"
 
 #: What a ticket has to be for its alert to be acknowledged, or closed.
-Condition = Annotated[str, Field(pattern=r"^[^\^\r\n]{1,80}$")]
+StateCondition = Annotated[str, Field(pattern=r"^[^\^\r\n]{1,80}$")]
 
 
-class AlertStates(Model):
+class AlertStateSettings(SettingsModel):
     """States of tickets that Azure's alerts follow. See docs/resync.md."""
 
-    acknowledge: tuple[Condition, ...] = (
+    acknowledge: tuple[StateCondition, ...] = (
         ASSIGNED,
         "In Progress",
         "On Hold",
@@ -35,7 +35,7 @@ class AlertStates(Model):
     )
     """Tickets whose alert becomes Acknowledged: ``assigned`` (open, and somebody works on it), a phase (``open``,
     ``resolved``, ``closed``), or a state by its name on the connection or its stored value."""
-    close: tuple[Condition, ...] = ("resolved", "closed")
+    close: tuple[StateCondition, ...] = ("resolved", "closed")
     """Tickets whose alert becomes Closed; written as for ``acknowledge``, and it goes before it."""
     ended: bool = False
     """Whether alerts are told too whose problem ended by itself, so that the bridge resolved the ticket. Azure shows
@@ -47,7 +47,7 @@ class AlertStates(Model):
     public."""
 
 
-class Resync(Model):
+class ResyncSettings(SettingsModel):
     """What people do with the tickets: states, owners and due dates come back, and go on to where the tickets came
     from."""
 
@@ -61,13 +61,13 @@ class Resync(Model):
     deleted."""
     page_size: Annotated[int, Field(ge=10, le=1000)] = 500
     """Tickets that are asked for in one call."""
-    alerts: AlertStates | None = None
+    alerts: AlertStateSettings | None = None
     """Acknowledges and closes the alerts of Azure Monitor whose tickets people work on or resolve. Left out: Azure is
     told nothing."""
 
 
 def unknown_states(
-    resync: Resync, connections: Mapping[str, ServiceNowSettings]
+    resync: ResyncSettings, connections: Mapping[str, ServiceNowSettings]
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Conditions that no connection has a state for, by their place in the file, with the fix."""
     if resync.alerts is None:

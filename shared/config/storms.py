@@ -10,12 +10,12 @@ from cronsim import CronSim, CronSimError
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from shared.core.conditions import When
-from shared.core.settings import Duration, Model
+from shared.core.settings import Duration, SettingsModel
 
-By = Literal["rule", "rule_and_resource", "resource"]
+GroupBy = Literal["rule", "rule_and_resource", "resource"]
 
 
-class Group(Model):
+class GroupSettings(SettingsModel):
     """One ticket for all alerts that have the same ``by``."""
 
     by: Annotated[str, Field(min_length=1)]
@@ -28,7 +28,7 @@ class Group(Model):
     """At most one work note in this time says how many alerts fired, which resources are new and what is still on."""
 
 
-class OnlyAfter(Model):
+class OnlyAfterSettings(SettingsModel):
     """A ticket once the problem has lasted or fired often enough, whichever comes first."""
 
     lasting: Duration = timedelta()
@@ -43,7 +43,7 @@ class OnlyAfter(Model):
         return self
 
 
-class Flapping(Model):
+class FlappingSettings(SettingsModel):
     """More than this many changes between fired and resolved hold the ticket open until the problem stays quiet."""
 
     changes: Annotated[int, Field(ge=2, le=20)] = 6
@@ -52,7 +52,7 @@ class Flapping(Model):
     """Period in which they are counted, and for which the problem has to stay quiet in the end."""
 
 
-class Throttle(Model):
+class ThrottleSettings(SettingsModel):
     """At most ``tickets`` new tickets in ``per``; the rest is counted and listed in one summary ticket."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -76,7 +76,7 @@ class Throttle(Model):
         return value
 
 
-class Maintenance(Model):
+class MaintenanceSettings(SettingsModel):
     """A window in which signals open no tickets: once (``from`` and ``to``), again and again (``cron`` and ``lasts``),
     or while ServiceNow works on the affected configuration item (``changes_of``)."""
 

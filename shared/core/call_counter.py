@@ -6,14 +6,14 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 
 
-class Tally:
+class CallCounter:
     """``with Tally() as tally:`` counts what :func:`spend` reports inside, tasks started inside included."""
 
     def __init__(self) -> None:
         self.calls = 0
-        self._token: Token[Tally | None] | None = None
+        self._token: Token[CallCounter | None] | None = None
 
-    def __enter__(self) -> Tally:
+    def __enter__(self) -> CallCounter:
         self._token = _CURRENT.set(self)
         return self
 
@@ -24,7 +24,7 @@ class Tally:
             _CURRENT.reset(self._token)
 
 
-_CURRENT: ContextVar[Tally | None] = ContextVar("tally", default=None)
+_CURRENT: ContextVar[CallCounter | None] = ContextVar("tally", default=None)
 
 
 def spend(calls: int = 1) -> None:

@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import StrictStr
 
-from shared.core.settings import Model
+from shared.core.settings import SettingsModel
 
 Patterns = StrictStr | list[StrictStr]
 
 
-class When(Model):
+class When(SettingsModel):
     """Conditions on a signal. All given ones must hold; of the patterns of one condition, any.
 
     Patterns compare whole values without case; ``*`` stands for any text, ``?`` for one character. Conditions on

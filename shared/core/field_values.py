@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from shared.core.settings import Model
+from shared.core.settings import SettingsModel
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")]
 
 
-class Lookup(Model):
+class Lookup(SettingsModel):
     """A value found in one of the tables under ``lookups``."""
 
     lookup: Name

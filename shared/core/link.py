@@ -10,7 +10,7 @@ from shared.core.order import Order
 from shared.core.ticket_system import TicketKind, TicketRef
 
 
-class Stage(StrEnum):
+class LinkStage(StrEnum):
     """Where the key's current ticket stands, as far as the bridge knows."""
 
     NONE = "none"  #: no ticket was made so far
@@ -88,7 +88,7 @@ class Link:
 
     key: str
     generation: int = 0
-    stage: Stage = Stage.NONE
+    stage: LinkStage = LinkStage.NONE
     connection: str = ""
     kind: TicketKind = TicketKind.INCIDENT
     route: str = ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
 
 from shared.core.order import Order, order_text, parse_order
 from shared.core.signal import Signal, Unreadable, from_dict, rfc3339, to_dict
@@ -57,6 +57,14 @@ class Envelope:
     tell: str = ""
     passed: bool = False
     place: str = ""
+
+
+class QueueSender(Protocol):
+    """Puts envelopes on the queue."""
+
+    async def send(self, envelope: Envelope, delay: timedelta = ...) -> None:
+        """Send one, hidden for ``delay``. Raises StorageUnavailable."""
+        ...
 
 
 def content(envelope: Envelope) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class Condition(StrEnum):
+class SystemCondition(StrEnum):
     """What a request showed of the system it went to."""
 
     ANSWERED = "answered"  #: it answered by itself, whatever it said
@@ -20,7 +20,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CallReport:
     """What became of a request.
 
     Attributes:
@@ -31,7 +31,7 @@ class Report:
         date: its time when it answered (Unix seconds, whole ones); None when it did not say.
     """
 
-    condition: Condition
+    condition: SystemCondition
     left: bool = True
     retry_after: float | None = None
     limit: int | None = None
@@ -39,7 +39,7 @@ class Report:
     date: float | None = None
 
 
-class Turnstile(Protocol):
+class RateGate(Protocol):
     """Lets requests out."""
 
     def slot(self) -> AbstractAsyncContextManager[None]:
@@ -53,24 +53,24 @@ class Turnstile(Protocol):
         """
         ...
 
-    def told(self, departure: object, report: Report) -> None:
+    def told(self, departure: object, report: CallReport) -> None:
         """What became of a request that was let out. Called once for each."""
         ...
 
 
-class OpenTurnstile:
+class UnlimitedGate:
     """Counts nothing and only keeps the number of calls in flight."""
 
     def __init__(self, in_flight: int) -> None:
         self._slots = asyncio.Semaphore(in_flight)
 
     def slot(self) -> AbstractAsyncContextManager[None]:
-        """See ``Turnstile.slot``."""
+        """See ``RateGate.slot``."""
         return self._slots
 
     async def leave(self) -> object:
-        """See ``Turnstile.leave``. Never raises."""
+        """See ``RateGate.leave``. Never raises."""
         return None
 
-    def told(self, departure: object, report: Report) -> None:
-        """See ``Turnstile.told``."""
+    def told(self, departure: object, report: CallReport) -> None:
+        """See ``RateGate.told``."""

@@ -12,13 +12,13 @@ _DURATION = re.compile(r"(\d{1,6})\s*([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Model(BaseModel):
+class SettingsModel(BaseModel):
     """Base of every configuration section: unknown names are mistakes, values do not change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
 
 
-class SecretRef(Model):
+class SecretRef(SettingsModel):
     """A secret by name; its value is never in the file."""
 
     secret: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,127}$")]

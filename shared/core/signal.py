@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class State(StrEnum):
+class SignalState(StrEnum):
     """What a signal says of its problem."""
 
     FIRED = "fired"
@@ -20,7 +20,7 @@ class State(StrEnum):
 #: For events of one key that bear the same time: an update cannot precede its firing, nor anything follow its end.
 FIRED_RANK = 0
 RESOLVED_RANK = 2
-_RANK = {State.FIRED: FIRED_RANK, State.UPDATED: 1, State.RESOLVED: RESOLVED_RANK}
+_RANK = {SignalState.FIRED: FIRED_RANK, SignalState.UPDATED: 1, SignalState.RESOLVED: RESOLVED_RANK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Signal:
     source: str
     kind: str
     key: str
-    state: State
+    state: SignalState
     occurred_at: datetime
     severity: int | None = None
     title: str = ""
@@ -164,7 +164,7 @@ def from_dict(data: Mapping[str, Any]) -> Signal:
         source=data["source"],
         kind=data["kind"],
         key=data["key"],
-        state=State(data["state"]),
+        state=SignalState(data["state"]),
         occurred_at=occurred_at,
         severity=data.get("severity"),
         title=data.get("title", ""),

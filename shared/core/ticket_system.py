@@ -7,7 +7,7 @@ links or retries: it makes one attempt and says truthfully what is known of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -117,7 +117,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class TicketSnapshot:
     """A ticket of ours as a look at what changed found it.
 
     ``state`` is the raw value, ``state_name`` what people call it on this connection. Times are UTC. ``updated_by`` is
@@ -150,12 +150,12 @@ class ChangePage:
     poll.
     """
 
-    rows: tuple[Changed, ...]
+    rows: tuple[TicketSnapshot, ...]
     watermark: str
     more: bool
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """Outcome of one line of the connection check."""
 
     OK = "ok"
@@ -164,11 +164,11 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckLine:
     """One line of the connection check: what was looked at, how it went, and the fix when it did not go well."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckStatus
     detail: str
     fix: str = ""
 
@@ -327,7 +327,7 @@ class TicketSystem(Protocol):
         ids. All of them for kinds that cannot be looked up."""
         ...
 
-    async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[Finding]:
+    async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[CheckLine]:
         """Test reachability, credentials, rights, choices and habits of the instance. Never raises the tree.
 
         Args:
@@ -339,3 +339,10 @@ class TicketSystem(Protocol):
     async def aclose(self) -> None:
         """Close connections."""
         ...
+
+
+#: Gives the ticket system of a connection, within its budget. Raises Refused for one that is not configured.
+TicketSystems = Callable[[str], TicketSystem]
+
+#: What people call a state: of a connection's name, the kind of ticket and the stored value.
+StateName = Callable[[str, TicketKind, str], str]

@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from shared.core.errors import BridgeError, KeyContended, NotAuthorised, Refused, TicketSystemError
-from shared.core.link import Link, Op, Pending, Stage
+from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.messages import Envelope
 from shared.core.order import Order
-from shared.core.signal import State
-from shared.core.ticket_system import Phase, Ticket, TicketRef
+from shared.core.signal import SignalState
+from shared.core.ticket_system import Phase, Ticket, TicketRef, TicketSystems
 from shared.delivery.decision import actions as a
 from shared.delivery.decision import decide as d
-from shared.delivery.decision.policies import Outages, Policies, no_outages
+from shared.delivery.decision.policies import PlannedWorkLookup, Policies, no_outages
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
-from shared.delivery.ticket_client import Caller, Systems
+from shared.delivery.ticket_client import TicketClient
 from shared.mapping.mapper import Mapper
 
 #: A look, a settlement, a create and a resolve make six steps; many more mean that others keep changing the link.
@@ -54,7 +54,7 @@ class Delivered:
     rule: str = ""
 
 
-class MakeWay(Exception):
+class KeyLocked(Exception):
     """Another worker holds the key until ``until``; the message goes back for a moment. An answer, not an error."""
 
     def __init__(self, until: datetime) -> None:
@@ -93,10 +93,10 @@ class Deliverer:
     def __init__(
         self,
         mapper: Mapper,
-        systems: Systems,
+        systems: TicketSystems,
         links: LinkStore,
         *,
-        outages: Outages = no_outages,
+        outages: PlannedWorkLookup = no_outages,
         admit: Admit = _anybody,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -140,7 +140,7 @@ class Deliverer:
     async def still_awaits(self, key: str, since: Order) -> bool:
         """Whether a key's ticket is open and nothing was heard since. Raises StorageUnavailable."""
         stored = await self._links.load(key)
-        return stored is not None and stored.link.stage is Stage.OPEN and stored.link.latest == since
+        return stored is not None and stored.link.stage is LinkStage.OPEN and stored.link.latest == since
 
     async def give_up(self, envelope: Envelope, dead_letter: str) -> None:
         """Write into the link that the envelope's signal was refused for good. Raises StorageUnavailable."""
@@ -166,7 +166,7 @@ class _Run:
     def __init__(
         self,
         mapper: Mapper,
-        systems: Systems,
+        systems: TicketSystems,
         links: LinkStore,
         policies: Policies,
         admit: Admit,
@@ -182,7 +182,7 @@ class _Run:
         self._envelope, self._signal = envelope, signal
         self._unapplied = first_sight and envelope.outcome == "not_applied"
         self._route = mapper.route(signal)
-        self._caller = Caller(mapper, systems, signal, self._route, envelope.id)
+        self._caller = TicketClient(mapper, systems, signal, self._route, envelope.id)
         # Until this attempt calls, what was known of the one before it holds.
         self.outcome: Literal["not_applied", "unknown"] = "not_applied" if self._unapplied else "unknown"
         self._stored: Stored | None = None
@@ -197,7 +197,7 @@ class _Run:
 
     async def to_the_end(self) -> Delivered:
         # Most firings are new: the reservation itself finds out, which saves reading a link that is not there.
-        if self._signal.state is not State.FIRED or self._envelope.attempts or self._envelope.waits:
+        if self._signal.state is not SignalState.FIRED or self._envelope.attempts or self._envelope.waits:
             await self._load()
         for _ in range(_MOST_STEPS):
             if self._stored is None and self._route is None:
@@ -253,25 +253,25 @@ class _Run:
                 if self._unsaved:
                     await self._write(self._link)
                 return why
-            case a.Wait(until):
-                raise MakeWay(until)
-            case a.Remember(remembered, why):
+            case a.Locked(until):
+                raise KeyLocked(until)
+            case a.SaveLink(remembered, why):
                 await self._write(remembered)
                 return why
-            case a.Later(held, until, why):
+            case a.Reschedule(held, until, why):
                 await self._write(held)
                 self._until = until
                 return why
-            case a.Look():
+            case a.ReadTicket():
                 await self._look(policy)
-            case a.Call():
+            case a.CallTicketSystem():
                 await self._call(action)
         return None
 
     def _is_overtaken(self, since: Order) -> bool:
         """Whether something was heard of the problem after it was decided that quiet would end it."""
         mine = self._link.pending is not None and self._link.pending.by == self._envelope.id
-        return not mine and (self._link.latest != since or self._link.stage is not Stage.OPEN)
+        return not mine and (self._link.latest != since or self._link.stage is not LinkStage.OPEN)
 
     async def _let_in(self, connection: str) -> None:
         """Ask the connection's budget once, before the first call. Raises what says how long to wait."""
@@ -292,7 +292,7 @@ class _Run:
             self._done.append(_DONE[pending.op])
         self._link, self._unsaved = settled, True
 
-    async def _call(self, action: a.Call) -> None:
+    async def _call(self, action: a.CallTicketSystem) -> None:
         target = self._caller.target(self._link, action)
         lease = self._mapper.delivery.lease
         await self._let_in(target.connection)
@@ -324,12 +324,12 @@ class _Run:
         await self._write(d.commit(self._link, pending, called.ticket, self._now()))
         self._done.append(_DONE[action.op])
 
-    def _was_in_vain(self, action: a.Call, ticket: Ticket) -> bool:
+    def _was_in_vain(self, action: a.CallTicketSystem, ticket: Ticket) -> bool:
         """A note about a new firing on a ticket that people resolved or closed meanwhile helps nobody."""
-        refired = action.op is Op.COMMENT and not action.over and self._signal.state is State.FIRED
+        refired = action.op is Op.COMMENT and not action.over and self._signal.state is SignalState.FIRED
         return refired and ticket.phase is not Phase.OPEN
 
-    async def _after_refusal(self, action: a.Call, pending: Pending, refusal: Refused) -> None:
+    async def _after_refusal(self, action: a.CallTicketSystem, pending: Pending, refusal: Refused) -> None:
         """Look what a refused write left behind, and decide anew if it changes anything.
 
         A refused change may mean that the ticket was closed or deleted. A refused create may have made its ticket all
@@ -353,7 +353,7 @@ class _Run:
         link = self._link
         if self._done:
             decision = "_".join(dict.fromkeys(self._done))
-            if decision == "created" and link.stage is Stage.RESOLVED:
+            if decision == "created" and link.stage is LinkStage.RESOLVED:
                 decision = "created_resolved"
         elif decision == "duplicate" and self._found_over:
             decision = "already_over"

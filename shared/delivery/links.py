@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.core.identity import link_id
-from shared.core.link import Link, Op, Pending, Stage
+from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.order import order_text, parse_order
 from shared.core.signal import rfc3339
 from shared.core.ticket_system import TicketKind, TicketRef
@@ -146,7 +146,7 @@ def _listed(entity: Mapping[str, Any]) -> Link:
     return Link(
         key=entity["Key"],
         generation=int(entity["Generation"]),
-        stage=Stage(entity["Stage"]),
+        stage=LinkStage(entity["Stage"]),
         connection=entity["Connection"],
         kind=kind,
         route=entity["Route"],
@@ -231,7 +231,7 @@ def from_entity(entity: Mapping[str, Any]) -> Link:
     return Link(
         key=entity["Key"],
         generation=int(entity["Generation"]),
-        stage=Stage(entity["Stage"]),
+        stage=LinkStage(entity["Stage"]),
         connection=entity["Connection"],
         kind=kind,
         route=entity["Route"],

@@ -9,7 +9,7 @@ from shared.core.messages import Envelope
 from shared.core.ticket_system import TicketRef
 
 
-class Pulse(Protocol):
+class ConnectionHealth(Protocol):
     """Hears how the connections are doing."""
 
     async def succeeded(self, connection: str) -> None: ...
@@ -17,7 +17,7 @@ class Pulse(Protocol):
     async def failed(self, connection: str, error: TicketSystemError) -> None: ...
 
 
-class Actions(Protocol):
+class AuditWriter(Protocol):
     """Writes down what came of each signal. Never raises because of storage: the signal has come to its end."""
 
     async def finished(

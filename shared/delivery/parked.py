@@ -24,7 +24,7 @@ from shared.platform.storage import Storage, storage_errors
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
-Kind = Literal["dead-letter", "quarantine"]
+ParkedKind = Literal["dead-letter", "quarantine"]
 
 #: An operation of a table transaction: its name, the entity, and options.
 Operation = tuple[str, dict[str, Any]] | tuple[str, dict[str, Any], dict[str, Any]]
@@ -42,7 +42,7 @@ _END_OF_TIME = 10**16 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ParkedItem:
     """One row.
 
     Attributes:
@@ -53,7 +53,7 @@ class Kept:
         attempts: deliveries that failed. replayed_at: when it was last sent again, empty if never.
     """
 
-    kind: Kind
+    kind: ParkedKind
     id: str
     kept_at: str
     received_at: str
@@ -68,18 +68,18 @@ class Kept:
     replayed_at: str = ""
 
 
-class KeptStore:
+class ParkedStore:
     """Keeps, lists, shows and forgets."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     async def keep(
-        self, kind: Kind, envelope: Envelope, *, code: str, reason: str, advice: str = "", connection: str = ""
-    ) -> Kept:
+        self, kind: ParkedKind, envelope: Envelope, *, code: str, reason: str, advice: str = "", connection: str = ""
+    ) -> ParkedItem:
         """Keep an envelope. Keeping the same one again replaces its row. Raises StorageUnavailable."""
         signal = envelope.signal
-        row = Kept(
+        row = ParkedItem(
             kind=kind,
             id=envelope.id,
             kept_at=rfc3339(datetime.now(UTC)) or "",
@@ -97,14 +97,14 @@ class KeptStore:
         await self._write(row, json.dumps(body, separators=(",", ":")))
         return row
 
-    async def keep_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> Kept:
+    async def keep_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> ParkedItem:
         """Keep a message that is none of ours as it came. Raises StorageUnavailable."""
         now = rfc3339(datetime.now(UTC)) or ""
-        row = Kept("dead-letter", message_id, now, now, code, reason[:_LONGEST_TEXT], advice)
+        row = ParkedItem("dead-letter", message_id, now, now, code, reason[:_LONGEST_TEXT], advice)
         await self._write(row, json.dumps({"text": text}))
         return row
 
-    async def _write(self, row: Kept, body: str) -> None:
+    async def _write(self, row: ParkedItem, body: str) -> None:
         from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
         async with storage_errors("keeping what could not be delivered"):
@@ -124,7 +124,7 @@ class KeptStore:
                     await table.create_table()
                 await self._replace(table, row)
 
-    async def _replace(self, table: TableClient, row: Kept) -> None:
+    async def _replace(self, table: TableClient, row: ParkedItem) -> None:
         """Write the rows of an item, and take away those it had under another time."""
         before = await self._get(row.kind, row.id)
         kept = _row_keys(row)
@@ -133,7 +133,7 @@ class KeptStore:
         operations += [("delete", {"PartitionKey": row.kind, "RowKey": key}) for key in gone]
         await submit(table, operations)
 
-    async def _get(self, kind: Kind, item: str) -> Kept | None:
+    async def _get(self, kind: ParkedKind, item: str) -> ParkedItem | None:
         """The row of an item, None when there is none. Raises what the SDK raises for a table that is not there."""
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -144,14 +144,14 @@ class KeptStore:
                 raise
             return None
 
-    async def list(self, kind: Kind) -> AsyncIterator[Kept]:
+    async def list(self, kind: ParkedKind) -> AsyncIterator[ParkedItem]:
         """All rows of a kind, oldest first. Raises StorageUnavailable."""
         async for _, row in self.rows(kind):
             yield row
 
     async def rows(
         self,
-        kind: Kind,
+        kind: ParkedKind,
         *,
         newest: bool = False,
         after: str = "",
@@ -159,7 +159,7 @@ class KeptStore:
         code: str = "",
         connection: str = "",
         replayed: bool | None = None,
-    ) -> AsyncIterator[tuple[str, Kept]]:
+    ) -> AsyncIterator[tuple[str, ParkedItem]]:
         """Rows of a kind in order of their time, each with the place from which a list can go on.
 
         Args:
@@ -198,7 +198,7 @@ class KeptStore:
             except ResourceNotFoundError:
                 return
 
-    async def show(self, kind: Kind, item: str) -> tuple[Kept, dict[str, Any]] | None:
+    async def show(self, kind: ParkedKind, item: str) -> tuple[ParkedItem, dict[str, Any]] | None:
         """Row and whole message of one item, None when there is none. Raises StorageUnavailable."""
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -214,7 +214,7 @@ class KeptStore:
         data: dict[str, Any] = json.loads(body)
         return row, data
 
-    async def mark_replayed(self, row: Kept) -> None:
+    async def mark_replayed(self, row: ParkedItem) -> None:
         """Note in the row that it was sent again; nothing when it is gone meanwhile. Raises StorageUnavailable."""
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -226,7 +226,7 @@ class KeptStore:
             with contextlib.suppress(ResourceNotFoundError):  # delivered and forgotten already
                 await submit(self._storage.table(TABLE), changes)
 
-    async def forget(self, kind: Kind, item: str) -> bool:
+    async def forget(self, kind: ParkedKind, item: str) -> bool:
         """Remove an item that is settled; whether there was one. Raises StorageUnavailable."""
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -268,7 +268,7 @@ def _microseconds(moment: datetime) -> int:
     return min(max((moment - _EPOCH) // _MICROSECOND, 0), _END_OF_TIME)
 
 
-def _row_keys(row: Kept) -> tuple[str, str, str]:
+def _row_keys(row: ParkedItem) -> tuple[str, str, str]:
     """Where the rows of an item stand: under its id, by time, and by time counted down."""
     kept_at = _microseconds(datetime.fromisoformat(row.kept_at))
     return (
@@ -278,11 +278,11 @@ def _row_keys(row: Kept) -> tuple[str, str, str]:
     )
 
 
-def _blob_name(kind: Kind, item: str) -> str:
+def _blob_name(kind: ParkedKind, item: str) -> str:
     return f"{kind}/{item}.json"
 
 
-def _entity(row: Kept) -> dict[str, Any]:
+def _entity(row: ParkedItem) -> dict[str, Any]:
     values = asdict(row)
     kind = values.pop("kind")
     return {"PartitionKey": kind, **{_column(name): value for name, value in values.items()}}
@@ -292,8 +292,8 @@ def _column(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _row(entity: dict[str, Any]) -> Kept:
-    names = [name for name in Kept.__dataclass_fields__ if name != "kind"]
+def _row(entity: dict[str, Any]) -> ParkedItem:
+    names = [name for name in ParkedItem.__dataclass_fields__ if name != "kind"]
     values = {name: entity.get(_column(name)) for name in names}
     given = {name: value for name, value in values.items() if value is not None}
-    return Kept(kind=entity["PartitionKey"], **given)
+    return ParkedItem(kind=entity["PartitionKey"], **given)

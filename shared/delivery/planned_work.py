@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.config.storms import Maintenance
+from shared.config.storms import MaintenanceSettings
 from shared.core.errors import StorageUnavailable, TicketSystemError
 from shared.core.messages import Envelope
 from shared.core.signal import Resource, Signal, rfc3339
 from shared.core.ticket_system import PlannedWork, PlansWork, WorkItem
 from shared.delivery.worker import Absorbed, Groups
-from shared.mapping.maintenance import Active
+from shared.mapping.maintenance import ActiveWindow
 from shared.mapping.routes import Predicate, compile_when
 from shared.platform.log import record
 from shared.platform.storage import Storage, storage_errors
@@ -55,7 +55,7 @@ class _Section:
     matches: Predicate
 
 
-class PlannedWorks:
+class PlannedWorkCache:
     """The planned work of all connections that the configuration follows.
 
     Args:
@@ -64,7 +64,9 @@ class PlannedWorks:
         now: the clock.
     """
 
-    def __init__(self, sections: Sequence[Maintenance], storage: Storage, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, sections: Sequence[MaintenanceSettings], storage: Storage, *, now: Callable[[], datetime]
+    ) -> None:
         self._sections = [
             _Section(section.name, section.changes_of, compile_when(section.when))
             for section in sections
@@ -112,18 +114,18 @@ class PlannedWorks:
                 if copy is not None:
                     self._copies[connection] = copy
 
-    def holds(self, signal: Signal, now: datetime) -> Active | None:
+    def holds(self, signal: Signal, now: datetime) -> ActiveWindow | None:
         """The change that holds a signal now, None when none does.
 
         It holds for ten minutes at a time, or until its planned end where that is sooner.
         """
         found = [
-            Active(f"{section.name}: {work.number}", now + LOOK_AGAIN if work.ends is None else work.ends)
+            ActiveWindow(f"{section.name}: {work.number}", now + LOOK_AGAIN if work.ends is None else work.ends)
             for section in self._sections
             for work in self._under_way(section, signal, now)
         ]
         longest = max(found, key=lambda each: each.until, default=None)
-        return None if longest is None else Active(longest.rule, min(longest.until, now + LOOK_AGAIN))
+        return None if longest is None else ActiveWindow(longest.rule, min(longest.until, now + LOOK_AGAIN))
 
     def _under_way(self, section: _Section, signal: Signal, now: datetime) -> Iterator[PlannedWork]:
         copy = self._copies.get(section.connection)
@@ -178,14 +180,14 @@ class PlannedWorks:
                 return None
 
 
-class Informed:
+class RefreshPlannedWork:
     """Groups that know the planned work before they take a signal in.
 
     A worker asks its groups before it delivers, and may wait there for storage; what delivery asks later is answered
     from memory.
     """
 
-    def __init__(self, groups: Groups, planned: PlannedWorks) -> None:
+    def __init__(self, groups: Groups, planned: PlannedWorkCache) -> None:
         self._groups = groups
         self._planned = planned
 

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared.core.errors import Refused
 from shared.core.identity import correlation, ticket_id
-from shared.core.link import Link, Op, Pending, Stage
+from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.order import Order
-from shared.core.signal import Signal, State
-from shared.core.ticket_system import Closure, Draft, Ticket, TicketKind, TicketRef, TicketSystem
-from shared.delivery.decision.actions import Call, Target
+from shared.core.signal import Signal, SignalState
+from shared.core.ticket_system import Closure, Draft, Ticket, TicketKind, TicketRef, TicketSystem, TicketSystems
+from shared.delivery.decision.actions import CallTarget, CallTicketSystem
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.mapping.notes import event_note, flapping_note, marker, opening_note, reopening_note
 
-Systems = Callable[[str], TicketSystem]
-
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class CallResult:
     """The ticket as the system reported it, and what mapping had to say."""
 
     ticket: Ticket
     warnings: tuple[str, ...] = ()
 
 
-class Caller:
+class TicketClient:
     """Makes the calls of one signal's delivery."""
 
     def __init__(
-        self, mapper: Mapper, systems: Systems, signal: Signal, route: CompiledRoute | None, trace: str
+        self, mapper: Mapper, systems: TicketSystems, signal: Signal, route: CompiledRoute | None, trace: str
     ) -> None:
         """``trace``: the id under which the signal can be followed; every note of this delivery bears it."""
         self._trace = trace
@@ -40,22 +37,22 @@ class Caller:
         self._signal = signal
         self._route = route
 
-    def target(self, link: Link, call: Call) -> Target:
+    def target(self, link: Link, call: CallTicketSystem) -> CallTarget:
         """Where a call goes: a new ticket where the route says, everything else where the ticket is."""
         if call.op is not Op.CREATE:
-            return Target(link.connection, link.kind, link.route)
+            return CallTarget(link.connection, link.kind, link.route)
         if self._route is None:
             raise Refused(
                 f"no route matches {self._signal.key}, and its ticket is closed",
                 advice="Add a route or a default for it to bridge.yaml, then replay",
             )
-        return Target(self._route.connection, self._route.kind, self._route.name)
+        return CallTarget(self._route.connection, self._route.kind, self._route.name)
 
     def findable(self, link: Link | None) -> bool:
         """Whether the key's ticket (or the one under way) is of a kind that can be looked up."""
         if link is not None and link.pending is not None:
             return self._systems(link.pending.connection).findable(link.pending.kind)
-        if link is not None and link.stage is not Stage.NONE:
+        if link is not None and link.stage is not LinkStage.NONE:
             return self._systems(link.connection).findable(link.kind)
         return True
 
@@ -73,28 +70,28 @@ class Caller:
         note = _marker(link.key, pending.event) if pending is not None and pending.op is Op.COMMENT else None
         return await self._systems(link.connection).find(link.kind, link.ticket.id, link.ticket.correlation, note)
 
-    async def make(self, link: Link, pending: Pending) -> Called:
+    async def make(self, link: Link, pending: Pending) -> CallResult:
         """Make the call that ``pending`` describes. Raises what the ticket system raises."""
         system = self._systems(pending.connection)
         if pending.op is Op.CREATE:
             return await self._create(system, link, pending)
         ref = _ticket_of(link)
         mark = _marker(link.key, pending.event)
-        if self._signal.state is State.FIRED and not pending.over and not system.findable(pending.kind):
+        if self._signal.state is SignalState.FIRED and not pending.over and not system.findable(pending.kind):
             # An event has no state to go back to: the problem is reported again, with all that a new one says.
             fields, warnings = self._opening(pending)
-            return Called(await system.update(ref, fields), warnings)
+            return CallResult(await system.update(ref, fields), warnings)
         if pending.op is Op.REOPEN:
-            return Called(await system.reopen(ref, reopening_note(self._signal, mark, self._trace)))
+            return CallResult(await system.reopen(ref, reopening_note(self._signal, mark, self._trace)))
         if pending.flapping:
-            return Called(await system.comment(ref, flapping_note(self._signal, link.changes, mark, self._trace)))
+            return CallResult(await system.comment(ref, flapping_note(self._signal, link.changes, mark, self._trace)))
         ended = pending.event[0] if pending.over and pending.event != self._signal.order else None
         if pending.op is Op.COMMENT:
-            return Called(await system.comment(ref, event_note(self._signal, mark, self._trace, ended)))
+            return CallResult(await system.comment(ref, event_note(self._signal, mark, self._trace, ended)))
         closure, warnings = self._closure(pending.route, pending.kind, ended)
-        return Called(await system.resolve(ref, closure), warnings)
+        return CallResult(await system.resolve(ref, closure), warnings)
 
-    async def _create(self, system: TicketSystem, link: Link, pending: Pending) -> Called:
+    async def _create(self, system: TicketSystem, link: Link, pending: Pending) -> CallResult:
         route = self._route
         if route is None:
             raise Refused(f"no route matches {self._signal.key} any more", advice="Add one to bridge.yaml, then replay")
@@ -115,7 +112,7 @@ class Caller:
             follows=link.ticket,
             closure=closure,
         )
-        return Called(await system.create(draft), warnings)
+        return CallResult(await system.create(draft), warnings)
 
     def _opening(self, pending: Pending) -> tuple[dict[str, str], tuple[str, ...]]:
         """The fields of a new ticket, by the route that made this one or by the present one."""

@@ -12,8 +12,8 @@ from typing import Protocol
 from uuid import uuid4
 
 from shared.budget.errors import CircuitOpen, MustWait
-from shared.config.model import Delivery
-from shared.core.call_counter import Tally
+from shared.config.model import DeliverySettings
+from shared.core.call_counter import CallCounter
 from shared.core.errors import (
     BridgeError,
     ConfigurationError,
@@ -25,12 +25,12 @@ from shared.core.errors import (
 )
 from shared.core.messages import Envelope
 from shared.core.settings import format_duration
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from shared.delivery.backoff import retry_delay, wait_delay
-from shared.delivery.deliver import Delivered, Deliverer, DeliveryFailed, MakeWay
+from shared.delivery.deliver import Delivered, Deliverer, DeliveryFailed, KeyLocked
 from shared.delivery.facts import facts
-from shared.delivery.listeners import Actions, Pulse
-from shared.delivery.parked import KeptStore
+from shared.delivery.listeners import AuditWriter, ConnectionHealth
+from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
 from shared.platform.log import record
 
@@ -76,7 +76,7 @@ class Groups(Protocol):
         ...
 
 
-class Back(Protocol):
+class WriteBackPort(Protocol):
     """Tells the sources of signals what became of their tickets."""
 
     def follows(self, signal: Signal, delivered: Delivered) -> bool:
@@ -92,16 +92,16 @@ class Back(Protocol):
         ...
 
 
-class Silent:
+class NoWriteBack:
     """No source is told anything."""
 
     def follows(self, signal: Signal, delivered: Delivered) -> bool:
-        """See :class:`Back`."""
+        """See :class:`WriteBackPort`."""
         del signal, delivered
         return False
 
     async def tell(self, key: str) -> str:
-        """See :class:`Back`."""
+        """See :class:`WriteBackPort`."""
         del key
         return "nobody_listens"
 
@@ -122,11 +122,11 @@ class Configured:
 
     deliverer: Deliverer
     groups: Groups
-    delivery: Delivery
+    delivery: DeliverySettings
     unwanted: Callable[[Signal], str | None]
     ends: Callable[[Signal], tuple[timedelta | None, timedelta | None]]
     well: Callable[[Signal], Awaitable[bool]]
-    back: Back = field(default_factory=Silent)
+    back: WriteBackPort = field(default_factory=NoWriteBack)
 
 
 class Worker:
@@ -136,9 +136,9 @@ class Worker:
         self,
         configured: Callable[[], Configured],
         queue: SignalQueue,
-        kept: KeptStore,
-        pulse: Pulse,
-        actions: Actions,
+        kept: ParkedStore,
+        pulse: ConnectionHealth,
+        actions: AuditWriter,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         chance: Callable[[], float] = random.random,
@@ -174,7 +174,7 @@ class Worker:
         if envelope.due is not None and now < envelope.due:
             await self._queue.send(envelope, envelope.due - now)
             return
-        with Tally() as tally:
+        with CallCounter() as tally:
             await self._work(envelope, dequeue_count, tally)
 
     async def handle_now(self, envelope: Envelope) -> Ended:
@@ -182,7 +182,7 @@ class Worker:
 
         Returns what became of it; where it goes on by the queue, or is kept, why (None: a worker or rule holds it).
         """
-        with Tally() as tally:
+        with CallCounter() as tally:
             return await self._work(envelope, 1, tally)
 
     async def handle_poison(self, message_id: str, text: str | bytes) -> None:
@@ -208,8 +208,8 @@ class Worker:
         record("dead_lettered", logging.ERROR, **facts(envelope), code="poison", reason=reason)
         await self._actions.finished(envelope, "dead_lettered", reason=reason)
 
-    async def _work(self, envelope: Envelope, dequeue_count: int, tally: Tally) -> Ended:
-        settings = Delivery()
+    async def _work(self, envelope: Envelope, dequeue_count: int, tally: CallCounter) -> Ended:
+        settings = DeliverySettings()
         onward = envelope
         ended: Ended = None
         try:
@@ -234,7 +234,7 @@ class Worker:
                 return admitted
             onward = admitted
             delivered = await configured.deliverer.deliver(onward, first_sight=dequeue_count <= 1)
-        except MakeWay as way:
+        except KeyLocked as way:
             delay = wait_delay(onward.waits, way.until - self._now(), self._chance())
             await self._queue.send(replace(onward, waits=onward.waits + 1, outcome="unknown"), delay)
             record("made_way", **facts(onward), delay_s=round(delay.total_seconds(), 1))
@@ -262,7 +262,7 @@ class Worker:
     async def _end_when_quiet(self, configured: Configured, envelope: Envelope, delivered: Delivered) -> None:
         """See to it that the ticket of a problem that may never report its end is looked after once it is quiet."""
         signal = envelope.signal
-        if signal is None or signal.state is State.RESOLVED or delivered.stage != "open":
+        if signal is None or signal.state is SignalState.RESOLVED or delivered.stage != "open":
             return
         if delivered.decision not in ("created", "commented", "reopened", "noted"):
             return
@@ -275,7 +275,7 @@ class Worker:
 
     async def _end_later(self, signal: Signal, after: timedelta, said: str, *, ask: bool) -> None:
         moment = signal.occurred_at + after
-        ends = replace(signal, state=State.RESOLVED, occurred_at=moment, resolved_at=moment, condition=said)
+        ends = replace(signal, state=SignalState.RESOLVED, occurred_at=moment, resolved_at=moment, condition=said)
         due = max(self._now(), signal.occurred_at) + after
         end = Envelope(id=uuid4().hex, received_at=due, signal=ends, due=due, since=signal.order, ask=ask)
         await self._queue.send(end, due - self._now())
@@ -310,7 +310,7 @@ class Worker:
         )
         await self._actions.finished(envelope, absorbed.decision, route=absorbed.route, rule=absorbed.rule)
 
-    async def _after_success(self, envelope: Envelope, delivered: Delivered, tally: Tally) -> None:
+    async def _after_success(self, envelope: Envelope, delivered: Delivered, tally: CallCounter) -> None:
         if tally.calls and delivered.connection:
             await self._pulse.succeeded(delivered.connection)
         if delivered.until is not None:
@@ -348,7 +348,9 @@ class Worker:
             calls=tally.calls,
         )
 
-    async def _after_failure(self, envelope: Envelope, error: BridgeError, settings: Delivery, tally: Tally) -> None:
+    async def _after_failure(
+        self, envelope: Envelope, error: BridgeError, settings: DeliverySettings, tally: CallCounter
+    ) -> None:
         age = self._now() - envelope.received_at
         if not error.retry:
             await self._dead_letter(envelope, error, error.code, str(error))
@@ -370,7 +372,9 @@ class Worker:
                 delay_s=round(delay.total_seconds(), 1),
             )
 
-    def _put_off(self, envelope: Envelope, error: BridgeError, settings: Delivery) -> tuple[Envelope, timedelta]:
+    def _put_off(
+        self, envelope: Envelope, error: BridgeError, settings: DeliverySettings
+    ) -> tuple[Envelope, timedelta]:
         """The message that goes back on the queue, and for how long."""
         if isinstance(error, _WAITS):
             # Nothing failed: the budget said when its turn is, and coming late or early would cost it that.

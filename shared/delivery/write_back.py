@@ -22,7 +22,7 @@ from shared.delivery.links import LinkOvertaken, LinkStore
 _MOST_TRIES = 8
 
 
-class Counterpart(Protocol):
+class WriteBackTarget(Protocol):
     """What one source wants to know of tickets, and how it is told."""
 
     def wants(self, link: Link) -> str:
@@ -41,7 +41,7 @@ class Counterpart(Protocol):
         ...
 
 
-class Backs:
+class WriteBack:
     """All counterparts by source.
 
     Args:
@@ -54,7 +54,7 @@ class Backs:
     def __init__(
         self,
         links: LinkStore,
-        counterparts: Mapping[str, Counterpart],
+        counterparts: Mapping[str, WriteBackTarget],
         others: Mapping[str, Callable[[str], Awaitable[str]]] | None = None,
     ) -> None:
         self._links = links
@@ -77,7 +77,7 @@ class Backs:
         """Tell the source of a key what it has to know now: told, known, gone, or busy when a delivery is under way
         (which orders to tell it again when it ends).
 
-        Raises as :meth:`Counterpart.tell`, and KeyContended.
+        Raises as :meth:`WriteBackTarget.tell`, and KeyContended.
         """
         other = self._others.get(key.partition(":")[0])
         if other is not None:

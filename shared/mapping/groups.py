@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.config.storms import Group, Throttle
+from shared.config.storms import GroupSettings, ThrottleSettings
 from shared.core.signal import Resource, Signal
 from shared.mapping.routes import Predicate, compile_when
 from shared.mapping.templates import compile_template
 
 #: What signals are grouped or counted by; empty when a signal has no such thing.
-By = Callable[[Signal], str]
+GroupKey = Callable[[Signal], str]
 
 _NOWHERE = Resource(id=None)
 
@@ -21,7 +21,7 @@ _NOWHERE = Resource(id=None)
 class CompiledGroup:
     """The group section of a route: ``base`` gives a signal's group key, empty for signals on their own."""
 
-    base: By
+    base: GroupKey
     window: timedelta | None
     note_every: timedelta
 
@@ -34,7 +34,7 @@ class CompiledThrottle:
     matches: Predicate
     tickets: int
     per: timedelta
-    base: By
+    base: GroupKey
     note_every: timedelta
 
     def period(self, now: datetime) -> datetime:
@@ -43,12 +43,12 @@ class CompiledThrottle:
         return datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, UTC)
 
 
-def compile_group(route: str, group: Group) -> CompiledGroup:
+def compile_group(route: str, group: GroupSettings) -> CompiledGroup:
     """Compile a route's group section. Raises jinja2.TemplateSyntaxError for a ``by`` that is no template."""
     return CompiledGroup(_key("group", route, group.by), group.window, group.note_every)
 
 
-def compile_throttles(sections: Sequence[Throttle]) -> tuple[CompiledThrottle, ...]:
+def compile_throttles(sections: Sequence[ThrottleSettings]) -> tuple[CompiledThrottle, ...]:
     """Compile the throttle table, in its order."""
     return tuple(
         CompiledThrottle(t.name, compile_when(t.when), t.tickets, t.per, _key("storm", t.name, t.by), t.note_every)
@@ -56,7 +56,7 @@ def compile_throttles(sections: Sequence[Throttle]) -> tuple[CompiledThrottle, .
     )
 
 
-def _key(kind: str, name: str, by: str) -> By:
+def _key(kind: str, name: str, by: str) -> GroupKey:
     value = _BY.get(by) or _template(by)
 
     def key(signal: Signal) -> str:
@@ -80,7 +80,7 @@ def _rule_and_resource(signal: Signal) -> str:
     return f"{rule} {resource}" if rule and resource else ""
 
 
-def _template(text: str) -> By:
+def _template(text: str) -> GroupKey:
     render = compile_template(text)
 
     def value(signal: Signal) -> str:
@@ -93,7 +93,7 @@ def _template(text: str) -> By:
     return value
 
 
-_BY: dict[str, By] = {
+_BY: dict[str, GroupKey] = {
     "rule": _rule,
     "resource": _resource,
     "rule_and_resource": _rule_and_resource,

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from connectors.defender.routes import HEAD, Integrations, is_assigned, own_fields
-from connectors.defender.settings import Integration
+from connectors.defender.settings import IntegrationSettings
 from connectors.secure_score import routes as scores
-from shared.config.model import BridgeConfig, Delivery, Levels, RouteBody, SeverityTable
-from shared.config.storms import Flapping, OnlyAfter
+from shared.config.model import BridgeConfig, DeliverySettings, Levels, RouteBody, SeverityTable
+from shared.config.storms import FlappingSettings, OnlyAfterSettings
 from shared.core.field_values import FieldValue, Lookup
-from shared.core.signal import Resource, Signal, State
+from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import Needs, TicketKind
 from shared.mapping.defaults import DEFAULT_LIMIT, FIELDS, LIMITS, RESOLVE_FIELDS
 from shared.mapping.groups import CompiledGroup, compile_group, compile_throttles
-from shared.mapping.maintenance import Active, active, compile_windows
+from shared.mapping.maintenance import ActiveWindow, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
 from shared.mapping.summary import summary
 from shared.mapping.templates import Render, compile_template
@@ -27,7 +27,7 @@ _NOWHERE = Resource(id=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FieldSource:
     """Where one field's value comes from: a template, through a table when ``table`` is set."""
 
     render: Render
@@ -46,24 +46,24 @@ class CompiledRoute:
     connection: str
     kind: TicketKind
     matches: Predicate | None
-    fields: Mapping[str, Source]
-    fallbacks: Mapping[str, Source]
+    fields: Mapping[str, FieldSource]
+    fallbacks: Mapping[str, FieldSource]
     resolve_action: Literal["resolve", "comment", "nothing"]
-    resolve_fields: Mapping[str, Source]
-    resolve_fallbacks: Mapping[str, Source]
+    resolve_fields: Mapping[str, FieldSource]
+    resolve_fallbacks: Mapping[str, FieldSource]
     comments: bool
     reopen_window: timedelta
     levels: Mapping[int | None, Levels]
     group: CompiledGroup | None = None
-    only_after: OnlyAfter | None = None
-    flapping: Flapping | None = None
+    only_after: OnlyAfterSettings | None = None
+    flapping: FlappingSettings | None = None
     quiet: timedelta | None = None
     healthy: timedelta | None = None
-    integration: Integration | None = None
+    integration: IntegrationSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
+class MappedFields:
     """Fields by name, and what was odd while filling them, one sentence each."""
 
     fields: dict[str, str]
@@ -93,7 +93,7 @@ class Mapper:
         self.throttles = compile_throttles(config.throttles)
 
     @property
-    def delivery(self) -> Delivery:
+    def delivery(self) -> DeliverySettings:
         """The configuration's delivery section."""
         return self._config.delivery
 
@@ -141,11 +141,11 @@ class Mapper:
         route = self.route(signal)
         return (None, None) if route is None else (route.quiet, route.healthy)
 
-    def maintenance(self, signal: Signal, now: datetime) -> Active | None:
+    def maintenance(self, signal: Signal, now: datetime) -> ActiveWindow | None:
         """The maintenance window of the configuration that holds a signal now, if any does."""
         return active(self._windows, signal, now)
 
-    def ticket(self, route: CompiledRoute, signal: Signal) -> Mapped:
+    def ticket(self, route: CompiledRoute, signal: Signal) -> MappedFields:
         """Fields of a new ticket. Those that a person gave with an assignment go before the integration's."""
         mapped = _fill(route.fields, route.fallbacks, _context(route, signal))
         own = own_fields(signal) if route.integration is not None else {}
@@ -153,13 +153,13 @@ class Mapper:
             return mapped
         warnings = list(mapped.warnings)
         fields = {**mapped.fields, **{name: _cut(name, value, warnings) for name, value in own.items()}}
-        return Mapped({name: value for name, value in fields.items() if value}, tuple(warnings))
+        return MappedFields({name: value for name, value in fields.items() if value}, tuple(warnings))
 
-    def closing(self, route: CompiledRoute, signal: Signal, ended: datetime | None = None) -> Mapped:
+    def closing(self, route: CompiledRoute, signal: Signal, ended: datetime | None = None) -> MappedFields:
         """Fields written when the ticket is resolved. ``ended`` replaces the signal's own time when it is another
         signal of the same key that ended the problem."""
         if ended is not None:
-            signal = replace(signal, state=State.RESOLVED, resolved_at=ended)
+            signal = replace(signal, state=SignalState.RESOLVED, resolved_at=ended)
         return _fill(route.resolve_fields, route.resolve_fallbacks, _context(route, signal))
 
     def needs(self, connection: str) -> Needs:
@@ -208,13 +208,13 @@ class Mapper:
             healthy=body.close_when_healthy,
         )
 
-    def _sources(self, defaults: Mapping[str, str], given: Mapping[str, FieldValue]) -> dict[str, Source]:
+    def _sources(self, defaults: Mapping[str, str], given: Mapping[str, FieldValue]) -> dict[str, FieldSource]:
         merged: dict[str, FieldValue] = {**defaults, **given}
         return {name: self._source(value) for name, value in merged.items() if value is not None}
 
-    def _source(self, value: FieldValue) -> Source:
+    def _source(self, value: FieldValue) -> FieldSource:
         if isinstance(value, Lookup):
-            return Source(
+            return FieldSource(
                 render=compile_template(value.key),
                 table=self._lookups[value.lookup],
                 table_name=value.lookup,
@@ -222,7 +222,7 @@ class Mapper:
             )
         text = str(value).lower() if isinstance(value, bool) else str(value)
         dynamic = any(mark in text for mark in ("{{", "{%", "{#"))
-        return Source(render=compile_template(text), constant=None if dynamic else text)
+        return FieldSource(render=compile_template(text), constant=None if dynamic else text)
 
 
 def _levels(table: SeverityTable, body: RouteBody) -> dict[int | None, Levels]:
@@ -245,7 +245,9 @@ def _context(route: CompiledRoute, signal: Signal) -> dict[str, Any]:
     }
 
 
-def _fill(sources: Mapping[str, Source], fallbacks: Mapping[str, Source], context: dict[str, Any]) -> Mapped:
+def _fill(
+    sources: Mapping[str, FieldSource], fallbacks: Mapping[str, FieldSource], context: dict[str, Any]
+) -> MappedFields:
     fields: dict[str, str] = {}
     warnings: list[str] = []
     for name, source in sources.items():
@@ -254,10 +256,10 @@ def _fill(sources: Mapping[str, Source], fallbacks: Mapping[str, Source], contex
             value = _value(name, fallbacks[name], context, [])
         if value:
             fields[name] = _cut(name, value, warnings)
-    return Mapped(fields, tuple(dict.fromkeys(warnings)))
+    return MappedFields(fields, tuple(dict.fromkeys(warnings)))
 
 
-def _value(name: str, source: Source, context: dict[str, Any], warnings: list[str]) -> str | None:
+def _value(name: str, source: FieldSource, context: dict[str, Any], warnings: list[str]) -> str | None:
     """The field's text, or None (with a warning) when there is none: a ticket is never lost for one field."""
     if source.constant is not None:
         return source.constant

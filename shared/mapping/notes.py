@@ -6,7 +6,7 @@ import hashlib
 import re
 from datetime import datetime
 
-from shared.core.signal import Signal, State, rfc3339
+from shared.core.signal import Signal, SignalState, rfc3339
 from shared.core.ticket_system import Note
 
 _LIMIT = 3800
@@ -38,10 +38,10 @@ def event_note(signal: Signal, mark: str, trace: str, ended: datetime | None = N
     the problem, which another signal of the key reported.
     """
     what = _what(signal)
-    if ended is not None or signal.state is State.RESOLVED:
+    if ended is not None or signal.state is SignalState.RESOLVED:
         when = rfc3339(ended or signal.resolved_at or signal.occurred_at)
         return _note(f"The {what} ended at {when}.", "" if ended else signal.condition, mark, trace)
-    if signal.state is State.FIRED:
+    if signal.state is SignalState.FIRED:
         return _note(f"The {what} {_again(signal)} at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
     return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", signal.description, mark, trace)
 

@@ -48,11 +48,11 @@ _NO_METHODS = frozenset({"format", "format_map", "translate", "maketrans", "enco
 _WIDE_FORMAT = re.compile(r"\d{4,}|\*")
 
 
-class TooMuch(TemplateRuntimeError):
+class TemplateLimitExceeded(TemplateRuntimeError):
     """A template that would take too long or grow too large."""
 
 
-class Budget:
+class RenderBudget:
     """What is left for one rendering."""
 
     def __init__(self) -> None:
@@ -63,18 +63,18 @@ class Budget:
         """Pay for a turn of a loop or a call. Raises TooMuch."""
         self.steps -= 1
         if self.steps < 0:
-            raise TooMuch(f"it takes more than {MAX_STEPS:,} steps")
+            raise TemplateLimitExceeded(f"it takes more than {MAX_STEPS:,} steps")
 
     def made(self, value: Any) -> Any:
         """Pay for a value that was made, and return it. Raises TooMuch."""
         if isinstance(value, str):
             self.characters -= len(value)
             if len(value) > MAX_TEXT or self.characters < 0:
-                raise TooMuch(f"it makes a text of more than {MAX_TEXT:,} characters")
+                raise TemplateLimitExceeded(f"it makes a text of more than {MAX_TEXT:,} characters")
         elif isinstance(value, list | tuple) and len(value) > MAX_TEXT:
-            raise TooMuch(f"it makes a list of more than {MAX_TEXT:,} items")
+            raise TemplateLimitExceeded(f"it makes a list of more than {MAX_TEXT:,} items")
         elif isinstance(value, int) and value.bit_length() > _BITS:
-            raise TooMuch("it makes a number that is too large")
+            raise TemplateLimitExceeded("it makes a number that is too large")
         return value
 
 
@@ -82,9 +82,9 @@ class Budget:
 BUDGET = "_budget"
 
 
-def budget_of(context: Context) -> Budget:
+def budget_of(context: Context) -> RenderBudget:
     """The budget of the rendering under way: what was given to it, whatever variables the template sets."""
-    found: Budget = context.parent[BUDGET]
+    found: RenderBudget = context.parent[BUDGET]
     return found
 
 
@@ -101,7 +101,7 @@ def _joined(context: Context, parts: Sequence[Any]) -> str:
     budget = budget_of(context)
     texts = [str(budget.made(part)) for part in parts]
     if sum(map(len, texts)) > MAX_TEXT:
-        raise TooMuch(f"it makes a text of more than {MAX_TEXT:,} characters")
+        raise TemplateLimitExceeded(f"it makes a text of more than {MAX_TEXT:,} characters")
     return str(budget.made("".join(texts)))
 
 
@@ -115,27 +115,27 @@ def _sized(context: Context, value: Any) -> Any:
 def _small(value: Any) -> Any:
     """An argument that may multiply what it is applied to."""
     if isinstance(value, str) and len(value) > _PIECE:
-        raise TooMuch(f"an argument has more than {_PIECE} characters")
+        raise TemplateLimitExceeded(f"an argument has more than {_PIECE} characters")
     if isinstance(value, int | float) and abs(value) > MAX_TEXT:
-        raise TooMuch(f"an argument is larger than {MAX_TEXT:,}")
+        raise TemplateLimitExceeded(f"an argument is larger than {MAX_TEXT:,}")
     return value
 
 
 def _narrow(value: Any) -> Any:
     if isinstance(value, int | float) and abs(value) > _WIDTH:
-        raise TooMuch(f"an argument is larger than {_WIDTH}")
+        raise TemplateLimitExceeded(f"an argument is larger than {_WIDTH}")
     return _small(value)
 
 
 def _range(*arguments: int) -> range:
     found = range(*arguments)
     if len(found) > MAX_RANGE:
-        raise TooMuch(f"a range has more than {MAX_RANGE:,} items")
+        raise TemplateLimitExceeded(f"a range has more than {MAX_RANGE:,} items")
     return found
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
-    """A sandbox whose templates are rendered with a :class:`Budget`, given under the name ``BUDGET``."""
+    """A sandbox whose templates are rendered with a :class:`RenderBudget`, given under the name ``BUDGET``."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
@@ -199,17 +199,17 @@ def _check_power(left: Any, right: Any) -> None:
 def _check_format(left: Any, right: Any) -> None:
     del right
     if isinstance(left, str) and _WIDE_FORMAT.search(left):
-        raise TooMuch("it formats with a width of more than three digits")
+        raise TemplateLimitExceeded("it formats with a width of more than three digits")
 
 
 def _check_length(length: int) -> None:
     if length > MAX_TEXT:
-        raise TooMuch(f"it makes a text or list longer than {MAX_TEXT:,}")
+        raise TemplateLimitExceeded(f"it makes a text or list longer than {MAX_TEXT:,}")
 
 
 def _check_bits(bits: int) -> None:
     if bits > _BITS:
-        raise TooMuch("it makes a number that is too large")
+        raise TemplateLimitExceeded("it makes a number that is too large")
 
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], None]] = {

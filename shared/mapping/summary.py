@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from shared.core.signal import Signal, State, rfc3339
+from shared.core.signal import Signal, SignalState, rfc3339
 from shared.mapping.layouts import LAYOUTS, PLAIN, Layout
 
 _LINK_NAMES = {"investigation": "Investigation", "search": "Search results"}
@@ -43,7 +43,7 @@ def _facts(signal: Signal, layout: Layout) -> Iterable[str]:
     yield "Severity: " + ("not given" if signal.severity is None else f"Sev{signal.severity}")
     if signal.fired_at:
         yield f"Fired: {rfc3339(signal.fired_at)}"
-    if signal.state is State.RESOLVED:
+    if signal.state is SignalState.RESOLVED:
         yield f"Resolved: {rfc3339(signal.resolved_at or signal.occurred_at)}"
     names = [resource.id or resource.name or "" for resource in signal.resources]
     for name in names[:_MOST_RESOURCES]:

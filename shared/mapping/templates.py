@@ -17,7 +17,7 @@ from jinja2.runtime import Context
 
 from shared.config.model import Levels
 from shared.core.signal import Resource, Signal, rfc3339
-from shared.mapping.sandbox import BUDGET, BoundedEnvironment, Budget, budget_of
+from shared.mapping.sandbox import BUDGET, BoundedEnvironment, RenderBudget, budget_of
 
 #: A rendered value is cut here at the latest, whatever field it goes to.
 MAX_RENDERED = 32_000
@@ -122,7 +122,7 @@ def compile_template(text: str) -> Render:
     template: Template = _ENVIRONMENT.from_string(text)
 
     def render(context: Mapping[str, Any], missing: list[str]) -> str:
-        return template.render(context, _missing=missing, **{BUDGET: Budget()})[:MAX_RENDERED].strip()
+        return template.render(context, _missing=missing, **{BUDGET: RenderBudget()})[:MAX_RENDERED].strip()
 
     return render
 

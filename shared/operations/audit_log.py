@@ -47,7 +47,7 @@ _BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class AuditEntry:
     """One row.
 
     Attributes:
@@ -97,7 +97,7 @@ class Action:
         rule: str = "",
         calls: int = 0,
         reason: str = "",
-    ) -> Action:
+    ) -> AuditEntry:
         """The row of an envelope that came to its end at ``time``."""
         signal = envelope.signal
         about: dict[str, Any] = {}
@@ -126,7 +126,7 @@ class Action:
         )
 
 
-class ActionLog:
+class AuditLog:
     """Writes, reads and forgets rows."""
 
     def __init__(self, storage: Storage, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -149,8 +149,8 @@ class ActionLog:
         calls: int = 0,
         reason: str = "",
     ) -> None:
-        """An envelope came to its end just now: write its row. What the values mean stands at ``Action``."""
-        action = Action.finished(
+        """An envelope came to its end just now: write its row. What the values mean stands at ``AuditEntry``."""
+        action = AuditEntry.finished(
             envelope,
             decision,
             time=self._now(),
@@ -163,7 +163,7 @@ class ActionLog:
         )
         await self.write(action)
 
-    async def write(self, action: Action) -> bool:
+    async def write(self, action: AuditEntry) -> bool:
         """Insert the row of a finished signal; one table operation at most, none for what is UNREMARKABLE.
 
         Never raises because of storage: the signal has come to its end, and must not be delivered again because its
@@ -218,7 +218,7 @@ class ActionLog:
                 elif not written.done() and error is not None:
                     written.set_exception(error)
 
-    async def read(self, since: datetime, until: datetime) -> AsyncIterator[Action]:
+    async def read(self, since: datetime, until: datetime) -> AsyncIterator[AuditEntry]:
         """Rows from ``since`` on and before ``until``, in order of time; fetched a thousand at a time.
 
         Raises StorageUnavailable.
@@ -278,7 +278,7 @@ def _hour(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H}"
 
 
-def _entity(action: Action) -> dict[str, Any]:
+def _entity(action: AuditEntry) -> dict[str, Any]:
     moment = action.time.astimezone(UTC)
     values = asdict(action) | {"time": rfc3339(moment), "severity": -1 if action.severity is None else action.severity}
     shortened = {name: v[:_LONGEST_TEXT] if isinstance(v, str) else v for name, v in values.items()}
@@ -286,11 +286,11 @@ def _entity(action: Action) -> dict[str, Any]:
     return {"PartitionKey": _hour(moment), "RowKey": row_key, **{_column(n): v for n, v in shortened.items()}}
 
 
-def _action(entity: Mapping[str, Any]) -> Action:
-    values: dict[str, Any] = {field.name: entity.get(_column(field.name)) for field in fields(Action)}
+def _action(entity: Mapping[str, Any]) -> AuditEntry:
+    values: dict[str, Any] = {field.name: entity.get(_column(field.name)) for field in fields(AuditEntry)}
     values["time"] = datetime.fromisoformat(str(values["time"]))
     values["severity"] = None if values["severity"] == -1 else values["severity"]
-    return Action(**values)
+    return AuditEntry(**values)
 
 
 def _column(name: str) -> str:

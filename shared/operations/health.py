@@ -30,7 +30,7 @@ class _Known:
     written: datetime | None = None
 
 
-class Health:
+class ConnectionHealthStore:
     """Records the pulse of connections in Table storage and reads it back."""
 
     def __init__(self, storage: Storage, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -18,12 +18,12 @@ from uuid import uuid4
 from shared.core.errors import StorageUnavailable
 from shared.core.messages import Envelope, decode
 from shared.core.signal import Signal
-from shared.delivery.parked import Kept, KeptStore, Kind
+from shared.delivery.parked import ParkedItem, ParkedKind, ParkedStore
 from shared.delivery.queue import SignalQueue
 from shared.operations.redact import redacted
 from shared.payloads.parse import parse
 
-Outcome = Literal["replayed", "dropped", "not_found", "not_replayable", "still_unreadable", "failed"]
+ParkedResultKind = Literal["replayed", "dropped", "not_found", "not_replayable", "still_unreadable", "failed"]
 
 #: A page holds at most this many items; what is replayed or dropped by one request is at most ten times as many.
 LARGEST_PAGE = 100
@@ -42,7 +42,7 @@ _PLACE = re.compile(r"[no]-\d{16}-[0-9A-Za-z-]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class ParkedFilter:
     """Which items. Empty ones match all.
 
     Attributes:
@@ -56,25 +56,25 @@ class Filter:
     since: datetime | None = None
     replayed: bool | None = None
 
-    def matches(self, row: Kept) -> bool:
+    def matches(self, row: ParkedItem) -> bool:
         """Whether the text occurs; storage sees to the rest."""
         searched = f"{row.code} {row.reason} {row.key} {row.title} {row.connection}".casefold()
         return self.text.casefold() in searched
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ParkedPage:
     """Some rows, and where the next page begins; None when this was the last one.
 
     A page may hold fewer rows than asked for, and none at all, and still have a next one: a rare text was looked for.
     """
 
-    items: tuple[Kept, ...]
+    items: tuple[ParkedItem, ...]
     next: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ParkedCounts:
     """How many there are. ``complete`` is False when counting stopped at a bound, so that there are more."""
 
     total: int
@@ -84,27 +84,27 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ParkedResult:
     """What became of one item: ``detail`` says why it is not what was asked for."""
 
     id: str
-    outcome: Outcome
+    outcome: ParkedResultKind
     detail: str = ""
 
 
-class KeptItems:
+class ParkedItems:
     """Dead letters and quarantine, as operators work with them."""
 
     def __init__(
-        self, kept: KeptStore, queue: SignalQueue, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, kept: ParkedStore, queue: SignalQueue, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._kept = kept
         self._queue = queue
         self._now = now
 
     async def page(
-        self, kind: Kind, wanted: Filter, *, newest: bool = True, limit: int = LARGEST_PAGE, after: str = ""
-    ) -> Page:
+        self, kind: ParkedKind, wanted: ParkedFilter, *, newest: bool = True, limit: int = LARGEST_PAGE, after: str = ""
+    ) -> ParkedPage:
         """One page of a list.
 
         Args:
@@ -120,17 +120,19 @@ class KeptItems:
         """
         if after and not (_PLACE.fullmatch(after) and after[0] == ("n" if newest else "o")):
             raise ValueError("not a continuation of this list")
-        rows: list[Kept] = []
+        rows: list[ParkedItem] = []
         place, read = "", 0
         async for found, row in self._rows(kind, wanted, newest=newest, after=after):
             if len(rows) == limit or read == _MOST_READ:
-                return Page(tuple(rows), place)
+                return ParkedPage(tuple(rows), place)
             place, read = found, read + 1
             if wanted.matches(row):
                 rows.append(row)
-        return Page(tuple(rows), None)
+        return ParkedPage(tuple(rows), None)
 
-    def _rows(self, kind: Kind, wanted: Filter, *, newest: bool, after: str = "") -> AsyncIterator[tuple[str, Kept]]:
+    def _rows(
+        self, kind: ParkedKind, wanted: ParkedFilter, *, newest: bool, after: str = ""
+    ) -> AsyncIterator[tuple[str, ParkedItem]]:
         return self._kept.rows(
             kind,
             newest=newest,
@@ -141,7 +143,7 @@ class KeptItems:
             replayed=wanted.replayed,
         )
 
-    async def counts(self, kind: Kind, wanted: Filter) -> Counts:
+    async def counts(self, kind: ParkedKind, wanted: ParkedFilter) -> ParkedCounts:
         """How many items there are, by code and by connection. Raises StorageUnavailable."""
         codes: Counter[str] = Counter()
         connections: Counter[str] = Counter()
@@ -153,9 +155,9 @@ class KeptItems:
             if wanted.matches(row):
                 codes[row.code] += 1
                 connections[row.connection] += 1
-        return Counts(codes.total(), dict(codes), dict(connections), read < _MOST_COUNTED)
+        return ParkedCounts(codes.total(), dict(codes), dict(connections), read < _MOST_COUNTED)
 
-    async def choose(self, kind: Kind, wanted: Filter, at_most: int) -> tuple[list[str], bool]:
+    async def choose(self, kind: ParkedKind, wanted: ParkedFilter, at_most: int) -> tuple[list[str], bool]:
         """Ids of the oldest items that match, and whether there are more of them. Raises StorageUnavailable."""
         ids: list[str] = []
         async for _, row in self._rows(kind, wanted, newest=False):
@@ -166,7 +168,7 @@ class KeptItems:
             ids.append(row.id)
         return ids, False
 
-    async def show(self, kind: Kind, item: str) -> dict[str, Any] | None:
+    async def show(self, kind: ParkedKind, item: str) -> dict[str, Any] | None:
         """One item with its whole message, secrets hidden; None when there is none. Raises StorageUnavailable."""
         found = await self._kept.show(kind, item) if _ID.fullmatch(item) else None
         if found is None:
@@ -174,7 +176,7 @@ class KeptItems:
         row, message = found
         return {**redacted(asdict(row)), "message": redacted(message)}
 
-    def replay(self, kind: Kind, items: Iterable[str]) -> AsyncIterator[Result]:
+    def replay(self, kind: ParkedKind, items: Iterable[str]) -> AsyncIterator[ParkedResult]:
         """Send items again, in order; one result each, as they come.
 
         A dead letter goes back on the queue and stays kept until it is delivered. What is quarantined is read again by
@@ -185,11 +187,13 @@ class KeptItems:
         """
         return self._each(items, lambda item: self._replay(kind, item))
 
-    def drop(self, kind: Kind, items: Iterable[str]) -> AsyncIterator[Result]:
+    def drop(self, kind: ParkedKind, items: Iterable[str]) -> AsyncIterator[ParkedResult]:
         """Forget items for good; one result each, as they come. Raises StorageUnavailable as ``replay`` does."""
         return self._each(items, lambda item: self._drop(kind, item))
 
-    async def _each(self, items: Iterable[str], work: Callable[[str], Awaitable[Result]]) -> AsyncIterator[Result]:
+    async def _each(
+        self, items: Iterable[str], work: Callable[[str], Awaitable[ParkedResult]]
+    ) -> AsyncIterator[ParkedResult]:
         waiting = list(dict.fromkeys(items))
         first = True
         while waiting:
@@ -198,33 +202,33 @@ class KeptItems:
             found = await asyncio.gather(*(work(item) for item in now), return_exceptions=True)
             for item, result in zip(now, found, strict=True):
                 if isinstance(result, StorageUnavailable) and not first:
-                    yield Result(item, "failed", str(result))
+                    yield ParkedResult(item, "failed", str(result))
                 elif isinstance(result, BaseException):
                     raise result
                 else:
                     yield result
             first = False
 
-    async def _drop(self, kind: Kind, item: str) -> Result:
+    async def _drop(self, kind: ParkedKind, item: str) -> ParkedResult:
         there = bool(_ID.fullmatch(item)) and await self._kept.forget(kind, item)
-        return Result(item, "dropped") if there else Result(item, "not_found")
+        return ParkedResult(item, "dropped") if there else ParkedResult(item, "not_found")
 
-    async def _replay(self, kind: Kind, item: str) -> Result:
+    async def _replay(self, kind: ParkedKind, item: str) -> ParkedResult:
         found = await self._kept.show(kind, item) if _ID.fullmatch(item) else None
         if found is None:
-            return Result(item, "not_found")
+            return ParkedResult(item, "not_found")
         row, message = found
         try:
             envelope = decode(json.dumps(message))
         except ValueError:
-            return Result(item, "not_replayable", "It is no message of the bridge; show tells what it holds.")
+            return ParkedResult(item, "not_replayable", "It is no message of the bridge; show tells what it holds.")
         if kind == "quarantine":
             return await self._read_again(row, envelope)
         await self._queue.send(self._anew(envelope, replayed=True))
         await self._kept.mark_replayed(row)
-        return Result(item, "replayed")
+        return ParkedResult(item, "replayed")
 
-    async def _read_again(self, row: Kept, envelope: Envelope) -> Result:
+    async def _read_again(self, row: ParkedItem, envelope: Envelope) -> ParkedResult:
         """Signals first, then the item's end: a crash between them sends a signal twice, and its key finds that."""
         if envelope.unreadable is None:
             readable, reasons = [envelope.signal] if envelope.signal else [], []
@@ -233,13 +237,13 @@ class KeptItems:
             readable = [one for one in again if isinstance(one, Signal)]
             reasons = [one.reason for one in again if not isinstance(one, Signal)]
         if reasons or not readable:  # as long as a part of it cannot be read, it stays whole
-            return Result(row.id, "still_unreadable", reasons[0] if reasons else "There is nothing in it.")
+            return ParkedResult(row.id, "still_unreadable", reasons[0] if reasons else "There is nothing in it.")
         for number, signal in enumerate(readable):
             # the first keeps the id, under which the sender and the log know it
             sent = replace(envelope, id=uuid4().hex if number else row.id, signal=signal, unreadable=None)
             await self._queue.send(self._anew(sent, replayed=False))
         await self._kept.forget("quarantine", row.id)
-        return Result(row.id, "replayed")
+        return ParkedResult(row.id, "replayed")
 
     def _anew(self, envelope: Envelope, *, replayed: bool) -> Envelope:
         return replace(

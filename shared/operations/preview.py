@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.defender.assignments.rules import CompiledRule, assign, stamped
 from shared.core.identity import DISPLAY, correlation
-from shared.core.signal import Signal, State, Unreadable, rfc3339, to_dict
+from shared.core.signal import Signal, SignalState, Unreadable, rfc3339, to_dict
 from shared.core.ticket_system import TicketKind
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import Mapper
@@ -58,7 +58,7 @@ def _item(item: Signal | Unreadable, mapper: Mapper, now: datetime, rules: Seque
         fields |= {"correlation_id": correlation(item.key, 1), "correlation_display": DISPLAY}
     ticket: dict[str, Any] = {"kind": route.kind.value, "fields": fields}
     warnings = [*item.warnings, *mapped.warnings]
-    if item.state is State.RESOLVED and route.resolve_action == "resolve":
+    if item.state is SignalState.RESOLVED and route.resolve_action == "resolve":
         closing = mapper.closing(route, item)
         ticket["resolution"] = closing.fields
         warnings += closing.warnings

@@ -22,11 +22,11 @@ from typing import Any
 
 from shared.core.errors import StorageUnavailable
 from shared.core.identity import link_id
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
+from shared.core.problem import Problem
 from shared.core.signal import rfc3339
-from shared.core.ticket_system import TicketKind
+from shared.core.ticket_system import StateName, TicketKind
 from shared.delivery.links import PARTS, LinkStore
-from shared.web.intake import Problem
 
 LARGEST_PAGE = 500
 _PAGE = 100
@@ -44,7 +44,7 @@ _OF_THE_HOST = ("code", "clientid")
 
 _CHOICES = {
     "kind": tuple(kind.value for kind in TicketKind),
-    "stage": (Stage.OPEN.value, Stage.RESOLVED.value, Stage.CLOSED.value),
+    "stage": (LinkStage.OPEN.value, LinkStage.RESOLVED.value, LinkStage.CLOSED.value),
     "overdue": ("true", "false"),
 }
 _FILTERS = ("source", "kind", "stage", "state", "connection", "owner", "overdue", "number", "q")
@@ -54,9 +54,6 @@ _SORTS = (
     *("connection", "route", "title"),
 )
 _NEWEST = "-opened_at"
-
-#: Gives what people call a raw state, by connection and kind.
-StateName = Callable[[str, TicketKind, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +146,7 @@ class TicketList:
             "stage": link.stage.value,
             "owner": link.owner,
             "due": _whole(link.due),
-            "overdue": link.stage is Stage.OPEN and link.due is not None and link.due < now,
+            "overdue": link.stage is LinkStage.OPEN and link.due is not None and link.due < now,
             "age": None if opened is None else max(int((now - opened).total_seconds()), 0),
             "opened_at": _whole(opened),
             "link": ticket.url if ticket else "",

@@ -1,4 +1,4 @@
-"""The signal while it is being read: readers fill it in, :meth:`Builder.finish` settles times, title and bounds."""
+"""The signal while it is being read: readers fill it in, ``finish`` settles times, title and bounds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
-from shared.core.signal import Resource, Signal, State, rfc3339
+from shared.core.signal import Resource, Signal, SignalState, rfc3339
 from shared.payloads.fit import fit
 from shared.payloads.resources import ResourceList
 from shared.payloads.text import anything, clean, given, line, raw_object
@@ -21,7 +21,7 @@ MOST_ORIGIN = 1_000
 
 
 @dataclass(slots=True)
-class Builder:
+class SignalBuilder:
     """Collects what a payload says.
 
     Attributes:
@@ -43,7 +43,7 @@ class Builder:
     received_at: datetime
     source: str = "azure_monitor"
     key: str = ""
-    state: State = State.FIRED
+    state: SignalState = SignalState.FIRED
     severity: int | None = None
     rule: str = ""
     rule_id: str = ""
@@ -147,7 +147,7 @@ class Builder:
                 rule_id=self.rule_id or None,
                 fired_at=self.fired_at,
                 resolved_at=self.resolved_at,
-                opens=self.state is State.FIRED if self.opens is None else self.opens,
+                opens=self.state is SignalState.FIRED if self.opens is None else self.opens,
                 resources=tuple(resources),
                 dimensions=self.dimensions,
                 custom_properties=self.custom_properties,
@@ -162,10 +162,10 @@ class Builder:
     def _occurred_at(self) -> datetime:
         if self.orders_at is not None:
             return self.orders_at
-        if self.state is State.RESOLVED:
+        if self.state is SignalState.RESOLVED:
             times = [time for time in (self.fired_at, self.resolved_at) if time is not None]
             found = max(times, default=self.event_at)
-        elif self.state is State.UPDATED:
+        elif self.state is SignalState.UPDATED:
             found = self.event_at or self.fired_at
         else:
             found = self.fired_at or self.event_at

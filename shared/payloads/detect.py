@@ -23,15 +23,15 @@ from connectors.azure_monitor.payloads.rest import read_rest
 from shared.core.signal import Signal
 from shared.payloads.text import Fields, given, object_of, squash
 
-Reader = Callable[[Fields, datetime], Signal]
+PayloadReader = Callable[[Fields, datetime], Signal]
 
 
-class Schema(NamedTuple):
+class PayloadSchema(NamedTuple):
     """One schema: what a payload of it is called, how it is recognised by folded keys, and who reads it."""
 
     name: str
     test: Callable[[Fields], bool]
-    read: Reader
+    read: PayloadReader
 
 
 def _schema_is(name: str) -> Callable[[Fields], bool]:
@@ -112,51 +112,53 @@ def _read_control(body: Fields, received_at: datetime) -> Signal:
     return read_control(body, received_at)
 
 
-SCHEMAS: tuple[Schema, ...] = (
-    Schema("an alert of the common schema", _schema_is("azuremonitorcommonalertschema"), read_common),
-    Schema("an alert of the common schema", _common, read_common),
-    Schema("a metric alert", _schema_is("azuremonitormetricalert"), read_metric_alert),
-    Schema("an activity log alert", _schema_is("microsoftinsightsactivitylogs"), read_activity_alert),
-    Schema("a log alert", _schema_is("microsoftinsightslogalert"), read_flat_log),
-    Schema("a budget notification", _schema_is("aipbudgetnotification"), read_aip_budget),
-    Schema(
+SCHEMAS: tuple[PayloadSchema, ...] = (
+    PayloadSchema("an alert of the common schema", _schema_is("azuremonitorcommonalertschema"), read_common),
+    PayloadSchema("an alert of the common schema", _common, read_common),
+    PayloadSchema("a metric alert", _schema_is("azuremonitormetricalert"), read_metric_alert),
+    PayloadSchema("an activity log alert", _schema_is("microsoftinsightsactivitylogs"), read_activity_alert),
+    PayloadSchema("a log alert", _schema_is("microsoftinsightslogalert"), read_flat_log),
+    PayloadSchema("a budget notification", _schema_is("aipbudgetnotification"), read_aip_budget),
+    PayloadSchema(
         "an alert of the AlertsManagement API",
         lambda body: "essentials" in object_of(body.get("properties")),
         read_rest,
     ),
     # relays lose schemaId: the shape tells
-    Schema("a log alert", _flat_log, read_flat_log),
-    Schema("an activity log alert", lambda body: "activitylog" in _context(body), read_activity_alert),
-    Schema(
+    PayloadSchema("a log alert", _flat_log, read_flat_log),
+    PayloadSchema("an activity log alert", lambda body: "activitylog" in _context(body), read_activity_alert),
+    PayloadSchema(
         "an autoscale notification",
         lambda body: squash(body.get("operation")) in ("scalein", "scaleout") and "context" in body,
         read_autoscale,
     ),
-    Schema(
+    PayloadSchema(
         "a metric alert",
         lambda body: "allof" in object_of(_context(body).get("condition")),
         read_metric_alert,
     ),
-    Schema(
+    PayloadSchema(
         "a classic metric alert",
         lambda body: "status" in body and "condition" in object_of(body.get("context")),
         read_classic,
     ),
-    Schema(
+    PayloadSchema(
         "a budget notification",
         lambda body: {"budgetname", "notificationthresholdamount"} <= object_of(body.get("data")).keys(),
         read_aip_budget,
     ),
     # Microsoft Defender for Cloud
-    Schema("a vulnerability finding (sub-assessment) of Defender for Cloud", _sub_assessment, _read_sub_assessment),
-    Schema("a security alert of Defender for Cloud", _security_alert, _read_security_alert),
-    Schema("a recommendation (assessment) of Defender for Cloud", _assessment, _read_assessment),
+    PayloadSchema(
+        "a vulnerability finding (sub-assessment) of Defender for Cloud", _sub_assessment, _read_sub_assessment
+    ),
+    PayloadSchema("a security alert of Defender for Cloud", _security_alert, _read_security_alert),
+    PayloadSchema("a recommendation (assessment) of Defender for Cloud", _assessment, _read_assessment),
     # Microsoft Secure Score
-    Schema("a Secure Score control of Microsoft Graph", _control, _read_control),
+    PayloadSchema("a Secure Score control of Microsoft Graph", _control, _read_control),
 )
 
 
-def detect(body: Fields) -> Schema | None:
+def detect(body: Fields) -> PayloadSchema | None:
     """The schema of a body, None when it is none of ours. ``body`` has folded keys."""
     for schema in SCHEMAS:
         if schema.test(body):

@@ -23,7 +23,7 @@ class ForbiddenHost(httpx.ConnectError):
     """Nothing was sent, because it would have gone to the wrong place."""
 
 
-class Guarded(httpx.AsyncBaseTransport):
+class GuardedTransport(httpx.AsyncBaseTransport):
     """A transport for one origin.
 
     Args:

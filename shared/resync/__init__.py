@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.resync.full_check import Checked, FullCheck
-from shared.resync.polling import Resynced, Resyncer
-from shared.resync.progress import Progress
-from shared.resync.ticket_sync import Follower
+from shared.resync.full_check import FullCheck, FullCheckResult
+from shared.resync.polling import Resyncer, ResyncResult
+from shared.resync.progress import ResyncProgress
+from shared.resync.ticket_sync import TicketSync
 
-__all__ = ["Checked", "Follower", "FullCheck", "Progress", "Resynced", "Resyncer"]
+__all__ = ["FullCheck", "FullCheckResult", "ResyncProgress", "ResyncResult", "Resyncer", "TicketSync"]

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.core.identity import correlation
-from shared.core.link import Link, Op, Stage
-from shared.core.ticket_system import Changed, Person
+from shared.core.link import Link, LinkStage, Op
+from shared.core.ticket_system import Person, TicketSnapshot
 
 #: The clocks of two workers differ by less.
 SKEW = timedelta(seconds=30)
 
 
-class Fit(StrEnum):
+class TicketMatch(StrEnum):
     """What a ticket is to a link that it may belong to."""
 
     OURS = "ours"  #: the link's present ticket
@@ -27,18 +27,18 @@ class Fit(StrEnum):
     OTHER = "other"  #: an earlier generation's, another connection's, or no ticket of this link
 
 
-def fit(link: Link, changed: Changed, connection: str) -> Fit:
+def fit(link: Link, changed: TicketSnapshot, connection: str) -> TicketMatch:
     """Whether a ticket that a connection reports is the link's own. A key is never enough: the ticket's id decides."""
     pending = link.pending
     if link.connection == connection and link.ticket is not None and link.ticket.id == changed.ref.id:
-        return Fit.OURS
+        return TicketMatch.OURS
     if pending is not None and pending.op is Op.CREATE and pending.connection == connection:
         coming = correlation(link.key, pending.generation) == changed.ref.correlation
-        return Fit.COMING if coming and pending.kind is changed.ref.kind else Fit.OTHER
-    return Fit.OTHER
+        return TicketMatch.COMING if coming and pending.kind is changed.ref.kind else TicketMatch.OTHER
+    return TicketMatch.OTHER
 
 
-def contested(link: Link, changed: Changed, read_at: datetime) -> bool:
+def contested(link: Link, changed: TicketSnapshot, read_at: datetime) -> bool:
     """Whether link and account disagree on the state, and nobody can say which is newer: the ticket has to be asked.
 
     That is so only where a call of ours was answered at about the time at which the changes were asked for.
@@ -54,7 +54,7 @@ def contested(link: Link, changed: Changed, read_at: datetime) -> bool:
     return not same and link.seen > read_at - SKEW
 
 
-def moved(link: Link, changed: Changed, read_at: datetime) -> Link:
+def moved(link: Link, changed: TicketSnapshot, read_at: datetime) -> Link:
     """The link after what a look at its ticket found; the same link when that is no news.
 
     While a delivery is pending its stage stays: the delivery finds out itself, because the link was written meanwhile.
@@ -69,10 +69,10 @@ def moved(link: Link, changed: Changed, read_at: datetime) -> Link:
         return link
     stage, ended = link.stage, link.ended
     if link.pending is None:
-        stage = Stage(changed.phase.value)
-        if stage is Stage.RESOLVED and link.stage is not Stage.RESOLVED:
+        stage = LinkStage(changed.phase.value)
+        if stage is LinkStage.RESOLVED and link.stage is not LinkStage.RESOLVED:
             ended = link.ended or read_at
-        elif stage is Stage.OPEN and link.stage is not Stage.OPEN:
+        elif stage is LinkStage.OPEN and link.stage is not LinkStage.OPEN:
             ended = None
     follows = replace(
         link,
@@ -92,7 +92,7 @@ def moved(link: Link, changed: Changed, read_at: datetime) -> Link:
 
 def gone(link: Link, now: datetime) -> Link:
     """The link after its ticket turned out to be deleted: it is never written again."""
-    return replace(link, stage=Stage.CLOSED, state="", seen=now, updated_at=now)
+    return replace(link, stage=LinkStage.CLOSED, state="", seen=now, updated_at=now)
 
 
 def called(person: Person | None) -> str:

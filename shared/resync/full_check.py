@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.budget.errors import CircuitOpen, MustWait
-from shared.config.resync import Resync
+from shared.config.resync import ResyncSettings
 from shared.core.errors import BridgeError, StorageUnavailable
-from shared.core.link import Link, Stage
-from shared.core.ticket_system import TicketSystem
+from shared.core.link import Link, LinkStage
+from shared.core.ticket_system import TicketSystem, TicketSystems
 from shared.delivery.links import PARTS, LinkStore
 from shared.platform.log import record
-from shared.resync.polling import MOST_TIME, SLACK, Systems
-from shared.resync.progress import Checking, Progress
-from shared.resync.ticket_sync import Follower, Tally, each
+from shared.resync.polling import MOST_TIME, SLACK
+from shared.resync.progress import FullCheckPosition, ResyncProgress
+from shared.resync.ticket_sync import SyncCounts, TicketSync, each
 
 #: Tickets of one connection in one run: a hundred calls.
 MOST_TICKETS = 10_000
@@ -35,7 +35,7 @@ _HANDFUL = 20
 
 
 @dataclass(slots=True)
-class Checked:
+class FullCheckResult:
     """What came of one connection.
 
     Attributes:
@@ -69,12 +69,12 @@ class FullCheck:
 
     def __init__(
         self,
-        settings: Resync,
+        settings: ResyncSettings,
         connections: Iterable[str],
-        systems: Systems,
+        systems: TicketSystems,
         links: LinkStore,
-        follower: Follower,
-        progress: Progress,
+        follower: TicketSync,
+        progress: ResyncProgress,
         *,
         now: Callable[[], datetime],
         most: int = MOST_TICKETS,
@@ -88,7 +88,7 @@ class FullCheck:
         self._now = now
         self._most = most
 
-    async def run(self) -> list[Checked]:
+    async def run(self) -> list[FullCheckResult]:
         """Check every connection whose turn it is, side by side; what goes wrong with one does not stop the others.
 
         Raises StorageUnavailable when storage fails: the next run goes on where this one stood.
@@ -100,8 +100,8 @@ class FullCheck:
                 raise failure
         return [result for result, _ in results if result is not None]
 
-    async def _connection(self, name: str, ends: datetime) -> tuple[Checked | None, BridgeError | None]:
-        result, failure = Checked(name), None
+    async def _connection(self, name: str, ends: datetime) -> tuple[FullCheckResult | None, BridgeError | None]:
+        result, failure = FullCheckResult(name), None
         try:
             stands = await self._progress.checking(name)
             recent = stands.ran_at is not None and self._now() - stands.ran_at < self._settings.full_check_every - SLACK
@@ -130,7 +130,9 @@ class FullCheck:
         )
         return result, failure
 
-    async def _check(self, system: TicketSystem, stands: Checking, ends: datetime, result: Checked) -> None:
+    async def _check(
+        self, system: TicketSystem, stands: FullCheckPosition, ends: datetime, result: FullCheckResult
+    ) -> None:
         began, found = self._now(), list[Link]()
         for part in range(stands.next, PARTS):
             found += await self._links.part(part, system.name)
@@ -140,14 +142,14 @@ class FullCheck:
                 continue
             await self._together(system, found, result)
             found = []
-            checking = Checking(0, began) if last else Checking(part + 1, stands.ran_at)
+            checking = FullCheckPosition(0, began) if last else FullCheckPosition(part + 1, stands.ran_at)
             await self._progress.note_checking(system.name, checking)
             if full and not last:
                 result.finished = False
                 result.reason = "there is more than one run may ask for; the rest follows in the next one"
                 return
 
-    async def _together(self, system: TicketSystem, links: list[Link], result: Checked) -> None:
+    async def _together(self, system: TicketSystem, links: list[Link], result: FullCheckResult) -> None:
         """Ask for the tickets of some links; close those whose ticket is gone, and see to it that sources are told."""
         gone: list[Link] = []
         living = [one for one in links if _is_asked_for(one) and system.findable(one.kind)]
@@ -164,7 +166,7 @@ class FullCheck:
         for link in gone:
             number = link.ticket.number if link.ticket is not None else ""
             record("ticket_gone", logging.WARNING, connection=system.name, key=link.key, ticket=number)
-        tally = Tally()
+        tally = SyncCounts()
         await self._follower.missing(gone, tally)
         keys = {link.key for link in gone}
         await each([one for one in links if one.key not in keys], lambda link: self._follower.tell(link, tally))
@@ -173,4 +175,4 @@ class FullCheck:
 
 
 def _is_asked_for(link: Link) -> bool:
-    return link.ticket is not None and link.pending is None and link.stage in (Stage.OPEN, Stage.RESOLVED)
+    return link.ticket is not None and link.pending is None and link.stage in (LinkStage.OPEN, LinkStage.RESOLVED)

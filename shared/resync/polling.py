@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.budget.errors import CircuitOpen, MustWait
-from shared.config.resync import Resync
+from shared.config.resync import ResyncSettings
 from shared.core.errors import BridgeError, StorageUnavailable
-from shared.core.ticket_system import TicketKind, TicketSystem
+from shared.core.ticket_system import TicketKind, TicketSystem, TicketSystems
 from shared.platform.log import record
-from shared.resync.progress import Account, Progress, Reading
-from shared.resync.ticket_sync import Follower
+from shared.resync.progress import ResyncPosition, ResyncProgress, SnapshotReading
+from shared.resync.ticket_sync import TicketSync
 
 #: All connections together, side by side; the timer comes every five minutes.
 MOST_TIME = timedelta(minutes=4)
@@ -38,11 +38,9 @@ TIMER = timedelta(minutes=5)
 
 _KINDS = (TicketKind.INCIDENT, TicketKind.PROBLEM, TicketKind.CHANGE_REQUEST)
 
-Systems = Callable[[str], TicketSystem]
-
 
 @dataclass(slots=True)
-class Resynced:
+class ResyncResult:
     """What came of one connection.
 
     Attributes:
@@ -79,11 +77,11 @@ class Resyncer:
 
     def __init__(
         self,
-        settings: Resync,
+        settings: ResyncSettings,
         connections: Iterable[str],
-        systems: Systems,
-        follower: Follower,
-        progress: Progress,
+        systems: TicketSystems,
+        follower: TicketSync,
+        progress: ResyncProgress,
         *,
         now: Callable[[], datetime],
         most_pages: int = MOST_PAGES,
@@ -96,7 +94,7 @@ class Resyncer:
         self._now = now
         self._most_pages = most_pages
 
-    async def run(self) -> list[Resynced]:
+    async def run(self) -> list[ResyncResult]:
         """Follow every connection whose turn it is, side by side; what goes wrong with one does not stop the others.
 
         Raises StorageUnavailable when storage fails: nothing is lost, the next run begins where this one did.
@@ -108,8 +106,8 @@ class Resyncer:
                 raise failure
         return [result for result, _ in results if result.pages or result.reason]
 
-    async def _connection(self, name: str, ends: datetime) -> tuple[Resynced, BridgeError | None]:
-        result, failure = Resynced(name), None
+    async def _connection(self, name: str, ends: datetime) -> tuple[ResyncResult, BridgeError | None]:
+        result, failure = ResyncResult(name), None
         try:
             system = self._systems(name)
             for kind in _KINDS:
@@ -135,7 +133,7 @@ class Resyncer:
             )
         return result, failure
 
-    async def _kind(self, system: TicketSystem, kind: TicketKind, ends: datetime, result: Resynced) -> None:
+    async def _kind(self, system: TicketSystem, kind: TicketKind, ends: datetime, result: ResyncResult) -> None:
         """Read the changes of one kind to their end, or as far as one run may."""
         reading = await self._progress.reading(system.name, kind)
         began = self._now()
@@ -148,9 +146,9 @@ class Resyncer:
             page = await system.changes_since(kind, reading.watermark, limit=self._settings.page_size)
             result.pages += 1
             result.changes += len(page.rows)
-            waiting += await self._follow(system, [Account(row, read_at) for row in page.rows], result)
+            waiting += await self._follow(system, [SnapshotReading(row, read_at) for row in page.rows], result)
             more = page.more  # then it stays due
-            reading = Reading(page.watermark, reading.ran_at if more else began, waiting)
+            reading = ResyncPosition(page.watermark, reading.ran_at if more else began, waiting)
             await self._progress.note_reading(system.name, kind, reading)
             if not more or self._now() >= ends:
                 break
@@ -159,7 +157,9 @@ class Resyncer:
             result.finished = False
             result.reason = "there is more than one run may read; the rest follows in the next one"
 
-    async def _follow(self, system: TicketSystem, accounts: list[Account], result: Resynced) -> tuple[Account, ...]:
+    async def _follow(
+        self, system: TicketSystem, accounts: list[SnapshotReading], result: ResyncResult
+    ) -> tuple[SnapshotReading, ...]:
         """Deal with accounts; those that have to wait."""
         tally = await self._follower.follow(system, accounts)
         result.moved += tally.moved
@@ -168,7 +168,7 @@ class Resyncer:
         result.told += tally.told
         return tuple(tally.waiting or ())
 
-    def _may_wait(self, account: Account) -> bool:
+    def _may_wait(self, account: SnapshotReading) -> bool:
         return self._now() - account.read_at < _MOST_WAITING
 
 

@@ -14,22 +14,22 @@ from datetime import datetime
 from typing import Any
 
 from shared.core.signal import rfc3339
-from shared.core.ticket_system import Changed, Person, Phase, TicketKind, TicketRef
+from shared.core.ticket_system import Person, Phase, TicketKind, TicketRef, TicketSnapshot
 from shared.platform.storage import Storage, storage_errors
 
 CONTAINER = "bridge-resync"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SnapshotReading:
     """What a look at the changes found of one ticket, and when it was asked for (UTC)."""
 
-    changed: Changed
+    changed: TicketSnapshot
     read_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ResyncPosition:
     """How far the changes of one kind were read.
 
     Attributes:
@@ -40,32 +40,32 @@ class Reading:
 
     watermark: str | None = None
     ran_at: datetime | None = None
-    waiting: tuple[Account, ...] = ()
+    waiting: tuple[SnapshotReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Checking:
+class FullCheckPosition:
     """How far the full check has come: the ``next`` part of the links, 0 when none is under way; when it ended last."""
 
     next: int = 0
     ran_at: datetime | None = None
 
 
-class Progress:
+class ResyncProgress:
     """Reads and writes. All methods raise StorageUnavailable."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def reading(self, connection: str, kind: TicketKind) -> Reading:
+    async def reading(self, connection: str, kind: TicketKind) -> ResyncPosition:
         """How far a kind was read."""
         data = await self._read(f"{connection}/{kind.value}.json")
         if data is None:
-            return Reading()
+            return ResyncPosition()
         waiting = tuple(_account(kind, one) for one in data["waiting"])
-        return Reading(data["watermark"], _moment(data["ran_at"]), waiting)
+        return ResyncPosition(data["watermark"], _moment(data["ran_at"]), waiting)
 
-    async def note_reading(self, connection: str, kind: TicketKind, reading: Reading) -> None:
+    async def note_reading(self, connection: str, kind: TicketKind, reading: ResyncPosition) -> None:
         """Remember how far a kind was read."""
         data = {
             "watermark": reading.watermark,
@@ -74,12 +74,12 @@ class Progress:
         }
         await self._write(f"{connection}/{kind.value}.json", data)
 
-    async def checking(self, connection: str) -> Checking:
+    async def checking(self, connection: str) -> FullCheckPosition:
         """How far the full check has come."""
         data = await self._read(f"{connection}/full-check.json")
-        return Checking() if data is None else Checking(data["next"], _moment(data["ran_at"]))
+        return FullCheckPosition() if data is None else FullCheckPosition(data["next"], _moment(data["ran_at"]))
 
-    async def note_checking(self, connection: str, checking: Checking) -> None:
+    async def note_checking(self, connection: str, checking: FullCheckPosition) -> None:
         """Remember how far the full check has come."""
         await self._write(f"{connection}/full-check.json", {"next": checking.next, "ran_at": rfc3339(checking.ran_at)})
 
@@ -108,7 +108,7 @@ class Progress:
                 await container.upload_blob(name, text, overwrite=True)
 
 
-def _account_data(account: Account) -> dict[str, Any]:
+def _account_data(account: SnapshotReading) -> dict[str, Any]:
     changed, person = account.changed, account.changed.assigned_to
     return {
         "read_at": rfc3339(account.read_at),
@@ -125,9 +125,9 @@ def _account_data(account: Account) -> dict[str, Any]:
     }
 
 
-def _account(kind: TicketKind, data: Mapping[str, Any]) -> Account:
+def _account(kind: TicketKind, data: Mapping[str, Any]) -> SnapshotReading:
     person = data["assigned_to"]
-    changed = Changed(
+    changed = TicketSnapshot(
         ref=TicketRef(kind, data["id"], data["correlation"]),
         phase=Phase(data["phase"]),
         state=data["state"],
@@ -139,7 +139,7 @@ def _account(kind: TicketKind, data: Mapping[str, Any]) -> Account:
         due_date=_moment(data["due"]),
         close_code=data["close_code"],
     )
-    return Account(changed, datetime.fromisoformat(data["read_at"]))
+    return SnapshotReading(changed, datetime.fromisoformat(data["read_at"]))
 
 
 def _moment(text: str | None) -> datetime | None:

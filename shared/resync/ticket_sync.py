@@ -16,11 +16,11 @@ from uuid import uuid4
 from shared.core.errors import BridgeError, KeyContended
 from shared.core.identity import link_id, link_ids
 from shared.core.link import Link
-from shared.core.messages import Envelope
+from shared.core.messages import Envelope, QueueSender
 from shared.core.ticket_system import TicketSystem
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
-from shared.resync.changes import Fit, contested, fit, gone, moved
-from shared.resync.progress import Account
+from shared.resync.changes import TicketMatch, contested, fit, gone, moved
+from shared.resync.progress import SnapshotReading
 
 #: Links that are worked on at the same time.
 ABREAST = 16
@@ -36,14 +36,8 @@ class Owed(Protocol):
     def owes(self, link: Link) -> bool: ...
 
 
-class Sender(Protocol):
-    """Puts envelopes on the queue. Raises StorageUnavailable."""
-
-    async def send(self, envelope: Envelope) -> None: ...
-
-
 @dataclass(slots=True)
-class Tally:
+class SyncCounts:
     """What came of some tickets.
 
     Attributes:
@@ -55,10 +49,10 @@ class Tally:
     known: int = 0
     left: int = 0
     told: int = 0
-    waiting: list[Account] | None = None
+    waiting: list[SnapshotReading] | None = None
 
 
-class Follower:
+class TicketSync:
     """Follows the tickets of all connections.
 
     Args:
@@ -67,13 +61,13 @@ class Follower:
         now: the clock.
     """
 
-    def __init__(self, links: LinkStore, backs: Owed, queue: Sender, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, links: LinkStore, backs: Owed, queue: QueueSender, *, now: Callable[[], datetime]) -> None:
         self._links = links
         self._backs = backs
         self._queue = queue
         self._now = now
 
-    async def follow(self, system: TicketSystem, accounts: Iterable[Account]) -> Tally:
+    async def follow(self, system: TicketSystem, accounts: Iterable[SnapshotReading]) -> SyncCounts:
         """Bring links after what was found of their tickets.
 
         Args:
@@ -82,11 +76,11 @@ class Follower:
 
         Raises StorageUnavailable, KeyContended, and what ``TicketSystem.find`` raises; some links may be written then.
         """
-        tally = Tally(waiting=[])
+        tally = SyncCounts(waiting=[])
         await each(accounts, lambda account: self._one(system, account, tally))
         return tally
 
-    async def missing(self, links: Iterable[Link], tally: Tally) -> None:
+    async def missing(self, links: Iterable[Link], tally: SyncCounts) -> None:
         """Close links whose tickets are gone. Raises StorageUnavailable and KeyContended."""
 
         async def close(link: Link) -> None:
@@ -101,24 +95,24 @@ class Follower:
 
         await each(links, close)
 
-    async def tell(self, link: Link, tally: Tally) -> None:
+    async def tell(self, link: Link, tally: SyncCounts) -> None:
         """Order that a link's source is told, if it is owed anything. Raises StorageUnavailable."""
         if self._backs.owes(link):
             await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=link.key))
             tally.told += 1
 
-    async def _one(self, system: TicketSystem, account: Account, tally: Tally) -> None:
+    async def _one(self, system: TicketSystem, account: SnapshotReading, tally: SyncCounts) -> None:
         found = await self._owner(system.name, account)
         if found is None:
             tally.left += 1
             return
         link = found.link
-        if fit(link, account.changed, system.name) is Fit.COMING:
+        if fit(link, account.changed, system.name) is TicketMatch.COMING:
             if tally.waiting is not None:
                 tally.waiting.append(account)
             return
         for _ in range(_MOST_TRIES):
-            if fit(link, account.changed, system.name) is not Fit.OURS:
+            if fit(link, account.changed, system.name) is not TicketMatch.OURS:
                 tally.left += 1
                 return
             account = await self._undisputed(system, link, account)
@@ -141,15 +135,15 @@ class Follower:
             return
         raise _contended(link.key)
 
-    async def _owner(self, connection: str, account: Account) -> Stored | None:
+    async def _owner(self, connection: str, account: SnapshotReading) -> Stored | None:
         """The link that a ticket belongs to, None for an earlier generation's and for a stranger's."""
         for row in link_ids(account.changed.ref.correlation):
             stored = await self._links.at(row)
-            if stored is not None and fit(stored.link, account.changed, connection) is not Fit.OTHER:
+            if stored is not None and fit(stored.link, account.changed, connection) is not TicketMatch.OTHER:
                 return stored
         return None
 
-    async def _undisputed(self, system: TicketSystem, link: Link, account: Account) -> Account:
+    async def _undisputed(self, system: TicketSystem, link: Link, account: SnapshotReading) -> SnapshotReading:
         """The account, with the ticket's present state where that is contested.
 
         What is learnt now is newer than anything that the link says: it is written under the link's ETag.

@@ -6,13 +6,14 @@ This is the cold-start path: nothing here imports an SDK, pydantic or a connecto
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from shared.core.messages import Envelope
+from shared.core.problem import Problem
 from shared.core.signal import Signal, Unreadable
 from shared.payloads.parse import parse
 
@@ -26,31 +27,6 @@ MAX_DEPTH = 64
 MAX_ITEMS = 500
 
 _EXPECTED = "Expected: a JSON object (one alert) or array of objects, Content-Type application/json."
-
-
-class Problem(Exception):
-    """A request that is refused, in the terms of RFC 9457 (application/problem+json)."""
-
-    def __init__(
-        self,
-        status: int,
-        title: str,
-        detail: str,
-        headers: Mapping[str, str] | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> None:
-        """``extra`` are extension members, shown beside those that every problem has."""
-        super().__init__(detail)
-        self.status = status
-        self.title = title
-        self.detail = detail
-        self.headers: Mapping[str, str] = headers or {}
-        self.extra: Mapping[str, Any] = extra or {}
-
-    def body(self) -> dict[str, Any]:
-        """The problem details object."""
-        own = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
-        return {**self.extra, **own}
 
 
 def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES) -> dict[str, Any] | list[Any]:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.core.errors import BridgeError, ConfigurationError, StorageUnavailable
-from shared.delivery.parked import Kind
-from shared.operations.parked_items import LARGEST_PAGE, MOST_AT_ONCE, Filter, KeptItems
-from shared.web.intake import Problem, read_json
+from shared.core.problem import Problem
+from shared.delivery.parked import ParkedKind
+from shared.operations.parked_items import LARGEST_PAGE, MOST_AT_ONCE, ParkedFilter, ParkedItems
+from shared.web.intake import read_json
 
 _LONGEST = 200
 #: ``error`` is a row's code: in a query string, ``code`` is the function key.
@@ -22,7 +23,7 @@ _OF_THE_HOST = ("code", "clientid")
 _YES_NO = {"true": True, "false": False}
 
 
-async def read(items: KeptItems, kind: Kind, item: str, query: Mapping[str, str]) -> dict[str, Any]:
+async def read(items: ParkedItems, kind: ParkedKind, item: str, query: Mapping[str, str]) -> dict[str, Any]:
     """Answer ``GET``: one item with its message, or a page of the list.
 
     Args:
@@ -63,7 +64,9 @@ async def read(items: KeptItems, kind: Kind, item: str, query: Mapping[str, str]
         raise _unavailable(error) from None
 
 
-async def act(items: KeptItems, kind: Kind, action: str, body: bytes, content_type: str | None) -> dict[str, Any]:
+async def act(
+    items: ParkedItems, kind: ParkedKind, action: str, body: bytes, content_type: str | None
+) -> dict[str, Any]:
     """Answer ``POST``: replay or drop some items.
 
     Args:
@@ -102,7 +105,9 @@ async def act(items: KeptItems, kind: Kind, action: str, body: bytes, content_ty
     return {"results": results, "counts": counts, "more": more}
 
 
-async def _chosen(items: KeptItems, kind: Kind, action: str, asked: Mapping[str, Any]) -> tuple[list[str], bool]:
+async def _chosen(
+    items: ParkedItems, kind: ParkedKind, action: str, asked: Mapping[str, Any]
+) -> tuple[list[str], bool]:
     if ("ids" in asked) == ("filter" in asked):
         raise _bad("ids", "or 'filter' must be given, and not both")
     if "ids" in asked:
@@ -128,10 +133,10 @@ async def _chosen(items: KeptItems, kind: Kind, action: str, asked: Mapping[str,
     return await items.choose(kind, _filter(given, "filter."), at_most)
 
 
-def _filter(given: Mapping[str, Any], prefix: str) -> Filter:
+def _filter(given: Mapping[str, Any], prefix: str) -> ParkedFilter:
     texts = {name: _text(prefix + name, given.get(name, "")) for name in ("error", "connection", "text")}
     since, replayed = given.get("since"), given.get("replayed")
-    return Filter(
+    return ParkedFilter(
         code=texts["error"],
         connection=texts["connection"],
         text=texts["text"],
@@ -178,5 +183,5 @@ def _unavailable(error: BridgeError) -> Problem:
     return Problem(503, "Storage unavailable", str(error), {"Retry-After": "5"})
 
 
-def _called(kind: Kind) -> str:
+def _called(kind: ParkedKind) -> str:
     return "dead letter" if kind == "dead-letter" else "quarantined item"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from shared.budget import Budget, Rules, TableBudgets
+from shared.budget import BudgetGate, QuotaRules, TableBudgets
 from shared.core.errors import Throttled
-from shared.core.rate_gate import Condition, Report
+from shared.core.rate_gate import CallReport, SystemCondition
 from shared.platform.storage import Storage
 
 
 async def hammer(connection_string: str, desk: str, limit: int, attempts: int) -> int:
     """Calls made. In windows of a day, so that a test never meets the turn of one."""
     storage = Storage({"AzureWebJobsStorage": connection_string})
-    budget = Budget(desk, Rules(calls=limit, per=86_400, reserve=0), TableBudgets(storage))
+    budget = BudgetGate(desk, QuotaRules(calls=limit, per=86_400, reserve=0), TableBudgets(storage))
     made = 0
     for _ in range(attempts):
         try:
@@ -23,7 +23,7 @@ async def hammer(connection_string: str, desk: str, limit: int, attempts: int) -
         except Throttled:
             break
         made += 1
-        budget.told(departure, Report(Condition.ANSWERED))
+        budget.told(departure, CallReport(SystemCondition.ANSWERED))
         await asyncio.sleep(0.004)  # the call, during which others have their turn
     await storage.aclose()
     return made

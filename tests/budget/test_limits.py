@@ -9,13 +9,13 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.budget import Budget, Rules, line, plan
-from shared.budget.state import State, closes, index, limit_of, opens, reserve_of
+from shared.budget import BudgetGate, QuotaRules, line, plan
+from shared.budget.state import QuotaState, closes, index, limit_of, opens, reserve_of
 from shared.core.errors import Throttled
-from shared.core.rate_gate import Condition, Report
+from shared.core.rate_gate import CallReport, SystemCondition
 from tests.budget.world import START, Clock, MemoryStore, spend
 
-ANSWERED = Report(Condition.ANSWERED)
+ANSWERED = CallReport(SystemCondition.ANSWERED)
 
 steps = st.lists(
     st.tuples(
@@ -45,7 +45,7 @@ def test_the_instance_never_counts_more_than_its_limit_in_any_window(
     loses_every: int,
     steps: list[tuple[float, list[tuple[int, bool, int, float]], str]],
 ) -> None:
-    rules = Rules(calls=limit, per=per)
+    rules = QuotaRules(calls=limit, per=per)
     counted: Counter[int] = Counter()
     waits: list[float] = []
 
@@ -54,8 +54,8 @@ def test_the_instance_never_counts_more_than_its_limit_in_any_window(
         store.loses_every = loses_every
         clocks = [clock.wrong_by(part * rules.lead * 0.99) for part in wrong]
 
-        def new(number: int) -> Budget:
-            return Budget("desk", rules, store, now=clocks[number], chance=lambda: 0.0)
+        def new(number: int) -> BudgetGate:
+            return BudgetGate("desk", rules, store, now=clocks[number], chance=lambda: 0.0)
 
         workers = [new(number) for number in range(4)]
 
@@ -89,8 +89,8 @@ def test_the_instance_never_counts_more_than_its_limit_in_any_window(
 def test_ordinary_work_leaves_the_reserve_that_is_due_for_the_rest_of_the_window(
     limit: int, reserve: float, leases: list[tuple[float, int]]
 ) -> None:
-    rules = Rules(calls=limit, reserve=reserve)
-    now, state = START, State("line")
+    rules = QuotaRules(calls=limit, reserve=reserve)
+    now, state = START, QuotaState("line")
     for passes, calls in leases:
         now += passes * rules.per
         state, _ = plan.lease(plan.roll(state, rules, now), rules, now, urgent=False, calls=calls)
@@ -103,7 +103,7 @@ def test_ordinary_work_leaves_the_reserve_that_is_due_for_the_rest_of_the_window
 
 @given(st.lists(st.floats(-2, 3), min_size=1, max_size=30))
 def test_a_window_never_goes_back_whatever_clocks_do(jumps: list[float]) -> None:
-    rules, state, now = Rules(calls=10), State("line"), START
+    rules, state, now = QuotaRules(calls=10), QuotaState("line"), START
     for jump in jumps:
         now += jump * rules.per
         before = state.window
@@ -114,10 +114,10 @@ def test_a_window_never_goes_back_whatever_clocks_do(jumps: list[float]) -> None
 async def test_what_the_instance_names_counts_for_all_and_the_lower_limit_wins() -> None:
     clock, store = Clock(), MemoryStore()
     reset = (START // 3600 + 1) * 3600
-    one, other = (Budget("desk", Rules(), store, now=clock, chance=lambda: 0.0) for _ in range(2))
+    one, other = (BudgetGate("desk", QuotaRules(), store, now=clock, chance=lambda: 0.0) for _ in range(2))
     for _ in range(3):
         await one.admit(urgent=False)
-        await spend(one, Report(Condition.ANSWERED, limit=8, reset=reset))
+        await spend(one, CallReport(SystemCondition.ANSWERED, limit=8, reset=reset))
     await one.aclose()
     spent = 0
     try:
@@ -129,20 +129,20 @@ async def test_what_the_instance_names_counts_for_all_and_the_lower_limit_wins()
         pass
     assert 3 + spent <= 8
     assert spent >= 3
-    assert limit_of(other.state, Rules(calls=5)) == 5
-    assert limit_of(other.state, Rules(calls=50)) == 8
+    assert limit_of(other.state, QuotaRules(calls=5)) == 5
+    assert limit_of(other.state, QuotaRules(calls=50)) == 8
 
 
 async def test_a_limit_of_other_windows_than_ours_is_not_taken_over() -> None:
-    budget = Budget("desk", Rules(calls=100, per=60), MemoryStore(), now=Clock())
+    budget = BudgetGate("desk", QuotaRules(calls=100, per=60), MemoryStore(), now=Clock())
     await budget.admit(urgent=False)
-    await spend(budget, Report(Condition.ANSWERED, limit=8, reset=(START // 3600 + 1) * 3600))
-    assert limit_of(budget.state, Rules(calls=100, per=60)) == 100
+    await spend(budget, CallReport(SystemCondition.ANSWERED, limit=8, reset=(START // 3600 + 1) * 3600))
+    assert limit_of(budget.state, QuotaRules(calls=100, per=60)) == 100
 
 
 async def test_without_a_limit_a_delivery_costs_no_storage() -> None:
     clock, store = Clock(), MemoryStore()
-    budget = Budget("desk", Rules(), store, now=clock)
+    budget = BudgetGate("desk", QuotaRules(), store, now=clock)
     for _ in range(1_000):
         clock.at += 0.01
         await budget.admit(urgent=False)
@@ -152,7 +152,7 @@ async def test_without_a_limit_a_delivery_costs_no_storage() -> None:
 
 async def test_calls_that_a_delivery_did_not_make_go_to_others() -> None:
     clock, store = Clock(), MemoryStore()
-    budget = Budget("desk", Rules(calls=10, reserve=0), store, now=clock)
+    budget = BudgetGate("desk", QuotaRules(calls=10, reserve=0), store, now=clock)
     for _ in range(100):  # all of them duplicates
         await asyncio.create_task(budget.admit(urgent=False))
     made = 0
@@ -166,23 +166,23 @@ async def test_calls_that_a_delivery_did_not_make_go_to_others() -> None:
 
 
 async def test_a_call_that_never_left_is_not_counted() -> None:
-    budget = Budget("desk", Rules(calls=3, reserve=0), MemoryStore(), now=Clock())
+    budget = BudgetGate("desk", QuotaRules(calls=3, reserve=0), MemoryStore(), now=Clock())
     for _ in range(2):  # a third failure would open the circuit
         await budget.admit(urgent=False)
-        await spend(budget, Report(Condition.UNAVAILABLE, left=False))
+        await spend(budget, CallReport(SystemCondition.UNAVAILABLE, left=False))
     for _ in range(3):
         await asyncio.create_task(_deliver(budget))
 
 
-async def _deliver(budget: Budget) -> None:
+async def _deliver(budget: BudgetGate) -> None:
     await budget.admit(urgent=False)
     await spend(budget)
 
 
 async def test_calls_leased_before_the_end_of_a_window_do_not_count_as_those_that_are_charged_twice() -> None:
-    rules = Rules(calls=1_000, reserve=0)
+    rules = QuotaRules(calls=1_000, reserve=0)
     clock, store = Clock(), MemoryStore()
-    budget = Budget("desk", rules, store, now=clock, chance=lambda: 0.0)
+    budget = BudgetGate("desk", rules, store, now=clock, chance=lambda: 0.0)
     early = asyncio.Event()
 
     async def hold() -> None:
@@ -204,7 +204,7 @@ async def test_calls_leased_before_the_end_of_a_window_do_not_count_as_those_tha
 
 async def test_what_is_left_of_a_block_is_given_back_once_although_an_answer_was_lost() -> None:
     clock, store = Clock(), MemoryStore()
-    budget = Budget("desk", Rules(calls=200, reserve=0), store, now=clock, chance=lambda: 0.0)
+    budget = BudgetGate("desk", QuotaRules(calls=200, reserve=0), store, now=clock, chance=lambda: 0.0)
     await asyncio.create_task(_deliver(budget))
     assert store.rows["desk"][0].ordinary == 4
     clock.at = (START // 3600 + 1) * 3600 - 5  # too late for the three that are left
@@ -214,9 +214,9 @@ async def test_what_is_left_of_a_block_is_given_back_once_although_an_answer_was
 
 
 def test_urgent_work_may_use_its_reserve_to_the_last_however_much_ordinary_work_there_is() -> None:
-    rules = Rules(calls=100, reserve=0.1)
+    rules = QuotaRules(calls=100, reserve=0.1)
     now = opens(rules, 0.0, index(rules, 0.0, START) + 1) + 1
-    state = plan.roll(State("line"), rules, now)
+    state = plan.roll(QuotaState("line"), rules, now)
     window, found = state.window, 0
     for minute in range(58):
         at = now + 60 * minute
@@ -232,9 +232,9 @@ def test_urgent_work_may_use_its_reserve_to_the_last_however_much_ordinary_work_
 
 
 def test_the_line_promises_no_call_that_urgent_work_has_used_or_that_is_kept_for_it() -> None:
-    rules = Rules(calls=100, reserve=0.1)
+    rules = QuotaRules(calls=100, reserve=0.1)
     now = opens(rules, 0.0, index(rules, 0.0, START) + 1) + 1
-    state = replace(plan.roll(State("line"), rules, now), ordinary=90, urgent=4)
+    state = replace(plan.roll(QuotaState("line"), rules, now), ordinary=90, urgent=4)
     state, _ = line.join(state, rules, now, False, 20)
     end = closes(rules, 0.0, state.window) - 1
     promised = line.progress(state, rules, False, end)

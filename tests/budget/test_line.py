@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.budget import Rules, line, plan
-from shared.budget.state import Circuit, State, closes, opens
+from shared.budget import QuotaRules, line, plan
+from shared.budget.state import Circuit, QuotaState, closes, opens
 from tests.budget.world import START
 
-RULES = Rules(calls=100)
+RULES = QuotaRules(calls=100)
 HOUR = 3600.0
 
 
-def waiting(count: int, now: float = START) -> State:
+def waiting(count: int, now: float = START) -> QuotaState:
     """A spent window and so many in line."""
-    state = plan.roll(State("line"), RULES, now)
+    state = plan.roll(QuotaState("line"), RULES, now)
     state = replace(state, ordinary=100)
     state, first = line.join(state, RULES, now, False, count)
     assert first == 1
@@ -80,13 +80,13 @@ def test_what_got_its_call_is_promised_no_other() -> None:
 
 
 def test_calls_of_an_earlier_window_are_worth_nothing() -> None:
-    state = replace(plan.roll(State("line"), RULES, START), ordinary=50)
+    state = replace(plan.roll(QuotaState("line"), RULES, START), ordinary=50)
     assert plan.give_back(state, state.window, ordinary=5).ordinary == 45
     assert plan.give_back(state, state.window - 1, ordinary=5) == state
 
 
 def test_refusals_that_several_workers_report_are_one_cool_down() -> None:
-    once = plan.cool_down(State("line"), RULES, START, None, 0.5)
+    once = plan.cool_down(QuotaState("line"), RULES, START, None, 0.5)
     again = plan.cool_down(once, RULES, START + 1, None, 0.5)
     assert (again.cool_until, again.cool_downs) == (once.cool_until, 1)
     assert plan.cool_down(again, RULES, START + 1, 300.0, 0.5).cool_until == START + 301
@@ -94,9 +94,9 @@ def test_refusals_that_several_workers_report_are_one_cool_down() -> None:
 
 @pytest.mark.parametrize("per", [10.0, 60.0, 600.0])
 def test_pauses_fit_the_length_of_windows(per: float) -> None:
-    rules, state, now = Rules(calls=10, per=per), State("line"), START
+    rules, state, now = QuotaRules(calls=10, per=per), QuotaState("line"), START
     for _ in range(10):
         state = plan.cool_down(state, rules, now, None, 0.5)
         assert state.cool_until - now <= per
         now = state.cool_until
-    assert plan.cool_down(State("line"), rules, START, None, 0.5).cool_until - START == min(30.0, per / 10)
+    assert plan.cool_down(QuotaState("line"), rules, START, None, 0.5).cool_until - START == min(30.0, per / 10)

@@ -8,30 +8,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.budget import Budget, CircuitOpen, MustWait, Rules, plan
-from shared.budget.state import State
+from shared.budget import BudgetGate, CircuitOpen, MustWait, QuotaRules, plan
+from shared.budget.state import QuotaState
 from shared.core.errors import StorageUnavailable
-from shared.core.rate_gate import Condition, Report
+from shared.core.rate_gate import CallReport, SystemCondition
 from tests.budget.world import START, Clock, MemoryStore, spend, worker
 
-RULES = Rules(calls=500)
-ANSWERED = Report(Condition.ANSWERED)
-ASLEEP = Report(Condition.ASLEEP)
-DOWN = Report(Condition.UNAVAILABLE)
+RULES = QuotaRules(calls=500)
+ANSWERED = CallReport(SystemCondition.ANSWERED)
+ASLEEP = CallReport(SystemCondition.ASLEEP)
+DOWN = CallReport(SystemCondition.UNAVAILABLE)
 
 
-def pair(rules: Rules = RULES) -> tuple[Clock, MemoryStore, Budget, Budget]:
+def pair(rules: QuotaRules = RULES) -> tuple[Clock, MemoryStore, BudgetGate, BudgetGate]:
     clock, store = Clock(), MemoryStore()
     return clock, store, worker(store, clock, rules, "one"), worker(store, clock, rules, "two")
 
 
-async def deliver(budget: Budget, report: Report = ANSWERED, *, urgent: bool = False, place: str = "") -> None:
+async def deliver(budget: BudgetGate, report: CallReport = ANSWERED, *, urgent: bool = False, place: str = "") -> None:
     await budget.admit(urgent=urgent, place=place)
     await spend(budget, report)
     await budget.aclose()
 
 
-async def refused(budget: Budget, *, urgent: bool = False, place: str = "") -> float:
+async def refused(budget: BudgetGate, *, urgent: bool = False, place: str = "") -> float:
     """Seconds that a delivery has to wait."""
     with pytest.raises((MustWait, CircuitOpen)) as caught:
         await asyncio.create_task(budget.admit(urgent=urgent, place=place))  # a delivery is a task of its own
@@ -42,11 +42,11 @@ async def refused(budget: Budget, *, urgent: bool = False, place: str = "") -> f
     return caught.value.retry_after
 
 
-@pytest.mark.parametrize("rules", [RULES, Rules()])
-async def test_a_429_with_a_time_pauses_every_worker_and_urgent_ones_too(rules: Rules) -> None:
+@pytest.mark.parametrize("rules", [RULES, QuotaRules()])
+async def test_a_429_with_a_time_pauses_every_worker_and_urgent_ones_too(rules: QuotaRules) -> None:
     clock, _, one, two = pair(rules)
     await deliver(two)
-    await deliver(one, Report(Condition.THROTTLED, retry_after=120.0))
+    await deliver(one, CallReport(SystemCondition.THROTTLED, retry_after=120.0))
     clock.at += 2.1
     assert await refused(one) == pytest.approx(118, abs=12)
     assert await refused(two, urgent=True) == pytest.approx(118, abs=12)
@@ -58,12 +58,12 @@ async def test_a_429_with_a_time_pauses_every_worker_and_urgent_ones_too(rules: 
 async def test_a_worker_that_seldom_asks_misses_the_news_by_one_call_at_most() -> None:
     clock, _, one, two = pair()
     await deliver(two)
-    await deliver(one, Report(Condition.THROTTLED, retry_after=600.0))
+    await deliver(one, CallReport(SystemCondition.THROTTLED, retry_after=600.0))
     clock.at += 20
     made = 0
     for _ in range(3):
         try:
-            await deliver(two, Report(Condition.THROTTLED, retry_after=580.0))
+            await deliver(two, CallReport(SystemCondition.THROTTLED, retry_after=580.0))
             made += 1
         except MustWait:
             clock.at += 20
@@ -74,12 +74,12 @@ async def test_a_429_without_a_time_pauses_longer_each_time_up_to_a_quarter_of_a
     clock, _, one, _ = pair()
     pauses = []
     for _ in range(8):
-        await deliver(one, Report(Condition.THROTTLED), urgent=True)
+        await deliver(one, CallReport(SystemCondition.THROTTLED), urgent=True)
         pauses.append(one.state.cool_until - clock.at)
         clock.at = one.state.cool_until + 1
     assert pauses == [pytest.approx(s, rel=0.11) for s in (30, 60, 120, 240, 480, 900, 900, 900)]
     await deliver(one, urgent=True)
-    await deliver(one, Report(Condition.THROTTLED), urgent=True)
+    await deliver(one, CallReport(SystemCondition.THROTTLED), urgent=True)
     assert one.state.cool_until - clock.at == pytest.approx(30, rel=0.11)
 
 
@@ -87,7 +87,7 @@ async def test_refusals_of_calls_that_were_under_way_together_count_once() -> No
     clock, _, one, _ = pair()
     departures = [await one.leave() for _ in range(4)]
     for departure in departures:
-        one.told(departure, Report(Condition.THROTTLED))
+        one.told(departure, CallReport(SystemCondition.THROTTLED))
     assert one.state.cool_downs == 1
     await one.aclose()
     assert one.state.cool_until - clock.at < 34
@@ -158,7 +158,7 @@ async def test_an_attempt_that_nobody_hears_of_again_is_made_by_another() -> Non
     await deliver(one, ASLEEP)
     clock.at += 60
     await one.admit(urgent=False)
-    clock.at += plan.probe_lease(Rules()) - 10
+    clock.at += plan.probe_lease(QuotaRules()) - 10
     await refused(two)
     clock.at += 20
     await deliver(two)
@@ -199,7 +199,7 @@ async def test_a_message_keeps_its_place_when_it_comes_back_during_an_outage() -
 
 async def test_a_place_in_another_line_is_worth_nothing() -> None:
     clock, _, one, _ = pair()
-    await deliver(one, Report(Condition.THROTTLED, retry_after=60.0))
+    await deliver(one, CallReport(SystemCondition.THROTTLED, retry_after=60.0))
     with pytest.raises(MustWait) as caught:
         await one.admit(urgent=False, place="elsewhere:ordinary:999999")
     assert caught.value.place.startswith(one.state.line_id)
@@ -218,7 +218,9 @@ async def test_storage_that_does_not_answer_is_said_and_heals() -> None:
     await deliver(one)
     store.down = True
     departure = await one.leave()
-    one.told(departure, Report(Condition.THROTTLED, retry_after=60.0))  # what happened is obeyed here all the same
+    one.told(
+        departure, CallReport(SystemCondition.THROTTLED, retry_after=60.0)
+    )  # what happened is obeyed here all the same
     await one.aclose()
     store.down = False
     assert await refused(one) > 30
@@ -228,7 +230,7 @@ async def test_storage_that_does_not_answer_is_said_and_heals() -> None:
 
 
 def test_the_clock_of_the_instance_is_followed() -> None:
-    rules, state = Rules(calls=10), State("line")
+    rules, state = QuotaRules(calls=10), QuotaState("line")
     hour = (START // 3600 + 1) * 3600
     state = plan.learn_skew(state, rules, START, 120.0)
     before = plan.roll(state, rules, hour - 120 - 1).window
@@ -236,8 +238,8 @@ def test_the_clock_of_the_instance_is_followed() -> None:
 
 
 def test_a_clock_that_turns_out_to_be_wrong_gives_no_call_twice() -> None:
-    rules = Rules(calls=10, reserve=0)
-    state, block = plan.lease(plan.roll(State("line"), rules, START), rules, START, urgent=False, calls=9)
+    rules = QuotaRules(calls=10, reserve=0)
+    state, block = plan.lease(plan.roll(QuotaState("line"), rules, START), rules, START, urgent=False, calls=9)
     assert block is not None
     state = plan.roll(plan.learn_skew(state, rules, START, 3600.0), rules, START)
     assert plan.room(state, rules, START, urgent=False) == 1
@@ -248,5 +250,5 @@ async def test_a_wrong_clock_is_noticed_when_answers_agree() -> None:
     clock, _, one, _ = pair()
     for wrong in (900.0, -40.0, 900.4, 900.2, 900.9):
         assert one.state.skew == 0
-        await deliver(one, Report(Condition.ANSWERED, date=clock.at + wrong))
+        await deliver(one, CallReport(SystemCondition.ANSWERED, date=clock.at + wrong))
     assert one.state.skew == pytest.approx(900.9)

@@ -13,8 +13,8 @@ import pytest
 
 from connectors.servicenow import ServiceNow
 from local import servicenow
-from shared.budget import Budget, Rules
-from shared.core.call_counter import Tally
+from shared.budget import BudgetGate, QuotaRules
+from shared.core.call_counter import CallCounter
 from shared.core.errors import TicketSystemError
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import Draft, TicketKind
@@ -37,23 +37,23 @@ class Desk:
         self._stack = stack
         self._names = 0
 
-    async def workers(self, rules: Rules, auth: Any = None) -> list[tuple[Budget, ServiceNow]]:
+    async def workers(self, rules: QuotaRules, auth: Any = None) -> list[tuple[BudgetGate, ServiceNow]]:
         simulator = self.stage.simulator
         made = []
         for _ in range(2):
-            budget = Budget("contoso", rules, self.store, now=self.clock, chance=lambda: 0.5)
+            budget = BudgetGate("contoso", rules, self.store, now=self.clock, chance=lambda: 0.5)
             secrets = SettingSecrets(secrets_of(simulator))
             system = ServiceNow("contoso", settings_for(simulator, auth), secrets, turnstile=budget)
             self._stack.push_async_callback(system.aclose)
             made.append((budget, system))
         return made
 
-    async def deliver(self, worker: tuple[Budget, ServiceNow], *, urgent: bool = False) -> str:
+    async def deliver(self, worker: tuple[BudgetGate, ServiceNow], *, urgent: bool = False) -> str:
         """One delivery as a task of its own: created, or the error's code."""
         self._names += 1
         return await asyncio.create_task(self._create(*worker, str(self._names), urgent))
 
-    async def _create(self, budget: Budget, system: ServiceNow, name: str, urgent: bool) -> str:
+    async def _create(self, budget: BudgetGate, system: ServiceNow, name: str, urgent: bool) -> str:
         sys_id = hashlib.sha256(name.encode()).hexdigest()[:32]
         try:
             await budget.admit(urgent=urgent)
@@ -81,7 +81,7 @@ async def desk() -> AsyncIterator[Desk]:
 
 async def test_the_limit_that_the_instance_names_is_never_passed(desk: Desk) -> None:
     await desk.stage.order(type="rate_limit", limit=30)
-    workers = await desk.workers(Rules())
+    workers = await desk.workers(QuotaRules())
     assert await desk.deliver(workers[0]) == "created"
     desk.clock.at += 3
     outcomes = await asyncio.gather(*(desk.deliver(workers[n % 2], urgent=n % 5 == 0) for n in range(60)))
@@ -93,7 +93,7 @@ async def test_the_limit_that_the_instance_names_is_never_passed(desk: Desk) -> 
 
 
 async def test_a_configured_limit_is_never_passed_and_tokens_count(desk: Desk) -> None:
-    workers = await desk.workers(Rules(calls=20), OAUTH)
+    workers = await desk.workers(QuotaRules(calls=20), OAUTH)
     outcomes = await asyncio.gather(*(desk.deliver(workers[n % 2], urgent=True) for n in range(40)))
     total, _ = await desk.arrived()
     assert 0.9 * 20 <= total <= 20
@@ -104,7 +104,7 @@ async def test_a_configured_limit_is_never_passed_and_tokens_count(desk: Desk) -
 
 async def test_workers_share_the_calls_in_flight(desk: Desk) -> None:
     await desk.stage.set(latency_ms=20)
-    workers = await desk.workers(Rules(in_flight=4))
+    workers = await desk.workers(QuotaRules(in_flight=4))
     for worker in workers:  # until each has heard of the other
         await desk.deliver(worker)
     desk.clock.at += 3
@@ -114,7 +114,7 @@ async def test_workers_share_the_calls_in_flight(desk: Desk) -> None:
 
 @pytest.mark.parametrize("fault", [{"type": "throttle_bare", "body": "html"}, {"type": "throttle", "retry_after": 60}])
 async def test_a_refusal_of_one_worker_silences_the_other(desk: Desk, fault: dict[str, Any]) -> None:
-    workers = await desk.workers(Rules())
+    workers = await desk.workers(QuotaRules())
     assert [await desk.deliver(worker) for worker in workers] == ["created", "created"]
     await desk.stage.order(**fault, times=1)
     assert await desk.deliver(workers[0]) == "throttled"
@@ -127,7 +127,7 @@ async def test_a_refusal_of_one_worker_silences_the_other(desk: Desk, fault: dic
 
 
 async def test_a_sleeping_instance_gets_one_call_at_a_time_until_it_is_awake(desk: Desk) -> None:
-    workers = await desk.workers(Rules())
+    workers = await desk.workers(QuotaRules())
     assert [await desk.deliver(worker) for worker in workers] == ["created", "created"]
     await desk.stage.order(type="hibernate")
     assert await desk.deliver(workers[1]) == "unavailable"
@@ -148,9 +148,9 @@ async def test_a_sleeping_instance_gets_one_call_at_a_time_until_it_is_awake(des
 
 
 async def test_a_call_without_a_delivery_keeps_to_the_budget_too(desk: Desk) -> None:
-    ((_, system), _) = await desk.workers(Rules(calls=2, reserve=0))
+    ((_, system), _) = await desk.workers(QuotaRules(calls=2, reserve=0))
     made = 0
-    with Tally() as tally:
+    with CallCounter() as tally:
         for _ in range(3):
             try:
                 await system.find(TicketKind.INCIDENT, "0" * 32, "alert:1:none")

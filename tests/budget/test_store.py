@@ -14,15 +14,15 @@ from uuid import uuid4
 import pytest
 
 from local.azurite import Azurite
-from shared.budget import Budget, Rules, TableBudgets
-from shared.budget.state import Circuit, Line, State
+from shared.budget import BudgetGate, QuotaRules, TableBudgets
+from shared.budget.state import Backlog, Circuit, QuotaState
 from shared.budget.store import BudgetOvertaken, from_entity, to_entity
 from shared.core.errors import StorageUnavailable, Throttled
-from shared.core.rate_gate import Condition, Report
+from shared.core.rate_gate import CallReport, SystemCondition
 from shared.platform.storage import Storage
 
 ROOT = Path(__file__).parents[2]
-FULL = State(
+FULL = QuotaState(
     line_id="line",
     window=7,
     ordinary=3,
@@ -34,8 +34,8 @@ FULL = State(
     cool_until=12.5,
     cool_downs=2,
     circuit=Circuit(2, 1.0, 2.0, 3.0, "w:1"),
-    waiting=Line(1.5, 2.5, 30),
-    urgent_waiting=Line(0.5, 1.5, 3),
+    waiting=Backlog(1.5, 2.5, 30),
+    urgent_waiting=Backlog(0.5, 1.5, 3),
     workers=(("one", 1.5), ("two", 2.5)),
     seats=(("two", 2.5),),
     messages=8.0,
@@ -56,7 +56,7 @@ def name() -> str:
 
 def test_a_state_survives_the_trip_through_its_row() -> None:
     assert from_entity(to_entity("desk", FULL)) == FULL
-    assert from_entity(to_entity("desk", State("line"))) == State("line")
+    assert from_entity(to_entity("desk", QuotaState("line"))) == QuotaState("line")
 
 
 def test_what_another_release_wrote_is_left_out_and_nonsense_is_said() -> None:
@@ -85,16 +85,16 @@ async def test_storage_that_does_not_answer_is_said(azurite: Azurite) -> None:
     nobody = re.sub(r"(TableEndpoint=http://[^:/]+:)\d+", r"\g<1>1", azurite.connection_string)
     storage = Storage({"AzureWebJobsStorage": nobody})
     with pytest.raises(StorageUnavailable):
-        await Budget("desk", Rules(), TableBudgets(storage)).admit(urgent=True)
+        await BudgetGate("desk", QuotaRules(), TableBudgets(storage)).admit(urgent=True)
     await storage.aclose()
 
 
 async def test_many_deliveries_of_many_workers_stay_within_one_limit(storage: Storage) -> None:
     desk, made = name(), 0
     store = TableBudgets(storage)
-    budgets = [Budget(desk, Rules(calls=400, per=86_400, reserve=0), store) for _ in range(4)]
+    budgets = [BudgetGate(desk, QuotaRules(calls=400, per=86_400, reserve=0), store) for _ in range(4)]
 
-    async def deliver(budget: Budget) -> None:
+    async def deliver(budget: BudgetGate) -> None:
         nonlocal made
         try:
             await budget.admit(urgent=False)
@@ -102,7 +102,7 @@ async def test_many_deliveries_of_many_workers_stay_within_one_limit(storage: St
         except Throttled:
             return
         made += 1
-        budget.told(departure, Report(Condition.ANSWERED))
+        budget.told(departure, CallReport(SystemCondition.ANSWERED))
 
     await asyncio.gather(*(deliver(budgets[n % 4]) for n in range(1200)))
     assert 0.95 * 400 <= made <= 400

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.budget import Rules
+from shared.budget import QuotaRules
 from tests.budget.world import START, Clock, MemoryStore, Message, Queue, worker
 
 HOUR = 3600.0
@@ -12,7 +12,7 @@ def backlog(
     count: int, *, calls: int = 500, cost: int = 1, workers: int = 3, per: float = HOUR
 ) -> tuple[Queue, MemoryStore]:
     """Messages that arrived within seconds, and workers that take turns."""
-    clock, rules, store = Clock(), Rules(calls=calls, per=per), MemoryStore()
+    clock, rules, store = Clock(), QuotaRules(calls=calls, per=per), MemoryStore()
     queue = Queue(clock, rules, [worker(store, clock, rules, f"w{n}", n) for n in range(workers)], cost=cost)
     for number in range(count):
         queue.put(Message(number), START + number * 0.003)

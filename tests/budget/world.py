@@ -9,11 +9,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from shared.budget import Budget, Rules
-from shared.budget.state import State
+from shared.budget import BudgetGate, QuotaRules
+from shared.budget.state import QuotaState
 from shared.budget.store import BudgetOvertaken
 from shared.core.errors import StorageUnavailable, Throttled, Unavailable
-from shared.core.rate_gate import Condition, Report
+from shared.core.rate_gate import CallReport, SystemCondition
 
 #: Five minutes into an hour.
 START = datetime(2026, 3, 1, 12, 5, tzinfo=UTC).timestamp()
@@ -44,7 +44,7 @@ class MemoryStore:
     """Keeps rows as Table storage does. Every operation lets others go first."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, tuple[State, str]] = {}
+        self.rows: dict[str, tuple[QuotaState, str]] = {}
         self.reads = self.writes = 0
         self.down = False
         self.loses_every = 0  # so many writes, one answer is lost and the write is repeated
@@ -53,12 +53,12 @@ class MemoryStore:
     def operations(self) -> int:
         return self.reads + self.writes
 
-    async def read(self, connection: str) -> tuple[State, str] | None:
+    async def read(self, connection: str) -> tuple[QuotaState, str] | None:
         self.reads += 1
         await self._travel()
         return self.rows.get(connection)
 
-    async def write(self, connection: str, state: State, etag: str | None) -> str:
+    async def write(self, connection: str, state: QuotaState, etag: str | None) -> str:
         self.writes += 1
         await self._travel()
         found = self.rows.get(connection)
@@ -75,14 +75,16 @@ class MemoryStore:
             raise StorageUnavailable("storage is down")
 
 
-def worker(store: MemoryStore, clock: Clock | WrongClock, rules: Rules, name: str = "w", seed: int = 1) -> Budget:
-    return Budget("desk", rules, store, worker=name, now=clock, chance=random.Random(seed).random)
+def worker(
+    store: MemoryStore, clock: Clock | WrongClock, rules: QuotaRules, name: str = "w", seed: int = 1
+) -> BudgetGate:
+    return BudgetGate("desk", rules, store, worker=name, now=clock, chance=random.Random(seed).random)
 
 
-async def spend(budget: Budget, report: Report | None = None) -> None:
+async def spend(budget: BudgetGate, report: CallReport | None = None) -> None:
     """One request."""
     departure = await budget.leave()
-    budget.told(departure, report or Report(Condition.ANSWERED))
+    budget.told(departure, report or CallReport(SystemCondition.ANSWERED))
 
 
 @dataclass
@@ -98,8 +100,8 @@ class Queue:
     """Messages and when they show; workers take turns, and each delivery costs calls."""
 
     clock: Clock
-    rules: Rules
-    budgets: list[Budget]
+    rules: QuotaRules
+    budgets: list[BudgetGate]
     cost: int = 1
     lazy: float = 0.0
     asleep_until: float = 0.0
@@ -122,13 +124,13 @@ class Queue:
             await asyncio.create_task(self._deliver(self.budgets[self.turn % len(self.budgets)], message))
         self.clock.at = max(self.clock.at, until)
 
-    async def _deliver(self, budget: Budget, message: Message) -> None:
+    async def _deliver(self, budget: BudgetGate, message: Message) -> None:
         try:
             await budget.admit(urgent=message.urgent, place=message.place)
             for _ in range(self.cost):
                 departure = await budget.leave()
                 asleep = self.clock.at < self.asleep_until
-                budget.told(departure, Report(Condition.ASLEEP if asleep else Condition.ANSWERED))
+                budget.told(departure, CallReport(SystemCondition.ASLEEP if asleep else SystemCondition.ANSWERED))
                 self.calls[int(self.clock.at // self.rules.per)] += 1
                 if asleep:
                     raise Unavailable("asleep", connection="desk")

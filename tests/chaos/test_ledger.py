@@ -16,7 +16,7 @@ from local.chaos.sender import Receipt
 from local.chaos.stories import Event, Fate, body, one_rule, storm
 from local.chaos.truth import Desk, Member, Truth, alert_of
 from shared.core.identity import correlation
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.web.intake import accept
 
@@ -51,13 +51,13 @@ class Case:
             self.take(one)
         key = f"alert:1:{alert(1)}"
         self.truth.links[alert(1)] = Link(
-            key, generation=1, stage=Stage.RESOLVED, latest=(ended.at, 2), ticket=reference(key)
+            key, generation=1, stage=LinkStage.RESOLVED, latest=(ended.at, 2), ticket=reference(key)
         )
         self.truth.tickets.append(ticket(key, over=True))
         for number in (2, 3):
             self.take(event(number, Fate.GROUPED))
             self.truth.members[alert(number)] = [Member("g", alert(number), (NOW, 0), None)]
-        self.truth.groups["g"] = Link(GROUP, generation=1, stage=Stage.OPEN, ticket=reference(GROUP))
+        self.truth.groups["g"] = Link(GROUP, generation=1, stage=LinkStage.OPEN, ticket=reference(GROUP))
         self.truth.tickets.append(ticket(GROUP, over=False, number="INC2"))
         self.take(event(4, Fate.PATIENT))
         self.truth.links[alert(4)] = Link(f"alert:1:{alert(4)}", held=(NOW, 0), held_by="only_after", counted=(NOW, 0))

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.core.call_counter import Tally
+from shared.core.call_counter import CallCounter
 from shared.core.errors import TicketSystemError, Unavailable
-from shared.core.ticket_system import Changed, ChangePage, Closure, Phase, TicketKind
+from shared.core.ticket_system import ChangePage, Closure, Phase, TicketKind, TicketSnapshot
 from tests.conformance.kinds import Kinds, draft
 from tests.conformance.stage import Fault, Stage
 from tests.conformance.ticket_system import FAULTS
@@ -29,13 +29,13 @@ async def pages(stage: Stage, kind: TicketKind, watermark: str | None, limit: in
 
 async def everything(
     stage: Stage, kind: TicketKind, watermark: str | None, limit: int = 1000
-) -> tuple[list[Changed], str]:
+) -> tuple[list[TicketSnapshot], str]:
     """The rows of all pages, and the watermark at the end."""
     read = await pages(stage, kind, watermark, limit)
     return [row for page in read for row in page.rows], read[-1].watermark
 
 
-def ids(rows: list[Changed]) -> Counter[str]:
+def ids(rows: list[TicketSnapshot]) -> Counter[str]:
     """How often each ticket was given."""
     return Counter(row.ref.id for row in rows)
 
@@ -82,7 +82,7 @@ class ChangesConformance(Kinds):
         _, mark = await everything(stage, kind, None)
         await stage.burst(kind, 25)
         before = await stage.calls()
-        with Tally() as tally:
+        with CallCounter() as tally:
             read = await pages(stage, kind, mark, limit=10)
         assert all(len(page.rows) <= 10 for page in read)
         assert await stage.calls() - before == tally.calls == len(read) <= 4

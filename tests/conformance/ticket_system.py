@@ -21,7 +21,7 @@ from shared.core.errors import (
     TicketSystemError,
     Unavailable,
 )
-from shared.core.ticket_system import Closure, Draft, Phase, Ticket, TicketKind, TicketRef, Verdict
+from shared.core.ticket_system import CheckStatus, Closure, Draft, Phase, Ticket, TicketKind, TicketRef
 from shared.core.ticket_system import Needs as CheckNeeds
 from tests.conformance.kinds import Kinds, draft, note
 from tests.conformance.stage import Fault, Stage
@@ -362,12 +362,12 @@ class TicketSystemConformance(Kinds):
     async def test_the_check_of_a_sound_system_finds_nothing_failed(self, stage: Stage) -> None:
         findings = await stage.system.check(CheckNeeds(frozenset(self.kinds), {}))
         assert findings
-        assert [finding for finding in findings if finding.verdict is Verdict.FAILED] == []
+        assert [finding for finding in findings if finding.verdict is CheckStatus.FAILED] == []
 
     @pytest.mark.parametrize("fault", [*FAULTS, Fault.LOST_REQUEST])
     async def test_the_check_never_raises_and_names_one_cause(self, stage: Stage, fault: Fault) -> None:
         await stage.strike(fault)
         findings = await stage.system.check(CheckNeeds(frozenset(self.kinds), {}))
-        failed = [finding for finding in findings if finding.verdict is Verdict.FAILED]
+        failed = [finding for finding in findings if finding.verdict is CheckStatus.FAILED]
         assert len(failed) == 1
         assert failed[0].fix

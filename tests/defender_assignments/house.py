@@ -20,14 +20,14 @@ from app import Services
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.payloads.identity import recommendation_key
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from local import azure, servicenow
 from shared.core.link import Link
 from shared.core.messages import Envelope, decode, encode
+from shared.core.problem import Problem
 from shared.core.secrets import SettingSecrets
 from shared.delivery.queue import SignalQueue
 from shared.platform.storage import Storage
-from shared.web.intake import Problem
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES
 
 WRITE = "Microsoft.Security/assessments/governanceAssignments/write"
@@ -124,10 +124,10 @@ class House:
         self._opened.append(self.services)
         return self.services
 
-    def _reach(self) -> Reach:
+    def _reach(self) -> CloudEndpoints:
         options = {"disable_instance_discovery": True, "connection_verify": self.clouds.ca_file}
         trust = ssl.create_default_context(cafile=self.clouds.ca_file)
-        return Reach(Endpoint(self.clouds.https_url, ARM), self.clouds.https_url, trust, options)
+        return CloudEndpoints(Endpoint(self.clouds.https_url, ARM), self.clouds.https_url, trust, options)
 
     # -- Azure's side
 

@@ -9,9 +9,9 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from connectors.defender.assignments.assignment import Assignment
 from shared.core.messages import Envelope
-from shared.core.signal import Signal, State
+from shared.core.problem import Problem
+from shared.core.signal import Signal, SignalState
 from shared.payloads.parse import parse
-from shared.web.intake import Problem
 from tests.defender_assignments.house import DISKS, House
 
 PATCHES = str(uuid5(NAMESPACE_URL, "assessment of patches"))
@@ -47,10 +47,10 @@ async def push(house: House, *signals: Signal) -> None:
         await house.work_off()
 
 
-def later(signal: Signal, by: timedelta, state: State = State.FIRED) -> Signal:
+def later(signal: Signal, by: timedelta, state: SignalState = SignalState.FIRED) -> Signal:
     """Another event of the same finding."""
     moment = signal.occurred_at + by
-    if state is State.RESOLVED:
+    if state is SignalState.RESOLVED:
         return replace(signal, state=state, occurred_at=moment, resolved_at=moment, details={"resolution": "healthy"})
     return replace(signal, occurred_at=moment)
 

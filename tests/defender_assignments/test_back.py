@@ -23,11 +23,11 @@ from connectors.defender.assignments.azure import (
     ticket_number,
     wanted,
 )
-from connectors.defender.assignments.back import GovernanceBack, tell_key
+from connectors.defender.assignments.back import AssignmentWriteBack, tell_key
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.errors import SourceRefused, SourceUnavailable
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.platform.storage import Storage
 from tests.defender_assignments.house import DELETE, DISKS, WRITE, House, simulators
@@ -153,7 +153,7 @@ class Scene:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.back: GovernanceBack = house.services._governance_back
+        self.back: AssignmentWriteBack = house.services._governance_back
 
     async def given(self, **changes: Any) -> Assignment:
         resource = await self.house.finding()
@@ -176,7 +176,9 @@ class Scene:
         stored = await self.house.services.links.load(key)
         ref = TicketRef(TicketKind.INCIDENT, "0" * 32, key, "INC0000042", "https://contoso.example/42")
         link = replace(
-            stored.link if stored else Link(key, source="defender", connection=self.house.connection, stage=Stage.OPEN),
+            stored.link
+            if stored
+            else Link(key, source="defender", connection=self.house.connection, stage=LinkStage.OPEN),
             ticket=ref,
             **changes,
         )
@@ -265,7 +267,7 @@ async def test_a_shared_ticket_tells_every_assignment_even_when_one_is_refused(s
         await house.services.assignments.write(made, None)
     match = {"path": f"{house.group}.*web-02"}
     await house.azure("POST", "/scenarios", {"type": "deny", "match": match})
-    link = Link(group, source="defender", stage=Stage.OPEN, ticket=TicketRef(TicketKind.INCIDENT, "0" * 32, group))
+    link = Link(group, source="defender", stage=LinkStage.OPEN, ticket=TicketRef(TicketKind.INCIDENT, "0" * 32, group))
     with pytest.raises(SourceRefused, match="Defender CSPM"):
         await scene.back.tell(link, "")
     assert len(await house.writes()) == 2

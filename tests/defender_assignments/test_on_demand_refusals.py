@@ -103,7 +103,7 @@ async def test_more_than_fifty_resources_are_too_many(house: House) -> None:
 
 @pytest.mark.parametrize("body", [[], [{}], "text", None, 7])
 async def test_a_body_that_is_no_object(house: House, body: Any) -> None:
-    from shared.web.intake import Problem
+    from shared.core.problem import Problem
 
     with pytest.raises(Problem, match="one JSON object") as caught:
         await house.services.assign(body)

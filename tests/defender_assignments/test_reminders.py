@@ -14,8 +14,8 @@ import pytest_asyncio
 
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.overdue import Reminding, by_ticket, is_due, reminder, reminding
-from connectors.defender.assignments.reminders import Reminded, Reminders
-from connectors.defender.settings import GovernanceRule
+from connectors.defender.assignments.reminders import ReminderResult, Reminders
+from connectors.defender.settings import GovernanceRuleSettings
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.link import Link
@@ -57,13 +57,13 @@ def test_only_what_is_open_and_late_counts_and_tickets_are_ordered_by_lateness()
 
 
 def test_a_rule_says_how_and_a_person_is_reminded_weekly() -> None:
-    rule = GovernanceRule.model_validate(
+    rule = GovernanceRuleSettings.model_validate(
         {**RULE, "remind_every": "3d", "remind_with": "comment", "remind_manager": True}
     )
     assert reminding(assignment(rule="all"), {"all": rule}) == Reminding(3 * DAY, "comment", True)
     assert reminding(assignment(rule="gone"), {"all": rule}) == Reminding(7 * DAY, "work_note", False)
     assert reminding(assignment(by="Hugo", notify_manager=True), {}).manager
-    never = GovernanceRule.model_validate({**RULE, "remind_every": None})
+    never = GovernanceRuleSettings.model_validate({**RULE, "remind_every": None})
     assert not is_due(reminding(assignment(rule="all"), {"all": never}), None, NOW)
 
 
@@ -143,16 +143,16 @@ async def reminders(house: House, ticket: dict[str, str], element: str = "work_n
 async def test_an_overdue_ticket_is_marked_and_reminded_once_per_interval(house: House) -> None:
     ticket = await overdue(house)
     since = house.now
-    assert await house.services.remind() == Reminded(overdue=1, marked=1, reminded=1)
+    assert await house.services.remind() == ReminderResult(overdue=1, marked=1, reminded=1)
     for _ in range(3):
         house.now += timedelta(hours=1)
-        assert await house.services.remind() == Reminded(overdue=1)
+        assert await house.services.remind() == ReminderResult(overdue=1)
     assert len(await reminders(house, ticket)) == 1
     marked = await house.assignment()
     assert marked is not None
     assert (marked.overdue_since, marked.reminded_at) == (since, since)
     house.now = since + 7 * DAY
-    assert await house.services.remind() == Reminded(overdue=1, reminded=1)
+    assert await house.services.remind() == ReminderResult(overdue=1, reminded=1)
     notes = await reminders(house, ticket)
     assert len(notes) == 2
     assert "owner ada.winterfeld@example.com" in notes[0]
@@ -164,7 +164,7 @@ async def test_what_is_not_due_yet_is_left_alone(house: House) -> None:
     await house.ask()
     await house.work_off(DAY)
     await house.calm()
-    assert await house.services.remind() == Reminded()
+    assert await house.services.remind() == ReminderResult()
     assert await house.calls() == []
 
 
@@ -187,10 +187,10 @@ async def test_an_answer_that_was_lost_is_found_in_the_ticket(house: House) -> N
     ticket = await overdue(house)
     match = {"method": "PATCH", "path": "^/api/"}
     await house.servicenow("POST", "/scenarios", {"type": "cut_after_commit", "times": 1, "match": match})
-    assert await house.services.remind() == Reminded(overdue=1, marked=1, failed=1)
+    assert await house.services.remind() == ReminderResult(overdue=1, marked=1, failed=1)
     house.now += timedelta(hours=1)
     house.configure()
-    assert await house.services.remind() == Reminded(overdue=1, reminded=1)
+    assert await house.services.remind() == ReminderResult(overdue=1, reminded=1)
     assert len(await reminders(house, ticket)) == 1
 
 
@@ -212,7 +212,7 @@ async def test_a_finding_that_heals_is_not_reminded(house: House) -> None:
     stored = await house.services.assignments.load(house.key())
     assert stored is not None
     await house.services.assignments.write(replace(stored.assignment, ended_at=house.now), stored.etag)
-    assert await house.services.remind() == Reminded()
+    assert await house.services.remind() == ReminderResult()
     assert await reminders(house, ticket) == []
 
 
@@ -247,9 +247,9 @@ async def test_a_shared_ticket_is_reminded_once_of_all(house: House) -> None:
     machines = [await house.finding(house.machine(f"web-{n}")) for n in range(3)]
     await house.ask(resources=machines, remediation_days=7)
     await house.work_off(7 * DAY + timedelta(hours=1))
-    assert await house.services.remind() == Reminded(overdue=3, marked=3, reminded=1)
+    assert await house.services.remind() == ReminderResult(overdue=3, marked=3, reminded=1)
     house.now += timedelta(hours=1)
-    assert await house.services.remind() == Reminded(overdue=3)
+    assert await house.services.remind() == ReminderResult(overdue=3)
     (ticket,) = await house.tickets()
     (note,) = await reminders(house, ticket)
     assert "3 recommendations are overdue" in note
@@ -284,4 +284,4 @@ async def test_a_new_date_ends_being_overdue(house: House) -> None:
     fresh = await house.assignment()
     assert fresh is not None
     assert (fresh.overdue_since, fresh.reminded_at) == (None, None)
-    assert await house.services.remind() == Reminded()
+    assert await house.services.remind() == ReminderResult()

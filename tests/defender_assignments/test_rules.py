@@ -13,21 +13,23 @@ from hypothesis import strategies as st
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.rules import assign, compile_rules, noticed, over
 from connectors.defender.assignments.withdrawal import ended, ending
-from connectors.defender.settings import GovernanceRule, Integration
+from connectors.defender.settings import GovernanceRuleSettings, IntegrationSettings
 from shared.core.link import Link
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
 from tests.mapping.recommendations import DISKS, GROUP, SUBSCRIPTION, healed, recommendation
 
 NOW = datetime(2026, 3, 2, 8, 30, 15, 250_000, tzinfo=UTC)
-DESK = Integration(name="prod", connection="desk", caller="beth.anglin")
+DESK = IntegrationSettings(name="prod", connection="desk", caller="beth.anglin")
 
 
-def rule(name: str = "rule", **fields: Any) -> GovernanceRule:
-    return GovernanceRule.model_validate({"name": name, "owner": {"value": "abel.tuter"}, **fields})
+def rule(name: str = "rule", **fields: Any) -> GovernanceRuleSettings:
+    return GovernanceRuleSettings.model_validate({"name": name, "owner": {"value": "abel.tuter"}, **fields})
 
 
-def assigned(*rules: GovernanceRule, signal: Signal | None = None, before: Assignment | None = None) -> Assignment:
+def assigned(
+    *rules: GovernanceRuleSettings, signal: Signal | None = None, before: Assignment | None = None
+) -> Assignment:
     found = assign(signal or recommendation(), compile_rules(rules), DESK, NOW, before)
     assert found is not None
     return found
@@ -40,7 +42,7 @@ def test_the_lowest_priority_is_tried_first_and_then_the_order_of_the_file() -> 
     assert assigned(late, replace_rule(twin, disabled=True), early).rule == "early"
 
 
-def replace_rule(section: GovernanceRule, **changes: Any) -> GovernanceRule:
+def replace_rule(section: GovernanceRuleSettings, **changes: Any) -> GovernanceRuleSettings:
     return section.model_copy(update=changes)
 
 

@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 
 from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore
-from connectors.defender.poll.ancestry import Ancestry
+from connectors.defender.poll.ancestry import ManagementGroupPath
 from shared.core.messages import Envelope, encode
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from tests.defender_assignments.office import Office
 from tests.mapping.recommendations import DISKS, SUBSCRIPTION, healed, recommendation
 
@@ -169,7 +169,7 @@ async def test_the_nearest_scope_decides_also_through_management_groups(office: 
     office.configure(settings)
     await office.deliver(found(office, "vm-1"))
     assert [row["assigned_to"] for row in await office.tickets()] == [""], "nothing is known of its management groups"
-    await office.services.ancestries.write("", {SUBSCRIPTION: Ancestry("", ("mg-shop", "contoso"))})
+    await office.services.ancestries.write("", {SUBSCRIPTION: ManagementGroupPath("", ("mg-shop", "contoso"))})
     second, third = found(office, "vm-2"), found(office, "vm-3")
     await office.deliver(second)
     office.configure({**settings, "integrations": integrations})
@@ -314,7 +314,7 @@ async def test_a_crash_at_any_step_and_a_message_that_comes_twice_change_nothing
             before = len(office.line.orders)
             await office.services.worker.handle(envelope.id, encode(envelope), 2)
             await office.work_off(timedelta(minutes=10))
-            if message.state is State.RESOLVED:
+            if message.state is SignalState.RESOLVED:
                 assert f"assignment:1:{message.key}" in office.line.orders[before:], "the order is repeated"
         for one in signals:
             assignment = await office.assignment(one)

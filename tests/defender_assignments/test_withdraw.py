@@ -15,7 +15,7 @@ import pytest_asyncio
 from connectors.defender.assignments import chosen
 from local import azure, servicenow
 from local.azurite import Azurite
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from shared.platform.storage import Storage
 from tests.defender_assignments.house import DISKS, NAME, House, simulators
 from tests.defender_assignments.taking_back import HOUR, RULE, SAID, known, later, push, signal_of, withdraw
@@ -122,7 +122,7 @@ async def test_a_kept_ticket_is_resolved_when_its_finding_is_gone(house: House) 
     await house.ask()
     signal = await signal_of(house, resource)
     await withdraw(house)
-    await push(house, later(signal, HOUR, State.RESOLVED))
+    await push(house, later(signal, HOUR, SignalState.RESOLVED))
     (ticket,) = await house.tickets()
     assert (ticket["state"], "healthy" in ticket["close_notes"]) == ("Resolved", True)
     assignment = await known(house)
@@ -162,7 +162,7 @@ async def test_a_rule_assigns_anew_only_what_was_healthy_meanwhile(house: House,
     await push(house, signal, later(signal, HOUR))
     assert not (await known(house)).open
     assert len(await house.tickets()) == 1
-    await push(house, later(signal, 2 * HOUR, State.RESOLVED), later(signal, 3 * HOUR))
+    await push(house, later(signal, 2 * HOUR, SignalState.RESOLVED), later(signal, 3 * HOUR))
     assignment = await known(house)
     assert (assignment.open, assignment.rule, assignment.withdrawn) == (True, "all", "")
 
@@ -174,7 +174,7 @@ async def test_an_end_that_bears_the_time_of_the_finding_counts_after_a_withdraw
     signal = await signal_of(house, resource)
     await push(house, signal)
     await withdraw(house, tickets="resolve")
-    await push(house, later(signal, timedelta(), State.RESOLVED))
+    await push(house, later(signal, timedelta(), SignalState.RESOLVED))
     assert (await known(house)).outcome == "healthy"
     await push(house, later(signal, timedelta(milliseconds=1)))
     assert (await known(house)).open
@@ -193,7 +193,10 @@ async def test_what_a_person_assigned_and_took_back_does_not_return_but_can_be_a
     assert (ticket["state"], ticket["assigned_to"]) == ("In Progress", "Beth Anglin")
     assert (await house.governance(resource))["owner"] == "beth.anglin@example.com"
     await withdraw(house, tickets="resolve")
-    await push(house, *(later(signal, hours * HOUR, state) for hours, state in ((1, State.RESOLVED), (2, State.FIRED))))
+    await push(
+        house,
+        *(later(signal, hours * HOUR, state) for hours, state in ((1, SignalState.RESOLVED), (2, SignalState.FIRED))),
+    )
     assert not (await known(house)).open
 
 

@@ -15,8 +15,8 @@ from connectors.defender.assignments.assignment import Assignment
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.messages import decode
+from shared.core.problem import Problem
 from shared.platform.storage import Storage
-from shared.web.intake import Problem
 from tests.defender_assignments.house import DISKS, NAME, House, simulators
 from tests.defender_assignments.taking_back import HOUR, PATCHES, RULE, SAID, known, later, push, signal_of, withdraw
 from tests.defender_assignments.test_on_demand import Death, Died

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.defender.assessments_api import Assessments
+from connectors.defender.assessments_api import AssessmentsApi
 from connectors.defender.governance_api import FIXES as GOVERNANCE_FIXES
-from connectors.defender.governance_api import Governance
+from connectors.defender.governance_api import GovernanceApi
 from connectors.defender.resource_graph import FIXES as GRAPH_FIXES
 from connectors.defender.resource_graph import ResourceGraph
 from connectors.microsoft import Endpoint, ResourceManager
@@ -39,8 +39,8 @@ class Cloud:
             disable_instance_discovery=True,
             connection_verify=clouds.ca_file,
         )
-        self.assessments = Assessments(self.manager({}))
-        self.governance = Governance(self.manager(GOVERNANCE_FIXES))
+        self.assessments = AssessmentsApi(self.manager({}))
+        self.governance = GovernanceApi(self.manager(GOVERNANCE_FIXES))
         self.graph = ResourceGraph(self.manager(GRAPH_FIXES), sleep=self._sleep)
         stack.push_async_callback(self._credential.close)
 

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from connectors.defender.assessments_api import Assessments
+from connectors.defender.assessments_api import AssessmentsApi
 from local.azure.demo.estate import WEB_1
 from local.azure.demo.findings import key_of
 from shared.core.errors import SourceRefused, SourceUnavailable
@@ -70,7 +70,7 @@ async def test_a_cloud_that_lacks_the_newer_version_is_asked_with_the_older(clou
         error = {"code": "NoRegisteredProviderFound", "message": "No registered resource provider found."}
         return httpx.Response(400, text=json.dumps({"error": error}))
 
-    assessments = Assessments(cloud.manager({}, httpx.MockTransport(older)))
+    assessments = AssessmentsApi(cloud.manager({}, httpx.MockTransport(older)))
     assert [await assessments.get(ID), await assessments.get(ID)] == [{"id": ID}, {"id": ID}]
     assert versions == ["2025-05-04", "2021-06-01", "2021-06-01"]
 

@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.defender.resource_graph import Page, ResourceGraph
+from connectors.defender.resource_graph import ResourceGraph, ResourceGraphPage
 from shared.core.errors import SourceRefused, SourceUnavailable
 from tests.defender_connector.conftest import Cloud
 
 ALL = "securityresources | where type == 'microsoft.security/assessments' | project id, name | order by id asc"
 
 
-async def walk(graph: ResourceGraph, query: str = ALL, **scope: Any) -> list[Page]:
+async def walk(graph: ResourceGraph, query: str = ALL, **scope: Any) -> list[ResourceGraphPage]:
     return [page async for page in graph.pages(query, **scope)]
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import httpx
 
-from connectors.defender.poll.ancestry import CONTAINER, Ancestries
+from connectors.defender.poll.ancestry import CONTAINER, ManagementGroupPaths
 from connectors.defender.poll.changes import Entry
 from connectors.defender.poll.poll import FindingsPoll
-from connectors.defender.poll.polled import Polled
+from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.snapshot import Snapshot
-from connectors.defender.poll.tenants import DefenderClouds
+from connectors.defender.poll.tenants import DefenderTenants
 from connectors.defender.resource_graph import PAGE
-from connectors.defender.settings import Defender
+from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from local.azure import Simulator, running
 from local.azure.demo import estate as places
 from local.azure.demo.findings import key_of
@@ -52,7 +52,7 @@ class Outbox:
         self.sent: list[Envelope] = []
         self.room: int | None = None
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
         if self.room is not None and len(self.sent) >= self.room:
             raise StorageUnavailable("storage did not answer while queueing a signal")
         self.sent.append(envelope)
@@ -102,18 +102,20 @@ class Stage:
         sign_in = {"tenant": tenant, "client_id": client_id, "client_secret": {"secret": client}}
         return {"tenant": tenant, "sign_in": sign_in, **parts}
 
-    def settings(self, *tenants: dict[str, Any], **poll: Any) -> Defender:
-        return Defender.model_validate({"tenants": list(tenants) or [self.tenant()], "poll": poll})
+    def settings(self, *tenants: dict[str, Any], **poll: Any) -> DefenderSettings:
+        return DefenderSettings.model_validate({"tenants": list(tenants) or [self.tenant()], "poll": poll})
 
     @asynccontextmanager
-    async def opened(self, settings: Defender, ancestries: Ancestries | None = None) -> AsyncIterator[DefenderClouds]:
+    async def opened(
+        self, settings: DefenderSettings, ancestries: ManagementGroupPaths | None = None
+    ) -> AsyncIterator[DefenderTenants]:
         secrets = SettingSecrets({"BRIDGE": self.clouds.client_secret, "STRANGER": self.clouds.stranger_client_secret})
-        known = ancestries or Ancestries(self.storage, now=self.now)
-        opened = DefenderClouds(settings, secrets, self.reach(), whose=lambda one: known.of(one).tenant)
+        known = ancestries or ManagementGroupPaths(self.storage, now=self.now)
+        opened = DefenderTenants(settings, secrets, self.reach(), whose=lambda one: known.of(one).tenant)
         async with aclosing(opened) as clouds:
             yield clouds
 
-    async def run(self, *tenants: dict[str, Any], page: int = PAGE, **poll: Any) -> list[Polled]:
+    async def run(self, *tenants: dict[str, Any], page: int = PAGE, **poll: Any) -> list[PollResult]:
         """A run of the timer; ``page``: rows a page."""
         settings = self.settings(*tenants, **poll)
         assert settings.poll is not None
@@ -123,7 +125,7 @@ class Stage:
             )
             return await poll_.run()
 
-    async def poll(self, *tenants: dict[str, Any], page: int = PAGE, **poll: Any) -> Polled:
+    async def poll(self, *tenants: dict[str, Any], page: int = PAGE, **poll: Any) -> PollResult:
         """A run over one tenant and kind, an hour after the last one."""
         self.later += timedelta(hours=1)
         (result,) = await self.run(*tenants, page=page, **poll)
@@ -135,15 +137,15 @@ class Stage:
         await snapshot.open()
         return [entry async for entry in snapshot.entries()]
 
-    async def ancestries(self) -> Ancestries:
+    async def ancestries(self) -> ManagementGroupPaths:
         """The copy as another process reads it."""
-        found = Ancestries(self.storage, now=self.now)
+        found = ManagementGroupPaths(self.storage, now=self.now)
         await found.refresh()
         return found
 
-    def reach(self) -> Reach:
+    def reach(self) -> CloudEndpoints:
         """The stand-in as a cloud of its own."""
-        return Reach(
+        return CloudEndpoints(
             Endpoint(self.clouds.https_url, ARM),
             self.clouds.https_url,
             ssl.create_default_context(cafile=self.clouds.ca_file),

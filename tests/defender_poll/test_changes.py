@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from connectors.defender.poll.changes import OVER_FOR
-from connectors.defender.poll.changes import Stage as Became
+from connectors.defender.poll.changes import FindingStage as Became
 from local.azure.demo import estate as places
 from local.azure.demo.findings import security_alert
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from tests.defender_poll.stage import DEV_VM, WEB_1, WEB_2, Stage, assessment_id, key
 
 
@@ -48,7 +48,7 @@ async def test_a_finding_that_is_over_is_resolved_once_with_its_reason(
 ) -> None:
     await known.find(DEV_VM, "disk-encryption", **order)
     signal = await one(known)
-    assert (signal.key, signal.state) == (key(DEV_VM, "disk-encryption"), State.RESOLVED)
+    assert (signal.key, signal.state) == (key(DEV_VM, "disk-encryption"), SignalState.RESOLVED)
     assert signal.details["resolution"] == resolution
     assert (await known.poll()).resolved == 0
 
@@ -57,7 +57,7 @@ async def test_a_finding_that_is_gone_is_resolved_as_deleted_under_the_same_key(
     before = next(entry for entry in await known.remembered() if DEV_VM.lower() in entry.key)
     await known.told("DELETE", "/assessments", id=assessment_id(DEV_VM, "disk-encryption"))
     signal = await one(known)
-    assert (signal.key, signal.state) == (key(DEV_VM, "disk-encryption"), State.RESOLVED)
+    assert (signal.key, signal.state) == (key(DEV_VM, "disk-encryption"), SignalState.RESOLVED)
     assert signal.details["resolution"] == "deleted"
     assert signal.condition.endswith("Its last status was Unhealthy.")
     assert before.event is not None
@@ -77,7 +77,7 @@ async def test_whatever_its_cloud_and_spelling_its_end_has_the_key_of_its_beginn
     (began,) = (signal for signal in stage.outbox.take() if signal.key == key(resource, name))
     await stage.told("DELETE", "/assessments", id=assessment_id(resource, name))
     ended = await one(stage)
-    assert (ended.key, ended.state, ended.resources) == (began.key, State.RESOLVED, began.resources)
+    assert (ended.key, ended.state, ended.resources) == (began.key, SignalState.RESOLVED, began.resources)
 
 
 async def test_a_finding_that_returns_is_new_again(known: Stage) -> None:
@@ -86,7 +86,7 @@ async def test_a_finding_that_returns_is_new_again(known: Stage) -> None:
     await known.pass_time(minutes=1)
     await known.find(DEV_VM, "disk-encryption", code="Unhealthy")
     back = await one(known)
-    assert back.state is State.FIRED
+    assert back.state is SignalState.FIRED
     assert back.order > over.order
 
 
@@ -97,11 +97,11 @@ async def test_what_vanished_and_returns_with_its_old_date_comes_after_its_end(k
     properties = lost["properties"]
     await known.find(DEV_VM, "disk-encryption", properties=properties)
     back = await one(known)
-    assert back.state is State.FIRED
+    assert back.state is SignalState.FIRED
     assert back.occurred_at - gone.occurred_at == timedelta(milliseconds=1)
     await known.told("DELETE", "/assessments", id=lost["id"])
     again = await one(known)
-    assert again.state is State.RESOLVED
+    assert again.state is SignalState.RESOLVED
     assert again.order > back.order
 
 
@@ -143,7 +143,7 @@ async def test_what_was_told_is_followed_to_its_end_when_the_configuration_narro
     await known.find(DEV_VM, "disk-encryption", code="Healthy")
     await known.poll(when={"subscription": known.production})
     (signal,) = known.outbox.take()
-    assert (signal.key, signal.state) == (key(DEV_VM, "disk-encryption"), State.RESOLVED)
+    assert (signal.key, signal.state) == (key(DEV_VM, "disk-encryption"), SignalState.RESOLVED)
 
 
 async def test_findings_below_a_recommendation_and_security_alerts_when_they_are_configured(stage: Stage) -> None:
@@ -175,7 +175,7 @@ async def test_a_dismissed_alert_is_over_and_one_that_is_activated_again_returns
         await stage.told("POST", "/security-alerts", **{**item, "properties": {**item["properties"], "status": status}})
         await stage.poll(kinds=["security_alert"])
         states += stage.outbox.take()
-    assert [signal.state for signal in states] == [State.RESOLVED, State.FIRED, State.UPDATED]
+    assert [signal.state for signal in states] == [SignalState.RESOLVED, SignalState.FIRED, SignalState.UPDATED]
     orders = [signal.order for signal in (alert, *states)]
     assert orders == sorted(set(orders))
 
@@ -191,7 +191,7 @@ async def test_other_rules_send_what_is_known_once_more_as_it_was(known: Stage) 
     await known.poll()
     again = known.outbox.take()
     assert again
-    assert all(signal.state is State.FIRED for signal in again)
+    assert all(signal.state is SignalState.FIRED for signal in again)
     # The same order: for a finding that has its ticket this is a repetition, and no news.
     assert {signal.order for signal in again} == {event for event in before.values() if event}
     assert {entry.key: entry.event for entry in await known.remembered()} == before
@@ -206,4 +206,4 @@ async def test_what_changed_together_with_the_rules_is_news(known: Stage) -> Non
     await known.poll()
     (signal,) = [signal for signal in known.outbox.take() if signal.key == key(DEV_VM, "disk-encryption")]
     assert before.event is not None
-    assert (signal.state, signal.order > before.event) == (State.RESOLVED, True)
+    assert (signal.state, signal.order > before.event) == (SignalState.RESOLVED, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from local.azure.demo import estate as places
 from local.azure.demo.findings import key_of
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from tests.defender_poll.stage import DEV_VM, WEB_1, WEB_2, Stage, by_key, key
 
 
@@ -22,7 +22,7 @@ async def test_everything_unhealthy_is_new_and_nothing_else(stage: Stage) -> Non
         key(DEV_VM, "disk-encryption"),
         f"recommendation:1:{places.REGISTRY.lower()}/contoso-registry-check",
     }
-    assert all(one.state is State.FIRED for one in found.values())
+    assert all(one.state is SignalState.FIRED for one in found.values())
     # healthy, off by policy and exempted from the start: no findings
     assert (result.read, result.new, result.unchanged) == (12, 9, 3)
     assert result.finished

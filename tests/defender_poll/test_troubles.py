@@ -10,7 +10,7 @@ import pytest
 
 from connectors.defender.poll import poll as polls
 from shared.core.errors import StorageUnavailable
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from tests.defender_poll.stage import DEV_VM, TILL, WEB_1, WEB_2, Stage, assessment_id, by_key, key
 
 
@@ -59,7 +59,7 @@ async def test_a_page_that_fails_costs_only_what_it_held(stage: Stage) -> None:
     await stage.told("DELETE", "/scenarios")
     whole = await stage.poll(page=3)
     told = stage.outbox.take()
-    assert [one.key for one in told if one.state is State.RESOLVED] == [key(WEB_2, "disk-encryption")]
+    assert [one.key for one in told if one.state is SignalState.RESOLVED] == [key(WEB_2, "disk-encryption")]
     assert len(told) == 1
     assert whole.finished
     assert len(await stage.remembered()) == 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from tests.delivery.world import START, Row, World, signal
 
 MINUTE = timedelta(minutes=1)
@@ -18,7 +18,7 @@ class Story:
         self.world = World(**options)
         self._count = 0
 
-    def happens(self, state: State, minute: float, **more: Any) -> list[str]:
+    def happens(self, state: SignalState, minute: float, **more: Any) -> list[str]:
         """An event is delivered, with all that is due by then; the calls that it cost."""
         self._count += 1
         before = len(self.world.desk.calls)
@@ -28,13 +28,13 @@ class Story:
         return self.world.desk.calls[before:]
 
     def fired(self, minute: float, **more: Any) -> list[str]:
-        return self.happens(State.FIRED, minute, **more)
+        return self.happens(SignalState.FIRED, minute, **more)
 
     def resolved(self, minute: float, **more: Any) -> list[str]:
-        return self.happens(State.RESOLVED, minute, **more)
+        return self.happens(SignalState.RESOLVED, minute, **more)
 
     def updated(self, minute: float, **more: Any) -> list[str]:
-        return self.happens(State.UPDATED, minute, **{"opens": False, **more})
+        return self.happens(SignalState.UPDATED, minute, **{"opens": False, **more})
 
     def later(self, minute: float) -> list[str]:
         """Nothing comes until then, and what was put off until then is done; the calls that it cost."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from shared.core.identity import correlation
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import Phase
 from tests.delivery.hostile import PICK, SETTINGS, Hostile
 from tests.delivery.world import START, World, signal
@@ -23,7 +23,7 @@ KEY = "alert:1:one"
 
 #: What a key may go through: each firing is followed by its end; the gaps lie inside and outside the reopen window.
 _MINUTES = (0, 5, 30, 45, 200, 230)
-_STATES = (State.FIRED, State.RESOLVED) * 3
+_STATES = (SignalState.FIRED, SignalState.RESOLVED) * 3
 TIMELINE = [signal(state, timedelta(minutes=m)) for state, m in zip(_STATES, _MINUTES, strict=True)]
 
 
@@ -59,7 +59,7 @@ class Deliveries(Hostile):
         assert not self.world.kept.kept, "nothing here deserves a dead letter"
         link = self.world.links.peek(KEY)
         rows = {row.correlation: row for row in self.world.desk.rows.values()}
-        fired = [s for s in self.posted if s.state is State.FIRED]
+        fired = [s for s in self.posted if s.state is SignalState.FIRED]
         assert bool(rows) == bool(fired), "a ticket exists exactly when something fired"
         if not rows:
             return
@@ -69,7 +69,7 @@ class Deliveries(Hostile):
         newest = max(self.posted, key=lambda s: s.order)
         last = rows[correlation(KEY, link.generation)]
         if not self.people:
-            expected = Phase.RESOLVED if newest.state is State.RESOLVED else Phase.OPEN
+            expected = Phase.RESOLVED if newest.state is SignalState.RESOLVED else Phase.OPEN
             assert last.phase is expected, f"newest event is {newest.state} of {newest.occurred_at - START}"
             assert all(r.phase is Phase.RESOLVED for r in rows.values() if r is not last), "an earlier one is open"
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.core.link import Link
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from shared.core.ticket_system import Phase
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, signal
@@ -253,12 +253,12 @@ def test_quiet_may_last_longer_than_a_queue_hides_a_message() -> None:
     assert story.later(30 * 24 * 60 + 1) == ["resolve"]
 
 
-@pytest.mark.parametrize("state", [State.FIRED, State.RESOLVED])
-def test_what_is_put_off_is_written_down_first(state: State) -> None:
+@pytest.mark.parametrize("state", [SignalState.FIRED, SignalState.RESOLVED])
+def test_what_is_put_off_is_written_down_first(state: SignalState) -> None:
     """A worker that dies after any step leaves nothing that would be forgotten."""
     for step in range(1, 6):
         story = Story(route="only_after: {lasting: 5m}")
-        if state is State.RESOLVED:
+        if state is SignalState.RESOLVED:
             story.fired(0)
         story.world.now = START + 2 * MINUTE
         story.world.post(signal(state, 2 * MINUTE), "f" * 32)
@@ -270,7 +270,7 @@ def test_what_is_put_off_is_written_down_first(state: State) -> None:
         if number in story.world.running:
             story.world.kill(number)
         story.later(60)
-        assert len(story.tickets) == (1 if state is State.FIRED else 0), f"killed after step {step}"
+        assert len(story.tickets) == (1 if state is SignalState.FIRED else 0), f"killed after step {step}"
 
 
 def test_firings_before_the_end_of_a_problem_are_not_counted_for_the_next() -> None:

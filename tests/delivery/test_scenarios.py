@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.core.link import Stage
-from shared.core.signal import State
+from shared.core.link import LinkStage
+from shared.core.signal import SignalState
 from shared.core.ticket_system import Phase
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, World, signal
@@ -125,7 +125,7 @@ def test_a_ticket_that_people_closed_a_moment_ago_refuses_the_write_and_that_set
     assert story.world.kept.kept == {}
     link = story.world.links.peek(KEY)
     assert link is not None
-    assert (link.stage, link.pending) == (Stage.CLOSED, None)
+    assert (link.stage, link.pending) == (LinkStage.CLOSED, None)
 
 
 def test_the_resolution_that_people_wrote_is_left_alone() -> None:
@@ -209,7 +209,7 @@ def test_resolve_nothing_costs_nothing() -> None:
 def test_an_event_is_sent_again_when_nobody_knows_whether_it_arrived() -> None:
     story = Story(kind="event")
     world = story.world
-    world.post(signal(State.FIRED, timedelta()), "a" * 32)
+    world.post(signal(SignalState.FIRED, timedelta()), "a" * 32)
     number = world.start(world.visible()[0])
     world.resume(number)
     world.resume(number, "vain")
@@ -222,7 +222,7 @@ def test_an_event_is_sent_again_when_nobody_knows_whether_it_arrived() -> None:
 
 def test_what_was_not_sent_is_sent_without_looking_first() -> None:
     world = World()
-    world.post(signal(State.FIRED, timedelta()), "a" * 32)
+    world.post(signal(SignalState.FIRED, timedelta()), "a" * 32)
     number = world.start(world.visible()[0])
     world.resume(number)
     world.resume(number, "not_sent")
@@ -234,7 +234,7 @@ def test_what_was_not_sent_is_sent_without_looking_first() -> None:
 
 def test_that_knowledge_is_void_once_the_message_was_seen_again() -> None:
     world = World(honours_ids=False)
-    world.post(signal(State.FIRED, timedelta()), "a" * 32)
+    world.post(signal(SignalState.FIRED, timedelta()), "a" * 32)
     number = world.start(world.visible()[0])
     world.resume(number)
     world.resume(number, "not_sent")
@@ -250,7 +250,7 @@ def test_that_knowledge_is_void_once_the_message_was_seen_again() -> None:
 
 def test_a_lost_answer_is_looked_up_before_anything_is_repeated() -> None:
     world = World()
-    world.post(signal(State.FIRED, timedelta()), "a" * 32)
+    world.post(signal(SignalState.FIRED, timedelta()), "a" * 32)
     number = world.start(world.visible()[0])
     world.resume(number)
     world.resume(number, "lost")
@@ -262,7 +262,7 @@ def test_a_lost_answer_is_looked_up_before_anything_is_repeated() -> None:
 def first_call(told: str) -> World:
     """A firing whose first call goes as told; then everything is worked off."""
     world = World()
-    world.post(signal(State.FIRED, timedelta()), "a" * 32)
+    world.post(signal(SignalState.FIRED, timedelta()), "a" * 32)
     number = world.start(world.visible()[0])
     world.resume(number)
     world.resume(number, told)
@@ -278,7 +278,7 @@ def test_a_refused_create_becomes_a_dead_letter_with_one_look() -> None:
     assert [code for code, _ in world.kept.kept.values()] == ["refused"]
     link = world.links.peek(KEY)
     assert link is not None
-    assert (link.stage, link.pending, link.dead_letter) == (Stage.NONE, None, "a" * 32)
+    assert (link.stage, link.pending, link.dead_letter) == (LinkStage.NONE, None, "a" * 32)
 
 
 def test_a_create_that_was_refused_although_the_ticket_was_made_counts_as_made() -> None:
@@ -287,25 +287,25 @@ def test_a_create_that_was_refused_although_the_ticket_was_made_counts_as_made()
     assert (len(world.desk.rows), world.kept.kept) == (1, {})
     link = world.links.peek(KEY)
     assert link is not None
-    assert (link.stage, link.ticket is not None) == (Stage.OPEN, True)
+    assert (link.stage, link.ticket is not None) == (LinkStage.OPEN, True)
 
 
 def test_after_a_refusal_duplicates_are_not_tried_again_but_newer_events_are() -> None:
     world = first_call("refused")
     for minute, expected in ((0, ["create", "find"]), (5, ["create", "find", "create"])):
-        world.post(signal(State.FIRED, minute * MINUTE), f"{minute:032x}")
+        world.post(signal(SignalState.FIRED, minute * MINUTE), f"{minute:032x}")
         world.drain()
         assert world.desk.calls == expected
 
 
 def test_a_duplicate_makes_way_while_the_first_is_under_way_and_a_resolved_waits() -> None:
     world = World(recheck="10m")
-    world.post(signal(State.FIRED, timedelta()), "a" * 32)
+    world.post(signal(SignalState.FIRED, timedelta()), "a" * 32)
     first = world.start(world.visible()[0])
     world.resume(first)
     assert world.running[first].place == "create"
-    world.post(signal(State.FIRED, timedelta()), "b" * 32)
-    world.post(signal(State.RESOLVED, 5 * MINUTE), "c" * 32)
+    world.post(signal(SignalState.FIRED, timedelta()), "b" * 32)
+    world.post(signal(SignalState.RESOLVED, 5 * MINUTE), "c" * 32)
     for message in world.visible():
         number = world.start(message)
         while number in world.running:
@@ -325,7 +325,7 @@ def test_a_crash_between_any_two_steps_changes_nothing(sequence: str) -> None:
     def run(kill_at: int | None) -> tuple[World, int]:
         world, stops = World(honours_ids=False), 0
         for index, letter in enumerate(sequence):
-            state = State.FIRED if letter == "F" else State.RESOLVED
+            state = SignalState.FIRED if letter == "F" else SignalState.RESOLVED
             at = (5 - index if sequence == "RF" else index * 2) * MINUTE
             world.now = max(world.now, START + at)
             world.post(signal(state, at), f"{index:032x}")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from shared.budget.errors import MustWait
 from shared.core.messages import decode
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from tests.delivery.story import Story
 from tests.delivery.world import START, signal
 
@@ -51,7 +51,7 @@ def test_low_severities_are_not_urgent() -> None:
 def test_after_a_call_that_did_nothing_waiting_costs_no_look() -> None:
     story = Story()
     world = story.world
-    world.post(signal(State.FIRED, timedelta()), "f" * 32)
+    world.post(signal(SignalState.FIRED, timedelta()), "f" * 32)
     (message,) = world.visible()
     number = world.start(message)
     while world.running[number].place != "create":

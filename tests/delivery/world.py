@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.config.load import parse_config
-from shared.config.model import Delivery
+from shared.config.model import DeliverySettings
 from shared.core.errors import (
     NotSent,
     OutcomeUnknown,
@@ -25,7 +25,7 @@ from shared.core.errors import (
     TicketSystemError,
 )
 from shared.core.messages import Envelope
-from shared.core.signal import Resource, Signal, State
+from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 from shared.delivery.deliver import Deliverer
 from shared.delivery.grouping.grouper import Grouper
@@ -220,7 +220,7 @@ class World:
         self.running: dict[int, Running] = {}
         self._workers = itertools.count(1)
 
-    def _process(self, mapper: Mapper, delivery: Delivery) -> Worker:
+    def _process(self, mapper: Mapper, delivery: DeliverySettings) -> Worker:
         configured = Configured(
             deliverer=Deliverer(mapper, lambda _name: self.desk, self.links, admit=self.admit, now=lambda: self.now),
             groups=Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now),
@@ -322,7 +322,7 @@ class World:
 
 
 def signal(
-    state: State,
+    state: SignalState,
     at: timedelta,
     *,
     key: str = "alert:1:one",
@@ -345,7 +345,7 @@ def signal(
         rule=rule,
         resources=(Resource(id=None, name=resource),),
         description="CPU is high",
-        fired_at=moment if state is State.FIRED else None if fired is None else START + fired,
-        resolved_at=moment if state is State.RESOLVED else None,
-        opens=state is State.FIRED if opens is None else opens,
+        fired_at=moment if state is SignalState.FIRED else None if fired is None else START + fired,
+        resolved_at=moment if state is SignalState.RESOLVED else None,
+        opens=state is SignalState.FIRED if opens is None else opens,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from shared.core.messages import Envelope, decode
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from shared.delivery.grouping.store import GROUPS
 from tests.delivery.memory import Message
 from tests.delivery.story import MINUTE, Story
@@ -23,7 +23,7 @@ def vm(number: int) -> dict[str, Any]:
     return {"key": f"alert:1:{number}", "resource": f"vm-{number:03}"}
 
 
-def post(story: Story, state: State, at: timedelta, *numbers: int) -> None:
+def post(story: Story, state: SignalState, at: timedelta, *numbers: int) -> None:
     """Alerts come in and are not worked on yet."""
     for number in numbers:
         story.world.post(signal(state, at, **vm(number)), uuid4().hex)

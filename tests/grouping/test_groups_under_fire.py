@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from shared.core.messages import decode
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import Phase
 from shared.delivery.grouping.store import GROUPS
 from tests.delivery.hostile import SETTINGS, Hostile
 from tests.delivery.world import World, signal
 
 KEYS = ("alert:1:one", "alert:1:two", "alert:1:three")
-_STATES = (State.FIRED, State.RESOLVED) * 2
+_STATES = (SignalState.FIRED, SignalState.RESOLVED) * 2
 _MINUTES = (0, 5, 12, 20)
 
 #: What each alert may go through, a minute apart from the others.
@@ -60,13 +60,13 @@ class Groups(Hostile):
         self.world.drain()
         self.one_ticket_per_generation()
         assert not self.world.kept.kept, "nothing here deserves a dead letter"
-        fired = {s.key for s in self.posted if s.state is State.FIRED}
+        fired = {s.key for s in self.posted if s.state is SignalState.FIRED}
         rows = list(self.world.desk.rows.values())
         assert bool(rows) == bool(fired), "a ticket exists exactly when something fired"
         if not rows:
             return
         assert len(rows) == 1, [row.correlation for row in rows]
-        on = {key for key in fired if self._newest(key).state is State.FIRED}
+        on = {key for key in fired if self._newest(key).state is SignalState.FIRED}
         assert rows[0].phase is (Phase.OPEN if on else Phase.RESOLVED), f"still on: {on}"
 
     def _newest(self, key: str) -> Signal:
@@ -85,8 +85,8 @@ class GroupsThatWait(Groups):
         self.one_ticket_per_generation()
         rows = list(self.world.desk.rows.values())
         assert len(rows) <= 1
-        fired = {s.key for s in self.posted if s.state is State.FIRED}
-        on = {key for key in fired if self._newest(key).state is State.FIRED}
+        fired = {s.key for s in self.posted if s.state is SignalState.FIRED}
+        on = {key for key in fired if self._newest(key).state is SignalState.FIRED}
         if on:
             assert [row.phase for row in rows] == [Phase.OPEN], f"still on, and no open ticket: {on}"
         else:

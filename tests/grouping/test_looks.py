@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from shared.core.messages import decode
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from shared.delivery.grouping import model as m
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, signal
@@ -63,12 +63,12 @@ def test_a_storm_side_by_side_comes_to_rest_and_orders_few_looks() -> None:
     story = Story(route=BY_RULE, recheck="1h", workers=3)
     world = story.world
     ordered: set[str] = set()
-    post(story, State.FIRED, timedelta(), *range(200))
+    post(story, SignalState.FIRED, timedelta(), *range(200))
     for minutes in range(1, 60):
         side_by_side(world)
         ordered |= {decode(message.text).id for message in looks(world)}
         if minutes == 10:
-            post(story, State.RESOLVED, minutes * MINUTE, *range(200))
+            post(story, SignalState.RESOLVED, minutes * MINUTE, *range(200))
         world.now = START + minutes * MINUTE
     assert not world.queue.messages
     # Those that begin the group side by side, and those that are the first to resolve, order one each.
@@ -121,7 +121,7 @@ def test_an_alert_that_is_overtaken_sends_no_second_order_while_the_first_one_ho
     look = story.world.start(ordered)
     while row(story.world)["saying"] is None:
         story.world.resume(look)
-    post(story, State.FIRED, 5 * MINUTE, 3)
+    post(story, SignalState.FIRED, 5 * MINUTE, 3)
     author = story.world.start(list(story.world.queue.messages.values())[-1])
     while len(looks(story.world)) < 2:
         story.world.resume(author)
@@ -140,7 +140,7 @@ def test_an_alert_that_is_overtaken_orders_an_earlier_look_where_that_is_needed(
     story.world.now = START + 3 * MINUTE
     look = until_it_lists(story.world, ordered)
     story.world.resume(look)  # it has listed: all is over
-    post(story, State.FIRED, 3 * MINUTE, 2)
+    post(story, SignalState.FIRED, 3 * MINUTE, 2)
     author = story.world.start(list(story.world.queue.messages.values())[-1])
     while len(looks(story.world)) < 2:
         story.world.resume(author)
@@ -172,7 +172,7 @@ def test_of_two_looks_that_overlap_none_forgets_what_the_other_told(
     story.world.now = START + 11 * MINUTE
     first = until_it_lists(story.world, ordered)
     story.world.resume(first)  # it has listed: one of the two is on
-    post(story, State.RESOLVED, 11 * MINUTE, 2)
+    post(story, SignalState.RESOLVED, 11 * MINUTE, 2)
     (message,) = story.world.visible()
     to_the_end(story.world, story.world.start(message))
     story.world.now = START + 12 * MINUTE
@@ -199,7 +199,7 @@ def test_a_look_that_is_delivered_twice_at_once_tells_once() -> None:
 
 
 def group(**changes: Any) -> m.Group:
-    found = m.Group(KEY, "default", signal(State.FIRED, timedelta()), START, m.GroupRules(5 * MINUTE))
+    found = m.Group(KEY, "default", signal(SignalState.FIRED, timedelta()), START, m.GroupRules(5 * MINUTE))
     return replace(found, **changes)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.core.messages import decode
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START
 from tests.grouping.side_by_side import (
@@ -30,7 +30,7 @@ def test_an_order_that_comes_before_its_author_could_write_the_group_is_taken() 
     story = Story(route=BY_RULE, recheck="1h")
     story.fired(0, **vm(1))
     story.later(1)
-    post(story, State.RESOLVED, 2 * MINUTE, 1)
+    post(story, SignalState.RESOLVED, 2 * MINUTE, 1)
     story.world.now = START + 2 * MINUTE
     (message,) = story.world.visible()
     author = story.world.start(message)
@@ -49,7 +49,7 @@ def test_an_order_that_comes_before_its_author_could_write_the_group_is_taken() 
 @pytest.mark.parametrize("dies", [False, True])
 def test_an_order_that_comes_before_its_group_waits_for_it(dies: bool) -> None:
     story = Story(route=BY_RULE, recheck="1h")
-    post(story, State.FIRED, timedelta(), 1)
+    post(story, SignalState.FIRED, timedelta(), 1)
     (message,) = story.world.visible()
     author = story.world.start(message)
     while not looks(story.world):
@@ -117,7 +117,7 @@ def test_a_queue_that_is_minutes_late_does_not_keep_a_group_silent() -> None:
         story.world.now = START + (4 + number * 1.1) * MINUTE
         for message in looks(story.world):
             message.held_by = 99
-        post(story, State.FIRED, story.world.now - START, number)
+        post(story, SignalState.FIRED, story.world.now - START, number)
         (message,) = story.world.visible()
         to_the_end(story.world, story.world.start(message))
     assert len(looks(story.world)) > 3
@@ -145,7 +145,7 @@ def test_a_look_that_dies_at_any_step_loses_nothing(step: int, others: bool) -> 
         if dies in story.world.running:
             story.world.resume(dies)
     if others:
-        post(story, State.FIRED, 5 * MINUTE, 3)
+        post(story, SignalState.FIRED, 5 * MINUTE, 3)
         to_the_end(story.world, story.world.start(list(story.world.queue.messages.values())[-1]))
     if dies in story.world.running:
         story.world.kill(dies)
@@ -166,7 +166,7 @@ def test_an_alert_whose_worker_dies_at_any_step_is_not_lost(step: int, number: i
         story.fired(0, **vm(1))
         story.later(1)
     story.world.now = START + 2 * MINUTE
-    post(story, State.FIRED, 2 * MINUTE, number)
+    post(story, SignalState.FIRED, 2 * MINUTE, number)
     (message,) = story.world.visible()
     dies = story.world.start(message)
     for _ in range(step):
@@ -194,7 +194,7 @@ def test_what_was_found_and_not_said_is_said_by_the_message_when_it_comes_back()
     while row(story.world)["saying"] is None:
         story.world.resume(dies)
     story.world.kill(dies)
-    post(story, State.FIRED, 5 * MINUTE, 3)
+    post(story, SignalState.FIRED, 5 * MINUTE, 3)
     to_the_end(story.world, story.world.start(list(story.world.queue.messages.values())[-1]))
     assert row(story.world)["look_id"] != decode(ordered.text).id
     places = to_the_end(story.world, story.world.start(ordered))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from shared.core.ticket_system import Phase
 from tests.delivery.story import MINUTE, Story
 from tests.delivery.world import START, signal
@@ -21,7 +21,7 @@ def storm(story: Story, size: int, minute: float = 0) -> None:
     """That many alerts of one rule at once."""
     story.world.now = max(story.world.now, START + minute * MINUTE)
     for number in range(size):
-        story.world.post(signal(State.FIRED, minute * MINUTE, **vm(number)), f"{number:032x}")
+        story.world.post(signal(SignalState.FIRED, minute * MINUTE, **vm(number)), f"{number:032x}")
     story.world.work_off()
 
 
@@ -247,7 +247,7 @@ def stopped_at(story: Story, place: str, steps: int = 20) -> int:
 
 def test_a_resolved_that_is_counted_before_the_group_is_there_is_not_forgotten() -> None:
     story = Story(route=BY_RULE, recheck="1h")
-    story.world.post(signal(State.FIRED, timedelta(), **vm(1)), "f" * 32)
+    story.world.post(signal(SignalState.FIRED, timedelta(), **vm(1)), "f" * 32)
     worker = stopped_at(story, "load")  # its alert is a member, and there is no group yet
     story.world.running[worker].since = START
     assert story.resolved(1, **vm(1)) == []

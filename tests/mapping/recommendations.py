@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.defender.payloads.identity import assessment_id, recommendation_key
-from shared.core.signal import Resource, Signal, State
+from shared.core.signal import Resource, Signal, SignalState
 from shared.payloads.resources import parse_id
 
 SUBSCRIPTION = "3f6c1a52-7d0e-4b8c-9a41-5e2d7c9b0f13"
@@ -31,7 +31,7 @@ def recommendation(resource: str = MACHINE, assessment: str = DISKS, **changes: 
         source="defender",
         kind="recommendation",
         key=recommendation_key(resource, assessment),
-        state=State.FIRED,
+        state=SignalState.FIRED,
         occurred_at=START,
         severity=1,
         title=f"Disks should be encrypted on {known.name}",
@@ -51,7 +51,7 @@ def healed(signal: Signal, at: datetime, resolution: str = "healthy", said: str 
     """The end of a recommendation."""
     return replace(
         signal,
-        state=State.RESOLVED,
+        state=SignalState.RESOLVED,
         occurred_at=at,
         resolved_at=at,
         condition=said,

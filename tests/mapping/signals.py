@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.config.load import parse_config
-from shared.core.signal import Resource, Signal, State
+from shared.core.signal import Resource, Signal, SignalState
 from shared.mapping.mapper import Mapper
 
 VM = Resource(
@@ -23,7 +23,7 @@ CPU = Signal(
     source="azure_monitor",
     kind="metric",
     key="alert:1:6f1e2d3c-0000-4000-8000-000000000001",
-    state=State.FIRED,
+    state=SignalState.FIRED,
     occurred_at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
     severity=1,
     title="cpu-high on vm-shop-01",

@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.core.signal import Resource, Signal, State
+from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import TicketKind
-from shared.mapping.mapper import Mapped, Mapper
+from shared.mapping.mapper import MappedFields, Mapper
 from tests.mapping.signals import VM, mapper, signal
 
 
-def ticket(body: str, given: Signal | None = None) -> Mapped:
+def ticket(body: str, given: Signal | None = None) -> MappedFields:
     return _ticket(mapper(body), given or signal())
 
 
-def _ticket(found: Mapper, given: Signal) -> Mapped:
+def _ticket(found: Mapper, given: Signal) -> MappedFields:
     route = found.route(given)
     assert route is not None
     return found.ticket(route, given)
@@ -195,7 +195,7 @@ def test_a_long_text_is_cut_before_its_links() -> None:
 def test_closing_fields_say_when_the_problem_ended() -> None:
     found = mapper("default: {connection: desk, resolve: {fields: {close_code: Resolved by caller}}}")
     ended = datetime(2026, 3, 1, 12, 9, tzinfo=UTC)
-    given = signal(state=State.RESOLVED, resolved_at=ended, occurred_at=ended)
+    given = signal(state=SignalState.RESOLVED, resolved_at=ended, occurred_at=ended)
     route = found.route(given)
     assert route is not None
     closing = found.closing(route, given).fields

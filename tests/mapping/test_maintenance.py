@@ -7,13 +7,15 @@ from datetime import datetime
 
 import pytest
 
-from shared.config.storms import Maintenance
-from shared.mapping.maintenance import Active, active, compile_windows
+from shared.config.storms import MaintenanceSettings
+from shared.mapping.maintenance import ActiveWindow, active, compile_windows
 from tests.mapping.signals import signal
 
 
-def on(*sections: Mapping[str, object], at: str) -> Active | None:
-    windows = compile_windows([Maintenance.model_validate({"name": f"w{n}", **s}) for n, s in enumerate(sections)])
+def on(*sections: Mapping[str, object], at: str) -> ActiveWindow | None:
+    windows = compile_windows(
+        [MaintenanceSettings.model_validate({"name": f"w{n}", **s}) for n, s in enumerate(sections)]
+    )
     return active(windows, signal(), datetime.fromisoformat(at))
 
 
@@ -40,7 +42,7 @@ def test_of_windows_that_overlap_the_one_that_ends_last_counts() -> None:
     short = {"from": "2026-03-01T10:00:00Z", "to": "2026-03-01T12:00:00Z"}
     long = {"from": "2026-03-01T11:00:00+01:00", "to": "2026-03-01T15:00:00+01:00"}
     found = on(short, long, at="2026-03-01T11:00:00Z")
-    assert found == Active("w1", datetime.fromisoformat("2026-03-01T14:00:00Z"))
+    assert found == ActiveWindow("w1", datetime.fromisoformat("2026-03-01T14:00:00Z"))
 
 
 def test_a_window_that_begins_again_before_it_ends_goes_on() -> None:
@@ -63,4 +65,4 @@ def test_a_window_that_begins_again_before_it_ends_goes_on() -> None:
 )
 def test_mistakes_are_explained(section: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Maintenance.model_validate({"name": "w", **section})
+        MaintenanceSettings.model_validate({"name": "w", **section})

@@ -15,9 +15,9 @@ import pytest
 from app import Services
 from local.azurite import Azurite
 from shared.core.messages import Envelope
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from shared.core.ticket_system import TicketKind, TicketRef
-from shared.operations.audit_log import TABLE, Action, ActionLog
+from shared.operations.audit_log import TABLE, AuditEntry, AuditLog
 from shared.platform.log import listen
 from shared.platform.storage import Storage
 from tests.mapping.signals import signal
@@ -47,18 +47,18 @@ def events() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     end()
 
 
-def action(time: datetime, **changes: Any) -> Action:
-    return replace(Action(time=time, id=uuid4().hex, decision="created"), **changes)
+def action(time: datetime, **changes: Any) -> AuditEntry:
+    return replace(AuditEntry(time=time, id=uuid4().hex, decision="created"), **changes)
 
 
-async def read(log: ActionLog, since: datetime, until: datetime) -> list[Action]:
+async def read(log: AuditLog, since: datetime, until: datetime) -> list[AuditEntry]:
     return [row async for row in log.read(since, until)]
 
 
 async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storage: Storage, start: datetime) -> None:
-    log = ActionLog(storage, now=lambda: start + timedelta(seconds=2.5))
+    log = AuditLog(storage, now=lambda: start + timedelta(seconds=2.5))
     envelope = Envelope(
-        id=uuid4().hex, received_at=start, signal=signal(state=State.RESOLVED, title="'x' " * 900), attempts=2
+        id=uuid4().hex, received_at=start, signal=signal(state=SignalState.RESOLVED, title="'x' " * 900), attempts=2
     )
     ticket = TicketRef(TicketKind.PROBLEM, "a" * 32, "alert:1:x", "PRB0040001", "https://contoso.example.com/x")
     await log.finished(
@@ -67,7 +67,7 @@ async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storag
     (row,) = await read(log, start, start + timedelta(hours=2))
     signal_ = envelope.signal
     assert signal_ is not None
-    assert row == Action(
+    assert row == AuditEntry(
         time=start + timedelta(seconds=2.5),
         id=envelope.id,
         decision="resolved",
@@ -92,7 +92,7 @@ async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storag
 
 
 async def test_a_row_costs_one_table_operation_and_a_duplicate_none(storage: Storage, start: datetime) -> None:
-    log = ActionLog(storage)
+    log = AuditLog(storage)
     await log.write(action(start))
     before = log.operations
     assert await log.write(action(start))
@@ -105,7 +105,7 @@ async def test_a_row_costs_one_table_operation_and_a_duplicate_none(storage: Sto
 
 
 async def test_rows_of_signals_that_end_together_are_written_together(storage: Storage, start: datetime) -> None:
-    log = ActionLog(storage)
+    log = AuditLog(storage)
     await log.write(action(start))
     before = log.operations
     hours = [start + n % 2 * timedelta(hours=1) for n in range(120)]
@@ -117,7 +117,7 @@ async def test_rows_of_signals_that_end_together_are_written_together(storage: S
 async def test_rows_are_read_in_order_of_time_from_the_first_moment_and_before_the_last(
     storage: Storage, start: datetime
 ) -> None:
-    log = ActionLog(storage)
+    log = AuditLog(storage)
     times = [start + timedelta(minutes=30 * n) for n in (4, 0, 2, 1, 3, 60)]
     for time in times:
         await log.write(action(time, severity=None))
@@ -130,7 +130,7 @@ async def test_rows_are_read_in_order_of_time_from_the_first_moment_and_before_t
 async def test_signals_that_end_at_the_same_microsecond_have_a_row_each_and_a_repeated_insert_is_no_second(
     storage: Storage, start: datetime
 ) -> None:
-    log = ActionLog(storage)
+    log = AuditLog(storage)
     one, two = action(start), action(start)
     assert [await log.write(row) for row in (one, two, one)] == [True, True, True]
     assert len(await read(log, start, start + timedelta(hours=1))) == 2
@@ -139,7 +139,7 @@ async def test_signals_that_end_at_the_same_microsecond_have_a_row_each_and_a_re
 async def test_old_hours_are_forgotten_bounded_and_the_hour_of_the_border_stays(
     storage: Storage, start: datetime
 ) -> None:
-    log = ActionLog(storage)
+    log = AuditLog(storage)
     while await log.forget_before(start):  # what other tests left
         pass
     hour = timedelta(hours=1)
@@ -159,7 +159,7 @@ async def test_storage_that_is_away_costs_a_log_line_and_no_delivery(
     for settings in ({"AzureWebJobsStorage": NOWHERE}, {}):
         storage = Storage(settings, transport={"retry_total": 0})
         row = action(start)
-        assert not await ActionLog(storage).write(row)
+        assert not await AuditLog(storage).write(row)
         ((event, fields),) = events
         assert (event, fields["id"]) == ("action_unlogged", row.id)
         events.clear()
@@ -169,9 +169,9 @@ async def test_storage_that_is_away_costs_a_log_line_and_no_delivery(
 async def test_a_log_that_was_never_written_is_empty(azurite: Azurite, start: datetime) -> None:
     storage = Storage({"AzureWebJobsStorage": azurite.connection_string})
     table = storage.table(TABLE)
-    await ActionLog(storage).write(action(start))
+    await AuditLog(storage).write(action(start))
     await table.delete_table()
-    log = ActionLog(storage)
+    log = AuditLog(storage)
     assert await read(log, start, start + timedelta(hours=1)) == []
     assert await log.forget_before(start) == 0
     await storage.aclose()

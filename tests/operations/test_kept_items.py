@@ -16,9 +16,9 @@ from local.demo.alerts import Azure
 from shared.core.errors import StorageUnavailable
 from shared.core.messages import QUEUE, Envelope, decode
 from shared.core.signal import Signal, Unreadable
-from shared.delivery.parked import KeptStore
+from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
-from shared.operations.parked_items import Filter, KeptItems, Result
+from shared.operations.parked_items import ParkedFilter, ParkedItems, ParkedResult
 from shared.platform.storage import Storage
 from tests.mapping.signals import signal
 
@@ -40,13 +40,13 @@ async def storage(azurite: Azurite) -> AsyncIterator[Storage]:
 
 
 @pytest.fixture
-def kept(storage: Storage) -> KeptStore:
-    return KeptStore(storage)
+def kept(storage: Storage) -> ParkedStore:
+    return ParkedStore(storage)
 
 
 @pytest.fixture
-def items(storage: Storage, kept: KeptStore) -> KeptItems:
-    return KeptItems(kept, SignalQueue(storage), now=lambda: NOW)
+def items(storage: Storage, kept: ParkedStore) -> ParkedItems:
+    return ParkedItems(kept, SignalQueue(storage), now=lambda: NOW)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def sent(storage: Storage) -> list[Envelope]:
     return found
 
 
-async def all_ids(items: KeptItems, wanted: Filter, *, newest: bool, limit: int) -> list[str]:
+async def all_ids(items: ParkedItems, wanted: ParkedFilter, *, newest: bool, limit: int) -> list[str]:
     ids: list[str] = []
     after = ""
     for _ in range(50):
@@ -84,10 +84,10 @@ async def all_ids(items: KeptItems, wanted: Filter, *, newest: bool, limit: int)
 
 
 async def test_pages_hold_every_item_once_in_either_order_while_others_arrive(
-    kept: KeptStore, items: KeptItems, code: str
+    kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     ids = [(await kept.keep("dead-letter", letter(), code=code, reason="r")).id for _ in range(7)]
-    wanted = Filter(code=code)
+    wanted = ParkedFilter(code=code)
     for limit in (1, 3, 7, 100):
         assert await all_ids(items, wanted, newest=False, limit=limit) == ids
         assert await all_ids(items, wanted, newest=True, limit=limit) == ids[::-1]
@@ -100,53 +100,53 @@ async def test_pages_hold_every_item_once_in_either_order_while_others_arrive(
 
 
 async def test_an_item_kept_again_stands_in_the_list_once_with_its_new_time(
-    kept: KeptStore, items: KeptItems, code: str
+    kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     envelope = letter()
     await kept.keep("dead-letter", envelope, code=code, reason="first")
     other = await kept.keep("dead-letter", letter(), code=code, reason="other")
     await kept.keep("dead-letter", envelope, code=code, reason="second")
     for newest in (False, True):
-        page = await items.page("dead-letter", Filter(code=code), newest=newest)
+        page = await items.page("dead-letter", ParkedFilter(code=code), newest=newest)
         reasons = [row.reason for row in page.items]
         assert reasons == (["second", "other"] if newest else ["other", "second"])
     assert other.id != envelope.id
 
 
 async def test_lists_are_filtered_by_connection_text_time_and_replay(
-    kept: KeptStore, items: KeptItems, code: str
+    kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     one = await kept.keep("dead-letter", letter(), code=code, reason="Data policy says NO", connection="desk")
     two = await kept.keep("dead-letter", letter(), code=code, reason="closed", connection="other")
     await kept.mark_replayed(two)
     moment = datetime.fromisoformat(two.kept_at)
     expected = {
-        Filter(code=code): [one.id, two.id],
-        Filter(code=code, connection="desk"): [one.id],
-        Filter(code=code, text="policy says no"): [one.id],
-        Filter(code=code, text="nothing has this"): [],
-        Filter(code=code, since=moment): [two.id],
-        Filter(code=code, since=moment + timedelta(microseconds=1)): [],
-        Filter(code=code, replayed=True): [two.id],
-        Filter(code=code, replayed=False): [one.id],
-        Filter(code="nobody's"): [],
+        ParkedFilter(code=code): [one.id, two.id],
+        ParkedFilter(code=code, connection="desk"): [one.id],
+        ParkedFilter(code=code, text="policy says no"): [one.id],
+        ParkedFilter(code=code, text="nothing has this"): [],
+        ParkedFilter(code=code, since=moment): [two.id],
+        ParkedFilter(code=code, since=moment + timedelta(microseconds=1)): [],
+        ParkedFilter(code=code, replayed=True): [two.id],
+        ParkedFilter(code=code, replayed=False): [one.id],
+        ParkedFilter(code="nobody's"): [],
     }
     for wanted, ids in expected.items():
         for newest in (False, True):
             assert await all_ids(items, wanted, newest=newest, limit=10) == (ids[::-1] if newest else ids), wanted
-    counts = await items.counts("dead-letter", Filter(code=code))
+    counts = await items.counts("dead-letter", ParkedFilter(code=code))
     assert (counts.total, counts.by_code, counts.complete) == (2, {code: 2}, True)
     assert counts.by_connection == {"desk": 1, "other": 1}
 
 
-async def test_a_continuation_of_another_list_is_a_mistake(items: KeptItems) -> None:
+async def test_a_continuation_of_another_list_is_a_mistake(items: ParkedItems) -> None:
     for place in ("o-0000000000000001-x", "n-1", "' or 1 eq 1", "n-0000000000000001-x' or PartitionKey ne '"):
         with pytest.raises(ValueError, match="continuation"):
-            await items.page("dead-letter", Filter(), newest=True, after=place)
+            await items.page("dead-letter", ParkedFilter(), newest=True, after=place)
 
 
 async def test_replay_sends_a_fresh_message_and_keeps_the_item_until_it_is_delivered(
-    storage: Storage, kept: KeptStore, items: KeptItems, code: str
+    storage: Storage, kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     envelope = letter()
     await kept.keep("dead-letter", envelope, code=code, reason="r")
@@ -166,17 +166,17 @@ async def test_replay_sends_a_fresh_message_and_keeps_the_item_until_it_is_deliv
 
 
 async def test_replaying_by_filter_takes_the_oldest_and_says_that_there_are_more(
-    kept: KeptStore, items: KeptItems, code: str
+    kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     ids = [(await kept.keep("dead-letter", letter(), code=code, reason="r")).id for _ in range(5)]
-    wanted = Filter(code=code, replayed=False)
+    wanted = ParkedFilter(code=code, replayed=False)
     assert await items.choose("dead-letter", wanted, 2) == (ids[:2], True)
     assert [one.outcome async for one in items.replay("dead-letter", ids[:2])] == ["replayed", "replayed"]
     assert await items.choose("dead-letter", wanted, 2) == (ids[2:4], True)
     assert await items.choose("dead-letter", wanted, 3) == (ids[2:], False)
 
 
-async def test_what_was_delivered_while_its_replay_was_being_noted_is_no_error(kept: KeptStore, code: str) -> None:
+async def test_what_was_delivered_while_its_replay_was_being_noted_is_no_error(kept: ParkedStore, code: str) -> None:
     row = await kept.keep("dead-letter", letter(), code=code, reason="r")
     assert await kept.forget("dead-letter", row.id)
     await kept.mark_replayed(row)
@@ -185,14 +185,14 @@ async def test_what_was_delivered_while_its_replay_was_being_noted_is_no_error(k
 
 
 async def test_quarantined_payloads_that_can_be_read_now_go_on_the_road_under_their_id(
-    storage: Storage, kept: KeptStore, items: KeptItems, code: str
+    storage: Storage, kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     alert = str(uuid4())
     body = {"records": [Azure().metric(alert), Azure().metric(alert, resolved=True)]}
     envelope = Envelope(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", body))
     await kept.keep("quarantine", envelope, code=code, reason="no schema")
     await sent(storage)
-    assert [one async for one in items.replay("quarantine", [envelope.id])] == [Result(envelope.id, "replayed")]
+    assert [one async for one in items.replay("quarantine", [envelope.id])] == [ParkedResult(envelope.id, "replayed")]
     fired, resolved = await sent(storage)
     assert fired.id == envelope.id
     assert resolved.id != envelope.id
@@ -204,7 +204,7 @@ async def test_quarantined_payloads_that_can_be_read_now_go_on_the_road_under_th
 
 
 async def test_quarantined_payloads_that_still_cannot_be_read_stay_whole(
-    storage: Storage, kept: KeptStore, items: KeptItems, code: str
+    storage: Storage, kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     await sent(storage)
     for body in ({"text": "?"}, {"records": [Azure().metric(str(uuid4())), {"text": "?"}]}):
@@ -218,7 +218,7 @@ async def test_quarantined_payloads_that_still_cannot_be_read_stay_whole(
 
 
 async def test_a_quarantined_signal_is_sent_again_as_it_is(
-    storage: Storage, kept: KeptStore, items: KeptItems, code: str
+    storage: Storage, kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     envelope = letter()
     await kept.keep("quarantine", envelope, code=code, reason="not on the allow-list")
@@ -228,7 +228,9 @@ async def test_a_quarantined_signal_is_sent_again_as_it_is(
     assert (again.id, again.signal) == (envelope.id, envelope.signal)
 
 
-async def test_a_foreign_message_can_be_shown_and_dropped_but_not_replayed(kept: KeptStore, items: KeptItems) -> None:
+async def test_a_foreign_message_can_be_shown_and_dropped_but_not_replayed(
+    kept: ParkedStore, items: ParkedItems
+) -> None:
     row = await kept.keep_text(str(uuid4()), "hello", code="foreign_message", reason="not ours", advice="look")
     (result,) = [one async for one in items.replay("dead-letter", [row.id])]
     assert result.outcome == "not_replayable"
@@ -238,16 +240,16 @@ async def test_a_foreign_message_can_be_shown_and_dropped_but_not_replayed(kept:
     assert [one.outcome async for one in items.drop("dead-letter", [row.id])] == ["dropped"]
 
 
-async def test_dropped_items_are_gone_and_the_others_stay(kept: KeptStore, items: KeptItems, code: str) -> None:
+async def test_dropped_items_are_gone_and_the_others_stay(kept: ParkedStore, items: ParkedItems, code: str) -> None:
     ids = [(await kept.keep("dead-letter", letter(), code=code, reason="r")).id for _ in range(12)]
     results = [one async for one in items.drop("dead-letter", [*ids[:10], "nobody"])]
     assert [one.outcome for one in results] == ["dropped"] * 10 + ["not_found"]
-    assert await all_ids(items, Filter(code=code), newest=False, limit=100) == ids[10:]
+    assert await all_ids(items, ParkedFilter(code=code), newest=False, limit=100) == ids[10:]
     assert await items.show("dead-letter", ids[0]) is None
 
 
 async def test_secrets_in_a_message_are_hidden_when_it_is_shown_and_kept_for_its_replay(
-    kept: KeptStore, items: KeptItems, code: str
+    kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     item = {
         "RequestHeader": {"Authorization": "Bearer not-a-real-one", "User-Agent": "relay", "x-functions-key": "k" * 9},
@@ -274,11 +276,11 @@ async def test_secrets_in_a_message_are_hidden_when_it_is_shown_and_kept_for_its
 
 async def test_storage_that_is_away_is_said_at_once_and_not_a_thousand_times() -> None:
     storage = Storage({"AzureWebJobsStorage": NOWHERE}, transport={"retry_total": 0})
-    items = KeptItems(KeptStore(storage), SignalQueue(storage))
+    items = ParkedItems(ParkedStore(storage), SignalQueue(storage))
     ids = [uuid4().hex for _ in range(1000)]
     for doing in (items.replay("dead-letter", ids), items.drop("dead-letter", ids)):
         with pytest.raises(StorageUnavailable):
             [one async for one in doing]
     with pytest.raises(StorageUnavailable):
-        await items.page("dead-letter", Filter())
+        await items.page("dead-letter", ParkedFilter())
     await storage.aclose()

@@ -12,11 +12,11 @@ import pytest
 
 from local.azurite import Azurite
 from shared.core.messages import Envelope
-from shared.delivery.parked import KeptStore
+from shared.core.problem import Problem
+from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
-from shared.operations.parked_items import KeptItems
+from shared.operations.parked_items import ParkedItems
 from shared.platform.storage import Storage
-from shared.web.intake import Problem
 from shared.web.parked_requests import act, read
 from tests.mapping.signals import signal
 from tests.operations.test_kept_items import NOWHERE
@@ -33,13 +33,13 @@ async def storage(azurite: Azurite) -> AsyncIterator[Storage]:
 
 
 @pytest.fixture
-def items(storage: Storage) -> KeptItems:
-    return KeptItems(KeptStore(storage), SignalQueue(storage))
+def items(storage: Storage) -> ParkedItems:
+    return ParkedItems(ParkedStore(storage), SignalQueue(storage))
 
 
 async def kept(storage: Storage, code: str) -> str:
     envelope = Envelope(id=uuid4().hex, received_at=NOW, signal=signal())
-    return (await KeptStore(storage).keep("dead-letter", envelope, code=code, reason="r")).id
+    return (await ParkedStore(storage).keep("dead-letter", envelope, code=code, reason="r")).id
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def kept(storage: Storage, code: str) -> str:
         ({"colour": "red"}, "colour"),
     ],
 )
-async def test_a_bad_parameter_is_named(items: KeptItems, query: dict[str, str], named: str) -> None:
+async def test_a_bad_parameter_is_named(items: ParkedItems, query: dict[str, str], named: str) -> None:
     with pytest.raises(Problem) as refused:
         await read(items, "dead-letter", "", query)
     assert (refused.value.status, f"'{named}'" in refused.value.detail) == (400, True), refused.value.detail
@@ -96,7 +96,7 @@ async def test_a_bad_parameter_is_named(items: KeptItems, query: dict[str, str],
         ("drop", {"ids": ["x"], "confirm": 1}, "confirm"),
     ],
 )
-async def test_a_bad_field_is_named(items: KeptItems, action: str, body: dict[str, Any], named: str) -> None:
+async def test_a_bad_field_is_named(items: ParkedItems, action: str, body: dict[str, Any], named: str) -> None:
     with pytest.raises(Problem) as refused:
         await act(items, "dead-letter", action, json.dumps(body).encode(), JSON)
     assert (refused.value.status, f"'{named}'" in refused.value.detail) == (400, True), refused.value.detail
@@ -114,14 +114,14 @@ async def test_a_bad_field_is_named(items: KeptItems, action: str, body: dict[st
     ],
 )
 async def test_what_is_no_request_is_refused(
-    items: KeptItems, action: str, body: bytes, kind: str, status: int
+    items: ParkedItems, action: str, body: bytes, kind: str, status: int
 ) -> None:
     with pytest.raises(Problem) as refused:
         await act(items, "quarantine", action, body, kind)
     assert refused.value.status == status
 
 
-async def test_an_unknown_id_is_not_found_whatever_it_looks_like(items: KeptItems) -> None:
+async def test_an_unknown_id_is_not_found_whatever_it_looks_like(items: ParkedItems) -> None:
     for item in ("nobody", "a/b", "../../x", "' or 1 eq 1", "x" * 5000, "日本語"):
         with pytest.raises(Problem) as refused:
             await read(items, "dead-letter", item, {})
@@ -129,11 +129,11 @@ async def test_an_unknown_id_is_not_found_whatever_it_looks_like(items: KeptItem
         assert len(refused.value.detail) < 300
 
 
-async def test_the_function_key_may_stand_in_the_query(items: KeptItems) -> None:
+async def test_the_function_key_may_stand_in_the_query(items: ParkedItems) -> None:
     assert (await read(items, "dead-letter", "", {"code": "a-key", "error": "nobody's"}))["items"] == []
 
 
-async def test_a_list_is_paged_and_counted_and_its_items_are_shown(storage: Storage, items: KeptItems) -> None:
+async def test_a_list_is_paged_and_counted_and_its_items_are_shown(storage: Storage, items: ParkedItems) -> None:
     code = f"code-{uuid4().hex[:8]}"
     ids = [await kept(storage, code) for _ in range(3)]
     query = {"error": code, "order": "oldest", "limit": "2", "counts": "true"}
@@ -148,7 +148,7 @@ async def test_a_list_is_paged_and_counted_and_its_items_are_shown(storage: Stor
 
 
 async def test_replay_and_drop_by_filter_report_each_id_and_whether_there_are_more(
-    storage: Storage, items: KeptItems
+    storage: Storage, items: ParkedItems
 ) -> None:
     code = f"code-{uuid4().hex[:8]}"
     ids = [await kept(storage, code) for _ in range(3)]
@@ -168,7 +168,7 @@ async def test_replay_and_drop_by_filter_report_each_id_and_whether_there_are_mo
 async def test_storage_that_is_away_or_not_configured_is_503() -> None:
     for settings in ({"AzureWebJobsStorage": NOWHERE}, {}):
         storage = Storage(settings, transport={"retry_total": 0})
-        items = KeptItems(KeptStore(storage), SignalQueue(storage))
+        items = ParkedItems(ParkedStore(storage), SignalQueue(storage))
         ids = json.dumps({"ids": ["x"], "confirm": True}).encode()
         for asked in (
             read(items, "dead-letter", "", {}),

@@ -20,21 +20,21 @@ import pytest
 import yaml
 
 from app import Services
-from app.source_checks import Checked, check_sources
+from app.source_checks import SectionCheck, check_sources
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from local.azure import Simulator, running
 from shared.core.secrets import SettingSecrets
-from shared.core.ticket_system import Finding, Verdict
+from shared.core.ticket_system import CheckLine, CheckStatus
 from tests.azure_simulator.support import ARM, GRAPH, NO_AUTHORITIES
 
 ROOT = Path(__file__).parents[2]
-OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
+OK, WARNING, FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED
 PERMISSIONS = "Microsoft.Authorization/permissions/read"
 CHANGE_STATE = "Microsoft.AlertsManagement/alerts/changestate/action"
 ASSIGNMENTS = "Microsoft.Security/assessments/governanceAssignments"
 
-Said = dict[str, dict[str, Finding]]
+Said = dict[str, dict[str, CheckLine]]
 
 
 class World:
@@ -47,7 +47,7 @@ class World:
         self.later = timedelta()
         self.production, self.development = clouds.subscriptions
         (self.retail,) = clouds.other_subscriptions
-        self.reach = Reach(
+        self.reach = CloudEndpoints(
             Endpoint(clouds.https_url, ARM),
             clouds.https_url,
             ssl.create_default_context(cafile=clouds.ca_file),
@@ -128,13 +128,13 @@ class World:
         return dict(answer.json())
 
 
-def said(checked: list[Checked]) -> Said:
+def said(checked: list[SectionCheck]) -> Said:
     found = {one.name: {line.name: line for line in one.findings} for one in checked}
     assert all(len(found[one.name]) == len(one.findings) for one in checked), "two lines of one name"
     return found
 
 
-def verdicts(lines: dict[str, Finding]) -> dict[str, Verdict]:
+def verdicts(lines: dict[str, CheckLine]) -> dict[str, CheckStatus]:
     """By what was looked at, for one subject."""
     return {name.partition(": ")[2]: line.verdict for name, line in lines.items()}
 

@@ -8,20 +8,20 @@ from typing import Any
 import httpx
 from azure.core.credentials import AccessToken
 
-from connectors.microsoft.check_lines import Lines
+from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.claims import UNREADABLE, read_claims
 from connectors.microsoft.permissions import Permission, lacking
 from connectors.secure_score.api import SecureScores
 from connectors.secure_score.check import ScoreChecks
-from connectors.secure_score.settings import ScoreTenant, SecureScore
+from connectors.secure_score.settings import ScoreTenant, SecureScoreSettings
 from connectors.secure_score.tenants import ScoreTenants
 from local.azure.entra.jws import encode
 from shared.core.errors import SourceUnavailable
 from shared.core.secrets import SettingSecrets
-from shared.core.ticket_system import Finding, Verdict
+from shared.core.ticket_system import CheckLine, CheckStatus
 
-SETTINGS = SecureScore(connection="desk")
-OK, WARNING = Verdict.OK, Verdict.WARNING
+SETTINGS = SecureScoreSettings(connection="desk")
+OK, WARNING = CheckStatus.OK, CheckStatus.WARNING
 
 
 def test_a_token_is_read_and_never_trusted() -> None:
@@ -75,9 +75,9 @@ class Tenants(ScoreTenants):
         return SecureScores(Fixed(self._token), transport=answer)
 
 
-async def checked(token: str) -> dict[str, Finding]:
+async def checked(token: str) -> dict[str, CheckLine]:
     """What is said of Secure Score with a token."""
-    lines = Lines("own")
+    lines = CheckLines("own")
     await ScoreChecks(SETTINGS, Tenants(token), lambda: datetime.now(UTC)).tenant(ScoreTenant(), lines)
     return {line.name: line for line in lines.findings}
 
@@ -104,6 +104,6 @@ async def test_a_persons_own_rights_are_not_taken_for_the_apps() -> None:
 
 
 def test_an_error_without_a_fix_gets_one() -> None:
-    lines = Lines("own")
+    lines = CheckLines("own")
     lines.error("alerts", SourceUnavailable("Azure did not answer"))
     assert "network" in lines.findings[0].fix

@@ -12,12 +12,12 @@ from uuid import uuid4
 import pytest
 
 from local.azurite import Azurite
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
+from shared.core.problem import Problem
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.delivery.links import PARTS, LinkStore
 from shared.operations.ticket_list import TicketList
 from shared.platform.storage import Storage
-from shared.web.intake import Problem
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -45,7 +45,7 @@ class Tickets:
         link = Link(
             key=f"alert:1:{uuid4()}",
             generation=1,
-            stage=Stage.OPEN,
+            stage=LinkStage.OPEN,
             connection=self.connection,
             kind=kind,
             route="production",
@@ -124,8 +124,8 @@ async def test_a_row_of_an_earlier_release_has_an_age_all_the_same(tickets: Tick
 
 
 async def test_links_without_a_ticket_are_not_listed_and_closed_ones_are(tickets: Tickets) -> None:
-    await tickets.add("", ticket=None, stage=Stage.NONE)
-    await tickets.add("INC0010002", stage=Stage.CLOSED, due=NOW - HOUR)
+    await tickets.add("", ticket=None, stage=LinkStage.NONE)
+    await tickets.add("INC0010002", stage=LinkStage.CLOSED, due=NOW - HOUR)
     answer = await tickets.ask()
     assert [(one["number"], one["overdue"]) for one in answer["items"]] == [("INC0010002", False)]
 
@@ -150,7 +150,9 @@ async def test_links_without_a_ticket_are_not_listed_and_closed_ones_are(tickets
 )
 async def test_filters(tickets: Tickets, query: dict[str, str], expected: list[str]) -> None:
     await tickets.add("INC0010001", "disk is full", owner="Beth Anglin", due=NOW - HOUR)
-    await tickets.add("INC0010002", "Disk is slow", stage=Stage.RESOLVED, state="6", source="defender", due=NOW - HOUR)
+    await tickets.add(
+        "INC0010002", "Disk is slow", stage=LinkStage.RESOLVED, state="6", source="defender", due=NOW - HOUR
+    )
     await tickets.add("CHG0030001", "renew certificate", kind=TicketKind.CHANGE_REQUEST, state="-1", due=NOW + HOUR)
     answer = await tickets.ask(**query, sort="number")
     assert [item["number"] for item in answer["items"]] == expected
@@ -264,7 +266,7 @@ class Many(LinkStore):
     async def tickets(self, parts: range, **equal: str) -> AsyncIterator[Link]:
         for number in range(parts.start * self._count // PARTS, parts.stop * self._count // PARTS):
             ref = TicketRef(TicketKind.INCIDENT, str(number), "", f"INC{number:07}")
-            yield Link(f"alert:1:{number}", ticket=ref, stage=Stage.OPEN, opened_at=NOW, state="1")
+            yield Link(f"alert:1:{number}", ticket=ref, stage=LinkStage.OPEN, opened_at=NOW, state="1")
 
 
 async def test_memory_does_not_grow_with_the_number_of_links() -> None:

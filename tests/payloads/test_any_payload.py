@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.core.signal import Signal, State, Unreadable, from_dict, to_dict
+from shared.core.signal import Signal, SignalState, Unreadable, from_dict, to_dict
 from shared.payloads.details import DETAILS
 from shared.payloads.fit import LARGEST
 from shared.payloads.parse import parse
@@ -143,7 +143,7 @@ def check_signal(signal: Signal) -> None:
     assert len(signal.title) <= 255
     assert "\n" not in signal.title
     assert len(signal.description) <= 8000
-    assert signal.opens is not True or signal.state is not State.RESOLVED
+    assert signal.opens is not True or signal.state is not SignalState.RESOLVED
     assert signal.details.keys() <= DETAILS.keys()
     for entries in (signal.dimensions, signal.custom_properties, signal.tags, signal.details, signal.links):
         assert len(entries) <= 100

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from tests.payloads.findings import ASSESSMENT, CHANGED, assessment, status, sub_assessment
 from tests.payloads.support import RECEIVED, SUB, VM, read
 
@@ -20,28 +20,28 @@ AWS = (
 @pytest.mark.parametrize(
     ("body", "state", "resolution"),
     [
-        (assessment(), State.FIRED, None),
-        (assessment("Insert"), State.FIRED, None),
-        (assessment("Write", status=status("unhealthy")), State.FIRED, None),
-        (assessment("Write", status="Unhealthy"), State.FIRED, None),
-        (assessment("Write", status=status("Healthy")), State.RESOLVED, "healthy"),
-        (assessment(status="Healthy"), State.RESOLVED, "healthy"),
-        (assessment("Insert", status=status("NotApplicable")), State.RESOLVED, "not_applicable"),
-        (assessment(status=status("NotApplicable", cause="OffByPolicy")), State.RESOLVED, "not_applicable"),
-        (assessment(status=status("NotApplicable", cause="Exempt")), State.RESOLVED, "exempted"),
-        (assessment(status=status("notApplicable", cause="ExemptByPolicy")), State.RESOLVED, "exempted"),
-        (assessment("Delete"), State.RESOLVED, "deleted"),
-        (assessment("delete", status=status("Healthy")), State.RESOLVED, "deleted"),
-        (assessment(status=status("Removed")), State.RESOLVED, "deleted"),
+        (assessment(), SignalState.FIRED, None),
+        (assessment("Insert"), SignalState.FIRED, None),
+        (assessment("Write", status=status("unhealthy")), SignalState.FIRED, None),
+        (assessment("Write", status="Unhealthy"), SignalState.FIRED, None),
+        (assessment("Write", status=status("Healthy")), SignalState.RESOLVED, "healthy"),
+        (assessment(status="Healthy"), SignalState.RESOLVED, "healthy"),
+        (assessment("Insert", status=status("NotApplicable")), SignalState.RESOLVED, "not_applicable"),
+        (assessment(status=status("NotApplicable", cause="OffByPolicy")), SignalState.RESOLVED, "not_applicable"),
+        (assessment(status=status("NotApplicable", cause="Exempt")), SignalState.RESOLVED, "exempted"),
+        (assessment(status=status("notApplicable", cause="ExemptByPolicy")), SignalState.RESOLVED, "exempted"),
+        (assessment("Delete"), SignalState.RESOLVED, "deleted"),
+        (assessment("delete", status=status("Healthy")), SignalState.RESOLVED, "deleted"),
+        (assessment(status=status("Removed")), SignalState.RESOLVED, "deleted"),
     ],
 )
 def test_status_and_action_tell_the_state_and_why_it_is_over(
-    body: dict[str, Any], state: State, resolution: str | None
+    body: dict[str, Any], state: SignalState, resolution: str | None
 ) -> None:
     signal = read(body)
     assert signal.state is state
     assert signal.details.get("resolution") == resolution
-    assert signal.opens is (state is State.FIRED)
+    assert signal.opens is (state is SignalState.FIRED)
 
 
 @pytest.mark.parametrize("name", ["AssessmentEventDataEnrichment", "securityEventDataEnrichment"])
@@ -74,7 +74,7 @@ def test_cause_and_description_are_told_once() -> None:
 
 def test_an_unknown_status_counts_as_unhealthy_and_is_reported() -> None:
     signal = read(assessment(status=status("Pending")))
-    assert signal.state is State.FIRED
+    assert signal.state is SignalState.FIRED
     assert "The status 'Pending' is not known; the finding is taken as unhealthy." in signal.warnings
 
 
@@ -220,7 +220,7 @@ def test_properties_as_text_and_tags_of_the_row_are_read() -> None:
     body["properties"] = json.dumps(body["properties"])
     body["tags"] = {"owner": "lee.gu@contoso.example"}
     signal = read(body)
-    assert signal.state is State.FIRED
+    assert signal.state is SignalState.FIRED
     assert signal.tags == {"owner": "lee.gu@contoso.example"}
 
 

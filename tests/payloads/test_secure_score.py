@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.secure_score.payloads.control import control_key
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from tests.payloads.findings import TENANT, control, profile
 from tests.payloads.support import RECEIVED, read, refuse
 
@@ -21,29 +21,29 @@ def update(state: str, at: str | None = "2024-06-11T08:00:00Z", **more: Any) -> 
 @pytest.mark.parametrize(
     ("score", "most", "state"),
     [
-        (0, 10, State.FIRED),
-        (6.5, 10, State.FIRED),
-        ("9.99", "10", State.FIRED),
-        (9.9999, 10.0, State.FIRED),
-        (10, 10.0, State.RESOLVED),
-        ("10", "10.0", State.RESOLVED),
-        (11, 10, State.RESOLVED),
-        (None, 10, State.FIRED),
-        ("n/a", 10, State.FIRED),
-        (0, 0, State.FIRED),
+        (0, 10, SignalState.FIRED),
+        (6.5, 10, SignalState.FIRED),
+        ("9.99", "10", SignalState.FIRED),
+        (9.9999, 10.0, SignalState.FIRED),
+        (10, 10.0, SignalState.RESOLVED),
+        ("10", "10.0", SignalState.RESOLVED),
+        (11, 10, SignalState.RESOLVED),
+        (None, 10, SignalState.FIRED),
+        ("n/a", 10, SignalState.FIRED),
+        (0, 0, SignalState.FIRED),
     ],
 )
-def test_only_the_full_score_resolves(score: Any, most: Any, state: State) -> None:
+def test_only_the_full_score_resolves(score: Any, most: Any, state: SignalState) -> None:
     signal = read(control(score, maxScore=most))
     assert signal.state is state
-    assert signal.opens is (state is State.FIRED)
-    assert signal.details.get("resolution") == ("full_score" if state is State.RESOLVED else None)
+    assert signal.opens is (state is SignalState.FIRED)
+    assert signal.details.get("resolution") == ("full_score" if state is SignalState.RESOLVED else None)
 
 
 def test_a_percentage_stands_in_for_points_that_cannot_be_compared() -> None:
     body = control(None)
     body["score"]["scoreInPercentage"] = 100.0
-    assert read(body).state is State.RESOLVED
+    assert read(body).state is SignalState.RESOLVED
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_percentage_stands_in_for_points_that_cannot_be_compared() -> None:
 def test_what_the_tenant_settled_otherwise_opens_no_ticket(state: str, resolution: str | None) -> None:
     signal = read(control(controlStateUpdates=[update(state)]))
     assert signal.details.get("resolution") == resolution
-    assert signal.state is (State.RESOLVED if resolution else State.FIRED)
+    assert signal.state is (SignalState.RESOLVED if resolution else SignalState.FIRED)
 
 
 def test_the_latest_update_counts_wherever_it_stands() -> None:
@@ -90,7 +90,7 @@ def test_days_order_and_repetitions_are_equal() -> None:
     dropped = read(control(9, at="2024-07-04T00:00:00Z"))
     assert monday.order == again.order
     assert monday.order < tuesday.order < dropped.order
-    assert dropped.state is State.FIRED  # so that it can reopen
+    assert dropped.state is SignalState.FIRED  # so that it can reopen
 
 
 def test_a_change_of_state_after_the_score_is_newer_than_the_score() -> None:
@@ -99,7 +99,7 @@ def test_a_change_of_state_after_the_score_is_newer_than_the_score() -> None:
     after = read(control(controlStateUpdates=ignored))
     back = read(control(controlStateUpdates=[*ignored, update("Default", "2024-07-02T12:00:00Z")]))
     assert before.order < after.order < back.order
-    assert back.state is State.FIRED
+    assert back.state is SignalState.FIRED
 
 
 def test_the_key_names_tenant_and_control_without_case() -> None:
@@ -128,7 +128,7 @@ def test_deprecated_controls_are_unreadable_with_that_reason(deprecated: Any) ->
 
 def test_a_profile_alone_is_read_and_has_no_score() -> None:
     signal = read(profile())
-    assert (signal.source, signal.kind, signal.key, signal.state) == ("secure_score", "control", KEY, State.FIRED)
+    assert (signal.source, signal.kind, signal.key, signal.state) == ("secure_score", "control", KEY, SignalState.FIRED)
     assert signal.condition == "No score is known."
     assert signal.occurred_at == RECEIVED
     assert read({"value": [profile()], "@odata.context": "x", "@odata.nextLink": "y"}).key == KEY

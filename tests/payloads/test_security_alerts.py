@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from tests.payloads.findings import ALERT, arm_alert, exported_alert
 from tests.payloads.support import RECEIVED, SUB, VM, read
 
@@ -14,15 +14,15 @@ from tests.payloads.support import RECEIVED, SUB, VM, read
 @pytest.mark.parametrize(
     ("status", "state", "opens", "resolution"),
     [
-        ("New", State.FIRED, True, None),
-        ("Active", State.FIRED, True, None),
-        ("In Progress", State.UPDATED, True, None),
-        ("InProgress", State.UPDATED, True, None),
-        ("resolved", State.RESOLVED, False, "resolved"),
-        ("Dismissed", State.RESOLVED, False, "dismissed"),
+        ("New", SignalState.FIRED, True, None),
+        ("Active", SignalState.FIRED, True, None),
+        ("In Progress", SignalState.UPDATED, True, None),
+        ("InProgress", SignalState.UPDATED, True, None),
+        ("resolved", SignalState.RESOLVED, False, "resolved"),
+        ("Dismissed", SignalState.RESOLVED, False, "dismissed"),
     ],
 )
-def test_the_status_tells_the_state(status: str, state: State, opens: bool, resolution: str | None) -> None:
+def test_the_status_tells_the_state(status: str, state: SignalState, opens: bool, resolution: str | None) -> None:
     for signal in (read(exported_alert(Status=status)), read(arm_alert(status=status))):
         assert (signal.state, signal.opens) == (state, opens)
         assert signal.details.get("resolution") == resolution
@@ -31,7 +31,7 @@ def test_the_status_tells_the_state(status: str, state: State, opens: bool, reso
 @pytest.mark.parametrize("status", [None, "", "Odd"])
 def test_an_unknown_status_counts_as_new_and_is_reported(status: Any) -> None:
     signal = read(exported_alert(Status=status))
-    assert signal.state is State.FIRED
+    assert signal.state is SignalState.FIRED
     assert "is not known; the alert is taken as new" in signal.warnings[0]
 
 

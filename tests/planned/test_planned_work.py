@@ -15,12 +15,12 @@ import pytest
 from local.azurite import Azurite
 from local.servicenow.demo.cmdb import item_id
 from shared.config.load import parse_config
-from shared.config.storms import Maintenance
+from shared.config.storms import MaintenanceSettings
 from shared.core.errors import ConfigurationError, Unavailable
 from shared.core.messages import QUEUE
-from shared.core.signal import Resource, Signal, State
+from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import PlannedWork, WorkItem
-from shared.delivery.planned_work import PlannedWorks
+from shared.delivery.planned_work import PlannedWorkCache
 from shared.platform.log import listen
 from shared.platform.storage import Storage
 from tests.azure_simulator.support import NO_AUTHORITIES
@@ -132,7 +132,7 @@ async def test_what_ends_during_the_work_makes_no_ticket(storage: Storage, tmp_p
         held = alert(clock=clock)
         over = signal(
             key=held.key,
-            state=State.RESOLVED,
+            state=SignalState.RESOLVED,
             occurred_at=clock.now + MINUTE,
             resolved_at=clock.now + MINUTE,
             resources=held.resources,
@@ -170,13 +170,13 @@ class Told:
         return self.works
 
 
-def sections(name: str) -> list[Maintenance]:
-    return [Maintenance.model_validate({"name": "changes", "changes_of": name})]
+def sections(name: str) -> list[MaintenanceSettings]:
+    return [MaintenanceSettings.model_validate({"name": "changes", "changes_of": name})]
 
 
-async def known(storage: Storage, clock: Clock, *items: WorkItem, ends: datetime | None = None) -> PlannedWorks:
+async def known(storage: Storage, clock: Clock, *items: WorkItem, ends: datetime | None = None) -> PlannedWorkCache:
     """Planned work on items, collected and read."""
-    planned = PlannedWorks(sections(f"desk-{uuid4().hex[:8]}"), storage, now=clock)
+    planned = PlannedWorkCache(sections(f"desk-{uuid4().hex[:8]}"), storage, now=clock)
     told = Told(PlannedWork("CHG0030001", ends, items))
     await planned.collect(lambda _name: told)
     await planned.refresh()
@@ -235,7 +235,7 @@ async def test_a_system_that_does_not_answer_leaves_the_last_news_and_workers_re
 ) -> None:
     clock, told = Clock(), Told(PlannedWork("CHG0030001", None, (WorkItem(WEB),)))
     name = f"desk-{uuid4().hex[:8]}"
-    planned, other = (PlannedWorks(sections(name), storage, now=clock) for _ in range(2))
+    planned, other = (PlannedWorkCache(sections(name), storage, now=clock) for _ in range(2))
     await other.refresh()
     assert other.holds(alert(), clock.now) is None
     await planned.collect(lambda _name: told)

@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 
-from connectors.azure_monitor.reconcile.comparison import Reconciled
+from connectors.azure_monitor.reconcile.comparison import ReconcileResult
 from connectors.azure_monitor.reconcile.reconciler import MOST_FETCHED, Reconciler, rules_of
-from connectors.azure_monitor.reconcile.state import Ledger, Progress
-from connectors.azure_monitor.settings import Reconcile
+from connectors.azure_monitor.reconcile.state import ReconcileProgress, ReconcileState
+from connectors.azure_monitor.settings import ReconcileSettings
 from connectors.azure_monitor.subscriptions import Subscriptions
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from local.azure import Simulator, running
 from shared.core.link import Link
 from shared.core.messages import Envelope
@@ -38,7 +38,7 @@ class Outbox:
     def __init__(self) -> None:
         self.sent: list[Envelope] = []
 
-    async def send(self, envelope: Envelope) -> None:
+    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
         self.sent.append(envelope)
 
     def take(self) -> list[Signal]:
@@ -55,7 +55,7 @@ class Stage:
         self.clouds = clouds
         self.control = control
         self.links = LinkStore(storage)
-        self.ledger = Ledger(storage)
+        self.ledger = ReconcileState(storage)
         self.outbox = Outbox()
         self.later = timedelta()
         self.most = MOST_FETCHED
@@ -86,9 +86,9 @@ class Stage:
         """The bridge has a link for a signal."""
         await self.links.write(replace(Link(key=signal.key), **changes), None)
 
-    def settings(self, **section: Any) -> Reconcile:
+    def settings(self, **section: Any) -> ReconcileSettings:
         watched = section.pop("watched", [self.watched()])
-        return Reconcile.model_validate({"subscriptions": watched, **section})
+        return ReconcileSettings.model_validate({"subscriptions": watched, **section})
 
     def watched(self, subscription: str = "", tenant: str = "", client: str = "") -> dict[str, Any]:
         """A subscription of the configuration, with the sign-in of the bridge's application."""
@@ -101,12 +101,12 @@ class Stage:
             },
         }
 
-    async def reconcile(self, *, routes: str = DEFAULT, dry_run: bool = False, **section: Any) -> Reconciled:
+    async def reconcile(self, *, routes: str = DEFAULT, dry_run: bool = False, **section: Any) -> ReconcileResult:
         """One run over one subscription."""
         (result,) = await self.run(routes=routes, dry_run=dry_run, **section)
         return result
 
-    async def run(self, *, routes: str = DEFAULT, dry_run: bool = False, **section: Any) -> list[Reconciled]:
+    async def run(self, *, routes: str = DEFAULT, dry_run: bool = False, **section: Any) -> list[ReconcileResult]:
         settings = self.settings(**section)
         secrets = SettingSecrets({"BRIDGE": self.clouds.client_secret, "STRANGER": self.clouds.stranger_client_secret})
         async with aclosing(Subscriptions(settings, secrets, self.reach())) as subscriptions:
@@ -116,9 +116,9 @@ class Stage:
             )
             return await compared.run(dry_run=dry_run)
 
-    def reach(self) -> Reach:
+    def reach(self) -> CloudEndpoints:
         """The simulator as a cloud of its own."""
-        return Reach(
+        return CloudEndpoints(
             Endpoint(self.clouds.https_url, ARM),
             self.clouds.https_url,
             ssl.create_default_context(cafile=self.clouds.ca_file),
@@ -144,5 +144,5 @@ async def staged(storage: Storage) -> AsyncIterator[Stage]:
         for subscription in (*clouds.subscriptions, *clouds.other_subscriptions):
             settled, _ = await stage.ledger.load(subscription)
             await stage.ledger.forget(subscription, settled)
-            await stage.ledger.note(subscription, Progress())
+            await stage.ledger.note(subscription, ReconcileProgress())
         yield stage

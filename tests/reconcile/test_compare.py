@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from connectors.azure_monitor.reconcile.compare import Verdict, compare
-from shared.core.link import Link, Stage
-from shared.core.signal import State
+from connectors.azure_monitor.reconcile.compare import ReconcileVerdict, compare
+from shared.core.link import Link, LinkStage
+from shared.core.signal import SignalState
 from tests.mapping.signals import signal
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -18,31 +18,39 @@ EARLY = (AT - timedelta(hours=1), 0)
 
 
 def fired(key: str) -> Any:
-    return signal(key=key, state=State.FIRED, occurred_at=FIRED[0])
+    return signal(key=key, state=SignalState.FIRED, occurred_at=FIRED[0])
 
 
 def ended(key: str) -> Any:
-    return signal(key=key, state=State.RESOLVED, occurred_at=ENDED[0], resolved_at=ENDED[0])
+    return signal(key=key, state=SignalState.RESOLVED, occurred_at=ENDED[0], resolved_at=ENDED[0])
 
 
 @pytest.mark.parametrize(
     ("link", "firing", "end"),
     [
-        ({"stage": Stage.OPEN, "latest": FIRED}, Verdict.KNOWN, Verdict.ENDED),
-        ({"stage": Stage.OPEN, "latest": EARLY}, Verdict.KNOWN, Verdict.ENDED),
-        ({"stage": Stage.OPEN, "latest": FIRED, "over": ENDED}, Verdict.KNOWN, Verdict.KNOWN),
-        ({"stage": Stage.OPEN, "latest": FIRED, "over": (AT + timedelta(minutes=59), 2)}, Verdict.KNOWN, Verdict.KNOWN),
-        ({"stage": Stage.RESOLVED, "latest": ENDED}, Verdict.KNOWN, Verdict.KNOWN),
-        ({"stage": Stage.RESOLVED, "latest": (AT + timedelta(minutes=59), 2)}, Verdict.KNOWN, Verdict.KNOWN),
-        ({"stage": Stage.RESOLVED, "latest": FIRED}, Verdict.KNOWN, Verdict.KNOWN),
-        ({"stage": Stage.CLOSED, "latest": FIRED}, Verdict.KNOWN, Verdict.KNOWN),
-        ({"held": FIRED, "counted": FIRED}, Verdict.KNOWN, Verdict.ENDED),
-        ({"over": ENDED}, Verdict.KNOWN, Verdict.KNOWN),
-        ({"latest": FIRED, "dead_letter": "d"}, Verdict.KNOWN, Verdict.ENDED),
-        ({}, Verdict.MISSED, Verdict.ENDED),
+        ({"stage": LinkStage.OPEN, "latest": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
+        ({"stage": LinkStage.OPEN, "latest": EARLY}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
+        ({"stage": LinkStage.OPEN, "latest": FIRED, "over": ENDED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
+        (
+            {"stage": LinkStage.OPEN, "latest": FIRED, "over": (AT + timedelta(minutes=59), 2)},
+            ReconcileVerdict.KNOWN,
+            ReconcileVerdict.KNOWN,
+        ),
+        ({"stage": LinkStage.RESOLVED, "latest": ENDED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
+        (
+            {"stage": LinkStage.RESOLVED, "latest": (AT + timedelta(minutes=59), 2)},
+            ReconcileVerdict.KNOWN,
+            ReconcileVerdict.KNOWN,
+        ),
+        ({"stage": LinkStage.RESOLVED, "latest": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
+        ({"stage": LinkStage.CLOSED, "latest": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
+        ({"held": FIRED, "counted": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
+        ({"over": ENDED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
+        ({"latest": FIRED, "dead_letter": "d"}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
+        ({}, ReconcileVerdict.MISSED, ReconcileVerdict.ENDED),
     ],
 )
-def test_an_alert_with_an_id_of_its_own(link: dict[str, Any], firing: Verdict, end: Verdict) -> None:
+def test_an_alert_with_an_id_of_its_own(link: dict[str, Any], firing: ReconcileVerdict, end: ReconcileVerdict) -> None:
     known = Link(key="alert:1:one", **link)
     assert compare(fired("alert:1:one"), known, told=False, counted=False) is firing
     assert compare(ended("alert:1:one"), known, told=False, counted=False) is end
@@ -51,14 +59,14 @@ def test_an_alert_with_an_id_of_its_own(link: dict[str, Any], firing: Verdict, e
 @pytest.mark.parametrize(
     ("link", "firing"),
     [
-        ({"stage": Stage.OPEN, "latest": FIRED}, Verdict.KNOWN),
-        ({"stage": Stage.OPEN, "latest": EARLY}, Verdict.MISSED),
-        ({"stage": Stage.RESOLVED, "latest": (EARLY[0], 2)}, Verdict.MISSED),
-        ({"latest": EARLY, "dead_letter": "d"}, Verdict.KNOWN),
-        ({"held": FIRED}, Verdict.KNOWN),
+        ({"stage": LinkStage.OPEN, "latest": FIRED}, ReconcileVerdict.KNOWN),
+        ({"stage": LinkStage.OPEN, "latest": EARLY}, ReconcileVerdict.MISSED),
+        ({"stage": LinkStage.RESOLVED, "latest": (EARLY[0], 2)}, ReconcileVerdict.MISSED),
+        ({"latest": EARLY, "dead_letter": "d"}, ReconcileVerdict.KNOWN),
+        ({"held": FIRED}, ReconcileVerdict.KNOWN),
     ],
 )
-def test_what_comes_back_under_one_key_is_compared_by_time(link: dict[str, Any], firing: Verdict) -> None:
+def test_what_comes_back_under_one_key_is_compared_by_time(link: dict[str, Any], firing: ReconcileVerdict) -> None:
     key = "service_health:1:sub/ab12"
     assert compare(fired(key), Link(key=key, **link), told=False, counted=False) is firing
 
@@ -66,12 +74,12 @@ def test_what_comes_back_under_one_key_is_compared_by_time(link: dict[str, Any],
 @pytest.mark.parametrize(
     ("told", "counted", "firing", "end"),
     [
-        (False, False, Verdict.MISSED, Verdict.LEFT),
-        (True, False, Verdict.KNOWN, Verdict.ENDED),
-        (False, True, Verdict.MISSED, Verdict.ENDED),
-        (True, True, Verdict.KNOWN, Verdict.ENDED),
+        (False, False, ReconcileVerdict.MISSED, ReconcileVerdict.LEFT),
+        (True, False, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
+        (False, True, ReconcileVerdict.MISSED, ReconcileVerdict.ENDED),
+        (True, True, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
     ],
 )
-def test_an_alert_without_a_link(told: bool, counted: bool, firing: Verdict, end: Verdict) -> None:
+def test_an_alert_without_a_link(told: bool, counted: bool, firing: ReconcileVerdict, end: ReconcileVerdict) -> None:
     assert compare(fired("alert:1:one"), None, told=told, counted=counted) is firing
     assert compare(ended("alert:1:one"), None, told=told, counted=counted) is end

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from azure.identity.aio import ClientSecretCredential
 
-from connectors.azure_monitor.resource_health import Wellbeing
+from connectors.azure_monitor.resource_health import ResourceHealth
 from shared.core.signal import Resource, Signal
 from tests.mapping.signals import signal
 from tests.reconcile.stage import Stage
@@ -18,7 +18,7 @@ def about(*ids: str | None, subscription: str) -> Signal:
 
 
 @pytest.fixture
-async def asked(stage: Stage) -> AsyncIterator[Wellbeing]:
+async def asked(stage: Stage) -> AsyncIterator[ResourceHealth]:
     credential = ClientSecretCredential(
         stage.clouds.tenant_id,
         stage.clouds.client_id,
@@ -27,13 +27,13 @@ async def asked(stage: Stage) -> AsyncIterator[Wellbeing]:
         disable_instance_discovery=True,
         connection_verify=stage.clouds.ca_file,
     )
-    found = Wellbeing("public", stage.reach(), credential)
+    found = ResourceHealth("public", stage.reach(), credential)
     yield found
     await found.aclose()
     await credential.close()
 
 
-async def test_a_resource_is_well_when_resource_health_says_so(stage: Stage, asked: Wellbeing) -> None:
+async def test_a_resource_is_well_when_resource_health_says_so(stage: Stage, asked: ResourceHealth) -> None:
     one = about(stage.machine, subscription=stage.subscription)
     assert await asked.is_well(one)
     for state in ("Unavailable", "Degraded", "Unknown"):
@@ -44,7 +44,7 @@ async def test_a_resource_is_well_when_resource_health_says_so(stage: Stage, ask
 
 
 async def test_all_resources_have_to_be_well_and_those_that_nobody_knows_are_not(
-    stage: Stage, asked: Wellbeing
+    stage: Stage, asked: ResourceHealth
 ) -> None:
     gone = f"{stage.machine}-gone"
     assert not await asked.is_well(about(stage.machine, gone, subscription=stage.subscription))
@@ -52,7 +52,7 @@ async def test_all_resources_have_to_be_well_and_those_that_nobody_knows_are_not
 
 
 async def test_what_cannot_be_found_out_is_no_sign_of_health(
-    stage: Stage, asked: Wellbeing, caplog: pytest.LogCaptureFixture
+    stage: Stage, asked: ResourceHealth, caplog: pytest.LogCaptureFixture
 ) -> None:
     foreign = stage.clouds.other_subscriptions[0]
     resource = f"/subscriptions/{foreign}/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm"

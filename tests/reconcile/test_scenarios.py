@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from shared.core.link import Link, Op, Pending
-from shared.core.link import Stage as Ticketed
-from shared.core.signal import State
+from shared.core.link import LinkStage as Ticketed
+from shared.core.signal import SignalState
 from shared.core.ticket_system import TicketKind
 from tests.reconcile.stage import Stage, webhook
 
@@ -23,7 +23,7 @@ async def test_a_missed_alert_is_delivered_just_as_its_webhook_would_have_told_i
     result = await stage.reconcile()
     (found,) = stage.outbox.take()
     same = webhook(told)
-    assert (found.key, found.order, found.state) == (same.key, same.order, State.FIRED)
+    assert (found.key, found.order, found.state) == (same.key, same.order, SignalState.FIRED)
     assert (found.severity, found.rule, found.title, found.fired_at) == (1, "Disk full", same.title, same.fired_at)
     assert [r.name for r in found.resources] == ["dev-01"]
     assert found.custom_properties == {"team": "shop"}
@@ -57,7 +57,7 @@ async def test_an_alert_that_resolved_silently_is_resolved(stage: Stage) -> None
     result = await stage.reconcile()
     (found,) = stage.outbox.take()
     same = webhook(over)
-    assert (found.key, found.order, found.state) == (same.key, same.order, State.RESOLVED)
+    assert (found.key, found.order, found.state) == (same.key, same.order, SignalState.RESOLVED)
     assert (result.missed, result.resolved) == (0, 1)
     stage.later = 2 * HOUR
     await stage.reconcile()
@@ -78,7 +78,7 @@ async def test_what_happened_just_now_is_left_to_the_webhook(stage: Stage) -> No
     assert (stage.outbox.take(), result.waiting) == ([], 1)
     stage.later = timedelta(minutes=60)
     await stage.reconcile()
-    assert [found.state for found in stage.outbox.take()] == [State.RESOLVED]
+    assert [found.state for found in stage.outbox.take()] == [SignalState.RESOLVED]
 
 
 async def test_an_alert_that_nobody_heard_of_and_that_is_over_gets_nothing(stage: Stage) -> None:
@@ -96,8 +96,8 @@ async def test_an_alert_that_is_over_gets_a_resolved_ticket_where_that_is_wanted
     stage.later = HOUR
     await stage.reconcile(over="ticket")
     first, second = stage.outbox.take()
-    assert (first.order, first.state, first.opens) == (fired.order, State.FIRED, True)
-    assert (second.order, second.state) == (over.order, State.RESOLVED)
+    assert (first.order, first.state, first.opens) == (fired.order, SignalState.FIRED, True)
+    assert (second.order, second.state) == (over.order, SignalState.RESOLVED)
 
 
 async def test_a_dead_letter_is_not_repeated(stage: Stage) -> None:
@@ -130,14 +130,14 @@ async def test_an_alert_that_may_stand_in_a_group_is_offered_once_and_ended_once
     for hours in range(1, 4):
         stage.later = hours * HOUR
         await stage.reconcile(routes=routes)
-    assert [found.state for found in stage.outbox.take()] == [State.FIRED, State.RESOLVED]
+    assert [found.state for found in stage.outbox.take()] == [SignalState.FIRED, SignalState.RESOLVED]
 
 
 async def test_a_group_hears_of_an_end_whose_beginning_it_had_from_the_webhook(stage: Stage) -> None:
     await stage.resolve(await stage.fire())
     stage.later = HOUR
     await stage.reconcile(routes=GROUPED)
-    assert [found.state for found in stage.outbox.take()] == [State.RESOLVED]
+    assert [found.state for found in stage.outbox.take()] == [SignalState.RESOLVED]
 
 
 async def test_what_a_person_closed_in_azure_gets_no_ticket(stage: Stage) -> None:
@@ -190,7 +190,7 @@ async def test_an_alert_is_watched_until_it_ends_however_long_that_takes(stage: 
     await stage.resolve(told)
     stage.later = timedelta(days=3, hours=1)
     await stage.reconcile()
-    assert [found.state for found in stage.outbox.take()] == [State.RESOLVED]
+    assert [found.state for found in stage.outbox.take()] == [SignalState.RESOLVED]
 
 
 async def test_an_alert_that_azure_no_longer_has_is_forgotten(stage: Stage) -> None:

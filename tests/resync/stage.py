@@ -15,16 +15,16 @@ import httpx
 
 from app import Services
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from local.azure import Simulator as Clouds
 from local.servicenow import Simulator
 from shared.core.link import Link
 from shared.core.messages import QUEUE, Envelope, decode, encode
 from shared.core.secrets import SettingSecrets
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.platform.storage import Storage
-from shared.resync import Checked, Resynced
+from shared.resync import FullCheckResult, ResyncResult
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES
 from tests.mapping.signals import signal
 from tests.servicenow_connector.simulated import SimulatedServiceNow, connected
@@ -71,7 +71,7 @@ class Stage:
         reach = None
         if self._clouds is not None:
             secrets["BRIDGE"] = self._clouds.client_secret
-            reach = Reach(
+            reach = CloudEndpoints(
                 Endpoint(self._clouds.https_url, ARM),
                 self._clouds.https_url,
                 ssl.create_default_context(cafile=self._clouds.ca_file),
@@ -114,13 +114,13 @@ class Stage:
         stored = await self.services.links.load(key)
         await self.services.links.write(replace(await self.link(key), **fields), stored.etag if stored else None)
 
-    async def resync(self, after: timedelta = timedelta(minutes=5)) -> Resynced:
+    async def resync(self, after: timedelta = timedelta(minutes=5)) -> ResyncResult:
         """The timer, some minutes later."""
         self.later += after
         (result,) = await self.services.resync()
         return result
 
-    async def full_check(self, after: timedelta = timedelta(days=1)) -> Checked:
+    async def full_check(self, after: timedelta = timedelta(days=1)) -> FullCheckResult:
         self.later += after
         (result,) = await self.services.full_check()
         return result
@@ -167,7 +167,7 @@ def fired(**changes: Any) -> Signal:
 def over(begun: Signal, after: timedelta = timedelta(minutes=10)) -> Signal:
     """The end of a problem."""
     at = begun.occurred_at + after
-    return replace(begun, state=State.RESOLVED, occurred_at=at, resolved_at=at)
+    return replace(begun, state=SignalState.RESOLVED, occurred_at=at, resolved_at=at)
 
 
 def again(begun: Signal, after: timedelta = timedelta(minutes=20)) -> Signal:

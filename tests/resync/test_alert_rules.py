@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from connectors.azure_monitor.write_back_rules import AlertId, alert_id, wanted
-from shared.config.resync import AlertStates
-from shared.core.link import Link, Stage
+from shared.config.resync import AlertStateSettings
+from shared.core.link import Link, LinkStage
 from shared.core.signal import FIRED_RANK, RESOLVED_RANK
 from shared.core.ticket_system import TicketKind, TicketRef
 
@@ -21,7 +21,7 @@ NEW, DOING, DONE, OVER = {"1", "New"}, {"2", "In Progress"}, {"6", "Resolved"}, 
 LINK = Link(
     key="alert:1:x",
     generation=1,
-    stage=Stage.OPEN,
+    stage=LinkStage.OPEN,
     connection="desk",
     ticket=TicketRef(TicketKind.INCIDENT, "a" * 32, "alert:1:x", "INC0010001"),
     latest=(NOW, FIRED_RANK),
@@ -38,35 +38,35 @@ LINK = Link(
         (DOING, {"told": "Closed a1"}, "Acknowledged a1"),
         (NEW, {"told": "Acknowledged a1"}, "New a1"),
         (NEW, {"told": "New a1"}, "New a1"),
-        (DONE, {"stage": Stage.RESOLVED}, "Closed a1"),
-        (OVER, {"stage": Stage.CLOSED}, "Closed a1"),
-        (set(), {"stage": Stage.CLOSED}, "Closed a1"),  # deleted
+        (DONE, {"stage": LinkStage.RESOLVED}, "Closed a1"),
+        (OVER, {"stage": LinkStage.CLOSED}, "Closed a1"),
+        (set(), {"stage": LinkStage.CLOSED}, "Closed a1"),  # deleted
         # another alert of the same problem begins anew
         (NEW, {"told": "Closed a0"}, ""),
         (DOING, {"told": "Acknowledged a0"}, "Acknowledged a1"),
         # Azure said itself that it is over
-        (DONE, {"stage": Stage.RESOLVED, "latest": (NOW, RESOLVED_RANK)}, ""),
-        (OVER, {"stage": Stage.CLOSED, "latest": (NOW, RESOLVED_RANK), "told": "Acknowledged a1"}, ""),
+        (DONE, {"stage": LinkStage.RESOLVED, "latest": (NOW, RESOLVED_RANK)}, ""),
+        (OVER, {"stage": LinkStage.CLOSED, "latest": (NOW, RESOLVED_RANK), "told": "Acknowledged a1"}, ""),
         (DOING, {"latest": (NOW, RESOLVED_RANK)}, "Acknowledged a1"),  # people reopened it
         # nobody can be told, or there is nothing to tell
         (DOING, {"origin": ""}, ""),
         (DOING, {"ticket": None}, ""),
-        (DOING, {"stage": Stage.NONE}, ""),
+        (DOING, {"stage": LinkStage.NONE}, ""),
     ],
 )
 def test_what_the_alert_has_to_be(called: set[str], changes: dict[str, object], expected: str) -> None:
     link = replace(LINK, **changes)  # type: ignore[arg-type]  # fields by name
-    assert wanted(link, AlertStates(), called) == expected
+    assert wanted(link, AlertStateSettings(), called) == expected
 
 
 def test_conditions_are_compared_without_case_and_closing_goes_first() -> None:
-    settings = AlertStates.model_validate({"acknowledge": ["OPEN"], "close": ["in progress"]})
+    settings = AlertStateSettings.model_validate({"acknowledge": ["OPEN"], "close": ["in progress"]})
     assert wanted(LINK, settings, NEW) == "Acknowledged a1"
     assert wanted(LINK, settings, DOING) == "Closed a1"
-    by_value = AlertStates.model_validate({"acknowledge": [], "close": ["2"]})
+    by_value = AlertStateSettings.model_validate({"acknowledge": [], "close": ["2"]})
     assert wanted(LINK, by_value, DOING) == "Closed a1"
-    told = replace(LINK, stage=Stage.RESOLVED, latest=(NOW, RESOLVED_RANK))
-    assert wanted(told, AlertStates(ended=True), DONE) == "Closed a1"
+    told = replace(LINK, stage=LinkStage.RESOLVED, latest=(NOW, RESOLVED_RANK))
+    assert wanted(told, AlertStateSettings(ended=True), DONE) == "Closed a1"
 
 
 @pytest.mark.parametrize(

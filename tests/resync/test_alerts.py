@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 
 from connectors.azure_monitor.reconcile.reconciler import Reconciler, rules_of
-from connectors.azure_monitor.reconcile.state import Ledger
+from connectors.azure_monitor.reconcile.state import ReconcileState
 from connectors.azure_monitor.subscriptions import Subscriptions
 from local import azure, servicenow
 from shared.core.link import Link
-from shared.core.link import Stage as Ticketed
+from shared.core.link import LinkStage as Ticketed
 from shared.core.signal import Signal
 from shared.payloads.parse import parse
 from shared.platform.storage import Storage
@@ -107,12 +107,12 @@ class Azure:
         found: list[str] = []
 
         class Outbox:
-            async def send(self, envelope: Any) -> None:
+            async def send(self, envelope: Any, delay: timedelta = timedelta()) -> None:
                 found.append(envelope.signal.key)
 
         rules = rules_of(services.mapper)
         async with aclosing(Subscriptions(settings, services.secrets, services._reach)) as opened:
-            ledger = Ledger(services.storage)
+            ledger = ReconcileState(services.storage)
             run = Reconciler(settings, opened.open, services.links, ledger, Outbox(), rules, now=self.stage.now)
             results = await run.run()
         assert all(result.finished for result in results)

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.core.identity import MAX_CORRELATION, correlation, link_id, link_ids, ticket_id
-from shared.core.link import Link, Op, Pending, Stage
-from shared.core.ticket_system import Changed, Person, Phase, TicketKind, TicketRef
-from shared.resync.changes import SKEW, Fit, called, contested, fit, moved
+from shared.core.link import Link, LinkStage, Op, Pending
+from shared.core.ticket_system import Person, Phase, TicketKind, TicketRef, TicketSnapshot
+from shared.resync.changes import SKEW, TicketMatch, called, contested, fit, moved
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY = "alert:1:x"
@@ -42,13 +42,13 @@ def test_a_ticket_finds_its_link_whatever_its_key_and_the_others_are(
 ) -> None:
     held = {**dict(others), key: generation}
     links = {
-        link_id(one): Link(one, number, Stage.OPEN, "desk", ticket=ticket_of(one, number))
+        link_id(one): Link(one, number, LinkStage.OPEN, "desk", ticket=ticket_of(one, number))
         for one, number in held.items()
     }
     changed = replace(account(), ref=ticket_of(key, generation))
     asked = link_ids(changed.ref.correlation)
     assert 1 <= len(asked) <= 4
-    found = [links[row] for row in asked if row in links and fit(links[row], changed, "desk") is Fit.OURS]
+    found = [links[row] for row in asked if row in links and fit(links[row], changed, "desk") is TicketMatch.OURS]
     assert [link.key for link in found] == [key]
 
 
@@ -62,18 +62,18 @@ def test_almost_every_ticket_costs_one_look() -> None:
 
 def test_an_earlier_generation_or_another_connection_does_not_fit() -> None:
     second = link(generation=2, ticket=ticket_of(KEY, 2))
-    assert fit(second, account(), "desk") is Fit.OTHER
-    assert fit(link(), account(), "desk") is Fit.OURS
-    assert fit(link(), account(), "other desk") is Fit.OTHER
+    assert fit(second, account(), "desk") is TicketMatch.OTHER
+    assert fit(link(), account(), "desk") is TicketMatch.OURS
+    assert fit(link(), account(), "other desk") is TicketMatch.OTHER
 
 
-def account(**changes: object) -> Changed:
-    base = Changed(ticket_of(KEY, 1), Phase.OPEN, "2", "In Progress", NOW, "beth.anglin", 5)
+def account(**changes: object) -> TicketSnapshot:
+    base = TicketSnapshot(ticket_of(KEY, 1), Phase.OPEN, "2", "In Progress", NOW, "beth.anglin", 5)
     return replace(base, **changes)  # type: ignore[arg-type]  # fields by name
 
 
 def link(**changes: object) -> Link:
-    base = Link(KEY, 1, Stage.OPEN, "desk", ticket=ticket_of(KEY, 1), state="2", revision=5)
+    base = Link(KEY, 1, LinkStage.OPEN, "desk", ticket=ticket_of(KEY, 1), state="2", revision=5)
     return replace(base, **changes)  # type: ignore[arg-type]  # fields by name
 
 
@@ -87,7 +87,7 @@ accounts = st.builds(
 )
 links = st.builds(
     link,
-    stage=st.sampled_from([Stage.OPEN, Stage.RESOLVED, Stage.CLOSED]),
+    stage=st.sampled_from([LinkStage.OPEN, LinkStage.RESOLVED, LinkStage.CLOSED]),
     state=st.sampled_from(["", "1", "2", "6", "7"]),
     revision=st.integers(0, 9),
     ended=st.none() | st.just(NOW - timedelta(days=1)),
@@ -98,7 +98,7 @@ links = st.builds(
 
 
 @given(links, st.lists(accounts, min_size=1, max_size=4))
-def test_the_newest_account_wins_and_a_repetition_changes_nothing(before: Link, told: list[Changed]) -> None:
+def test_the_newest_account_wins_and_a_repetition_changes_nothing(before: Link, told: list[TicketSnapshot]) -> None:
     after = before
     for one in told:
         after = moved(after, one, NOW)
@@ -115,7 +115,7 @@ def test_the_newest_account_wins_and_a_repetition_changes_nothing(before: Link, 
         called(last.assigned_to),
         newest,
     )
-    assert after.stage == (before.stage if before.pending else Stage(last.phase.value))
+    assert after.stage == (before.stage if before.pending else LinkStage(last.phase.value))
     assert (after.pending, after.latest, after.told, after.ticket) == (before.pending, None, "", before.ticket)
 
 
@@ -124,7 +124,7 @@ def test_what_people_resolve_has_ended_and_what_they_reopen_has_not() -> None:
     assert moved(link(), resolved, NOW).ended == NOW
     known = NOW - timedelta(days=1)
     assert moved(link(ended=known), resolved, NOW).ended == known
-    assert moved(link(stage=Stage.RESOLVED, ended=known, state="6"), account(revision=6), NOW).ended is None
+    assert moved(link(stage=LinkStage.RESOLVED, ended=known, state="6"), account(revision=6), NOW).ended is None
 
 
 def test_an_account_is_contested_only_where_it_disagrees_with_an_answer_of_about_that_time() -> None:

@@ -11,18 +11,18 @@ from typing import Any, cast
 
 import pytest
 
-from shared.config.resync import Resync
+from shared.config.resync import ResyncSettings
 from shared.core.errors import StorageUnavailable
 from shared.core.identity import correlation, link_id, ticket_id
 from shared.core.link import Link
-from shared.core.link import Stage as Ticketed
+from shared.core.link import LinkStage as Ticketed
 from shared.core.messages import Envelope
-from shared.core.ticket_system import Changed, ChangePage, Person, Phase, TicketKind, TicketRef, TicketSystem
+from shared.core.ticket_system import ChangePage, Person, Phase, TicketKind, TicketRef, TicketSnapshot, TicketSystem
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored, from_entity, to_entity
-from shared.delivery.write_back import Backs
+from shared.delivery.write_back import WriteBack
 from shared.platform.storage import Storage
-from shared.resync import Follower, Progress, Resyncer
-from shared.resync.progress import Account, Reading
+from shared.resync import Resyncer, ResyncProgress, TicketSync
+from shared.resync.progress import ResyncPosition, SnapshotReading
 from tests.resync.stage import Stage, fired
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -82,21 +82,23 @@ async def test_one_connection_that_is_down_does_not_stop_the_others(stage: Stage
 async def test_a_watermark_of_any_size_outlives_a_restart(storage: Storage) -> None:
     person = Person("a" * 32, "beth.anglin", "Beth Anglin", "beth.anglin@example.com")
     changed = replace(_changed("alert:1:x", 3), assigned_to=person, due_date=NOW, close_code="x", state_name="2")
-    waiting = Account(replace(changed, ref=replace(changed.ref, number="", url="")), NOW)
-    reading = Reading("1." + "A" * 55_000, NOW, (waiting,))
+    waiting = SnapshotReading(replace(changed, ref=replace(changed.ref, number="", url="")), NOW)
+    reading = ResyncPosition("1." + "A" * 55_000, NOW, (waiting,))
     name = f"desk-{link_id(str(id(reading)))[:8]}"
-    assert await Progress(storage).reading(name, INCIDENT) == Reading()
-    await Progress(storage).note_reading(name, INCIDENT, reading)
-    assert await Progress(storage).reading(name, INCIDENT) == reading
-    assert await Progress(storage).reading(name, TicketKind.PROBLEM) == Reading()
+    assert await ResyncProgress(storage).reading(name, INCIDENT) == ResyncPosition()
+    await ResyncProgress(storage).note_reading(name, INCIDENT, reading)
+    assert await ResyncProgress(storage).reading(name, INCIDENT) == reading
+    assert await ResyncProgress(storage).reading(name, TicketKind.PROBLEM) == ResyncPosition()
 
 
 # -- a burst, in memory ----------------------------------------------------------------------------------------------
 
 
-def _changed(key: str, revision: int, state: str = "2") -> Changed:
+def _changed(key: str, revision: int, state: str = "2") -> TicketSnapshot:
     ref = TicketRef(INCIDENT, ticket_id("desk", key, 1), correlation(key, 1), "INC0010001", "https://example.com")
-    return Changed(ref, Phase.RESOLVED if state == "6" else Phase.OPEN, state, state, NOW, "beth.anglin", revision)
+    return TicketSnapshot(
+        ref, Phase.RESOLVED if state == "6" else Phase.OPEN, state, state, NOW, "beth.anglin", revision
+    )
 
 
 class Desk:
@@ -105,7 +107,7 @@ class Desk:
     name = "desk"
     kinds = frozenset({INCIDENT})
 
-    def __init__(self, rows: list[Changed]) -> None:
+    def __init__(self, rows: list[TicketSnapshot]) -> None:
         self.rows = rows
         self.pages = 0
 
@@ -145,17 +147,17 @@ class Links(LinkStore):
         return str(version + 1)
 
 
-class Marks(Progress):
+class Marks(ResyncProgress):
     """The progress, in memory. ``history`` are the watermarks that were kept."""
 
     def __init__(self) -> None:
-        self.kept = Reading()
+        self.kept = ResyncPosition()
         self.history: list[int] = []
 
-    async def reading(self, connection: str, kind: TicketKind) -> Reading:
+    async def reading(self, connection: str, kind: TicketKind) -> ResyncPosition:
         return self.kept
 
-    async def note_reading(self, connection: str, kind: TicketKind, reading: Reading) -> None:
+    async def note_reading(self, connection: str, kind: TicketKind, reading: ResyncPosition) -> None:
         self.kept = reading
         self.history.append(int(reading.watermark or 0))
 
@@ -185,10 +187,12 @@ async def test_a_burst_of_5000_changes_with_a_restart_in_the_midst_of_a_page() -
         sent[envelope.tell] += 1
 
     def started(most_pages: int = 100) -> Resyncer:
-        backs = Backs(links, {"azure_monitor": Wishes()})
-        follower = Follower(links, backs, cast(Any, SimpleNamespace(send=send)), now=lambda: NOW)
+        backs = WriteBack(links, {"azure_monitor": Wishes()})
+        follower = TicketSync(links, backs, cast(Any, SimpleNamespace(send=send)), now=lambda: NOW)
         system = cast(TicketSystem, desk)
-        return Resyncer(Resync(), ["desk"], lambda _: system, follower, marks, now=lambda: NOW, most_pages=most_pages)
+        return Resyncer(
+            ResyncSettings(), ["desk"], lambda _: system, follower, marks, now=lambda: NOW, most_pages=most_pages
+        )
 
     (result,) = await started(most_pages=3).run()
     assert (result.changes, result.finished, marks.history) == (1500, False, [500, 1000, 1500])
@@ -213,8 +217,8 @@ async def test_what_was_broken_off_is_not_left_until_the_next_time_that_is_due()
     desk, marks, clock = Desk(rows[:10]), Marks(), NOW
 
     def started() -> Resyncer:
-        follower = Follower(Links([]), Backs(Links([]), {}), cast(Any, None), now=lambda: clock)
-        settings = Resync.model_validate({"page_size": 10, "every": "1h"})
+        follower = TicketSync(Links([]), WriteBack(Links([]), {}), cast(Any, None), now=lambda: clock)
+        settings = ResyncSettings.model_validate({"page_size": 10, "every": "1h"})
         system = cast(TicketSystem, desk)
         return Resyncer(settings, ["desk"], lambda _: system, follower, marks, now=lambda: clock, most_pages=1)
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.core.link import LinkStage as Ticketed
 from shared.core.link import Op, Pending
-from shared.core.link import Stage as Ticketed
 from shared.core.ticket_system import TicketKind
 from shared.platform.log import listen
 from tests.resync.stage import Stage, again, fired, over

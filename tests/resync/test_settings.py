@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.azure_monitor.settings import Reconcile, SignIn
+from connectors.azure_monitor.settings import ReconcileSettings, SignIn
 from connectors.azure_monitor.write_back import AlertSubscriptions
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import Identities, Reach
+from connectors.microsoft.identities import CloudEndpoints, Identities
 from shared.config.load import parse_config
 from shared.config.model import BridgeConfig
 from shared.core.errors import ConfigurationError
@@ -61,8 +61,8 @@ async def test_a_subscription_of_reconcile_is_told_with_its_own_sign_in_and_all_
             return object()
 
     sign_in = {"tenant": OURS, "client_id": OURS, "client_secret": {"secret": "x"}}
-    reconcile = Reconcile.model_validate({"subscriptions": [{"id": THEIRS, "sign_in": sign_in}]})
-    reach = Reach(Endpoint("https://management.example.com", "x"), "https://login.example.com")
+    reconcile = ReconcileSettings.model_validate({"subscriptions": [{"id": THEIRS, "sign_in": sign_in}]})
+    reach = CloudEndpoints(Endpoint("https://management.example.com", "x"), "https://login.example.com")
     subscriptions = AlertSubscriptions(reconcile, Known("public", SettingSecrets({}), reach))
     first = subscriptions(THEIRS.lower())
     subscriptions(OURS)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_
 from connectors.microsoft import Endpoint
 from connectors.secure_score.api import GRAPH as CLOUDS
 from connectors.secure_score.api import SecureScores, is_settable
-from connectors.secure_score.sign_in import Application
+from connectors.secure_score.sign_in import GraphApplication
 from shared.core.errors import SourceRefused, SourceUnavailable
 from shared.core.secrets import SettingSecrets
 from tests.azure_simulator.support import GRAPH
@@ -43,10 +43,10 @@ class Rotating(SettingSecrets):
 @asynccontextmanager
 async def signed_in(
     world: World, secrets: SettingSecrets, *, certificate: bool = False
-) -> AsyncIterator[tuple[Application, SecureScores]]:
+) -> AsyncIterator[tuple[GraphApplication, SecureScores]]:
     clouds = world.clouds
     trust = ssl.create_default_context(cafile=clouds.ca_file)
-    async with Application(
+    async with GraphApplication(
         clouds.tenant_id,
         clouds.client_id,
         "proof",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.web.intake import Problem
+from shared.core.problem import Problem
 from shared.web.trust.settings import AcceptOnly
 from tests.secure_score.world import EVERYTHING, World
 

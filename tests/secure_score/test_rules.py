@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.secure_score.payloads.listed import by_control
-from connectors.secure_score.poll.selection import Chooser, Known, Seen, see
-from connectors.secure_score.settings import SecureScore
+from connectors.secure_score.poll.selection import ControlChooser, KnownControl, SeenControl, see
+from connectors.secure_score.settings import SecureScoreSettings
 from local.azure.demo.identities import CONTOSO
 from local.azure.demo.scores import fill_scores
 from local.azure.graph.store import SecureScores
@@ -28,7 +28,7 @@ OPEN = {
 }
 
 
-def controls() -> list[Seen]:
+def controls() -> list[SeenControl]:
     store = SecureScores(Clock())
     fill_scores(store)
     entry = by_control(store.listed(CONTOSO.id)[0])
@@ -39,14 +39,18 @@ def controls() -> list[Seen]:
 CONTROLS = controls()
 
 
-def chooser(*rules: dict[str, Any]) -> Chooser:
-    return Chooser(SecureScore.model_validate({"connection": "desk", "rules": list(rules)}))
+def chooser(*rules: dict[str, Any]) -> ControlChooser:
+    return ControlChooser(SecureScoreSettings.model_validate({"connection": "desk", "rules": list(rules)}))
 
 
 def chosen(when: dict[str, Any], **before: Any) -> set[str]:
     """Ids of the controls that a rule with these conditions chooses."""
     rules = chooser({"name": "one", "when": when})
-    known = {seen.known.key: Known(seen.known.key, seen.known.origin, **before) for seen in CONTROLS} if before else {}
+    known = (
+        {seen.known.key: KnownControl(seen.known.key, seen.known.origin, **before) for seen in CONTROLS}
+        if before
+        else {}
+    )
     return {
         seen.signal.details["control_id"]
         for seen in CONTROLS

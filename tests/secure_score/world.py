@@ -17,7 +17,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from app import Services
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import Reach
+from connectors.microsoft.identities import CloudEndpoints
 from connectors.secure_score.payloads.control import control_key
 from connectors.secure_score.poll.poll import ScorePolled
 from connectors.secure_score.poll.states import CONTAINER
@@ -110,7 +110,7 @@ class World:
             "LAPSED": self.clouds.lapsed_client_secret,
             "CERTIFICATE": Path(self.clouds.certificate_file).read_text(),
         }
-        reach = Reach(
+        reach = CloudEndpoints(
             Endpoint(self.clouds.https_url, ARM),
             self.clouds.https_url,
             ssl.create_default_context(cafile=self.clouds.ca_file),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.core.ticket_system import Finding, Needs, TicketKind, Verdict
+from shared.core.ticket_system import CheckLine, CheckStatus, Needs, TicketKind
 
 INCIDENT = frozenset({TicketKind.INCIDENT})
 ALL = Needs(frozenset(TicketKind), {})
@@ -15,9 +15,9 @@ def needs(**constants: str | None) -> Needs:
     return Needs(INCIDENT, {TicketKind.INCIDENT: fields})
 
 
-def lines(findings: Sequence[Finding]) -> dict[str, Finding]:
+def lines(findings: Sequence[CheckLine]) -> dict[str, CheckLine]:
     return {finding.name: finding for finding in findings}
 
 
-def failed(findings: Sequence[Finding]) -> list[str]:
-    return [finding.name for finding in findings if finding.verdict is Verdict.FAILED]
+def failed(findings: Sequence[CheckLine]) -> list[str]:
+    return [finding.name for finding in findings if finding.verdict is CheckStatus.FAILED]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from connectors.servicenow.answers import interpret
 from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.throttle import LONGEST_WAIT, retry_after
-from connectors.servicenow.wire import Call, Purpose, Reply
+from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall
 from shared.core.errors import (
     NotAuthorised,
     OutcomeUnknown,
@@ -28,29 +28,29 @@ JSON = {"content-type": "application/json;charset=UTF-8"}
 HTML = {"content-type": "text/html;charset=UTF-8"}
 
 CALLS = {
-    "list": Call("GET", "/api/now/table/incident", Purpose.LIST),
-    "read": Call("GET", "/api/now/table/incident/0", Purpose.RECORD),
-    "create": Call("POST", "/api/now/table/incident", Purpose.CREATE),
-    "update": Call("PATCH", "/api/now/table/incident/0", Purpose.UPDATE),
-    "delete": Call("DELETE", "/api/now/table/incident/0", Purpose.DELETE),
-    "event": Call("POST", "/api/global/em/jsonv2", Purpose.EVENT),
+    "list": WireCall("GET", "/api/now/table/incident", Purpose.LIST),
+    "read": WireCall("GET", "/api/now/table/incident/0", Purpose.RECORD),
+    "create": WireCall("POST", "/api/now/table/incident", Purpose.CREATE),
+    "update": WireCall("PATCH", "/api/now/table/incident/0", Purpose.UPDATE),
+    "delete": WireCall("DELETE", "/api/now/table/incident/0", Purpose.DELETE),
+    "event": WireCall("POST", "/api/global/em/jsonv2", Purpose.EVENT),
 }
 READS = ("list", "read")
 WRITES = ("create", "update", "event")
 EVERY = (*READS, *WRITES)
 
 
-def said(status: int, message: str, detail: str | None = None, **headers: str) -> Reply:
+def said(status: int, message: str, detail: str | None = None, **headers: str) -> ServiceNowReply:
     body = {"error": {"message": message, "detail": detail}, "status": "failure"}
-    return Reply(status, {**JSON, **headers}, json.dumps(body).encode())
+    return ServiceNowReply(status, {**JSON, **headers}, json.dumps(body).encode())
 
 
-def page(status: int, text: str = "<html><body>Sorry</body></html>", **headers: str) -> Reply:
-    return Reply(status, {**HTML, **headers}, text.encode())
+def page(status: int, text: str = "<html><body>Sorry</body></html>", **headers: str) -> ServiceNowReply:
+    return ServiceNowReply(status, {**HTML, **headers}, text.encode())
 
 
-def raw(status: int, body: str, **headers: str) -> Reply:
-    return Reply(status, {**JSON, **headers}, body.encode())
+def raw(status: int, body: str, **headers: str) -> ServiceNowReply:
+    return ServiceNowReply(status, {**JSON, **headers}, body.encode())
 
 
 SLEEPING = page(200, "<html><head><title>Instance Hibernating page</title></head></html>")
@@ -69,7 +69,7 @@ PARTIAL_ROW = json.dumps({"result": {"number": "INC0010001"}, "error": {"message
 NO_RECORD = ("No Record found", "Record doesn't exist or ACL restricts the record retrieval")
 
 #: (what it is, calls, answer, the error's type). Type tells retry and applied, see the test below.
-TABLE: list[tuple[str, tuple[str, ...], Reply, type[TicketSystemError]]] = [
+TABLE: list[tuple[str, tuple[str, ...], ServiceNowReply, type[TicketSystemError]]] = [
     # 2xx that are no success
     ("hibernating with 200", EVERY, SLEEPING, Unavailable),
     ("HTML with 200", READS, page(200), Unavailable),
@@ -102,22 +102,32 @@ TABLE: list[tuple[str, tuple[str, ...], Reply, type[TicketSystemError]]] = [
     ("202, the queue is full", WRITES, raw(202, ""), OutcomeUnknown),
     ("202 with a result", ("create",), raw(202, '{"result": {"sys_id": "0"}}'), OutcomeUnknown),
     ("206 with a result", ("create",), raw(206, '{"result": {"sys_id": "0"}}'), OutcomeUnknown),
-    ("204 to a create", ("create",), Reply(204), OutcomeUnknown),
+    ("204 to a create", ("create",), ServiceNowReply(204), OutcomeUnknown),
     ("deep nesting", ("read",), raw(200, '{"result":' + "[" * 100_000), Unavailable),
     # redirects
-    ("to the developer site", EVERY, Reply(302, {"location": "https://developer.servicenow.com/dev.do"}), Unavailable),
-    ("to a hibernation page", EVERY, Reply(302, {"location": "/hibernating.html"}), Unavailable),
-    ("moved", EVERY, Reply(301, {"location": "https://fabrikam.service-now.com/"}), Unavailable),
-    ("moved, method kept", EVERY, Reply(308, {"location": "https://fabrikam.service-now.com/"}), Unavailable),
-    ("to nowhere", READS, Reply(302, {"location": "https://[::1"}), Unavailable),
-    ("to nowhere", WRITES, Reply(303), OutcomeUnknown),
-    ("to the log-in page", READS, Reply(302, {"location": "/login.do"}), Unavailable),
-    ("to the log-in page", WRITES, Reply(302, {"location": "/login.do"}), OutcomeUnknown),
+    (
+        "to the developer site",
+        EVERY,
+        ServiceNowReply(302, {"location": "https://developer.servicenow.com/dev.do"}),
+        Unavailable,
+    ),
+    ("to a hibernation page", EVERY, ServiceNowReply(302, {"location": "/hibernating.html"}), Unavailable),
+    ("moved", EVERY, ServiceNowReply(301, {"location": "https://fabrikam.service-now.com/"}), Unavailable),
+    ("moved, method kept", EVERY, ServiceNowReply(308, {"location": "https://fabrikam.service-now.com/"}), Unavailable),
+    ("to nowhere", READS, ServiceNowReply(302, {"location": "https://[::1"}), Unavailable),
+    ("to nowhere", WRITES, ServiceNowReply(303), OutcomeUnknown),
+    ("to the log-in page", READS, ServiceNowReply(302, {"location": "/login.do"}), Unavailable),
+    ("to the log-in page", WRITES, ServiceNowReply(302, {"location": "/login.do"}), OutcomeUnknown),
     # credentials
     ("401", EVERY, said(401, "User Not Authenticated", "Required to provide Auth information"), NotAuthorised),
-    ("401 without body", EVERY, Reply(401), NotAuthorised),
-    ("401 of multi-factor authentication", EVERY, Reply(401, {"x-mfa_token": "invalid"}), NotAuthorised),
-    ("401 where only bearer is taken", EVERY, Reply(401, {"www-authenticate": 'BEARER realm="x"'}), NotAuthorised),
+    ("401 without body", EVERY, ServiceNowReply(401), NotAuthorised),
+    ("401 of multi-factor authentication", EVERY, ServiceNowReply(401, {"x-mfa_token": "invalid"}), NotAuthorised),
+    (
+        "401 where only bearer is taken",
+        EVERY,
+        ServiceNowReply(401, {"www-authenticate": 'BEARER realm="x"'}),
+        NotAuthorised,
+    ),
     ("407", EVERY, page(407), NotAuthorised),
     # 403 that says why
     ("scope gate", EVERY, said(403, "User Not Authorized", "Access to unscoped api is not allowed"), NotAuthorised),
@@ -154,7 +164,7 @@ TABLE: list[tuple[str, tuple[str, ...], Reply, type[TicketSystemError]]] = [
     ("not readable after create", ("create",), said(403, "Insufficient rights to query records"), OutcomeUnknown),
     ("no reason given", WRITES, said(403, "Operation Failed", None), OutcomeUnknown),
     ("HTML", ("create",), page(403), OutcomeUnknown),
-    ("no body", ("create",), Reply(403), OutcomeUnknown),
+    ("no body", ("create",), ServiceNowReply(403), OutcomeUnknown),
     # duplicates
     (
         "insert refused",
@@ -188,10 +198,10 @@ TABLE: list[tuple[str, tuple[str, ...], Reply, type[TicketSystemError]]] = [
     ("422", WRITES, said(422, "Unprocessable"), Refused),
     # not now
     ("rate limit", EVERY, said(429, "Rate limit exceeded", **{"retry-after": "60"}), Throttled),
-    ("bare 429", EVERY, Reply(429), Throttled),
+    ("bare 429", EVERY, ServiceNowReply(429), Throttled),
     ("429 page", EVERY, page(429), Throttled),
-    ("408", READS, Reply(408), Unavailable),
-    ("408", WRITES, Reply(408), OutcomeUnknown),
+    ("408", READS, ServiceNowReply(408), Unavailable),
+    ("408", WRITES, ServiceNowReply(408), OutcomeUnknown),
     # the instance failed
     ("ran out of time", READS, said(500, TIME_OUT), Unavailable),
     ("ran out of time", WRITES, said(500, TIME_OUT), OutcomeUnknown),
@@ -204,8 +214,8 @@ TABLE: list[tuple[str, tuple[str, ...], Reply, type[TicketSystemError]]] = [
     ("504", READS, page(504), Unavailable),
     ("504", WRITES, page(504), OutcomeUnknown),
     ("hibernating with 503", EVERY, page(503, "<title>Instance Hibernating page</title>"), Unavailable),
-    ("an unknown status", READS, Reply(600), Unavailable),
-    ("an unknown status", WRITES, Reply(999), OutcomeUnknown),
+    ("an unknown status", READS, ServiceNowReply(600), Unavailable),
+    ("an unknown status", WRITES, ServiceNowReply(999), OutcomeUnknown),
 ]
 
 #: For each type whether trying later helps, and whether the call may have had an effect.
@@ -228,7 +238,7 @@ MEANING = {
         for name in names
     ],
 )
-def test_answer_means(name: str, reply: Reply, expected: type[TicketSystemError]) -> None:
+def test_answer_means(name: str, reply: ServiceNowReply, expected: type[TicketSystemError]) -> None:
     with pytest.raises(TicketSystemError) as caught:
         interpret(CALLS[name], reply, connection="contoso", now=NOW)
     error = caught.value
@@ -278,7 +288,7 @@ def test_whatever_comes_back_is_a_proven_success_or_a_typed_error(
     error = None
     found = None
     try:
-        found = interpret(call, Reply(status, headers, body), now=NOW)
+        found = interpret(call, ServiceNowReply(status, headers, body), now=NOW)
     except TicketSystemError as caught:
         error = caught
     if error is not None:
@@ -305,7 +315,7 @@ def test_nothing_that_proves_nothing_is_ever_taken_for_a_harmless_failure_of_a_w
         ("update", raw(200, '{"result": {}, "error": null}'), {}),
         ("list", raw(200, '{"result": []}'), []),
         ("list", said(404, "No Record found", "Records matching query not found."), []),
-        ("delete", Reply(204), None),
+        ("delete", ServiceNowReply(204), None),
         (
             "event",
             raw(200, '{"result": {"Default Bulk Endpoint": "1 events were inserted"}}'),
@@ -313,7 +323,7 @@ def test_nothing_that_proves_nothing_is_ever_taken_for_a_harmless_failure_of_a_w
         ),
     ],
 )
-def test_success_is_json_with_a_result_and_no_error(name: str, reply: Reply, expected: object) -> None:
+def test_success_is_json_with_a_result_and_no_error(name: str, reply: ServiceNowReply, expected: object) -> None:
     assert interpret(CALLS[name], reply, now=NOW) == expected
 
 
@@ -360,10 +370,15 @@ def test_success_is_json_with_a_result_and_no_error(name: str, reply: Reply, exp
         ("create", said(413, "x"), "refuses", "too long"),
         ("read", page(503), "failed", "upgraded"),
         ("update", said(500, TIME_OUT), "failed", "index on correlation_id"),
-        ("read", Reply(302, {"location": "https://login.contoso.example/sso?x=1"}), "login.contoso.example", "'url'"),
+        (
+            "read",
+            ServiceNowReply(302, {"location": "https://login.contoso.example/sso?x=1"}),
+            "login.contoso.example",
+            "'url'",
+        ),
     ],
 )
-def test_errors_say_cause_and_fix(name: str, reply: Reply, cause: str, fix: str) -> None:
+def test_errors_say_cause_and_fix(name: str, reply: ServiceNowReply, cause: str, fix: str) -> None:
     with pytest.raises(TicketSystemError) as caught:
         interpret(CALLS[name], reply, connection="contoso", now=NOW)
     assert cause in caught.value.message
@@ -422,5 +437,5 @@ def test_detail_repeating_the_message_is_not_said_twice() -> None:
 def test_how_long_to_wait(headers: dict[str, str], expected: float | None) -> None:
     assert retry_after(headers, NOW) == expected
     with pytest.raises(Throttled) as caught:
-        interpret(CALLS["create"], Reply(429, headers), now=NOW)
+        interpret(CALLS["create"], ServiceNowReply(429, headers), now=NOW)
     assert caught.value.retry_after == expected

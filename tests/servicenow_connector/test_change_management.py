@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import OutcomeUnknown, Refused
-from shared.core.ticket_system import Draft, Phase, TicketKind, TicketRef, Verdict
+from shared.core.ticket_system import CheckStatus, Draft, Phase, TicketKind, TicketRef
 from shared.core.ticket_system import Needs as CheckNeeds
 from tests.conformance.stage import Fault
 from tests.servicenow_connector.conftest import Connect, Stages
@@ -181,8 +181,8 @@ async def test_a_rule_that_refuses_a_change_is_named(stages: Stages) -> None:
 async def test_the_check_looks_at_the_api_and_the_template(stages: Stages) -> None:
     async with stages(change={**API, "type": "standard", "template": TEMPLATE}) as stage:
         found = lines(await stage.system.check(NEEDS))
-        assert found["change_request: change api"].verdict is Verdict.OK
-        assert found["change_request: template"].verdict is Verdict.OK
+        assert found["change_request: change api"].verdict is CheckStatus.OK
+        assert found["change_request: template"].verdict is CheckStatus.OK
     async with stages(change={**API, "type": "standard", "template": "Reboot everything"}) as stage:
         await stage.order(type="acl_refuse", detail="User Not Authorized", match={"path": "sn_chg_rest"})
         findings = await stage.system.check(NEEDS)

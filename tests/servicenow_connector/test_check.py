@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.servicenow import ServiceNow
-from shared.core.ticket_system import Needs, TicketKind, Verdict
+from shared.core.ticket_system import CheckStatus, Needs, TicketKind
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.findings import ALL, failed, lines, needs
 from tests.servicenow_connector.scripted import HIBERNATING, Asked, Instance, Say, page, refusal, result
@@ -37,8 +37,8 @@ async def test_one_failed_line_and_the_rest_skipped_with_the_reason(
     found = lines(findings)
     assert found[skipped].detail.startswith("not tested: ")
     order = list(found)
-    assert all(found[name].verdict is Verdict.OK for name in order[: order.index(place)])
-    assert all(found[name].verdict is Verdict.WARNING for name in order[order.index(place) + 1 :])
+    assert all(found[name].verdict is CheckStatus.OK for name in order[: order.index(place)])
+    assert all(found[name].verdict is CheckStatus.WARNING for name in order[order.index(place) + 1 :])
     assert order[-4:] == ["incident", "change_request", "problem", "event"]
 
 
@@ -94,7 +94,7 @@ async def test_an_instance_that_hides_its_system_tables_is_checked_as_far_as_it_
         ("incident: fields", "personalize_dictionary"),
         ("incident: choices", "personalize_choices"),
     ):
-        assert found[name].verdict is Verdict.WARNING
+        assert found[name].verdict is CheckStatus.WARNING
         assert role in found[name].fix
 
 
@@ -105,7 +105,7 @@ async def test_our_own_record_that_cannot_be_told_apart_is_not_guessed(
     everybody = [{"user": str(n), "role.name": "admin"} for n in range(3)]
     instance.handler = Tables(sys_user=[*ME, *ME], sys_user_has_role=everybody, incident=[ROW])
     found = lines(await connector.check(needs()))
-    assert found["user"].verdict is Verdict.WARNING
+    assert found["user"].verdict is CheckStatus.WARNING
     assert "cannot be read" in found["roles"].detail
 
 
@@ -131,13 +131,13 @@ def dictionary(*more: dict[str, str]) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("entry", "constants", "line", "verdict"),
     [
-        (column("correlation_id", max_length="40"), {}, "incident: correlation_id", Verdict.FAILED),
-        (column("close_notes", read_only="true"), {}, "incident: fields", Verdict.WARNING),
+        (column("correlation_id", max_length="40"), {}, "incident: correlation_id", CheckStatus.FAILED),
+        (column("close_notes", read_only="true"), {}, "incident: fields", CheckStatus.WARNING),
         (
             column("u_owner", internal_type="reference", reference="sys_user"),
             {"u_owner": "sam"},
             "incident: u_owner",
-            Verdict.FAILED,
+            CheckStatus.FAILED,
         ),
     ],
 )
@@ -147,7 +147,7 @@ async def test_what_the_dictionary_tells(
     entry: dict[str, str],
     constants: dict[str, str | None],
     line: str,
-    verdict: Verdict,
+    verdict: CheckStatus,
 ) -> None:
     instance.handler = Tables(sys_user=ME, incident=[ROW], sys_dictionary=dictionary(entry))
     finding = lines(await connector.check(needs(**constants)))[line]
@@ -176,7 +176,7 @@ async def test_choices_of_a_table_replace_those_of_its_parent_as_a_whole(
 
 async def test_an_empty_table_is_not_called_readable(instance: Instance, connector: ServiceNow) -> None:
     instance.handler = Tables(sys_user=ME, incident=[])
-    assert lines(await connector.check(needs()))["incident: read"].verdict is Verdict.WARNING
+    assert lines(await connector.check(needs()))["incident: read"].verdict is CheckStatus.WARNING
 
 
 async def test_without_the_event_role_the_check_fails(instance: Instance, connector: ServiceNow) -> None:
@@ -186,9 +186,11 @@ async def test_without_the_event_role_the_check_fails(instance: Instance, connec
     assert failed(findings) == ["event: role"]
 
 
-@pytest.mark.parametrize(("seconds", "verdict"), [(600, Verdict.WARNING), (-600, Verdict.WARNING), (30, Verdict.OK)])
+@pytest.mark.parametrize(
+    ("seconds", "verdict"), [(600, CheckStatus.WARNING), (-600, CheckStatus.WARNING), (30, CheckStatus.OK)]
+)
 async def test_a_clock_that_is_wrong_is_noticed(
-    instance: Instance, connector: ServiceNow, seconds: float, verdict: Verdict
+    instance: Instance, connector: ServiceNow, seconds: float, verdict: CheckStatus
 ) -> None:
     def answer(asked: Asked) -> Say:
         date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
@@ -197,4 +199,4 @@ async def test_a_clock_that_is_wrong_is_noticed(
     instance.handler = answer
     finding = lines(await connector.check(Needs(frozenset(), {})))["clock"]
     assert finding.verdict is verdict
-    assert ("Correct the clock" in finding.fix) is (verdict is Verdict.WARNING)
+    assert ("Correct the clock" in finding.fix) is (verdict is CheckStatus.WARNING)

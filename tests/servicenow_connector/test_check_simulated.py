@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.core.ticket_system import Needs, TicketKind, Verdict
+from shared.core.ticket_system import CheckStatus, Needs, TicketKind
 from tests.servicenow_connector.conftest import Stages
 from tests.servicenow_connector.findings import ALL, failed, lines, needs
 from tests.servicenow_connector.simulated import SimulatedServiceNow
@@ -19,9 +19,9 @@ async def test_a_sound_connection_says_who_we_are_and_what_was_not_tested(stage:
     assert list(found)[:7] == ["secrets", "reachable", "awake", "authenticated", "api access", "user", "roles"]
     assert "'azure.bridge'" in found["user"].detail
     assert "itil" in found["roles"].detail
-    assert found["incident: write"].verdict is Verdict.WARNING
+    assert found["incident: write"].verdict is CheckStatus.WARNING
     assert "not tested" in found["incident: write"].detail
-    assert found["event: role"].verdict is Verdict.OK
+    assert found["event: role"].verdict is CheckStatus.OK
     assert (await stage.told("/journal"))["journal"] == []
 
 
@@ -29,7 +29,7 @@ async def test_every_line_that_is_not_fine_says_what_to_do(stage: SimulatedServi
     await stage.set(close_codes="older", hidden_fields={"incident": ["state"]})
     findings = await stage.system.check(needs(u_nope="x", contact_type="Phone", assignment_group="Netwrk", urgency="9"))
     for finding in findings:
-        if finding.verdict is Verdict.FAILED:
+        if finding.verdict is CheckStatus.FAILED:
             assert finding.fix, finding
 
 
@@ -62,7 +62,7 @@ async def test_constants_that_the_instance_knows(stage: SimulatedServiceNow) -> 
 async def test_close_codes_of_an_older_instance_are_noticed(stage: SimulatedServiceNow) -> None:
     await stage.set(close_codes="older")
     finding = lines(await stage.system.check(needs()))["incident: close_code"]
-    assert finding.verdict is Verdict.FAILED
+    assert finding.verdict is CheckStatus.FAILED
     assert "Solved (Permanently)" in finding.detail
     assert failed(await stage.system.check(needs(close_code="Solved (Permanently)"))) == []
 
@@ -83,14 +83,14 @@ async def test_steps_that_the_instance_does_not_know_are_named(stages: Stages) -
     wanted = Needs(frozenset({TicketKind.PROBLEM}), {})
     async with stages(states={"problem": {"steps": ["102", "105"]}}) as other:
         finding = lines(await other.system.check(wanted))["problem: state"]
-    assert finding.verdict is Verdict.FAILED
+    assert finding.verdict is CheckStatus.FAILED
     assert "105" in finding.detail
 
 
 async def test_fields_that_the_user_cannot_read_are_named(stage: SimulatedServiceNow) -> None:
     await stage.set(hidden_fields={"incident": ["correlation_id", "state"]})
     finding = lines(await stage.system.check(needs()))["incident: read"]
-    assert finding.verdict is Verdict.FAILED
+    assert finding.verdict is CheckStatus.FAILED
     assert "state, correlation_id" in finding.detail
 
 
@@ -98,7 +98,7 @@ async def test_without_what_reading_changes_needs_there_is_a_warning(stage: Simu
     assert "incident: changes" not in lines(await stage.system.check(needs()))
     await stage.set(hidden_fields={"incident": ["correlation_display", "sys_mod_count"]})
     finding = lines(await stage.system.check(needs()))["incident: changes"]
-    assert finding.verdict is Verdict.WARNING
+    assert finding.verdict is CheckStatus.WARNING
     assert "correlation_display, sys_mod_count" in finding.detail
 
 
@@ -106,7 +106,7 @@ async def test_an_administrator_is_warned_about(stages: Stages) -> None:
     auth = {"type": "basic", "username": "admin", "password": {"secret": "demo-admin-password"}}
     async with stages(auth) as stage:
         finding = lines(await stage.system.check(needs()))["roles"]
-    assert finding.verdict is Verdict.WARNING
+    assert finding.verdict is CheckStatus.WARNING
     assert "closed tickets" in finding.detail
 
 
@@ -115,10 +115,10 @@ async def test_a_user_without_roles_fails_at_the_tables(stages: Stages) -> None:
     async with stages(auth, account="no.roles") as stage:
         findings = await stage.system.check(ALL)
     found = lines(findings)
-    assert found["api access"].verdict is Verdict.OK
-    assert found["incident: read"].verdict is Verdict.FAILED
+    assert found["api access"].verdict is CheckStatus.OK
+    assert found["incident: read"].verdict is CheckStatus.FAILED
     assert "itil" in found["incident: read"].fix
-    assert found["event: role"].verdict is not Verdict.OK
+    assert found["event: role"].verdict is not CheckStatus.OK
 
 
 async def test_a_rate_limit_rule_is_shown(stage: SimulatedServiceNow) -> None:
@@ -152,7 +152,7 @@ async def test_the_write_test_of_an_administrator_leaves_nothing(stages: Stages)
 async def test_the_write_test_notices_an_instance_that_ignores_ids(stage: SimulatedServiceNow) -> None:
     await stage.set(honour_client_sys_id=False)
     finding = lines(await stage.system.check(needs(), probe_writes=True))["incident: write"]
-    assert finding.verdict is Verdict.WARNING
+    assert finding.verdict is CheckStatus.WARNING
     assert "ignores the sys_id" in finding.detail
 
 
@@ -162,7 +162,7 @@ async def test_the_write_test_notices_an_instance_on_which_create_cannot_be_repe
     await stage.set(honour_client_sys_id=False, read_only_fields={"incident": ["correlation_id"]})
     findings = await stage.system.check(needs(), probe_writes=True)
     finding = lines(findings)["incident: write"]
-    assert finding.verdict is Verdict.FAILED
+    assert finding.verdict is CheckStatus.FAILED
     assert "made two" in finding.detail
     assert len([f for f in findings if f.name == "incident: clean-up"]) == 2
 
@@ -177,6 +177,6 @@ async def test_the_write_test_says_what_a_missing_right_costs(stage: SimulatedSe
 async def test_a_probe_that_cannot_be_ended_says_its_number(stage: SimulatedServiceNow) -> None:
     await stage.order(type="business_rule_abort", match={"method": ["PATCH"]})
     finding = lines(await stage.system.check(needs(), probe_writes=True))["incident: clean-up"]
-    assert finding.verdict is Verdict.WARNING
+    assert finding.verdict is CheckStatus.WARNING
     assert "by hand" in finding.fix
     assert "INC" in finding.detail

@@ -14,7 +14,7 @@ from connectors.servicenow.auth.grants import ClientCredentials
 from connectors.servicenow.auth.oauth import OAuth
 from connectors.servicenow.secrecy import Redactor
 from connectors.servicenow.settings import OAuthClientCredentials
-from connectors.servicenow.wire import Reply
+from connectors.servicenow.wire import ServiceNowReply
 from shared.core.errors import NotAuthorised, NotSent, Throttled, TicketSystemError, Unavailable
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import TicketKind
@@ -361,13 +361,13 @@ class Told:
         self.lives = list(lives)
         self.asked = 0
 
-    async def token(self, form: Mapping[str, str]) -> Reply:
+    async def token(self, form: Mapping[str, str]) -> ServiceNowReply:
         life = self.lives[self.asked]
         self.asked += 1
         body = f'{{"access_token": "demo-{self.asked}", "expires_in": {life}}}'
-        return Reply(200, {"content-type": "application/json"}, body.encode())
+        return ServiceNowReply(200, {"content-type": "application/json"}, body.encode())
 
-    async def revoke(self, token: str) -> Reply:
+    async def revoke(self, token: str) -> ServiceNowReply:
         raise AssertionError("nothing is revoked here")
 
 

@@ -16,8 +16,8 @@ import trustme
 
 from connectors.servicenow import ServiceNow, ServiceNowSettings, pool
 from connectors.servicenow.client import Client
-from connectors.servicenow.wire import Call, Purpose
-from shared.core.call_counter import Tally
+from connectors.servicenow.wire import Purpose, WireCall
+from shared.core.call_counter import CallCounter
 from shared.core.errors import ConfigurationError, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import Draft, Note, TicketKind, TicketRef
@@ -52,7 +52,7 @@ def free_port() -> int:
 
 async def test_a_refused_connection_was_not_sent() -> None:
     connector = ServiceNow("contoso", settings(f"http://127.0.0.1:{free_port()}"), SettingSecrets(SETTINGS))
-    with Tally() as tally, pytest.raises(NotSent, match="connection was refused") as caught:
+    with CallCounter() as tally, pytest.raises(NotSent, match="connection was refused") as caught:
         await connector.create(DRAFT)
     assert "Check 'url'" in caught.value.advice
     assert (connector.calls.total, tally.calls) == (0, 0)
@@ -140,13 +140,13 @@ async def test_a_call_whose_turn_never_came_was_not_sent(instance: Instance) -> 
         with client.operation():  # its time starts to run before the first call's
             started.set()
             await go.wait()
-            await client.call(Call("PATCH", "/second", Purpose.UPDATE, body={}))
+            await client.call(WireCall("PATCH", "/second", Purpose.UPDATE, body={}))
 
     instance.handler = hang
     client = Client("contoso", settings(instance.url, max_in_flight=1, total_timeout="2s"), SettingSecrets(SETTINGS))
     waiting = asyncio.create_task(second())
     await started.wait()
-    holder = asyncio.create_task(client.call(Call("POST", "/first", Purpose.CREATE, body={})))
+    holder = asyncio.create_task(client.call(WireCall("POST", "/first", Purpose.CREATE, body={})))
     await instance.until(1)
     go.set()
     with pytest.raises(NotSent, match="its turn did not come"):
@@ -165,7 +165,7 @@ async def test_an_operation_without_time_left_sends_nothing(instance: Instance) 
                 async with client.in_time("a look-up"):
                     await asyncio.Event().wait()
         with pytest.raises(NotSent):
-            await client.call(Call("POST", "/late", Purpose.CREATE, body={}))
+            await client.call(WireCall("POST", "/late", Purpose.CREATE, body={}))
     assert instance.calls == []
     await client.aclose()
 
@@ -284,11 +284,11 @@ async def test_a_401_is_repeated_once_and_no_more(instance: Instance, connector:
 
 async def test_every_request_that_left_is_counted(instance: Instance, connector: ServiceNow) -> None:
     instance.handler = Echo()
-    with Tally() as tally:
+    with CallCounter() as tally:
         await connector.create(DRAFT)
         await connector.comment(REF, NOTE)
     instance.says(HANG_UP)
-    with Tally() as lost, pytest.raises(OutcomeUnknown):
+    with CallCounter() as lost, pytest.raises(OutcomeUnknown):
         await connector.comment(REF, NOTE)
     assert (tally.calls, lost.calls) == (2, 1)
     assert connector.calls.by_method == {"POST": 1, "PATCH": 2}

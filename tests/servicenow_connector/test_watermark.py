@@ -7,17 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.servicenow.watermark import OVERLAP, SETTLED, Mark, Read, decode, moment
+from connectors.servicenow.watermark import OVERLAP, SETTLED, Watermark, WatermarkRead, decode, moment
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def row(n: int, *, at: datetime = NOW, revision: int = 0) -> Read:
-    return Read(at, f"{n:032x}", str(revision))
+def row(n: int, *, at: datetime = NOW, revision: int = 0) -> WatermarkRead:
+    return WatermarkRead(at, f"{n:032x}", str(revision))
 
 
 def test_a_watermark_reads_back_as_it_was_written() -> None:
-    mark = Mark().onward([row(1), row(2, at=NOW + timedelta(seconds=1))], more=True, passed=10, now=NOW.timestamp())
+    mark = Watermark().onward(
+        [row(1), row(2, at=NOW + timedelta(seconds=1))], more=True, passed=10, now=NOW.timestamp()
+    )
     assert decode(mark.encode()) == mark
     done = mark.onward([], more=False, passed=10, now=None)
     assert decode(done.encode()) == done
@@ -26,19 +28,19 @@ def test_a_watermark_reads_back_as_it_was_written() -> None:
 
 
 def test_a_watermark_that_was_cut_is_no_watermark() -> None:
-    head, body = Mark().onward([row(1), row(2)], more=True, passed=10, now=None).encode().rsplit(".", 1)
+    head, body = Watermark().onward([row(1), row(2)], more=True, passed=10, now=None).encode().rsplit(".", 1)
     for cut in (8, 12, 16):
         with pytest.raises(ValueError, match="it "):
             decode(f"{head}.{body[:-cut]}")
 
 
 def test_the_next_reading_begins_before_the_newest_change() -> None:
-    mark = Mark().onward([row(1)], more=False, passed=10, now=None)
+    mark = Watermark().onward([row(1)], more=False, passed=10, now=None)
     assert mark.since == int(NOW.timestamp()) - OVERLAP
 
 
 def test_a_quiet_instance_lets_the_beginning_follow_its_clock_and_never_go_back() -> None:
-    mark = Mark().onward([row(1)], more=False, passed=10, now=NOW.timestamp() + 3600)
+    mark = Watermark().onward([row(1)], more=False, passed=10, now=NOW.timestamp() + 3600)
     later = mark.onward([], more=False, passed=10, now=NOW.timestamp() + 7200)
     back = later.onward([], more=False, passed=10, now=NOW.timestamp())
     assert mark.since == int(NOW.timestamp()) + 3600 - SETTLED
@@ -47,11 +49,11 @@ def test_a_quiet_instance_lets_the_beginning_follow_its_clock_and_never_go_back(
 
 
 def test_an_empty_table_is_read_from_its_beginning_until_something_is_there() -> None:
-    assert Mark().onward([], more=False, passed=10, now=NOW.timestamp()).since is None
+    assert Watermark().onward([], more=False, passed=10, now=NOW.timestamp()).since is None
 
 
 def test_a_long_first_reading_keeps_only_what_is_recent() -> None:
-    mark = Mark()
+    mark = Watermark()
     for n in range(2000):
         at = NOW + timedelta(minutes=n)
         mark = mark.onward([row(n, at=at)], more=True, passed=1, now=None)
@@ -69,7 +71,7 @@ def test_whatever_happens_between_pages_nothing_is_lost_and_nothing_doubled(seed
     given: list[tuple[int, int]] = []
     made: set[tuple[int, int]] = set()
     last: dict[int, int] = {}
-    text, now = Mark().encode(), NOW
+    text, now = Watermark().encode(), NOW
     for turn in range(400):
         now += timedelta(seconds=chance.choice((0, 0, 1, 20)))
         if turn < 300:
@@ -91,7 +93,7 @@ def test_whatever_happens_between_pages_nothing_is_lost_and_nothing_doubled(seed
             found = [one for one in found if (int(one[0].timestamp()), one[1]) > mark.after]
         elif mark.since is not None:
             found = [one for one in found if int(one[0].timestamp()) >= mark.since]
-        page = [Read(at, sys_id, str(revision)) for at, sys_id, revision in found[:limit]]
+        page = [WatermarkRead(at, sys_id, str(revision)) for at, sys_id, revision in found[:limit]]
         given += [(int(one.id, 16), int(one.revision)) for one in page if not mark.knows(one)]
         made.update((n, revision) for n, (_, revision) in rows.items())
         text = mark.onward(page, more=len(found) > limit, passed=limit, now=now.timestamp()).encode()

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 
 from local.azurite import Azurite
-from shared.core.signal import State
-from shared.delivery.grouping.model import Group, GroupRules, Member, Said, Standing
+from shared.core.signal import SignalState
+from shared.delivery.grouping.model import Group, GroupRules, GroupStanding, GroupUpdate, Member
 from shared.delivery.grouping.store import MOST_STARTS, GroupStore, Overtaken
 from shared.platform.storage import Storage
 from tests.mapping.signals import signal
@@ -28,9 +28,9 @@ async def groups(azurite: Azurite) -> AsyncIterator[GroupStore]:
 
 
 def group(key: str) -> Group:
-    said = Said(State.UPDATED, (NOW, 1), 3, 4, 2, 3, ("vm-1", "vm-ü"))
+    said = GroupUpdate(SignalState.UPDATED, (NOW, 1), 3, 4, 2, 3, ("vm-1", "vm-ü"))
     rules = GroupRules(timedelta(minutes=5), timedelta(seconds=90), 3, "Alert storm: it's 'big'")
-    return Group(key, "a route", signal(), NOW, rules, Standing.ON, said, said, NOW + timedelta(minutes=5), True)
+    return Group(key, "a route", signal(), NOW, rules, GroupStanding.ON, said, said, NOW + timedelta(minutes=5), True)
 
 
 async def test_a_group_is_read_as_it_was_written_and_belongs_to_who_read_it_last(groups: GroupStore) -> None:

@@ -15,7 +15,7 @@ from local.azurite import Azurite
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.messages import Envelope
 from shared.delivery.links import LinkStore
-from shared.delivery.parked import KeptStore
+from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
 from shared.platform.storage import Storage
 from tests.mapping.signals import signal
@@ -84,7 +84,7 @@ async def test_tables_queue_and_blobs_with_a_managed_identity(tmp_path: Path, mo
             assert stored.link == one
             envelope = Envelope(id="a" * 32, received_at=NOW, signal=signal())
             await SignalQueue(storage).send(envelope)
-            await KeptStore(storage).keep("dead-letter", envelope, code="c", reason="r")
+            await ParkedStore(storage).keep("dead-letter", envelope, code="c", reason="r")
             assert await SignalQueue(storage).depth() == 1
         finally:
             await storage.aclose()

@@ -13,12 +13,12 @@ import pytest
 
 from local.azurite import Azurite
 from shared.core.errors import StorageUnavailable
-from shared.core.link import Link, Op, Pending, Stage
+from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Envelope, decode, encode
-from shared.core.signal import State, Unreadable
+from shared.core.signal import SignalState, Unreadable
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.delivery.links import LinkOvertaken, LinkStore, from_entity, to_entity
-from shared.delivery.parked import KeptStore
+from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import CLAIMS, SignalQueue
 from shared.platform.storage import Storage
 from tests.mapping.signals import signal
@@ -38,7 +38,7 @@ def link(key: str | None = None) -> Link:
     return Link(
         key=key or f"alert:1:{uuid4()}",
         generation=2,
-        stage=Stage.OPEN,
+        stage=LinkStage.OPEN,
         connection="desk",
         kind=TicketKind.PROBLEM,
         route="a route",
@@ -77,7 +77,7 @@ async def test_a_link_is_written_once_and_then_only_by_who_read_it_last(storage:
     stored = await links.load(one.key)
     assert stored is not None
     assert (stored.link, stored.etag) == (one, etag)
-    newer = await links.write(replace(one, stage=Stage.RESOLVED), etag)
+    newer = await links.write(replace(one, stage=LinkStage.RESOLVED), etag)
     with pytest.raises(LinkOvertaken):
         await links.write(one, etag)
     assert newer != etag
@@ -133,8 +133,8 @@ async def test_a_delayed_message_comes_back_when_its_time_has_come_and_never_exp
 
 
 async def test_kept_items_are_listed_shown_and_forgotten(storage: Storage) -> None:
-    kept = KeptStore(storage)
-    letter = Envelope(id=uuid4().hex, received_at=NOW, signal=signal(state=State.RESOLVED), attempts=4)
+    kept = ParkedStore(storage)
+    letter = Envelope(id=uuid4().hex, received_at=NOW, signal=signal(state=SignalState.RESOLVED), attempts=4)
     odd = Envelope(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", {"text": "x" * 200_000}))
     await kept.keep("dead-letter", letter, code="refused", reason="r" * 50_000, advice="do this", connection="desk")
     await kept.keep("quarantine", odd, code="unreadable", reason="no schema")
@@ -159,7 +159,7 @@ async def test_storage_that_is_away_is_one_clear_error() -> None:
         "BlobEndpoint=http://127.0.0.1:9/a;QueueEndpoint=http://127.0.0.1:9/a;TableEndpoint=http://127.0.0.1:9/a;"
     )
     storage = Storage({"AzureWebJobsStorage": connection}, transport={"retry_total": 0})
-    links, queue, kept = LinkStore(storage), SignalQueue(storage), KeptStore(storage)
+    links, queue, kept = LinkStore(storage), SignalQueue(storage), ParkedStore(storage)
     envelope = Envelope(id="x", received_at=NOW, signal=signal())
     for work in (
         links.load("alert:1:x"),

@@ -12,7 +12,7 @@ import pytest
 from app import Services
 from shared.config.load import load_config
 from shared.core.errors import ConfigurationError
-from shared.web.intake import Problem
+from shared.core.problem import Problem
 from tests.trust.entra import CLIENT_ID, TENANT, token
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from shared.web.trust.keys import FRESH, PAUSE, PAUSE_WITHOUT_KEYS, KeyStore
-from shared.web.trust.tokens import Denied
+from shared.web.trust.tokens import TokenDenied
 from tests.trust.entra import OTHER_TENANT, TENANT, Entra, jwk
 
 AUTHORITY = "https://login.microsoftonline.com"
@@ -39,7 +39,7 @@ def store(entra: Entra, clock: Clock) -> KeyStore:
 
 
 async def refused(store: KeyStore, kid: str = "unknown", tenant: str = TENANT) -> int:
-    with pytest.raises(Denied) as caught:
+    with pytest.raises(TokenDenied) as caught:
         await store.key(tenant, kid)
     return caught.value.status
 

@@ -18,7 +18,7 @@ from shared.core.errors import NotSent
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import Draft, TicketKind
 from shared.platform.addresses import inner, names_this_machine, web_origin
-from shared.platform.guarded_transport import ForbiddenHost, Guarded
+from shared.platform.guarded_transport import ForbiddenHost, GuardedTransport
 
 #: For plain http; loading the authorities takes time.
 NO_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -125,7 +125,7 @@ def sockets() -> httpx.AsyncHTTPTransport:
 
 
 def client(origin: str, transport: httpx.AsyncBaseTransport, **more: bool) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=Guarded(origin, transport, **more), base_url=origin, trust_env=False)
+    return httpx.AsyncClient(transport=GuardedTransport(origin, transport, **more), base_url=origin, trust_env=False)
 
 
 async def test_a_public_address_is_connected_to_and_its_connection_used_again() -> None:

@@ -12,13 +12,14 @@ import pytest
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from connectors.servicenow.text import journal
 from shared.core.messages import encode
+from shared.core.problem import Problem
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
 from shared.core.ticket_system import Draft, Note, TicketKind
 from shared.mapping.notes import event_note, reopening_note
 from shared.mapping.summary import summary
 from shared.payloads.parse import parse
-from shared.web.intake import MAX_BODY_BYTES, MAX_DEPTH, MAX_ITEMS, Problem, accept, read_json
+from shared.web.intake import MAX_BODY_BYTES, MAX_DEPTH, MAX_ITEMS, accept, read_json
 from tests.mapping.signals import mapper, signal
 from tests.payloads.support import common
 from tests.servicenow_connector.scripted import Asked, Echo, Instance, Say, result, running

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.core.clouds import CloudName
-from shared.web.trust.gate import Gate
-from shared.web.trust.tokens import LONGEST, Denied, bearer, unproven
+from shared.web.trust.gate import WebhookGate
+from shared.web.trust.tokens import LONGEST, TokenDenied, bearer, unproven
 from tests.trust.entra import (
     ACTION_GROUPS,
     AUDIENCE,
@@ -206,8 +206,8 @@ async def test_a_hostile_token_is_refused_with_the_check_that_it_failed(
     header = make()
     caplog.set_level(logging.INFO)
     entra = Entra()
-    with pytest.raises(Denied) as caught:
-        await Gate(settings(), transport=entra.transport).admit(header)
+    with pytest.raises(TokenDenied) as caught:
+        await WebhookGate(settings(), transport=entra.transport).admit(header)
     assert all(url.startswith(f"https://login.microsoftonline.com/{TENANT}/") for url in entra.asked)
     assert (caught.value.status, caught.value.check) == (status, check), caught.value
     told = json.loads(next(r.getMessage() for r in caplog.records if "token_refused" in r.getMessage()))
@@ -227,7 +227,7 @@ async def test_good_tokens_of_both_versions_get_in_in_every_cloud(cloud: CloudNa
         "china": "https://login.partner.microsoftonline.cn",
     }
     entra = Entra(authority=hosts[cloud])
-    caller = await Gate(found, transport=entra.transport).admit(f"Bearer {token(claims(version, cloud))}")
+    caller = await WebhookGate(found, transport=entra.transport).admit(f"Bearer {token(claims(version, cloud))}")
     assert caller.tenant == TENANT
     assert caller.application == claims(version, cloud)["appid" if version == 1 else "azp"]
     assert entra.asked[0] == f"{hosts[cloud]}/{TENANT}/v2.0/.well-known/openid-configuration"
@@ -246,42 +246,42 @@ async def test_good_tokens_of_both_versions_get_in_in_every_cloud(cloud: CloudNa
     ids=["tenant in capitals", "caller in capitals", "several roles", "other audience", "just over", "just before"],
 )
 async def test_what_differs_within_reason_gets_in(content: Callable[[], dict[str, Any]]) -> None:
-    await Gate(settings(), transport=Entra().transport).admit(f"Bearer {token(content())}")
+    await WebhookGate(settings(), transport=Entra().transport).admit(f"Bearer {token(content())}")
 
 
 async def test_the_scheme_is_read_without_case() -> None:
-    await Gate(settings(), transport=Entra().transport).admit(f"bearer {token()}")
+    await WebhookGate(settings(), transport=Entra().transport).admit(f"bearer {token()}")
 
 
 async def test_callers_and_role_come_from_the_configuration() -> None:
     found = settings(callers=[CLIENT_ID], role="Alerts.Send")
     content = claims(azp=CLIENT_ID, roles=["Alerts.Send"])
-    await Gate(found, transport=Entra().transport).admit(f"Bearer {token(content)}")
-    with pytest.raises(Denied, match="caller"):
-        await Gate(found, transport=Entra().transport).admit(f"Bearer {token(claims(roles=['Alerts.Send']))}")
+    await WebhookGate(found, transport=Entra().transport).admit(f"Bearer {token(content)}")
+    with pytest.raises(TokenDenied, match="caller"):
+        await WebhookGate(found, transport=Entra().transport).admit(f"Bearer {token(claims(roles=['Alerts.Send']))}")
 
 
 async def test_a_token_for_a_strange_tenant_makes_nobody_fetch_anything() -> None:
     entra = Entra()
-    gate = Gate(settings(), transport=entra.transport)
+    gate = WebhookGate(settings(), transport=entra.transport)
     for hostile in (claims(tenant=OTHER_TENANT), claims(tid=f"{TENANT}/../x")):
-        with pytest.raises(Denied):
+        with pytest.raises(TokenDenied):
             await gate.admit(f"Bearer {token(hostile)}")
     assert entra.asked == []
 
 
 async def test_a_key_of_another_tenant_with_a_known_kid_proves_nothing() -> None:
     """Replay: the other tenant's key bears the kid that our tenant's key has."""
-    gate = Gate(settings(tenants=[TENANT, OTHER_TENANT]), transport=Entra().transport)
+    gate = WebhookGate(settings(tenants=[TENANT, OTHER_TENANT]), transport=Entra().transport)
     await gate.admit(f"Bearer {token()}")
-    with pytest.raises(Denied) as caught:
+    with pytest.raises(TokenDenied) as caught:
         await gate.admit(f"Bearer {token(claims(tenant=TENANT), signed_by='theirs', headers={'kid': 'current'})}")
     assert caught.value.check == "signature"
 
 
 @given(st.text(max_size=300) | st.lists(st.text(max_size=40), min_size=3, max_size=3).map(".".join))
 def test_no_header_whatever_makes_more_than_a_refusal(text: str) -> None:
-    with pytest.raises(Denied) as caught:
+    with pytest.raises(TokenDenied) as caught:
         unproven(bearer(f"Bearer {text}"), settings())
     assert caught.value.status == 401
 
@@ -294,7 +294,7 @@ def test_no_claim_whatever_makes_more_than_a_refusal(value: Any) -> None:
         text = ".".join(
             base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=").decode() for p in (header, content)
         )
-        with suppress(Denied):
+        with suppress(TokenDenied):
             unproven(f"{text}.x", settings())
 
 

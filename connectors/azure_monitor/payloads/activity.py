@@ -8,7 +8,7 @@ rules have no severity (Azure writes Sev4 always), so the event's own level, imp
 from __future__ import annotations
 
 from connectors.azure_monitor.payloads.essentials import Essentials
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.markup import plain
 from shared.payloads.severity import level, rank, severity
 from shared.payloads.text import Fields, array_of, fold, given, line, object_of, squash, text
@@ -18,7 +18,7 @@ _CONSTANT_SEVERITY = 4
 _MOST_POLICIES = 20
 
 
-def read_activity(builder: Builder, essentials: Essentials, event: Fields) -> None:
+def read_activity(builder: SignalBuilder, essentials: Essentials, event: Fields) -> None:
     """Fill in what an event of these categories says. ``event`` is the folded alertContext or activityLog."""
     properties = object_of(event.get("properties"))
     read_event(builder, event)
@@ -40,7 +40,7 @@ def read_activity(builder: Builder, essentials: Essentials, event: Fields) -> No
     _add_resources(builder, essentials, event, properties)
 
 
-def read_event(builder: Builder, event: Fields) -> None:
+def read_event(builder: SignalBuilder, event: Fields) -> None:
     """Fill in what every Activity Log event says, health events included."""
     builder.detail("operation", event.get("operationname"))
     builder.detail("status", event.get("status"))
@@ -80,7 +80,7 @@ def is_true(value: object) -> bool:
     return given(value).lower() == "true"
 
 
-def _read_severity(builder: Builder, essentials: Essentials, event: Fields, properties: Fields) -> None:
+def _read_severity(builder: SignalBuilder, essentials: Essentials, event: Fields, properties: Fields) -> None:
     builder.severity = event_severity(
         essentials,
         rank(properties.get("recommendationimpact")),
@@ -89,14 +89,14 @@ def _read_severity(builder: Builder, essentials: Essentials, event: Fields, prop
     )
 
 
-def _read_properties(builder: Builder, properties: Fields) -> None:
+def _read_properties(builder: SignalBuilder, properties: Fields) -> None:
     message = given(properties.get("message")) or given(properties.get("statusmessage"))
     if message != builder.details.get("operation"):
         builder.prose.append(message)
     builder.prose.append(text(properties.get("description")))
 
 
-def _read_recommendation(builder: Builder, properties: Fields) -> None:
+def _read_recommendation(builder: SignalBuilder, properties: Fields) -> None:
     name = plain(text(properties.get("recommendationname")))
     builder.heading = name
     builder.prose.append(name)
@@ -110,7 +110,7 @@ def _read_recommendation(builder: Builder, properties: Fields) -> None:
     builder.condition = "Advisor recommendation" + "".join(f", {word}" for word in words if word)
 
 
-def _read_security(builder: Builder, properties: Fields) -> None:
+def _read_security(builder: SignalBuilder, properties: Fields) -> None:
     builder.detail("compromised_entity", properties.get("compromisedentity"))
     builder.detail("attacked_resource_type", properties.get("attackedresourcetype"))
     builder.detail("action_taken", properties.get("actiontaken"))
@@ -137,7 +137,7 @@ def _listed(value: object) -> str:
     return plain(given(value)).removeprefix("[").removesuffix("]")
 
 
-def _read_policies(builder: Builder, properties: Fields) -> None:
+def _read_policies(builder: SignalBuilder, properties: Fields) -> None:
     lines = []
     for item in array_of(properties.get("policies"))[:_MOST_POLICIES]:
         policy = fold(item)
@@ -150,7 +150,7 @@ def _read_policies(builder: Builder, properties: Fields) -> None:
         builder.prose.append("Found by a compliance check.")
 
 
-def _read_scaling(builder: Builder, properties: Fields) -> None:
+def _read_scaling(builder: SignalBuilder, properties: Fields) -> None:
     old, new = given(properties.get("oldinstancescount")), given(properties.get("newinstancescount"))
     builder.detail("old_instances", old)
     builder.detail("new_instances", new)
@@ -166,7 +166,7 @@ def _suffix(word: str) -> str:
     return f" {_status(word)}" if word else ""
 
 
-def _add_resources(builder: Builder, essentials: Essentials, event: Fields, properties: Fields) -> None:
+def _add_resources(builder: SignalBuilder, essentials: Essentials, event: Fields, properties: Fields) -> None:
     resources = builder.resources
     resources.add(object_of(event.get("authorization")).get("scope"))
     resources.add(properties.get("entity"))

@@ -11,7 +11,7 @@ from datetime import datetime
 from connectors.azure_monitor.payloads.essentials import rule_name
 from connectors.azure_monitor.payloads.noncommon import set_state
 from shared.core.signal import Signal
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key
 from shared.payloads.resources import canonical
 from shared.payloads.text import Fields, given, line, object_of, text
@@ -25,7 +25,7 @@ def read_autoscale(body: Fields, received_at: datetime) -> Signal:
     name = given(context.get("name")) or rule_name(setting)
     if not (name or resource):
         raise Unidentified("it names neither its setting nor a resource")
-    builder = Builder(kind="autoscale", received_at=received_at)
+    builder = SignalBuilder(kind="autoscale", received_at=received_at)
     builder.rule, builder.rule_id = name, setting
     set_state(builder, body.get("status"), context.get("timestamp"))
     operation = line(given(body.get("operation")))

@@ -7,14 +7,14 @@ vault; the machine that is not backed up stands in ``linkedResourceId``.
 from __future__ import annotations
 
 from connectors.azure_monitor.payloads.essentials import Essentials
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import make_key
 from shared.payloads.markup import plain
 from shared.payloads.resources import canonical
 from shared.payloads.text import Fields, given, line, object_of, text
 
 
-def read_backup(builder: Builder, essentials: Essentials, context: Fields) -> None:
+def read_backup(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a backup alert says. ``context`` is the folded alertContext."""
     more = object_of(context.get("extendedinfo"))
     builder.detail("category", context.get("category"))
@@ -43,7 +43,7 @@ def read_backup(builder: Builder, essentials: Essentials, context: Fields) -> No
         builder.key = make_key("backup", canonical(item), essentials.rule)
 
 
-def _say(builder: Builder, essentials: Essentials, context: Fields) -> str:
+def _say(builder: SignalBuilder, essentials: Essentials, context: Fields) -> str:
     what = line(essentials.rule) or "Backup alert"
     workload = builder.details.get("workload", "")
     name = given(context.get("linkedresourcename"))

@@ -12,7 +12,7 @@ from connectors.azure_monitor.payloads.condition import Criterion, sentence, sho
 from connectors.azure_monitor.payloads.essentials import rule_name
 from connectors.azure_monitor.payloads.noncommon import set_state
 from shared.core.signal import Signal
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key
 from shared.payloads.resources import canonical
 from shared.payloads.severity import severity
@@ -26,7 +26,7 @@ def read_classic(body: Fields, received_at: datetime) -> Signal:
     rule = given(context.get("name")) or rule_name(rule_id)
     if not rule:
         raise Unidentified("it names no rule (context.id, context.name)")
-    builder = Builder(kind="metric", received_at=received_at)
+    builder = SignalBuilder(kind="metric", received_at=received_at)
     builder.rule, builder.rule_id = rule, rule_id
     set_state(builder, body.get("status"), context.get("timestamp"))
     builder.severity = severity(context.get("severity"))
@@ -42,7 +42,7 @@ def read_classic(body: Fields, received_at: datetime) -> Signal:
     return builder.finish()
 
 
-def _read_condition(builder: Builder, condition: Fields) -> None:
+def _read_condition(builder: SignalBuilder, condition: Fields) -> None:
     metric = line(given(condition.get("metricname")))
     window = window_words(condition.get("windowsize"))
     aggregation, operator = given(condition.get("timeaggregation")), given(condition.get("operator"))

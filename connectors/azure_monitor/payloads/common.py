@@ -29,7 +29,7 @@ from connectors.azure_monitor.payloads.resource_health import read_resource_heal
 from connectors.azure_monitor.payloads.service_health import read_service_health
 from connectors.azure_monitor.payloads.smart_detection import read_smart_detection
 from shared.core.signal import Signal
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified
 from shared.payloads.severity import severity
 from shared.payloads.text import Fields, compact, cut, given, object_of, raw_object
@@ -37,16 +37,16 @@ from shared.payloads.text import Fields, compact, cut, given, object_of, raw_obj
 _CONTEXT = 2_000
 
 
-def _read_other(builder: Builder, essentials: Essentials, context: Fields) -> None:
+def _read_other(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """An alert of a service that is not known. :func:`build` keeps its context as it is."""
     del context
     builder.resources.add_all(essentials.targets)
     builder.resources.add_all(essentials.items)
 
 
-Reader = Callable[[Builder, Essentials, Fields], None]
+ContextReader = Callable[[SignalBuilder, Essentials, Fields], None]
 
-READERS: dict[str, Reader] = {
+READERS: dict[str, ContextReader] = {
     "metric": read_metric,
     "log_query": read_log_query,
     "log_results": read_log_results,
@@ -90,11 +90,11 @@ def read_common(body: Fields, received_at: datetime) -> Signal:
     return builder.finish()
 
 
-def build(essentials: Essentials, raw_context: object, custom: object, received_at: datetime) -> Builder:
+def build(essentials: Essentials, raw_context: object, custom: object, received_at: datetime) -> SignalBuilder:
     """Fill a builder from essentials, context and custom properties as sent; also for the AlertsManagement form."""
     context = object_of(raw_context)
     family = family_of(essentials.service, essentials.signal_type, context)
-    builder = Builder(kind=KINDS[family], received_at=received_at)
+    builder = SignalBuilder(kind=KINDS[family], received_at=received_at)
     builder.origin = essentials.alert_id if essentials.managed_id else ""
     begin(builder, essentials)
     if family not in _OWN_STATE:

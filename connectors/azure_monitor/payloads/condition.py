@@ -11,7 +11,7 @@ from collections.abc import Callable
 from operator import eq, ge, gt, le, lt, ne
 from typing import NamedTuple
 
-from shared.core.signal import State
+from shared.core.signal import SignalState
 from shared.payloads.text import Fields, cut, given, line, number, squash
 from shared.payloads.times import in_words, span
 
@@ -68,7 +68,7 @@ def words_of(operator: str) -> str:
     return found[0] if found else line(operator)
 
 
-def sentence(criterion: Criterion, state: State) -> str:
+def sentence(criterion: Criterion, state: SignalState) -> str:
     """Say one criterion, without a full stop."""
     subject, value = criterion.subject, _with_unit(criterion.value, criterion.unit)
     limit = _limit(criterion)
@@ -79,7 +79,7 @@ def sentence(criterion: Criterion, state: State) -> str:
         return f"{subject}{over}: {value}" if value else f"{subject}{over}"
     if not value:
         return f"{subject}, condition: {limit}{over}"
-    if state is State.FIRED and _holds(criterion):
+    if state is SignalState.FIRED and _holds(criterion):
         return f"{subject} {value} is {limit}{over}"
     return f"{subject} {value}, condition: {limit}{over}"
 

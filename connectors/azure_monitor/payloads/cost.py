@@ -11,13 +11,13 @@ from datetime import datetime
 
 from connectors.azure_monitor.payloads.essentials import Essentials, is_test_name
 from shared.core.signal import Signal
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, listed, make_key
 from shared.payloads.resources import canonical, last_segment
 from shared.payloads.text import Fields, given, number, object_of
 
 
-def read_budget(builder: Builder, essentials: Essentials, context: Fields) -> None:
+def read_budget(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a cost alert says. ``context`` is the folded alertContext."""
     data = object_of(context.get("alertdata"))
     budget_id = given(data.get("budgetid"))
@@ -47,7 +47,7 @@ def read_aip_budget(body: Fields, received_at: datetime) -> Signal:
     Raises:
         Unidentified: it names no budget.
     """
-    builder = Builder(kind="budget", received_at=received_at)
+    builder = SignalBuilder(kind="budget", received_at=received_at)
     data = object_of(body.get("data"))
     name = given(data.get("budgetname"))
     subscription, group = given(data.get("subscriptionid")), given(data.get("resourcegroup"))
@@ -72,7 +72,7 @@ def read_aip_budget(body: Fields, received_at: datetime) -> Signal:
     return builder.finish()
 
 
-def _read_details(builder: Builder, data: Fields) -> None:
+def _read_details(builder: SignalBuilder, data: Fields) -> None:
     builder.detail("budget_type", data.get("budgettype"))
     builder.detail("threshold_type", data.get("thresholdtype"))
     builder.detail("unit", data.get("unit"))
@@ -82,7 +82,7 @@ def _read_details(builder: Builder, data: Fields) -> None:
     builder.time_detail("budget_start", data.get("budgetstartdate"))
 
 
-def _settle(builder: Builder, name: str) -> None:
+def _settle(builder: SignalBuilder, name: str) -> None:
     details = builder.details
     forecast = details.get("threshold_type", "").lower() == "forecasted"
     words = "is forecast to exceed" if forecast else "has passed"
@@ -100,7 +100,7 @@ def _settle(builder: Builder, name: str) -> None:
     builder.test = builder.test or is_test_name(name)
 
 
-def _key(builder: Builder, where: str, name: str, at: datetime) -> str:
+def _key(builder: SignalBuilder, where: str, name: str, at: datetime) -> str:
     """Key of one threshold in one month: ``where`` is the budget's id, or its scope when it is known by ``name``."""
     details = builder.details
     return make_key(

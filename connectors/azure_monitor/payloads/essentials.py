@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.core.signal import State
-from shared.payloads.builder import Builder
+from shared.core.signal import SignalState
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, listed, make_key, series
 from shared.payloads.resources import canonical, is_id, last_segment
 from shared.payloads.text import Fields, given, squash, text, texts
@@ -37,10 +37,10 @@ _TEST_NAMES = (
 )
 
 _CONDITIONS = {
-    "fired": State.FIRED,
-    "activated": State.FIRED,
-    "resolved": State.RESOLVED,
-    "deactivated": State.RESOLVED,
+    "fired": SignalState.FIRED,
+    "activated": SignalState.FIRED,
+    "resolved": SignalState.RESOLVED,
+    "deactivated": SignalState.RESOLVED,
 }
 
 
@@ -106,7 +106,7 @@ def rule_name(rule_id: str) -> str:
     return text(unquote(name))
 
 
-def begin(builder: Builder, essentials: Essentials) -> None:
+def begin(builder: SignalBuilder, essentials: Essentials) -> None:
     """Write into the builder what holds for every kind of alert."""
     builder.rule = essentials.rule
     builder.rule_id = essentials.rule_id
@@ -122,7 +122,7 @@ def begin(builder: Builder, essentials: Essentials) -> None:
     builder.test = is_test(essentials)
 
 
-def state_of(builder: Builder, said: str, name: str = "monitorCondition") -> State:
+def state_of(builder: SignalBuilder, said: str, name: str = "monitorCondition") -> SignalState:
     """Fired or Resolved by the one field that says so; anything else counts as fired, with a warning.
 
     ``name`` is that field's, for the warning: ``status`` in the schemas before the common one.
@@ -131,7 +131,7 @@ def state_of(builder: Builder, said: str, name: str = "monitorCondition") -> Sta
     if state is None:
         problem = f"says {said[:40]!r}" if said else "is missing"
         builder.warn(f"{name} {problem}; the alert is taken as fired.")
-        return State.FIRED
+        return SignalState.FIRED
     return state
 
 
@@ -174,7 +174,7 @@ def alert_key(essentials: Essentials, event_id: str, pairs: list[tuple[str, str]
     raise Unidentified("it names neither itself (alertId) nor its rule (alertRule, alertRuleID)")
 
 
-def add_portal_link(builder: Builder, essentials: Essentials) -> None:
+def add_portal_link(builder: SignalBuilder, essentials: Essentials) -> None:
     """Link the alert's page in the portal of its own cloud."""
     if essentials.managed_id:
         others = [*filter(None, (*builder.links.values(), builder.api_link))]

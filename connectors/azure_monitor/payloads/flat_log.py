@@ -12,7 +12,7 @@ from datetime import datetime
 from connectors.azure_monitor.payloads.essentials import Essentials, is_test
 from connectors.azure_monitor.payloads.log_results import read_log_results
 from shared.core.signal import Signal
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key, series
 from shared.payloads.resources import canonical
 from shared.payloads.severity import severity
@@ -27,7 +27,7 @@ def read_flat_log(body: Fields, received_at: datetime) -> Signal:
     if not rule:
         raise Unidentified("it names no rule (AlertRuleName)")
     resource, subscription = given(fields.get("resourceid")), given(fields.get("subscriptionid"))
-    builder = Builder(kind="log", received_at=received_at)
+    builder = SignalBuilder(kind="log", received_at=received_at)
     builder.rule = rule
     builder.severity = severity(fields.get("severity"))
     builder.fired_at = moment(fields.get("searchintervalendtimeutc"))

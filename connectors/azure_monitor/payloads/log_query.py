@@ -20,7 +20,7 @@ from connectors.azure_monitor.payloads.condition import (
 )
 from connectors.azure_monitor.payloads.essentials import Essentials
 from connectors.azure_monitor.payloads.metric import read_dimensions
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.resources import is_precise
 from shared.payloads.text import Fields, anything, array_of, cut, fold, given, line, object_of
 
@@ -33,7 +33,7 @@ _MOST_CELLS = 20
 _CELL = 200
 
 
-def read_log_query(builder: Builder, essentials: Essentials, context: Fields) -> None:
+def read_log_query(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a log search alert says. ``context`` is the folded alertContext."""
     builder.detail("condition_type", context.get("conditiontype"))
     condition = object_of(context.get("condition"))
@@ -61,13 +61,13 @@ def read_log_query(builder: Builder, essentials: Essentials, context: Fields) ->
     builder.resources.add_all(essentials.targets)
 
 
-def read_search_link(builder: Builder, value: Any) -> None:
+def read_search_link(builder: SignalBuilder, value: Any) -> None:
     """Link the search results of the first criterion that has them; only pages for people, never the API."""
     if given(value):
         builder.link("search", value)
 
 
-def add_named(builder: Builder, pairs: list[tuple[str, str]]) -> None:
+def add_named(builder: SignalBuilder, pairs: list[tuple[str, str]]) -> None:
     """Add the resources that dimensions or columns name, in the order of :data:`RESOURCE_NAMES`.
 
     A computer's name beside the id of its resource means that resource and is not listed on its own.
@@ -82,7 +82,7 @@ def add_named(builder: Builder, pairs: list[tuple[str, str]]) -> None:
                 builder.resources.add(value)
 
 
-def _rows(builder: Builder, value: Any) -> list[str]:
+def _rows(builder: SignalBuilder, value: Any) -> list[str]:
     """Rows of a simple log alert, each a list of name and value, as text; their resources are noted."""
     rows = []
     for row in array_of(value)[:_MOST_ROWS]:
@@ -93,7 +93,7 @@ def _rows(builder: Builder, value: Any) -> list[str]:
     return [row for row in rows if row]
 
 
-def _say(builder: Builder, criterion: Fields, window: str, has_row: bool) -> str:
+def _say(builder: SignalBuilder, criterion: Fields, window: str, has_row: bool) -> str:
     column = line(given(criterion.get("metricmeasurecolumn")) or given(criterion.get("metricmeasure")))
     aggregation = given(criterion.get("timeaggregation"))
     value, threshold = shown(criterion.get("metricvalue")), shown(criterion.get("threshold"))

@@ -13,8 +13,8 @@ from connectors.azure_monitor.payloads.condition import Criterion, sentence, sho
 from connectors.azure_monitor.payloads.essentials import Essentials
 from connectors.azure_monitor.payloads.log_query import RESOURCE_NAMES, add_named, read_search_link
 from connectors.azure_monitor.payloads.metric import read_dimensions
-from shared.core.signal import State
-from shared.payloads.builder import Builder
+from shared.core.signal import SignalState
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.text import Fields, anything, array_of, cut, fold, given, line, object_of, squash
 
 #: Rows that are searched for resources, and rows and columns that are shown.
@@ -25,7 +25,7 @@ _MOST_COLUMNS = 200
 _CELL = 100
 
 
-def read_log_results(builder: Builder, essentials: Essentials, context: Fields) -> None:
+def read_log_results(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a log alert V1 says. ``context`` is the folded alertContext or the flat body."""
     _read_details(builder, context)
     read_dimensions(builder, context.get("dimensions"))
@@ -49,7 +49,7 @@ def read_log_results(builder: Builder, essentials: Essentials, context: Fields) 
         builder.detail("result_rows", _table(tables[0]))
 
 
-def _read_details(builder: Builder, context: Fields) -> None:
+def _read_details(builder: SignalBuilder, context: Fields) -> None:
     builder.detail("search_query", context.get("searchquery"))
     builder.detail("result_count", context.get("resultcount"))
     builder.detail("alert_type", context.get("alerttype"))
@@ -66,7 +66,7 @@ def _read_details(builder: Builder, context: Fields) -> None:
         builder.details["window"] = window
 
 
-def _say(builder: Builder, context: Fields) -> str:
+def _say(builder: SignalBuilder, context: Fields) -> str:
     operator = given(context.get("operator")) or given(context.get("alertthresholdoperator"))
     raw = context.get("threshold") if context.get("threshold") is not None else context.get("alertthresholdvalue")
     threshold = shown(raw)
@@ -80,7 +80,7 @@ def _say(builder: Builder, context: Fields) -> str:
         # what is compared is the column AggregatedValue, and the count is that of the rows beyond the threshold
         limit = f"{words_of(operator)} {threshold}"
         over = f" over {window}" if window else ""
-        if builder.state is State.FIRED:
+        if builder.state is SignalState.FIRED:
             return f"Aggregated value is {limit}{f' in {count} rows' if count else ''}{over}"
         return f"Aggregated value, condition: {limit}{over}"
     return sentence(Criterion("Count of rows", count, operator, threshold, window=window), builder.state)

@@ -21,7 +21,7 @@ from typing import Any
 
 from connectors.azure_monitor.payloads.essentials import managed_id
 from connectors.azure_monitor.payloads.rest import read_rest
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from shared.payloads.keys import Unidentified
 from shared.payloads.text import fold, given, object_of, squash
 from shared.payloads.times import moment
@@ -46,7 +46,7 @@ class ManagedAlert:
     """
 
     name: str
-    condition: State
+    condition: SignalState
     started_at: datetime
     resolved_at: datetime | None
     closed: bool
@@ -88,7 +88,7 @@ def read_managed(item: Mapping[str, Any], received_at: datetime) -> ManagedAlert
         context = object_of(context["context"])
     return ManagedAlert(
         name=name,
-        condition=State.RESOLVED if resolved else State.FIRED,
+        condition=SignalState.RESOLVED if resolved else SignalState.FIRED,
         started_at=started,
         resolved_at=ended if resolved else None,
         closed=squash(fields.get("alertstate")) == "closed",
@@ -101,7 +101,7 @@ def read_managed(item: Mapping[str, Any], received_at: datetime) -> ManagedAlert
 def firing_of(signal: Signal) -> Signal:
     """The firing that a Resolved ends, as its own webhook would have told it."""
     begun = signal.fired_at or signal.occurred_at
-    return replace(signal, state=State.FIRED, occurred_at=begun, resolved_at=None, opens=True)
+    return replace(signal, state=SignalState.FIRED, occurred_at=begun, resolved_at=None, opens=True)
 
 
 def _known_by_id(signal: Signal, service: str) -> bool:
@@ -110,6 +110,6 @@ def _known_by_id(signal: Signal, service: str) -> bool:
 
 
 def _ended(signal: Signal, at: datetime | None) -> Signal:
-    if at is None or signal.state is not State.RESOLVED or signal.resolved_at is not None:
+    if at is None or signal.state is not SignalState.RESOLVED or signal.resolved_at is not None:
         return signal
     return replace(signal, resolved_at=at, occurred_at=max(at, signal.fired_at or at))

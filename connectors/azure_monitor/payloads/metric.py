@@ -20,7 +20,7 @@ from connectors.azure_monitor.payloads.condition import (
     window_words,
 )
 from connectors.azure_monitor.payloads.essentials import Essentials
-from shared.payloads.builder import MOST_ENTRIES, Builder
+from shared.payloads.builder import MOST_ENTRIES, SignalBuilder
 from shared.payloads.text import Fields, anything, array_of, fold, given, line, object_of, squash
 from shared.payloads.times import span
 
@@ -41,7 +41,7 @@ _FACTS = (
 )
 
 
-def read_metric(builder: Builder, essentials: Essentials, context: Fields) -> None:
+def read_metric(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a metric alert says. ``context`` is the folded alertContext, or ``context`` of the older schema."""
     builder.detail("condition_type", context.get("conditiontype"))
     dynamic = "dynamic" in squash(context.get("conditiontype"))
@@ -59,7 +59,7 @@ def read_metric(builder: Builder, essentials: Essentials, context: Fields) -> No
         builder.resources.add_all(essentials.items)
 
 
-def _read_criteria(builder: Builder, condition: Fields, dynamic: bool) -> None:
+def _read_criteria(builder: SignalBuilder, condition: Fields, dynamic: bool) -> None:
     """Read window and criteria into condition, dimensions and details."""
     window = window_words(condition.get("windowsize"))
     static_periods = periods_of(object_of(condition.get("staticthresholdfailingperiods")))
@@ -76,7 +76,7 @@ def _read_criteria(builder: Builder, condition: Fields, dynamic: bool) -> None:
     builder.time_detail("window_end", condition.get("windowendtime"))
 
 
-def read_dimensions(builder: Builder, value: Any) -> None:
+def read_dimensions(builder: SignalBuilder, value: Any) -> None:
     """Add dimensions from a list of ``{name, value}`` or from an object; those without a value are left out."""
     if isinstance(value, dict):
         value = [{"name": name, "value": found} for name, found in value.items()]
@@ -87,7 +87,7 @@ def read_dimensions(builder: Builder, value: Any) -> None:
             builder.dimension(name, found)
 
 
-def _say(builder: Builder, criterion: Fields, window: str, static_periods: str, dynamic: bool) -> str:
+def _say(builder: SignalBuilder, criterion: Fields, window: str, static_periods: str, dynamic: bool) -> str:
     facts = {}
     for name, field in _FACTS:
         if found := given(criterion.get(field)):

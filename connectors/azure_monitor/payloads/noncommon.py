@@ -15,8 +15,8 @@ from connectors.azure_monitor.payloads.family import event_family
 from connectors.azure_monitor.payloads.metric import read_metric
 from connectors.azure_monitor.payloads.resource_health import read_resource_health
 from connectors.azure_monitor.payloads.service_health import read_service_health
-from shared.core.signal import Signal, State
-from shared.payloads.builder import Builder
+from shared.core.signal import Signal, SignalState
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key, series
 from shared.payloads.resources import canonical
 from shared.payloads.severity import severity
@@ -31,7 +31,7 @@ def read_metric_alert(body: Fields, received_at: datetime) -> Signal:
     essentials = _metric_essentials(context)
     if not (essentials.rule or essentials.rule_id):
         raise Unidentified("it names no rule (context.id, context.name)")
-    builder = Builder(kind="metric", received_at=received_at)
+    builder = SignalBuilder(kind="metric", received_at=received_at)
     builder.rule, builder.rule_id = essentials.rule, essentials.rule_id
     set_state(builder, data.get("status"), context.get("timestamp"))
     builder.severity = severity(context.get("severity"))
@@ -56,7 +56,7 @@ def read_activity_alert(body: Fields, received_at: datetime) -> Signal:
         monitor_condition=given(data.get("status")),
     )
     family = event_family(event)
-    builder = Builder(kind=family, received_at=received_at)
+    builder = SignalBuilder(kind=family, received_at=received_at)
     builder.test = is_test(essentials)
     if family == "service_health":
         read_service_health(builder, essentials, event)
@@ -68,9 +68,9 @@ def read_activity_alert(body: Fields, received_at: datetime) -> Signal:
     builder.prose.append(essentials.description)
     builder.properties(data.get("properties"))
     builder.link("portal", builder.details.get("recommendation_link"))
-    if builder.state is State.RESOLVED:
+    if builder.state is SignalState.RESOLVED:
         builder.resolved_at = builder.event_at
-    elif builder.state is State.FIRED:
+    elif builder.state is SignalState.FIRED:
         builder.fired_at = builder.event_at
     if not builder.key:
         builder.key = _event_key(builder, event, resource)
@@ -81,10 +81,10 @@ def read_activity_alert(body: Fields, received_at: datetime) -> Signal:
     return builder.finish()
 
 
-def set_state(builder: Builder, status: object, timestamp: object) -> None:
+def set_state(builder: SignalBuilder, status: object, timestamp: object) -> None:
     """State and its time from a status of Activated, or of Deactivated or Resolved."""
     builder.state = state_of(builder, given(status), "status")
-    if builder.state is State.RESOLVED:
+    if builder.state is SignalState.RESOLVED:
         builder.resolved_at = moment(timestamp)
     else:
         builder.fired_at = moment(timestamp)
@@ -101,7 +101,7 @@ def _metric_essentials(context: Fields) -> Essentials:
     )
 
 
-def _event_key(builder: Builder, event: Fields, resource: str) -> str:
+def _event_key(builder: SignalBuilder, event: Fields, resource: str) -> str:
     """Advisor repeats a recommendation until it is followed; every other event is one of a kind."""
     details = builder.details
     if resource and "recommendation_type" in details:
@@ -115,7 +115,7 @@ def _event_key(builder: Builder, event: Fields, resource: str) -> str:
     return make_key("operation", canonical(resource), operation, occurrence, details.get("status", ""))
 
 
-def _event_title(builder: Builder) -> str:
+def _event_title(builder: SignalBuilder) -> str:
     """There is no rule to name: the first sentence of what happened, else operation and status."""
     for words in builder.prose:
         if words:

@@ -10,8 +10,8 @@ from itertools import islice
 
 from connectors.azure_monitor.payloads.condition import window_words
 from connectors.azure_monitor.payloads.essentials import Essentials
-from shared.core.signal import State
-from shared.payloads.builder import MOST_ENTRIES, Builder, label
+from shared.core.signal import SignalState
+from shared.payloads.builder import MOST_ENTRIES, SignalBuilder, label
 from shared.payloads.text import Fields, anything, cut, fold, given, line, number, object_of, raw_object, text
 
 #: SI prefixes that Prometheus appends to values of its templates.
@@ -23,7 +23,7 @@ _PREFIXES = {
 _EXPRESSION = 500
 
 
-def read_prometheus(builder: Builder, essentials: Essentials, context: Fields) -> None:
+def read_prometheus(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a Prometheus alert says. ``context`` is the folded alertContext."""
     labels = raw_object(context.get("labels"))
     for name, value in islice(labels.items(), MOST_ENTRIES):
@@ -56,7 +56,7 @@ def plain_number(value: str) -> str:
     return f"{digits * factor:.10g}" if digits is not None and factor else ""
 
 
-def _say(builder: Builder) -> str:
+def _say(builder: SignalBuilder) -> str:
     details = builder.details
     expression = cut(line(details.get("expression", "")), _EXPRESSION)
     value = details.get("value", "")
@@ -66,7 +66,7 @@ def _say(builder: Builder) -> str:
         return ""
     said = f"Expression {expression}" if expression else "Expression"
     if value:
-        said += f" has the value {value}" if builder.state is State.FIRED else f", value {value}"
+        said += f" has the value {value}" if builder.state is SignalState.FIRED else f", value {value}"
     if "for" in details:
-        said += f", for {details['for']}" if builder.state is State.FIRED else f", watched for {details['for']}"
+        said += f", for {details['for']}" if builder.state is SignalState.FIRED else f", watched for {details['for']}"
     return said

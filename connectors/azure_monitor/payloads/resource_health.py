@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from connectors.azure_monitor.payloads.activity import event_severity, read_event
 from connectors.azure_monitor.payloads.essentials import Essentials, state_of
-from shared.core.signal import State
-from shared.payloads.builder import Builder
+from shared.core.signal import SignalState
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import make_key
 from shared.payloads.markup import plain
 from shared.payloads.resources import canonical, is_id, parse_id
@@ -21,18 +21,23 @@ from shared.payloads.severity import level
 from shared.payloads.text import Fields, given, line, object_of, squash, text
 
 _OPERATIONS = {
-    "activated": State.FIRED,
-    "updated": State.UPDATED,
-    "inprogress": State.UPDATED,
-    "pending": State.UPDATED,
-    "resolved": State.RESOLVED,
+    "activated": SignalState.FIRED,
+    "updated": SignalState.UPDATED,
+    "inprogress": SignalState.UPDATED,
+    "pending": SignalState.UPDATED,
+    "resolved": SignalState.RESOLVED,
 }
-_STATUSES = {"active": State.FIRED, "inprogress": State.UPDATED, "updated": State.UPDATED, "pending": State.UPDATED}
+_STATUSES = {
+    "active": SignalState.FIRED,
+    "inprogress": SignalState.UPDATED,
+    "updated": SignalState.UPDATED,
+    "pending": SignalState.UPDATED,
+}
 _ILL = frozenset({"unavailable", "degraded"})
 _SCOPES = frozenset({"microsoft.resources/resourcegroups", "microsoft.resources/subscriptions"})
 
 
-def read_resource_health(builder: Builder, essentials: Essentials, event: Fields) -> None:
+def read_resource_health(builder: SignalBuilder, essentials: Essentials, event: Fields) -> None:
     """Fill in what a Resource Health event says. ``event`` is the folded alertContext or activityLog."""
     properties = object_of(event.get("properties"))
     read_event(builder, event)
@@ -43,9 +48,9 @@ def read_resource_health(builder: Builder, essentials: Essentials, event: Fields
     builder.detail("cause", properties.get("cause"))
     current = squash(properties.get("currenthealthstatus"))
     builder.state = _state(builder, essentials, event, current)
-    if builder.state is State.UPDATED:
+    if builder.state is SignalState.UPDATED:
         builder.opens = current in _ILL
-    elif builder.state is State.RESOLVED:
+    elif builder.state is SignalState.RESOLVED:
         builder.resolved_at = builder.event_at or builder.resolved_at or builder.fired_at
     builder.heading = line(plain(given(properties.get("title"))))
     builder.prose[:0] = [builder.heading, plain(text(properties.get("details")))]
@@ -55,16 +60,16 @@ def read_resource_health(builder: Builder, essentials: Essentials, event: Fields
     builder.key = _key(list(filter(None, targets)), essentials.items)
 
 
-def _state(builder: Builder, essentials: Essentials, event: Fields, current: str) -> State:
+def _state(builder: SignalBuilder, essentials: Essentials, event: Fields, current: str) -> SignalState:
     for segment in reversed(given(event.get("operationname")).lower().split("/")[-2:]):
         if segment in _OPERATIONS:
             return _OPERATIONS[segment]
     status = squash(event.get("status"))
     if status == "resolved":
         if current == "available":
-            return State.RESOLVED
+            return SignalState.RESOLVED
         builder.warn("The event says Resolved while the resource is not available; it is taken as an update.")
-        return State.UPDATED
+        return SignalState.UPDATED
     if status not in _STATUSES:
         builder.warn("Neither operation nor status tells what happened to the resource.")
         return state_of(builder, essentials.monitor_condition)
@@ -87,7 +92,7 @@ def _key(targets: list[str], items: list[str]) -> str:
     return make_key("resource_health", canonical(known[0])) if known else ""
 
 
-def _say(builder: Builder) -> str:
+def _say(builder: SignalBuilder) -> str:
     details = builder.details
     before, now = details.get("health_from", ""), details.get("health_to", "")
     cause = f" ({details['cause']})" if "cause" in details else ""

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from connectors.azure_monitor.payloads.activity import event_severity, is_true, read_event
 from connectors.azure_monitor.payloads.essentials import Essentials, state_of
-from shared.core.signal import State
-from shared.payloads.builder import Builder
+from shared.core.signal import SignalState
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import make_key
 from shared.payloads.markup import plain
 from shared.payloads.resources import subscription_of
@@ -31,22 +31,22 @@ from shared.payloads.severity import level
 from shared.payloads.text import Fields, array_of, fold, given, line, object_of, squash, text
 
 _STAGES = {
-    "active": (State.FIRED, True),
-    "planned": (State.FIRED, True),
-    "inprogress": (State.UPDATED, True),
-    "rescheduled": (State.UPDATED, True),
-    "rca": (State.UPDATED, False),
-    "resolved": (State.RESOLVED, False),
-    "complete": (State.RESOLVED, False),
-    "completed": (State.RESOLVED, False),
-    "canceled": (State.RESOLVED, False),
-    "cancelled": (State.RESOLVED, False),
+    "active": (SignalState.FIRED, True),
+    "planned": (SignalState.FIRED, True),
+    "inprogress": (SignalState.UPDATED, True),
+    "rescheduled": (SignalState.UPDATED, True),
+    "rca": (SignalState.UPDATED, False),
+    "resolved": (SignalState.RESOLVED, False),
+    "complete": (SignalState.RESOLVED, False),
+    "completed": (SignalState.RESOLVED, False),
+    "canceled": (SignalState.RESOLVED, False),
+    "cancelled": (SignalState.RESOLVED, False),
 }
 _MOST_SERVICES = 50
 _MOST_REGIONS = 200
 
 
-def read_service_health(builder: Builder, essentials: Essentials, event: Fields) -> None:
+def read_service_health(builder: SignalBuilder, essentials: Essentials, event: Fields) -> None:
     """Fill in what a Service Health event says. ``event`` is the folded alertContext or activityLog."""
     properties = object_of(event.get("properties"))
     read_event(builder, event)
@@ -68,7 +68,7 @@ def read_service_health(builder: Builder, essentials: Essentials, event: Fields)
         builder.key = make_key("service_health", *parts, separator="/")
 
 
-def _read_state(builder: Builder, essentials: Essentials, event: Fields, properties: Fields) -> None:
+def _read_state(builder: SignalBuilder, essentials: Essentials, event: Fields, properties: Fields) -> None:
     stage = given(properties.get("stage"))
     # without a stage, Active and Resolved of the event itself say the same
     found = _STAGES.get(squash(stage)) or _STAGES.get(squash(event.get("status")))
@@ -79,11 +79,11 @@ def _read_state(builder: Builder, essentials: Essentials, event: Fields, propert
     if stage and squash(stage) not in _STAGES:
         builder.warn(f"The Service Health stage {stage[:40]!r} is not known; the status was used.")
     builder.state, builder.opens = found
-    if builder.state is State.RESOLVED:
+    if builder.state is SignalState.RESOLVED:
         builder.resolved_at = builder.event_at or builder.resolved_at or builder.fired_at
 
 
-def _read_properties(builder: Builder, properties: Fields) -> None:
+def _read_properties(builder: SignalBuilder, properties: Fields) -> None:
     services, regions = _impacted(properties.get("impactedservices"))
     builder.detail("service", ", ".join(services) or line(given(properties.get("service"))))
     builder.detail("region", ", ".join(regions) or line(given(properties.get("region"))))
@@ -119,7 +119,7 @@ def _subscription(essentials: Essentials, event: Fields) -> str:
     return subscription_of(essentials.alert_id) or given(event.get("subscriptionid"))
 
 
-def _say(builder: Builder) -> str:
+def _say(builder: SignalBuilder) -> str:
     details = builder.details
     words = [details.get("incident_type", "Service Health event")]
     if "tracking_id" in details:

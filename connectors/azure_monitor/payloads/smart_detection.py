@@ -7,12 +7,12 @@ words, not numbers; Failure Anomalies names them differently, and spells one nam
 from __future__ import annotations
 
 from connectors.azure_monitor.payloads.essentials import Essentials
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.markup import plain
 from shared.payloads.text import Fields, line, text
 
 
-def read_smart_detection(builder: Builder, essentials: Essentials, context: Fields) -> None:
+def read_smart_detection(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a smart detection says. ``context`` is the folded alertContext."""
     builder.heading = line(plain(text(context.get("detectionsummary"))))
     builder.prose.append(builder.heading)

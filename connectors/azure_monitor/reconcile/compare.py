@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 
 from connectors.azure_monitor.payloads.managed import ONE_OCCURRENCE
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 from shared.core.order import Order
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 
 
-class Verdict(StrEnum):
+class ReconcileVerdict(StrEnum):
     """What an alert of the list needs."""
 
     KNOWN = "known"  #: nothing
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
     LEFT = "left"  #: never heard of, and over
 
 
-def compare(signal: Signal, link: Link | None, *, told: bool, counted: bool) -> Verdict:
+def compare(signal: Signal, link: Link | None, *, told: bool, counted: bool) -> ReconcileVerdict:
     """Judge one alert.
 
     Times are compared only where they must be: an alert with an id of its own fires once and ends once, and Azure does
@@ -34,35 +34,35 @@ def compare(signal: Signal, link: Link | None, *, told: bool, counted: bool) -> 
             link says so.
     """
     if link is None:
-        if signal.state is not State.RESOLVED:
-            return Verdict.KNOWN if told else Verdict.MISSED
-        return Verdict.ENDED if told or counted else Verdict.LEFT
+        if signal.state is not SignalState.RESOLVED:
+            return ReconcileVerdict.KNOWN if told else ReconcileVerdict.MISSED
+        return ReconcileVerdict.ENDED if told or counted else ReconcileVerdict.LEFT
     if link.pending is not None:
-        return Verdict.BUSY
-    return _ended(signal, link) if signal.state is State.RESOLVED else _fired(signal, link)
+        return ReconcileVerdict.BUSY
+    return _ended(signal, link) if signal.state is SignalState.RESOLVED else _fired(signal, link)
 
 
-def _fired(signal: Signal, link: Link) -> Verdict:
+def _fired(signal: Signal, link: Link) -> ReconcileVerdict:
     newest = _newest(link)
     if newest is not None and newest >= signal.order:
-        return Verdict.KNOWN
-    if link.dead_letter and link.stage is Stage.NONE:
-        return Verdict.KNOWN  # it waits for a person
+        return ReconcileVerdict.KNOWN
+    if link.dead_letter and link.stage is LinkStage.NONE:
+        return ReconcileVerdict.KNOWN  # it waits for a person
     once = signal.key.startswith(ONE_OCCURRENCE)
-    heard = link.stage is not Stage.NONE or link.held is not None or link.over is not None
-    return Verdict.KNOWN if once and heard else Verdict.MISSED
+    heard = link.stage is not LinkStage.NONE or link.held is not None or link.over is not None
+    return ReconcileVerdict.KNOWN if once and heard else ReconcileVerdict.MISSED
 
 
-def _ended(signal: Signal, link: Link) -> Verdict:
+def _ended(signal: Signal, link: Link) -> ReconcileVerdict:
     newest = _newest(link)
     if newest is not None:
         once = signal.key.startswith(ONE_OCCURRENCE)
         end_known = newest[1] == signal.order[1]
         if newest >= signal.order or (once and end_known):
-            return Verdict.KNOWN
-    if link.stage in (Stage.RESOLVED, Stage.CLOSED):
-        return Verdict.KNOWN  # people were faster, and nothing is left to do
-    return Verdict.ENDED
+            return ReconcileVerdict.KNOWN
+    if link.stage in (LinkStage.RESOLVED, LinkStage.CLOSED):
+        return ReconcileVerdict.KNOWN  # people were faster, and nothing is left to do
+    return ReconcileVerdict.ENDED
 
 
 def _newest(link: Link) -> Order | None:

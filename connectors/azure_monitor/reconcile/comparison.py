@@ -16,12 +16,12 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from connectors.azure_monitor.payloads.managed import ManagedAlert, firing_of, read_managed
-from connectors.azure_monitor.reconcile.compare import Verdict, compare
-from connectors.azure_monitor.reconcile.state import Ledger, Progress, Settled
-from connectors.azure_monitor.settings import Reconcile
+from connectors.azure_monitor.reconcile.compare import ReconcileVerdict, compare
+from connectors.azure_monitor.reconcile.state import ReconciledAlert, ReconcileProgress, ReconcileState
+from connectors.azure_monitor.settings import ReconcileSettings
 from shared.core.errors import SourceError
-from shared.core.messages import Envelope
-from shared.core.signal import Signal, State
+from shared.core.messages import Envelope, QueueSender
+from shared.core.signal import Signal, SignalState
 from shared.delivery.facts import accepted
 from shared.delivery.links import LinkStore
 from shared.mapping.routes import compile_when
@@ -37,20 +37,20 @@ MOST_WATCHED = 200
 _LISTED = timedelta(days=30)
 
 
-class Alerts(Protocol):
+class AlertList(Protocol):
     """Azure's list of alerts of one subscription. Raises SourceError."""
 
     @property
     def calls(self) -> int: ...
 
-    def pages(self, since: datetime, until: datetime) -> AsyncIterator[AlertPage]: ...
+    def pages(self, since: datetime, until: datetime) -> AsyncIterator[ListedPage]: ...
 
     async def alert(self, name: str) -> dict[str, Any] | None: ...
 
     async def aclose(self) -> None: ...
 
 
-class AlertPage(Protocol):
+class ListedPage(Protocol):
     """A part of a list."""
 
     @property
@@ -60,14 +60,8 @@ class AlertPage(Protocol):
     def last(self) -> bool: ...
 
 
-class Sender(Protocol):
-    """Puts envelopes on the queue. Raises StorageUnavailable."""
-
-    async def send(self, envelope: Envelope) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ReconcileRules:
     """What depends on the configuration.
 
     ``routed``: a route takes the signal, and it may become a ticket. ``counted``: its route groups alerts, or a
@@ -79,7 +73,7 @@ class Rules:
 
 
 @dataclass(slots=True)
-class Reconciled:
+class ReconcileResult:
     """What came of one subscription.
 
     Attributes:
@@ -109,12 +103,12 @@ class _Judged:
     """An alert of the list and what it needs."""
 
     alert: ManagedAlert
-    verdict: Verdict
+    verdict: ReconcileVerdict
 
 
-def _settled(judged: _Judged, now: datetime) -> Settled:
+def _settled(judged: _Judged, now: datetime) -> ReconciledAlert:
     alert = judged.alert
-    return Settled(alert.name, alert.condition, alert.changed_at, now, judged.verdict is Verdict.LEFT)
+    return ReconciledAlert(alert.name, alert.condition, alert.changed_at, now, judged.verdict is ReconcileVerdict.LEFT)
 
 
 class Comparison:
@@ -123,16 +117,16 @@ class Comparison:
     def __init__(
         self,
         subscription: str,
-        alerts: Alerts,
-        settled: dict[str, Settled],
-        settings: Reconcile,
-        rules: Rules,
+        alerts: AlertList,
+        settled: dict[str, ReconciledAlert],
+        settings: ReconcileSettings,
+        rules: ReconcileRules,
         now: datetime,
         ends: datetime,
         dry_run: bool,
         most: int,
     ) -> None:
-        self.result = Reconciled(subscription)
+        self.result = ReconcileResult(subscription)
         self._most = most
         self._alerts = alerts
         self._settled = settled
@@ -153,8 +147,8 @@ class Comparison:
         self,
         position: datetime | None,
         links: LinkStore,
-        ledger: Ledger,
-        queue: Sender,
+        ledger: ReconcileState,
+        queue: QueueSender,
         clock: Callable[[], datetime],
     ) -> None:
         """List, judge, put on the queue, remember: in this order, page by page."""
@@ -174,7 +168,7 @@ class Comparison:
         if self._dry_run:
             return
         stays = position if self._position is None else self._position
-        progress = Progress(self._clock(), None) if result.finished else Progress(None, stays)
+        progress = ReconcileProgress(self._clock(), None) if result.finished else ReconcileProgress(None, stays)
         await self._ledger.note(result.subscription, progress)
         await self._tidy()
 
@@ -197,7 +191,7 @@ class Comparison:
         for one in judged:
             await self._act(one)
         if not self._dry_run:
-            done = [_settled(one, self._now) for one in judged if one.verdict is not Verdict.BUSY]
+            done = [_settled(one, self._now) for one in judged if one.verdict is not ReconcileVerdict.BUSY]
             await self._ledger.settle(self.result.subscription, done)
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -229,26 +223,26 @@ class Comparison:
     async def _judge(self, listed: ManagedAlert) -> _Judged:
         before = self._settled.get(listed.name)
         if (before is not None and before.left) or not self._perhaps_wanted(listed.signal):
-            return _Judged(listed, Verdict.LEFT)
+            return _Judged(listed, ReconcileVerdict.LEFT)
         alert = listed if listed.complete else await self._fetch(listed)
         if alert is None or not alert.complete:
-            return _Judged(listed, Verdict.LEFT)  # nobody can say which ticket would be its own
+            return _Judged(listed, ReconcileVerdict.LEFT)  # nobody can say which ticket would be its own
         signal = alert.signal
         stored = await self._links.load(signal.key)
         link = None if stored is None else stored.link
         verdict = compare(signal, link, told=before is not None, counted=self._rules.counted(signal))
-        if verdict is Verdict.LEFT and self._settings.over == "ticket":
-            verdict = Verdict.MISSED
-        if verdict is Verdict.MISSED and link is None and self._is_dealt_with(alert):
-            verdict = Verdict.LEFT
-        if verdict not in (Verdict.MISSED, Verdict.ENDED):
+        if verdict is ReconcileVerdict.LEFT and self._settings.over == "ticket":
+            verdict = ReconcileVerdict.MISSED
+        if verdict is ReconcileVerdict.MISSED and link is None and self._is_dealt_with(alert):
+            verdict = ReconcileVerdict.LEFT
+        if verdict not in (ReconcileVerdict.MISSED, ReconcileVerdict.ENDED):
             return _Judged(alert, verdict)
         if alert is listed:
             alert = await self._fetch(listed)
         if alert is None or alert.condition is not listed.condition:
-            return _Judged(listed, Verdict.BUSY)  # it changed since it was listed
+            return _Judged(listed, ReconcileVerdict.BUSY)  # it changed since it was listed
         if not self._wanted(alert.signal) or (link is None and not self._rules.routed(alert.signal)):
-            return _Judged(alert, Verdict.LEFT)
+            return _Judged(alert, ReconcileVerdict.LEFT)
         return _Judged(alert, verdict)
 
     def _is_dealt_with(self, alert: ManagedAlert) -> bool:
@@ -268,18 +262,18 @@ class Comparison:
     async def _act(self, judged: _Judged) -> None:
         result, signal = self.result, judged.alert.signal
         match judged.verdict:
-            case Verdict.KNOWN:
+            case ReconcileVerdict.KNOWN:
                 result.known += 1
-            case Verdict.BUSY:
+            case ReconcileVerdict.BUSY:
                 result.waiting += 1
-            case Verdict.LEFT:
+            case ReconcileVerdict.LEFT:
                 result.left += 1
-            case Verdict.ENDED:
+            case ReconcileVerdict.ENDED:
                 await self._put(signal)
                 result.resolved += 1
-            case Verdict.MISSED:
+            case ReconcileVerdict.MISSED:
                 result.missed += 1
-                if signal.state is State.RESOLVED:
+                if signal.state is SignalState.RESOLVED:
                     await self._put(firing_of(signal))
                     result.resolved += 1
                 await self._put(signal)
@@ -298,7 +292,7 @@ class Comparison:
         old = [
             settled
             for name, settled in self._settled.items()
-            if settled.condition is State.FIRED
+            if settled.condition is SignalState.FIRED
             and not settled.left
             and settled.changed_at < since
             and name not in self._seen
@@ -321,7 +315,7 @@ class Comparison:
 
     def _is_over(self, item: Mapping[str, Any]) -> bool:
         try:
-            return read_managed(item, self._now).condition is State.RESOLVED
+            return read_managed(item, self._now).condition is SignalState.RESOLVED
         except Unidentified:
             return False
 
@@ -336,7 +330,7 @@ class Comparison:
         gone = [
             name
             for name, settled in self._settled.items()
-            if (settled.condition is State.RESOLVED or settled.left)
+            if (settled.condition is SignalState.RESOLVED or settled.left)
             and settled.changed_at < long_ago
             and name not in self._seen
         ]

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from connectors.azure_monitor.reconcile.comparison import Alerts, Comparison, Reconciled, Rules, Sender
-from connectors.azure_monitor.reconcile.state import Ledger
-from connectors.azure_monitor.settings import Reconcile
+from connectors.azure_monitor.reconcile.comparison import AlertList, Comparison, ReconcileResult, ReconcileRules
+from connectors.azure_monitor.reconcile.state import ReconcileState
+from connectors.azure_monitor.settings import ReconcileSettings
+from shared.core.messages import QueueSender
 from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
 from shared.mapping.allow_list import not_allowed
@@ -25,7 +26,7 @@ MOST_TIME = timedelta(minutes=7)
 _SLACK = timedelta(minutes=2)
 
 
-def rules_of(mapper: Mapper) -> Rules:
+def rules_of(mapper: Mapper) -> ReconcileRules:
     """The rules of a configuration."""
 
     def counted(signal: Signal) -> bool:
@@ -33,7 +34,7 @@ def rules_of(mapper: Mapper) -> Rules:
         grouped = route is not None and route.group is not None
         return grouped or any(throttle.matches(signal) for throttle in mapper.throttles)
 
-    return Rules(
+    return ReconcileRules(
         routed=lambda signal: mapper.route(signal) is not None and not_allowed(signal, mapper.accept_only) is None,
         counted=counted,
     )
@@ -44,12 +45,12 @@ class Reconciler:
 
     def __init__(
         self,
-        settings: Reconcile,
-        source: Callable[[str], Alerts],
+        settings: ReconcileSettings,
+        source: Callable[[str], AlertList],
         links: LinkStore,
-        ledger: Ledger,
-        queue: Sender,
-        rules: Rules,
+        ledger: ReconcileState,
+        queue: QueueSender,
+        rules: ReconcileRules,
         *,
         now: Callable[[], datetime],
         most: int = MOST_FETCHED,
@@ -73,7 +74,7 @@ class Reconciler:
         self._rules = rules
         self._now = now
 
-    async def run(self, *, dry_run: bool = False) -> list[Reconciled]:
+    async def run(self, *, dry_run: bool = False) -> list[ReconcileResult]:
         """Compare every subscription that is due; what goes wrong with one does not stop the others.
 
         Args:
@@ -91,7 +92,7 @@ class Reconciler:
                 results.append(one)
         return results
 
-    async def _one(self, subscription: str, ends: datetime, dry_run: bool) -> Reconciled | None:
+    async def _one(self, subscription: str, ends: datetime, dry_run: bool) -> ReconcileResult | None:
         settled, progress = await self._ledger.load(subscription)
         now = self._now()
         recent = progress.ran_at is not None and now - progress.ran_at < self._settings.every - _SLACK

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from shared.core.signal import State, rfc3339
+from shared.core.signal import SignalState, rfc3339
 from shared.delivery.parked import Operation, submit
 from shared.platform.storage import Storage, storage_errors
 
@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"[0-9a-z-]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ReconciledAlert:
     """An alert whose present condition needs nothing more.
 
     Attributes:
@@ -41,14 +41,14 @@ class Settled:
     """
 
     name: str
-    condition: State
+    condition: SignalState
     changed_at: datetime
     seen_at: datetime
     left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReconcileProgress:
     """How far the comparison of a subscription has come.
 
     ``ran_at``: when it was last brought to an end, None for never. ``position``: where it was broken off, None when it
@@ -59,18 +59,18 @@ class Progress:
     position: datetime | None = None
 
 
-class Ledger:
+class ReconcileState:
     """Reads and writes. All methods raise StorageUnavailable."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def load(self, subscription: str) -> tuple[dict[str, Settled], Progress]:
+    async def load(self, subscription: str) -> tuple[dict[str, ReconciledAlert], ReconcileProgress]:
         """Everything of a subscription: alerts by name, and the progress."""
         from azure.core.exceptions import ResourceNotFoundError
 
-        settled: dict[str, Settled] = {}
-        progress = Progress()
+        settled: dict[str, ReconciledAlert] = {}
+        progress = ReconcileProgress()
         async with storage_errors("reading what was reconciled"):
             rows = self._storage.table(TABLE).query_entities(
                 "PartitionKey eq @partition", parameters={"partition": subscription.lower()}
@@ -78,14 +78,14 @@ class Ledger:
             try:
                 async for row in rows:
                     if row["RowKey"] == _PROGRESS:
-                        progress = Progress(_moment(row["RanAt"]), _moment(row["Position"]))
+                        progress = ReconcileProgress(_moment(row["RanAt"]), _moment(row["Position"]))
                     else:
                         settled[row["Name"]] = _settled(row)
             except ResourceNotFoundError:
-                return {}, Progress()
+                return {}, ReconcileProgress()
         return settled, progress
 
-    async def settle(self, subscription: str, alerts: Iterable[Settled]) -> None:
+    async def settle(self, subscription: str, alerts: Iterable[ReconciledAlert]) -> None:
         """Remember alerts."""
         rows = [
             {
@@ -104,7 +104,7 @@ class Ledger:
         """Forget alerts."""
         await self._write(subscription, "delete", [{"RowKey": _row(name)} for name in names])
 
-    async def note(self, subscription: str, progress: Progress) -> None:
+    async def note(self, subscription: str, progress: ReconcileProgress) -> None:
         """Remember the progress."""
         row = {
             "RowKey": _PROGRESS,
@@ -137,10 +137,10 @@ def _row(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()
 
 
-def _settled(row: Mapping[str, Any]) -> Settled:
-    return Settled(
+def _settled(row: Mapping[str, Any]) -> ReconciledAlert:
+    return ReconciledAlert(
         name=row["Name"],
-        condition=State(row["Condition"]),
+        condition=SignalState(row["Condition"]),
         changed_at=datetime.fromisoformat(row["ChangedAt"]),
         seen_at=datetime.fromisoformat(row["SeenAt"]),
         left=bool(row["Left"]),

@@ -17,7 +17,7 @@ from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.azure import TicketFacts
 from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore, Stored
 from shared.core.errors import KeyContended, SourceError, SourceRefused
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 from shared.core.signal import rfc3339
 from shared.delivery.links import LinkStore
 
@@ -28,13 +28,13 @@ _PREFIX = f"{KIND}:1:"
 _MOST_TRIES = 8
 
 #: What a ticket whose state nobody has said yet is called.
-_STAGES = {Stage.OPEN: "Open", Stage.RESOLVED: "Resolved", Stage.CLOSED: "Closed"}
+_STAGES = {LinkStage.OPEN: "Open", LinkStage.RESOLVED: "Resolved", LinkStage.CLOSED: "Closed"}
 
 #: Name of the state that a link's ticket is in, as people call it there; empty where it is not known.
-StateName = Callable[[Link], str]
+LinkStateName = Callable[[Link], str]
 
 
-class Governance(Protocol):
+class GovernanceWriter(Protocol):
     """Reads and writes governance assignments; see ``connectors.defender``."""
 
     async def get(self, assessment_id: str, name: str) -> dict[str, Any] | None: ...
@@ -49,7 +49,7 @@ def tell_key(recommendation: str) -> str:
     return f"{_PREFIX}{recommendation}"
 
 
-class GovernanceBack:
+class AssignmentWriteBack:
     """The counterpart of source ``defender``, and of assignments by themselves.
 
     Args:
@@ -64,8 +64,8 @@ class GovernanceBack:
         self,
         store: AssignmentStore,
         links: LinkStore,
-        governance: Callable[[str], Governance],
-        state_name: StateName,
+        governance: Callable[[str], GovernanceWriter],
+        state_name: LinkStateName,
         *,
         write_back: bool = True,
     ) -> None:
@@ -180,7 +180,7 @@ class GovernanceBack:
 
 
 def _due_told(told: str) -> datetime | None:
-    """The ticket's due date when Defender for Cloud was told of it last, as :meth:`GovernanceBack.wants` wrote it."""
+    """The ticket's due date that was last pushed, as :meth:`AssignmentWriteBack.wants` wrote it."""
     try:
         due = json.loads(told)[4]
     except (ValueError, IndexError, KeyError, TypeError):

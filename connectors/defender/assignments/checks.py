@@ -17,13 +17,13 @@ from uuid import UUID
 
 from connectors.defender.assignments import people
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.plans import Plan, has_ticket, newer
-from connectors.defender.assignments.request import AssignmentRequest, Mistake, problem
+from connectors.defender.assignments.plans import AssignmentPlan, has_ticket, newer
+from connectors.defender.assignments.request import AssignmentRequest, RequestMistake, problem
 from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.routes import KINDS
 from connectors.defender.scopes import places as places_of
-from connectors.defender.settings import Defender, Integration
-from shared.core.signal import Signal, State
+from connectors.defender.settings import DefenderSettings, IntegrationSettings
+from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, TicketKind, TicketSystem
 from shared.delivery.links import LinkStore
 from shared.mapping.allow_list import not_allowed
@@ -46,7 +46,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Assessments(Protocol):
+class AssessmentReader(Protocol):
     """Reads recommendations of resources; see ``connectors.defender``."""
 
     async def get(self, assessment_id: str) -> dict[str, Any] | None: ...
@@ -54,7 +54,7 @@ class Assessments(Protocol):
     async def of_resource(self, resource_id: str) -> list[dict[str, Any]]: ...
 
 
-class Checks:
+class AssignmentChecks:
     """Checks requests against everything that they name.
 
     Args:
@@ -68,9 +68,9 @@ class Checks:
 
     def __init__(
         self,
-        settings: Defender,
+        settings: DefenderSettings,
         mapper: Mapper,
-        assessments: Callable[[str], Assessments],
+        assessments: Callable[[str], AssessmentReader],
         locate: Callable[[Signal], Awaitable[Signal]],
         systems: Callable[[str], TicketSystem],
         store: AssignmentStore,
@@ -84,7 +84,7 @@ class Checks:
         self._store = store
         self._links = links
 
-    async def plans(self, request: AssignmentRequest, now: datetime) -> list[Plan]:
+    async def plans(self, request: AssignmentRequest, now: datetime) -> list[AssignmentPlan]:
         """What is to be done, one plan per resource in their order. Writes nothing.
 
         Raises:
@@ -97,19 +97,19 @@ class Checks:
         if request.integration and request.integration not in self._integrations:
             raise problem(422, "Unknown integration", [self._no_integration(request.integration)])
         found = await abreast(request.resources, lambda one: self._recommendation(one, request.recommendation, now))
-        _raise(404, "No such recommendation", [one for one in found if isinstance(one, Mistake)])
+        _raise(404, "No such recommendation", [one for one in found if isinstance(one, RequestMistake)])
         signals = [one for one in found if isinstance(one, Signal)]
         _refuse_outside(request.resources, signals, self._mapper.accept_only)
         _raise(409, "Nothing to fix", map(_healthy, request.resources, signals))
         routed = [self._routed(request, *pair) for pair in zip(request.resources, signals, strict=True)]
-        _raise(422, "No integration", [one for one in routed if isinstance(one, Mistake)])
-        covering = [one for one in routed if isinstance(one, Integration)]
+        _raise(422, "No integration", [one for one in routed if isinstance(one, RequestMistake)])
+        covering = [one for one in routed if isinstance(one, IntegrationSettings)]
         drafts = await abreast(
             list(zip(request.resources, signals, covering, strict=True)),
             lambda one: self._plan(request, due, now, *one),
         )
-        _raise(409, "In the way", [one for one in drafts if isinstance(one, Mistake)])
-        plans = [one for one in drafts if isinstance(one, Plan)]
+        _raise(409, "In the way", [one for one in drafts if isinstance(one, RequestMistake)])
+        plans = [one for one in drafts if isinstance(one, AssignmentPlan)]
         owners = await self._directory(request, plans)
         return [replace(one, wanted=replace(one.wanted, owner=owners[self._connection(one)])) for one in plans]
 
@@ -119,12 +119,19 @@ class Checks:
         if rules is not None:
             places = rules.model_copy(update={"tenants": None, "rules": None})
             stubs = [
-                Signal("defender", "recommendation", "recommendation:1:-", State.FIRED, now, resources=(parse_id(one),))
+                Signal(
+                    "defender",
+                    "recommendation",
+                    "recommendation:1:-",
+                    SignalState.FIRED,
+                    now,
+                    resources=(parse_id(one),),
+                )
                 for one in resources
             ]
             _refuse_outside(resources, stubs, places)
 
-    async def _recommendation(self, resource: str, text: str, now: datetime) -> Signal | Mistake:
+    async def _recommendation(self, resource: str, text: str, now: datetime) -> Signal | RequestMistake:
         """The recommendation as Resource Manager has it now, by the key of its assessment or by its name."""
         reader = self._assessments(resource)
         found: dict[str, Any] | None = None
@@ -136,31 +143,41 @@ class Checks:
             names = {one["name"]: _display_name(one) for one in listed if isinstance(one.get("name"), str)}
             keys = [key for key, name in names.items() if name.casefold() == text.casefold()]
             if len(keys) > 1:
-                return Mistake("recommendation", f"several of {resource} are called '{text}'", tuple(keys))
+                return RequestMistake("recommendation", f"several of {resource} are called '{text}'", tuple(keys))
             if keys:
                 found = await reader.get(f"{resource}/providers/Microsoft.Security/assessments/{keys[0]}")
         read = parse(found, now)[0] if found is not None else None
         if not isinstance(read, Signal) or read.kind != "recommendation":
             close = get_close_matches(text, sorted(set(names.values())), n=_MOST_SUGGESTIONS, cutoff=0.4)
-            return Mistake("recommendation", f"{resource} has none that is '{text}'", tuple(close))
+            return RequestMistake("recommendation", f"{resource} has none that is '{text}'", tuple(close))
         # It was asked for, as by the poll: where nobody has to fix it, the routes do not take it.
         return await self._locate(replace(read, details={**read.details, "polled": "true"}))
 
-    def _routed(self, request: AssignmentRequest, resource: str, signal: Signal) -> Integration | Mistake:
+    def _routed(
+        self, request: AssignmentRequest, resource: str, signal: Signal
+    ) -> IntegrationSettings | RequestMistake:
         """The integration by which the ticket is made."""
         named = self._integrations.get(request.integration)
         if named is not None:
             if named.scope.lower() in places_of(signal):
                 return named
-            return Mistake("integration", f"'{named.name}' is for {named.scope} and does not cover {resource}")
+            return RequestMistake("integration", f"'{named.name}' is for {named.scope} and does not cover {resource}")
         route = self._mapper.integration_of(signal)
         if route is None or route.integration is None:
-            return Mistake("resources", f"no integration covers {resource}. Fix: add one to defender.integrations")
+            return RequestMistake(
+                "resources", f"no integration covers {resource}. Fix: add one to defender.integrations"
+            )
         return route.integration
 
     async def _plan(
-        self, request: AssignmentRequest, due: datetime, now: datetime, resource: str, signal: Signal, by: Integration
-    ) -> Plan | Mistake:
+        self,
+        request: AssignmentRequest,
+        due: datetime,
+        now: datetime,
+        resource: str,
+        signal: Signal,
+        by: IntegrationSettings,
+    ) -> AssignmentPlan | RequestMistake:
         before = await self._store.load(signal.key)
         known = before.assignment if before is not None else None
         standing = known if known is not None and known.open else None
@@ -171,9 +188,11 @@ class Checks:
             kind = request.ticket_kind or link.kind
             called = link.ticket.number or link.ticket.id
             if kind is not link.kind or kind not in KINDS:
-                return Mistake("kind", f"{resource} has {called} already, which is: {link.kind.value}")
+                return RequestMistake("kind", f"{resource} has {called} already, which is: {link.kind.value}")
             if standing is not None and request.integration not in ("", standing.integration):
-                return Mistake("integration", f"{resource} has {called} already, made by '{standing.integration}'")
+                return RequestMistake(
+                    "integration", f"{resource} has {called} already, made by '{standing.integration}'"
+                )
         first = signal.resources[0] if signal.resources else None
         wanted = Assignment(
             key=signal.key,
@@ -204,12 +223,12 @@ class Checks:
                 ticket_key=standing.ticket_key,
                 latest=standing.latest,
             )
-        return Plan(resource, newer(signal, link, known), before, link, wanted)
+        return AssignmentPlan(resource, newer(signal, link, known), before, link, wanted)
 
-    async def _directory(self, request: AssignmentRequest, plans: Sequence[Plan]) -> dict[str, str]:
+    async def _directory(self, request: AssignmentRequest, plans: Sequence[AssignmentPlan]) -> dict[str, str]:
         """How the owner is written down, by connection; who and what the ticket systems do not know is refused."""
         owners: dict[str, str] = {}
-        mistakes: list[Mistake] = []
+        mistakes: list[RequestMistake] = []
         kinds = dict.fromkeys((self._connection(one), one.wanted.kind) for one in plans)
         for connection in dict.fromkeys(connection for connection, _ in kinds):
             system = self._systems(connection)
@@ -217,30 +236,31 @@ class Checks:
             if not isinstance(system, KnowsPeople):
                 continue
             owner = await people.owner(system, request.assigned_to)
-            if isinstance(owner, people.Unknown):
+            if isinstance(owner, people.UnknownPerson):
                 mistakes.append(_nobody("assigned_to", request.assigned_to, connection, owner))
             else:
                 owners[connection] = owner
             caller = await people.caller(system, request.caller) if request.caller else ""
-            if isinstance(caller, people.Unknown):
+            if isinstance(caller, people.UnknownPerson):
                 mistakes.append(_nobody("caller", request.caller, connection, caller))
             for kind in (kind for place, kind in kinds if place == connection):
                 lacking = await system.lacks(kind, request.fields) if request.fields else ()
                 mistakes += [
-                    Mistake(f"fields.{name}", f"a {kind.value} of '{connection}' has no such field") for name in lacking
+                    RequestMistake(f"fields.{name}", f"a {kind.value} of '{connection}' has no such field")
+                    for name in lacking
                 ]
         _raise(422, "Not in the ticket system", mistakes)
         return owners
 
-    def _connection(self, plan: Plan) -> str:
+    def _connection(self, plan: AssignmentPlan) -> str:
         """Name of the connection that has the ticket, or will have it."""
         if plan.link is not None and has_ticket(plan.link):
             return plan.link.connection
         return self._integrations[plan.wanted.integration].connection
 
-    def _no_integration(self, text: str) -> Mistake:
+    def _no_integration(self, text: str) -> RequestMistake:
         close = get_close_matches(text, self._integrations, n=_MOST_SUGGESTIONS, cutoff=0.4)
-        return Mistake("integration", f"defender.integrations has none that is called '{text}'", tuple(close))
+        return RequestMistake("integration", f"defender.integrations has none that is called '{text}'", tuple(close))
 
 
 async def abreast(items: Sequence[T], work: Callable[[T], Awaitable[R]]) -> list[R]:
@@ -259,7 +279,7 @@ async def abreast(items: Sequence[T], work: Callable[[T], Awaitable[R]]) -> list
     return [task.result() for task in running]
 
 
-def _raise(status: int, title: str, mistakes: Iterable[Mistake | None]) -> None:
+def _raise(status: int, title: str, mistakes: Iterable[RequestMistake | None]) -> None:
     found = list(dict.fromkeys(one for one in mistakes if one is not None))
     if found:
         raise problem(status, title, found)
@@ -267,18 +287,18 @@ def _raise(status: int, title: str, mistakes: Iterable[Mistake | None]) -> None:
 
 def _refuse_outside(resources: Sequence[str], signals: Sequence[Signal], rules: AcceptOnly | None) -> None:
     reasons = [(one, not_allowed(signal, rules)) for one, signal in zip(resources, signals, strict=True)]
-    _raise(403, "Not in the allow-list", [Mistake("resources", f"{one}: {why}") for one, why in reasons if why])
+    _raise(403, "Not in the allow-list", [RequestMistake("resources", f"{one}: {why}") for one, why in reasons if why])
 
 
-def _healthy(resource: str, signal: Signal) -> Mistake | None:
-    if signal.state is not State.RESOLVED:
+def _healthy(resource: str, signal: Signal) -> RequestMistake | None:
+    if signal.state is not SignalState.RESOLVED:
         return None
-    return Mistake("resources", f"{resource} is not unhealthy: {signal.condition}")
+    return RequestMistake("resources", f"{resource} is not unhealthy: {signal.condition}")
 
 
-def _nobody(field: str, text: str, connection: str, unknown: people.Unknown) -> Mistake:
+def _nobody(field: str, text: str, connection: str, unknown: people.UnknownPerson) -> RequestMistake:
     what = "user or group" if field == "assigned_to" else "user"
-    return Mistake(field, f"'{connection}' has no single active {what} called '{text}'", unknown.suggestions)
+    return RequestMistake(field, f"'{connection}' has no single active {what} called '{text}'", unknown.suggestions)
 
 
 def _display_name(assessment: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.checks import abreast
-from connectors.defender.assignments.request import Mistake, problem
+from connectors.defender.assignments.request import RequestMistake, problem
 from connectors.defender.assignments.store import AssignmentStore, first
 from connectors.defender.assignments.withdraw_request import WithdrawRequest
 from connectors.defender.payloads.identity import recommendation_key
@@ -24,7 +24,7 @@ _MOST_SUGGESTIONS = 5
 _MOST_LISTED = 1000
 
 
-class Chooser:
+class AssignmentChooser:
     """Finds assignments.
 
     Args:
@@ -53,10 +53,10 @@ class Chooser:
             text = request.recommendation or ""
             found = await abreast(request.resources or [], lambda resource: self._of_resource(resource, text))
             title = "No such recommendation"
-        mistakes = [one for one in found if isinstance(one, Mistake)]
+        mistakes = [one for one in found if isinstance(one, RequestMistake)]
         if mistakes:
             raise problem(404, title, mistakes)
-        keys = list(dict.fromkeys(key for one in found if not isinstance(one, Mistake) for key in one))
+        keys = list(dict.fromkeys(key for one in found if not isinstance(one, RequestMistake) for key in one))
         return keys[:MOST], len(keys) > MOST
 
     async def _of_integration(self, name: str) -> tuple[list[str], bool]:
@@ -65,10 +65,10 @@ class Chooser:
             known = {*self._integrations, *[one.integration async for one in self._store.all()]}
             close = get_close_matches(name, sorted(known), n=_MOST_SUGGESTIONS, cutoff=0.4)
             detail = f"there is no integration called '{name}', and no assignment of one that was"
-            raise problem(422, "Unknown integration", [Mistake("integration", detail, tuple(close))])
+            raise problem(422, "Unknown integration", [RequestMistake("integration", detail, tuple(close))])
         return keys[:MOST], len(keys) > MOST
 
-    async def _of_key(self, key: str) -> list[str] | Mistake:
+    async def _of_key(self, key: str) -> list[str] | RequestMistake:
         """A recommendation's own key; for that of a shared ticket all that are open, or were taken back, where none is
         open."""
         if await self._store.load(key) is not None:
@@ -79,9 +79,9 @@ class Chooser:
         resource, _, _ = key.rpartition("/")
         near = await first(self._store.below(f"{resource}/"), _MOST_LISTED) if resource.count("/") > 1 else []
         close = get_close_matches(key, _keys(near), n=_MOST_SUGGESTIONS, cutoff=0.4)
-        return Mistake("keys", f"'{key}' is no key of an assignment, nor of a ticket of one", tuple(close))
+        return RequestMistake("keys", f"'{key}' is no key of an assignment, nor of a ticket of one", tuple(close))
 
-    async def _of_resource(self, resource: str, text: str) -> list[str] | Mistake:
+    async def _of_resource(self, resource: str, text: str) -> list[str] | RequestMistake:
         """The recommendation of a resource by the key of its assessment, or by its name."""
         own = recommendation_key(resource, text)
         if await self._store.load(own) is not None:
@@ -94,9 +94,9 @@ class Chooser:
             return keys
         if keys:
             found = tuple(key.rpartition("/")[2] for key in keys[:_MOST_SUGGESTIONS])
-            return Mistake("recommendation", f"{resource} has several called '{text}'; name its key", found)
+            return RequestMistake("recommendation", f"{resource} has several called '{text}'; name its key", found)
         close = get_close_matches(text, sorted(set(names.values())), n=_MOST_SUGGESTIONS, cutoff=0.4)
-        return Mistake("recommendation", f"nobody was assigned '{text}' of {resource}", tuple(close))
+        return RequestMistake("recommendation", f"nobody was assigned '{text}' of {resource}", tuple(close))
 
 
 def _keys(assignments: Sequence[Assignment]) -> list[str]:

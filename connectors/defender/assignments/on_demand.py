@@ -17,22 +17,22 @@ from uuid import uuid4
 
 from connectors.defender.assignments import reassign
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.checks import Checks, abreast
-from connectors.defender.assignments.plans import Plan, newer
-from connectors.defender.assignments.reassign import Reassigned
-from connectors.defender.assignments.request import Mistake, problem, read_request
+from connectors.defender.assignments.checks import AssignmentChecks, abreast
+from connectors.defender.assignments.plans import AssignmentPlan, newer
+from connectors.defender.assignments.reassign import Reassigner
+from connectors.defender.assignments.request import RequestMistake, problem, read_request
 from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore
-from connectors.defender.assignments.telling import Queue, tell_now
+from connectors.defender.assignments.telling import tell_now
 from shared.core.errors import BridgeError, KeyContended, StorageUnavailable, TicketSystemError
-from shared.core.link import Link, Stage
-from shared.core.messages import Envelope
+from shared.core.link import Link, LinkStage
+from shared.core.messages import Envelope, QueueSender
+from shared.core.problem import Problem
 from shared.core.signal import rfc3339
 from shared.core.ticket_system import TicketRef
 from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
 from shared.delivery.worker import Absorbed, Ended
 from shared.platform.log import record
-from shared.web.intake import Problem
 
 #: Beyond the lease: no request takes longer (Azure ends them after 230 seconds).
 MARGIN = timedelta(minutes=10)
@@ -49,13 +49,13 @@ MOST_TRIES = 8
 RETRY_AFTER = "30"
 
 
-class Works(Protocol):
+class WorkerPort(Protocol):
     """Works on an envelope at once; see ``Worker.handle_now``."""
 
     async def __call__(self, envelope: Envelope) -> Ended: ...
 
 
-class OnDemand:
+class AssignmentRequests:
     """Answers requests.
 
     Args:
@@ -70,12 +70,12 @@ class OnDemand:
 
     def __init__(
         self,
-        checks: Checks,
+        checks: AssignmentChecks,
         store: AssignmentStore,
         links: LinkStore,
-        queue: Queue,
-        work: Works,
-        reassigned: Reassigned,
+        queue: QueueSender,
+        work: WorkerPort,
+        reassigned: Reassigner,
         tell: Callable[[str], Awaitable[str]],
         *,
         lease: timedelta,
@@ -97,8 +97,8 @@ class OnDemand:
         Args:
             body: decoded JSON; see docs/assignments.md.
 
-        Raises Problem: see :meth:`Checks.plans`; 400 for a body that cannot be read, 502 or 503 where something could
-        not be asked: then nothing was written.
+        Raises Problem: see :meth:`AssignmentChecks.plans`; 400 for a body that cannot be read, 502 or 503
+        where something could not be asked: then nothing was written.
         """
         request = read_request(body)
         try:
@@ -106,7 +106,7 @@ class OnDemand:
                 plans = await self._checks.plans(request, self._now())
         except TimeoutError:
             detail = f"Azure and the ticket system did not answer within {_PATIENCE:.0f} s. Nothing was written"
-            raise problem(503, _LATER, [Mistake("", detail)], {"Retry-After": RETRY_AFTER}) from None
+            raise problem(503, _LATER, [RequestMistake("", detail)], {"Retry-After": RETRY_AFTER}) from None
         except BridgeError as error:
             raise _unasked(error) from error
         try:
@@ -119,7 +119,7 @@ class OnDemand:
         )
         return (202 if pending else 201), {"items": items}
 
-    async def _carry_out(self, plan: Plan) -> dict[str, Any]:
+    async def _carry_out(self, plan: AssignmentPlan) -> dict[str, Any]:
         """Do one resource, as far as it can be done now. Raises StorageUnavailable."""
         now = self._now()
         due = now + self._lease + MARGIN
@@ -147,7 +147,7 @@ class OnDemand:
         )
         return item
 
-    async def _write(self, plan: Plan) -> Assignment:
+    async def _write(self, plan: AssignmentPlan) -> Assignment:
         """Write the assignment over whatever it has become since it was looked at: the person's word counts."""
         stored, wanted = plan.before, plan.wanted
         for _ in range(MOST_TRIES):
@@ -182,11 +182,11 @@ class OnDemand:
         key = ended.group if ended is not None and not isinstance(ended, Delivered) else assignment.key
         stored = await self._links.load(key)
         link = stored.link if stored is not None else None
-        if link is not None and link.ticket is not None and link.stage is Stage.OPEN:
+        if link is not None and link.ticket is not None and link.stage is LinkStage.OPEN:
             return {"status": "existing", "ticket": _ticket(link.ticket)}
         return {"status": "pending", "ticket": None, "reason": _reason(ended, link)}
 
-    async def _changed(self, plan: Plan, order: str, assignment: Assignment, status: str) -> dict[str, Any]:
+    async def _changed(self, plan: AssignmentPlan, order: str, assignment: Assignment, status: str) -> dict[str, Any]:
         """Bring the ticket after an assignment that was changed. ``status``: what has become of it before."""
         try:
             done = await self._reassigned.now(order, assignment)
@@ -233,4 +233,4 @@ def _unasked(error: BridgeError) -> Problem:
     status, title = (503, _LATER) if passes else (502, "Not answered as needed")
     headers = {"Retry-After": RETRY_AFTER} if passes else {}
     said = str(error).rstrip(".")
-    return problem(status, title, [Mistake("", f"{said}. Nothing was written")], headers)
+    return problem(status, title, [RequestMistake("", f"{said}. Nothing was written")], headers)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.settings import GovernanceRule
+from connectors.defender.settings import GovernanceRuleSettings
 from shared.core.link import Link
 from shared.core.signal import rfc3339
 from shared.core.ticket_system import Note
@@ -34,7 +34,7 @@ class Reminding:
     manager: bool = False
 
 
-def reminding(assignment: Assignment, rules: Mapping[str, GovernanceRule]) -> Reminding:
+def reminding(assignment: Assignment, rules: Mapping[str, GovernanceRuleSettings]) -> Reminding:
     """How an assignment's ticket is reminded: as its rule says. One that a person made, or whose rule is not in the
     configuration any more, is reminded once a week by a work note; the owner's manager hears of it where Defender for
     Cloud is to write to them."""

@@ -11,13 +11,13 @@ _MOST_SUGGESTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownPerson:
     """Nobody is called so, or several are; ``suggestions`` can be sent in its place."""
 
     suggestions: tuple[str, ...]
 
 
-async def owner(people: KnowsPeople, text: str) -> str | Unknown:
+async def owner(people: KnowsPeople, text: str) -> str | UnknownPerson:
     """How an owner is written down: by e-mail address where the ticket system has one that is theirs alone, because
     that is what Defender for Cloud wants; else as given. Groups of the ticket system may own work too.
 
@@ -33,13 +33,13 @@ async def owner(people: KnowsPeople, text: str) -> str | Unknown:
     return group if group is not None else await _unknown(people, text)
 
 
-async def caller(people: KnowsPeople, text: str) -> str | Unknown:
+async def caller(people: KnowsPeople, text: str) -> str | UnknownPerson:
     """How a caller is written down: as given. Raises as the ticket system's methods that read."""
     return await _unknown(people, text) if await people.find_person(text) is None else text
 
 
-async def _unknown(people: KnowsPeople, text: str) -> Unknown:
-    return Unknown(tuple(_sent(person) for person in await people.suggest_people(text, _MOST_SUGGESTIONS)))
+async def _unknown(people: KnowsPeople, text: str) -> UnknownPerson:
+    return UnknownPerson(tuple(_sent(person) for person in await people.suggest_people(text, _MOST_SUGGESTIONS)))
 
 
 def _sent(person: Person) -> str:

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.store import Stored
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 from shared.core.signal import RESOLVED_RANK, Signal
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AssignmentPlan:
     """What is to be done for one resource.
 
     Attributes:
@@ -36,13 +36,13 @@ class Plan:
         before = self.before.assignment if self.before is not None else None
         if before is not None and before.open:
             return before != self.wanted
-        resolved = self.link is not None and self.link.ticket is not None and self.link.stage is Stage.RESOLVED
+        resolved = self.link is not None and self.link.ticket is not None and self.link.stage is LinkStage.RESOLVED
         return resolved or has_ticket(self.link)
 
 
 def has_ticket(link: Link | None) -> bool:
     """Whether a link has a ticket that may be written."""
-    return link is not None and link.ticket is not None and link.stage is Stage.OPEN
+    return link is not None and link.ticket is not None and link.stage is LinkStage.OPEN
 
 
 def newer(signal: Signal, link: Link | None, before: Assignment | None = None) -> Signal:
@@ -51,7 +51,7 @@ def newer(signal: Signal, link: Link | None, before: Assignment | None = None) -
     seen = before.latest if before is not None and not before.open else None
     if seen is not None and seen[1] == RESOLVED_RANK and signal.order <= seen:
         signal = replace(signal, occurred_at=seen[0] + timedelta(microseconds=1))
-    if link is None or link.stage not in (Stage.RESOLVED, Stage.CLOSED) or link.latest is None:
+    if link is None or link.stage not in (LinkStage.RESOLVED, LinkStage.CLOSED) or link.latest is None:
         return signal
     if signal.order > link.latest or link.key != signal.key:
         return signal

@@ -17,7 +17,7 @@ from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.back import tell_key
 from connectors.defender.assignments.store import AssignmentStore
 from shared.core.errors import KeyContended
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import Note, Phase, Ticket, TicketKind, TicketSystem
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
 from shared.mapping.notes import plain
@@ -34,7 +34,7 @@ def order_key(recommendation: str) -> str:
     return f"{_PREFIX}{uuid4().hex}|{recommendation}"
 
 
-class Reassigned:
+class Reassigner:
     """Changes tickets.
 
     Args:
@@ -90,7 +90,7 @@ class Reassigned:
             return "no_ticket"
         if link.pending is not None:
             raise KeyContended(f"{key}: its ticket is being written; the assignment follows in a moment")
-        if link.stage is not Stage.OPEN:
+        if link.stage is not LinkStage.OPEN:
             return "closed"
         if key != assignment.key:
             return "shared"
@@ -110,7 +110,7 @@ class Reassigned:
 
     async def _over(self, stored: Stored, ticket: Ticket | None) -> None:
         """Note that people have ended the ticket, or deleted it. Whoever changed the link meanwhile looks by itself."""
-        stage = Stage.CLOSED if ticket is None else Stage(ticket.phase.value)
+        stage = LinkStage.CLOSED if ticket is None else LinkStage(ticket.phase.value)
         state = "" if ticket is None else ticket.state
         now = self._now()
         ended = replace(stored.link, stage=stage, state=state, seen=now, ended=stored.link.ended or now)

@@ -16,9 +16,9 @@ from connectors.defender.assignments import overdue
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.overdue import Reminding
 from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore
-from connectors.defender.settings import GovernanceRule
+from connectors.defender.settings import GovernanceRuleSettings
 from shared.core.errors import TicketSystemError
-from shared.core.link import Link, Stage
+from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import KnowsPeople, Phase, TicketRef, TicketSystem
 from shared.delivery.links import LinkStore
 from shared.platform.log import record
@@ -28,7 +28,7 @@ MOST_PER_RUN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Reminded:
+class ReminderResult:
     """What a run did: assignments that are overdue, those of them marked for the first time; tickets reminded, and
     tickets whose system did not let that happen."""
 
@@ -51,7 +51,7 @@ class Reminders:
 
     def __init__(
         self,
-        rules: Mapping[str, GovernanceRule],
+        rules: Mapping[str, GovernanceRuleSettings],
         store: AssignmentStore,
         links: LinkStore,
         systems: Callable[[str], TicketSystem],
@@ -66,12 +66,12 @@ class Reminders:
         self._now = now
         self._most = most
 
-    async def run(self) -> Reminded:
+    async def run(self) -> ReminderResult:
         """Mark and remind. A ticket system that fails costs its own tickets only. Raises StorageUnavailable."""
         now = self._now()
         found = [one async for one in self._store.open_due_before(now)]
         tickets = overdue.by_ticket(found, now)
-        done = Reminded(overdue=sum(len(late) for late in tickets.values()))
+        done = ReminderResult(overdue=sum(len(late) for late in tickets.values()))
         away: set[str] = set()
         for key, late in tickets.items():
             marked = sum([await self._mark(one, now) for one in late if one.overdue_since is None])
@@ -100,7 +100,7 @@ class Reminders:
 
     async def _remind(self, link: Link, late: Sequence[Assignment], how: Reminding, now: datetime) -> bool:
         """Remind a ticket, unless it is none to be written. True when its note is there."""
-        if link.ticket is None or link.stage is not Stage.OPEN:
+        if link.ticket is None or link.stage is not LinkStage.OPEN:
             return False
         system = self._systems(link.connection)
         note = overdue.reminder(link, late, how, overdue.last_reminder(late), now)

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, field_validator
 from pydantic import model_validator as checked
 
+from shared.core.problem import Problem
 from shared.core.ticket_system import TicketKind
 from shared.payloads.resources import canonical, is_id
-from shared.web.intake import Problem
 
 #: Resources of one request: each is a ticket of its own, and all have to be done within one answer.
 MOST_RESOURCES = 50
@@ -27,13 +27,13 @@ _LONGEST_TEXT = 4000
 _MEMBERS = {"assigned_to": "assigned_to", "caller_id": "caller", "requested_by": "caller", "due_date": "due_date"}
 _OWN = frozenset({"number", "state", "correlation_id", "correlation_display"})
 
-Line = Annotated[StrictStr, Field(min_length=1, max_length=_LONGEST_NAME)]
+RequestLine = Annotated[StrictStr, Field(min_length=1, max_length=_LONGEST_NAME)]
 Days = Literal[7, 14, 30, 90]
 M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class RequestMistake:
     """One thing that is wrong with a request: member, what is wrong and what to do, and what may have been meant."""
 
     field: str
@@ -56,7 +56,9 @@ class Mistake:
         }
 
 
-def problem(status: int, title: str, mistakes: Iterable[Mistake], headers: Mapping[str, str] | None = None) -> Problem:
+def problem(
+    status: int, title: str, mistakes: Iterable[RequestMistake], headers: Mapping[str, str] | None = None
+) -> Problem:
     """A refusal that names every mistake; its extension member ``errors`` has them one by one."""
     listed = list(mistakes)
     detail = " ".join(f"{one.field}: {one.sentence}" if one.field else one.sentence for one in listed)
@@ -86,9 +88,9 @@ class AssignmentRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
-    recommendation: Line
+    recommendation: RequestLine
     resources: Annotated[list[StrictStr], Field(min_length=1, max_length=MOST_RESOURCES)]
-    assigned_to: Line
+    assigned_to: RequestLine
     kind: Literal["incident", "change_request", "problem"] | None = None
     caller: Annotated[StrictStr, Field(max_length=_LONGEST_NAME)] = ""
     due_date: StrictStr | None = None
@@ -152,10 +154,10 @@ class AssignmentRequest(BaseModel):
         moment = _moment(self.due_date)
         if moment is None:
             detail = f"'{self.due_date[:60]}' is no date. Fix: write 2026-01-31, or 2026-01-31T17:00:00Z with its zone."
-            raise problem(400, "No date", [Mistake("due_date", detail)])
+            raise problem(400, "No date", [RequestMistake("due_date", detail)])
         if moment <= now:
             detail = f"{self.due_date} is in the past. Fix: name a moment after {now.astimezone(UTC):%Y-%m-%dT%H:%MZ}."
-            raise problem(400, "Due date in the past", [Mistake("due_date", detail)])
+            raise problem(400, "Due date in the past", [RequestMistake("due_date", detail)])
         return moment
 
 
@@ -167,7 +169,7 @@ def read_request(body: object) -> AssignmentRequest:
 def read_body(body: object, model: type[M], title: str, dependent: str) -> M:
     """Read a body as ``model``; ``dependent`` is its member that depends on others. Raises as :func:`read_request`."""
     if not isinstance(body, dict):
-        raise problem(400, title, [Mistake("", "Expected one JSON object; see docs/assignments.md.")])
+        raise problem(400, title, [RequestMistake("", "Expected one JSON object; see docs/assignments.md.")])
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -175,19 +177,19 @@ def read_body(body: object, model: type[M], title: str, dependent: str) -> M:
         raise problem(400, title, mistakes) from None
 
 
-def _mistake(error: Mapping[str, Any], model: type[BaseModel], dependent: str) -> Mistake:
+def _mistake(error: Mapping[str, Any], model: type[BaseModel], dependent: str) -> RequestMistake:
     place = ".".join(str(part) for part in error["loc"]) or dependent
     kind, said = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
         known = get_close_matches(place, model.model_fields, n=3, cutoff=0.5)
-        return Mistake(place[:80], "There is no such member.", tuple(known))
+        return RequestMistake(place[:80], "There is no such member.", tuple(known))
     if kind == "missing":
-        return Mistake(place, "It is required.")
+        return RequestMistake(place, "It is required.")
     if kind == "too_long" and place in ("resources", "keys"):
         detail = f"There are {error['ctx']['actual_length']} {place}; the limit is {MOST_RESOURCES}. Fix: send several."
-        return Mistake(place, detail)
+        return RequestMistake(place, detail)
     said = said.removeprefix("Value error, ")
-    return Mistake(place[:80], said[:300])
+    return RequestMistake(place[:80], said[:300])
 
 
 def _moment(text: str) -> datetime | None:

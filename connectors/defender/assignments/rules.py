@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from connectors.defender.assignments.assignment import WITHDRAWN, Assignment
 from connectors.defender.routes import OWN_FIELD, with_facts
 from connectors.defender.scopes import places
-from connectors.defender.settings import GovernanceRule, Integration
-from connectors.defender.settings import Owner as OwnerSection
-from shared.core.signal import Signal, State
+from connectors.defender.settings import GovernanceRuleSettings, IntegrationSettings
+from connectors.defender.settings import OwnerSettings as OwnerSection
+from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import TicketKind
 from shared.mapping.routes import Predicate, compile_when, matches_any
 from shared.mapping.templates import find
@@ -29,7 +29,7 @@ _HEALTHY = "healthy"
 class CompiledRule:
     """A rule ready for use. Scopes are in lower case."""
 
-    rule: GovernanceRule
+    rule: GovernanceRuleSettings
     scope: str
     excluded: frozenset[str]
     matches: Predicate
@@ -51,7 +51,7 @@ class CompiledRule:
         return any(self.names(name) for name in known if name)
 
 
-def compile_rules(sections: Sequence[GovernanceRule]) -> tuple[CompiledRule, ...]:
+def compile_rules(sections: Sequence[GovernanceRuleSettings]) -> tuple[CompiledRule, ...]:
     """The rules in the order in which they are tried: by priority, the lowest number first, then as in the file."""
     compiled = [
         CompiledRule(
@@ -69,7 +69,7 @@ def compile_rules(sections: Sequence[GovernanceRule]) -> tuple[CompiledRule, ...
 def assign(
     signal: Signal,
     rules: Sequence[CompiledRule],
-    integration: Integration | None,
+    integration: IntegrationSettings | None,
     now: datetime,
     before: Assignment | None = None,
 ) -> Assignment | None:
@@ -114,7 +114,7 @@ def assign(
 def over(
     signal: Signal,
     rules: Sequence[CompiledRule],
-    integration: Integration | None,
+    integration: IntegrationSettings | None,
     now: datetime,
     before: Assignment | None,
 ) -> Assignment | None:
@@ -125,7 +125,7 @@ def over(
     its finding ended. Arguments as for :func:`assign`.
     """
     if before is None:
-        firing = replace(signal, state=State.FIRED, opens=True)
+        firing = replace(signal, state=SignalState.FIRED, opens=True)
         before = assign(firing, rules, integration, now)
         if before is None:
             return None
@@ -150,7 +150,7 @@ def noticed(assignment: Assignment, signal: Signal) -> Assignment:
     return replace(assignment, latest=signal.order)
 
 
-def facts(assignment: Assignment, integration: Integration | None) -> dict[str, str]:
+def facts(assignment: Assignment, integration: IntegrationSettings | None) -> dict[str, str]:
     """What templates are told of an assignment: see ``connectors.defender.routes.FACTS``.
 
     Args:
@@ -170,7 +170,7 @@ def facts(assignment: Assignment, integration: Integration | None) -> dict[str, 
     }
 
 
-def stamped(signal: Signal, assignment: Assignment, integration: Integration | None) -> Signal:
+def stamped(signal: Signal, assignment: Assignment, integration: IntegrationSettings | None) -> Signal:
     """The signal with the facts of its assignment among its details."""
     return with_facts(signal, facts(assignment, integration))
 
@@ -182,7 +182,9 @@ def owner_of(section: OwnerSection, signal: Signal) -> str:
     return str(find(signal.tags, section.tag) or "").strip() or section.otherwise
 
 
-def _by_rule(signal: Signal, rule: GovernanceRule, integration: Integration, now: datetime) -> Assignment:
+def _by_rule(
+    signal: Signal, rule: GovernanceRuleSettings, integration: IntegrationSettings, now: datetime
+) -> Assignment:
     first = signal.resources[0] if signal.resources else None
     return Assignment(
         key=signal.key,

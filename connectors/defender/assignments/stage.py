@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 from uuid import uuid4
 
 from connectors.defender.assignments.assignment import Assignment
@@ -20,11 +19,11 @@ from connectors.defender.assignments.rules import CompiledRule, assign, noticed,
 from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore, Stored
 from connectors.defender.assignments.withdrawal import accounted
 from connectors.defender.routes import GROUPS, with_facts
-from connectors.defender.settings import Integration
+from connectors.defender.settings import IntegrationSettings
 from shared.core.errors import KeyContended
-from shared.core.link import Stage
-from shared.core.messages import Envelope
-from shared.core.signal import Signal, State
+from shared.core.link import LinkStage
+from shared.core.messages import Envelope, QueueSender
+from shared.core.signal import Signal, SignalState
 from shared.delivery.grouping.grouper import Absorbed as Counted
 from shared.delivery.links import LinkStore
 from shared.delivery.worker import Absorbed, Groups
@@ -36,18 +35,12 @@ _MOST_TRIES = 25
 Locate = Callable[[Signal], Awaitable[Signal]]
 
 
-class Sender(Protocol):
-    """Puts envelopes on the queue."""
-
-    async def send(self, envelope: Envelope) -> None: ...
-
-
 async def nowhere(signal: Signal) -> Signal:
     """Nothing is known of where subscriptions stand."""
     return signal
 
 
-class Governed:
+class AssignOwner:
     """Groups that know who has to fix a recommendation before they take it in."""
 
     def __init__(
@@ -57,7 +50,7 @@ class Governed:
         rules: Sequence[CompiledRule],
         store: AssignmentStore,
         links: LinkStore,
-        queue: Sender,
+        queue: QueueSender,
         *,
         now: Callable[[], datetime],
         locate: Locate = nowhere,
@@ -102,7 +95,11 @@ class Governed:
         before, after = await self._decide(bare)
         if after is None:
             return await self._unassigned(envelope, bare)
-        if after.taken_back and signal.state is not State.RESOLVED and not await self._is_being_written(signal.key):
+        if (
+            after.taken_back
+            and signal.state is not SignalState.RESOLVED
+            and not await self._is_being_written(signal.key)
+        ):
             return Counted("withdrawn", after.ticket_key, "")
         governed = stamped(bare, after, self._integration_of(after, bare))
         admitted = await self._admitted(replace(envelope, signal=governed, claim=""), governed, after)
@@ -134,7 +131,7 @@ class Governed:
     def _after(self, signal: Signal, before: Assignment | None) -> Assignment | None:
         covering = self._mapper.integration_of(signal)
         integration = covering.integration if covering is not None else None
-        if signal.state is State.RESOLVED:
+        if signal.state is SignalState.RESOLVED:
             return over(signal, self._rules, integration, self._now(), before)
         found = assign(signal, self._rules, integration, self._now(), before)
         if found is None:
@@ -150,7 +147,7 @@ class Governed:
         route = self._mapper.integration_of(governed)
         return (route.group.base(governed) if route is not None and route.group is not None else "") or signal.key
 
-    def _integration_of(self, assignment: Assignment, signal: Signal) -> Integration | None:
+    def _integration_of(self, assignment: Assignment, signal: Signal) -> IntegrationSettings | None:
         """The assignment's own integration; where the configuration has it no more, the one that covers the signal."""
         route = self._mapper.integration_of(
             replace(signal, details={**signal.details, "integration": assignment.integration})
@@ -166,7 +163,7 @@ class Governed:
         """The ticket is that of a group whose integration the configuration has no more: no route counts for it. It
         ends with the last of its assignments all the same."""
         counted = Counted("grouped", assignment.ticket_key, "")
-        if signal.state is not State.RESOLVED:
+        if signal.state is not SignalState.RESOLVED:
             return counted
         if await self._store.has_open(assignment.ticket_key):
             return counted
@@ -178,7 +175,7 @@ class Governed:
 
     async def _accounted(self, envelope: Envelope, signal: Signal) -> Envelope:
         """The envelope; where it ends a ticket that was shared, with those who withdrew parts of it."""
-        if signal.state is not State.RESOLVED or envelope.since is not None:
+        if signal.state is not SignalState.RESOLVED or envelope.since is not None:
             return envelope
         said = accounted(signal, [one async for one in self._store.withdrawn_on(signal.key)])
         return envelope if said is signal else replace(envelope, signal=said, claim="")
@@ -218,20 +215,20 @@ class Governed:
         if not (self._write_back and after.origin and after.ticket_key):
             return False
         if not after.open:
-            return signal.state is State.RESOLVED and after.latest == signal.order
+            return signal.state is SignalState.RESOLVED and after.latest == signal.order
         return not isinstance(admitted, Envelope) and (before is None or not before.open or not after.told)
 
     async def _unassigned(self, envelope: Envelope, signal: Signal) -> Envelope | Absorbed:
         """Nobody has to fix it: it takes the routes, unless the poll found it and only assigned ones are wanted."""
         if signal.details.get("polled") != "true" or self._unassigned_take_routes:
             return await self._groups.admit(envelope)
-        if signal.state is State.RESOLVED and await self._may_have_ticket(signal):
+        if signal.state is SignalState.RESOLVED and await self._may_have_ticket(signal):
             return await self._groups.admit(envelope)
         return Counted("unassigned", "", "")
 
     async def _may_have_ticket(self, signal: Signal) -> bool:
         stored = await self._links.load(signal.key)
-        if stored is not None and (stored.link.stage is not Stage.NONE or stored.link.pending is not None):
+        if stored is not None and (stored.link.stage is not LinkStage.NONE or stored.link.pending is not None):
             return True
         route = self._mapper.route(signal)
         counted = route is not None and route.group is not None and bool(route.group.base(signal))

@@ -5,26 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Protocol
 from uuid import uuid4
 
 from connectors.defender.assignments.back import tell_key
 from shared.core.errors import KeyContended, SecretUnavailable, SourceError
-from shared.core.messages import Envelope
+from shared.core.messages import Envelope, QueueSender
 from shared.platform.log import record
 
 #: Until the queue tries what failed.
 _SOON = timedelta(seconds=5)
 
 
-class Queue(Protocol):
-    """The signal queue."""
-
-    async def send(self, envelope: Envelope, delay: timedelta = ...) -> None: ...
-
-
 async def tell_now(
-    tell: Callable[[str], Awaitable[str]], queue: Queue, assignment: str, now: Callable[[], datetime]
+    tell: Callable[[str], Awaitable[str]], queue: QueueSender, assignment: str, now: Callable[[], datetime]
 ) -> dict[str, str]:
     """Tell Defender for Cloud, and say how it went.
 

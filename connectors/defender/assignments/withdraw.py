@@ -18,20 +18,20 @@ from uuid import uuid4
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.back import tell_key
 from connectors.defender.assignments.checks import abreast
-from connectors.defender.assignments.chosen import Chooser
-from connectors.defender.assignments.on_demand import MARGIN, MOST_TRIES, RETRY_AFTER, Works
+from connectors.defender.assignments.chosen import AssignmentChooser
+from connectors.defender.assignments.on_demand import MARGIN, MOST_TRIES, RETRY_AFTER, WorkerPort
 from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore
-from connectors.defender.assignments.telling import Queue, tell_now
+from connectors.defender.assignments.telling import tell_now
 from connectors.defender.assignments.withdraw_request import WithdrawRequest, read_withdrawal
 from connectors.defender.assignments.withdrawal import ended, ending, sentence
 from shared.core.errors import BridgeError, StorageUnavailable
-from shared.core.link import Link, Stage
-from shared.core.messages import Envelope
+from shared.core.link import Link, LinkStage
+from shared.core.messages import Envelope, QueueSender
+from shared.core.problem import Problem
 from shared.core.signal import Signal
 from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
 from shared.platform.log import record
-from shared.web.intake import Problem
 
 #: Seconds after which what is left of a request is done by the queue; Azure ends a request after 230.
 _PATIENCE = 90.0
@@ -61,11 +61,11 @@ class Withdrawals:
 
     def __init__(
         self,
-        chooser: Chooser,
+        chooser: AssignmentChooser,
         store: AssignmentStore,
         links: LinkStore,
-        queue: Queue,
-        work: Works,
+        queue: QueueSender,
+        work: WorkerPort,
         tell: Callable[[str], Awaitable[str]],
         unwanted: Callable[[Signal], str | None],
         *,
@@ -181,7 +181,7 @@ class Withdrawals:
                 failed = done if isinstance(done, BridgeError) else None
                 pending = done is None or (failed is not None and failed.retry)
                 reason = str(failed or "")
-                if isinstance(done, Delivered) and done.stage == Stage.OPEN.value:
+                if isinstance(done, Delivered) and done.stage == LinkStage.OPEN.value:
                     reason = f"the configuration does not let a Resolved resolve it ({done.decision})"
         link = await self._link(assignment)
         ticket = link.ticket if link is not None else None
@@ -201,4 +201,4 @@ class Withdrawals:
 
 def _is_open(link: Link | None) -> bool:
     """Whether there is a ticket that is not over, or may be in a moment."""
-    return link is not None and (link.stage is Stage.OPEN or link.pending is not None)
+    return link is not None and (link.stage is LinkStage.OPEN or link.pending is not None)

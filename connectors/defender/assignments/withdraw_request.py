@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, field_validator
 from pydantic import model_validator as checked
 
-from connectors.defender.assignments.request import MOST_RESOURCES, Line, one_line, read_body, resource_ids
+from connectors.defender.assignments.request import MOST_RESOURCES, RequestLine, one_line, read_body, resource_ids
 
 _LONGEST_KEY = 1024
 
@@ -18,12 +18,12 @@ class WithdrawRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     keys: Annotated[list[StrictStr], Field(min_length=1, max_length=MOST_RESOURCES)] | None = None
-    recommendation: Line | None = None
+    recommendation: RequestLine | None = None
     resources: Annotated[list[StrictStr], Field(min_length=1, max_length=MOST_RESOURCES)] | None = None
-    integration: Line | None = None
+    integration: RequestLine | None = None
     tickets: Literal["keep", "resolve"] = "keep"
     reason: Annotated[StrictStr, Field(min_length=1, max_length=500)]
-    by: Line
+    by: RequestLine
 
     @field_validator("keys")
     @classmethod

@@ -15,7 +15,7 @@ from connectors.defender.assignments.assignment import WITHDRAWN, Assignment
 from connectors.defender.payloads.identity import split_id
 from shared.core.link import Link
 from shared.core.order import Order
-from shared.core.signal import RESOLVED_RANK, Resource, Signal, State
+from shared.core.signal import RESOLVED_RANK, Resource, Signal, SignalState
 from shared.payloads.resources import last_segment, parse_id
 
 #: Sentences about who withdrew what that close notes of a shared ticket have; further ones are counted.
@@ -52,7 +52,7 @@ def ending(assignment: Assignment, link: Link | None, said: str, now: datetime) 
         source="defender",
         kind="recommendation",
         key=assignment.key,
-        state=State.RESOLVED,
+        state=SignalState.RESOLVED,
         occurred_at=moment,
         resolved_at=now,
         title=title,

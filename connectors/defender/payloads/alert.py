@@ -23,8 +23,8 @@ from itertools import islice
 
 from connectors.defender.payloads import facts
 from connectors.defender.payloads.identity import security_alert_key
-from shared.core.signal import Resource, Signal, State
-from shared.payloads.builder import MOST_ENTRIES, Builder, label
+from shared.core.signal import Resource, Signal, SignalState
+from shared.payloads.builder import MOST_ENTRIES, SignalBuilder, label
 from shared.payloads.markup import plain
 from shared.payloads.resources import last_segment
 from shared.payloads.severity import rank
@@ -32,11 +32,11 @@ from shared.payloads.text import Fields, anything, array_of, fold, given, line, 
 from shared.payloads.times import moment
 
 _STATES = {
-    "new": State.FIRED,
-    "active": State.FIRED,
-    "inprogress": State.UPDATED,
-    "resolved": State.RESOLVED,
-    "dismissed": State.RESOLVED,
+    "new": SignalState.FIRED,
+    "active": SignalState.FIRED,
+    "inprogress": SignalState.UPDATED,
+    "resolved": SignalState.RESOLVED,
+    "dismissed": SignalState.RESOLVED,
 }
 _PLACEHOLDER = r"%\{([^{}%]{1,100})\}"
 _MOST_ENTITIES = 50
@@ -50,7 +50,7 @@ _NAMES = (
 
 def read_security_alert(body: Fields, received_at: datetime) -> Signal:
     """Read a security alert. Raises Unidentified when it has no id."""
-    builder = Builder(kind="security_alert", received_at=received_at, source=facts.SOURCE)
+    builder = SignalBuilder(kind="security_alert", received_at=received_at, source=facts.SOURCE)
     in_arm = "alertdisplayname" not in body and "systemalertid" not in body
     properties = object_of(body.get("properties")) if in_arm else body
     system_id = given(properties.get("systemalertid"))
@@ -69,7 +69,7 @@ def read_security_alert(body: Fields, received_at: datetime) -> Signal:
     return builder.finish()
 
 
-def _read_words(builder: Builder, properties: Fields) -> None:
+def _read_words(builder: SignalBuilder, properties: Fields) -> None:
     extended = raw_object(properties.get("extendedproperties"))
     for name, found in islice(extended.items(), MOST_ENTRIES):
         if words := given(anything(found)):
@@ -115,17 +115,17 @@ def _expanded(value: str, extended: dict[str, object]) -> str:
     return re.sub(_PLACEHOLDER, lambda match: given(known.get(squash(match[1]))) or match[0], value)
 
 
-def _read_state(builder: Builder, properties: Fields) -> None:
+def _read_state(builder: SignalBuilder, properties: Fields) -> None:
     status = given(properties.get("status"))
     state = _STATES.get(squash(status))
     if state is None:
         builder.warn(f"The status {status[:40]!r} is not known; the alert is taken as new.")
-        state = State.FIRED
+        state = SignalState.FIRED
     builder.detail("status", status)
     builder.state = state
-    if state is State.UPDATED:
+    if state is SignalState.UPDATED:
         builder.opens = True
-    if state is State.RESOLVED:
+    if state is SignalState.RESOLVED:
         builder.detail("resolution", squash(status))
         facts.end_unknown(builder, "The end of a security alert")
     details = builder.details
@@ -136,7 +136,7 @@ def _read_state(builder: Builder, properties: Fields) -> None:
     builder.condition = line(", ".join(words))
 
 
-def _read_times(builder: Builder, properties: Fields) -> None:
+def _read_times(builder: SignalBuilder, properties: Fields) -> None:
     started = properties.get("starttimeutc")
     generated = moment(properties.get("timegeneratedutc")) or moment(properties.get("timegenerated"))
     processed = moment(properties.get("processingendtimeutc")) or moment(properties.get("processingendtime"))
@@ -146,7 +146,7 @@ def _read_times(builder: Builder, properties: Fields) -> None:
     builder.time_detail("activity_end", properties.get("endtimeutc"))
 
 
-def _add_resources(builder: Builder, properties: Fields) -> None:
+def _add_resources(builder: SignalBuilder, properties: Fields) -> None:
     for item in array_of(properties.get("resourceidentifiers"))[:_MOST_ENTITIES]:
         builder.resources.add(fold(item).get("azureresourceid"))
     builder.resources.add(properties.get("azureresourceid"))
@@ -161,7 +161,7 @@ def _add_resources(builder: Builder, properties: Fields) -> None:
         builder.resources.add(f"/subscriptions/{subscription}")
 
 
-def _add_native(builder: Builder, entity: Fields, properties: Fields) -> None:
+def _add_native(builder: SignalBuilder, entity: Fields, properties: Fields) -> None:
     """A resource of another cloud: its own id, and the best name there is."""
     native = line(given(entity.get("amazonresourceid")) or given(entity.get("fullresourcename")))
     if native:

@@ -18,7 +18,7 @@ from connectors.defender.payloads.identity import (
     split_id,
 )
 from shared.core.signal import Signal
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.markup import plain
 from shared.payloads.severity import rank
 from shared.payloads.text import Fields, array_of, given, line, object_of
@@ -40,7 +40,7 @@ _DIMENSIONS = (
 
 def read_assessment(body: Fields, received_at: datetime) -> Signal:
     """Read a recommendation. Raises Unidentified when it names no resource or no assessment."""
-    builder = Builder(kind="recommendation", received_at=received_at, source=facts.SOURCE)
+    builder = SignalBuilder(kind="recommendation", received_at=received_at, source=facts.SOURCE)
     properties = object_of(body.get("properties")) or body
     metadata = object_of(properties.get("metadata"))
     details = object_of(properties.get("resourcedetails"))
@@ -67,14 +67,14 @@ def read_assessment(body: Fields, received_at: datetime) -> Signal:
     return builder.finish()
 
 
-def add_dimensions(builder: Builder, names: tuple[tuple[str, str], ...]) -> None:
+def add_dimensions(builder: SignalBuilder, names: tuple[tuple[str, str], ...]) -> None:
     """Show details as dimensions too, which conditions of routes can look at."""
     for name, detail in names:
         if found := builder.details.get(detail):
             builder.dimensions[name] = found
 
 
-def _read_metadata(builder: Builder, metadata: Fields) -> None:
+def _read_metadata(builder: SignalBuilder, metadata: Fields) -> None:
     builder.prose.append(plain(given(metadata.get("description"))))
     builder.detail("severity", metadata.get("severity"))
     builder.detail("assessment_type", metadata.get("assessmenttype"))
@@ -88,7 +88,7 @@ def _read_metadata(builder: Builder, metadata: Fields) -> None:
     builder.detail("remediation_steps", facts.steps(metadata.get("remediationdescription")))
 
 
-def _read_risk(builder: Builder, risk: Fields) -> None:
+def _read_risk(builder: SignalBuilder, risk: Fields) -> None:
     """Risk of this very resource, known with Defender CSPM."""
     builder.detail("risk_level", risk.get("level"))
     builder.detail("risk_factors", facts.values(risk.get("riskfactors")))

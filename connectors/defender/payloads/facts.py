@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
-from shared.core.signal import Resource, State
-from shared.payloads.builder import Builder
+from shared.core.signal import Resource, SignalState
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.markup import plain
 from shared.payloads.resources import is_id, last_segment, parse_id, subscription_of
 from shared.payloads.text import Fields, array_of, compact, cut, given, line, object_of, raw_object, squash, texts
@@ -43,7 +43,7 @@ _HOST = r"(?:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\.){1,8}[a-z]{2,24}(?:[/#?].*)?
 _BLADE = "#blade/Microsoft_Azure_Security/RecommendationsBlade/assessmentKey/"
 
 
-def read_status(builder: Builder, body: Fields, properties: Fields) -> None:
+def read_status(builder: SignalBuilder, body: Fields, properties: Fields) -> None:
     """State, resolution, times and condition of a recommendation or finding.
 
     A deletion beats the status: it repeats the last one known, which may be Unhealthy. It is ordered by the time of
@@ -65,7 +65,7 @@ def read_status(builder: Builder, body: Fields, properties: Fields) -> None:
     if resolution == "not_applicable" and squash(cause).startswith("exempt"):
         resolution = "exempted"
     if resolution:
-        builder.state = State.RESOLVED
+        builder.state = SignalState.RESOLVED
         builder.detail("resolution", resolution)
         words = [_WORDS[resolution]]
         if resolution == "deleted":
@@ -88,7 +88,7 @@ def _reason(cause: str, said: str) -> str:
     return reason if not reason or reason.endswith((".", "!", "?")) else f"{reason}."
 
 
-def _unhealthy(builder: Builder, reason: str) -> str:
+def _unhealthy(builder: SignalBuilder, reason: str) -> str:
     details = builder.details
     words = ["Unhealthy"]
     if "severity" in details:
@@ -98,7 +98,7 @@ def _unhealthy(builder: Builder, reason: str) -> str:
     return f"{', '.join(words)}. {reason}".strip()
 
 
-def end_unknown(builder: Builder, what: str) -> None:
+def end_unknown(builder: SignalBuilder, what: str) -> None:
     """The end has no time of its own: people are shown that of its receipt."""
     builder.resolved_at = builder.received_at
     builder.warn(f"{what} has no time of its own; the time of its receipt is shown as the end.")
@@ -112,7 +112,7 @@ def _action(body: Fields) -> str:
     return ""
 
 
-def read_envelope(builder: Builder, body: Fields) -> None:
+def read_envelope(builder: SignalBuilder, body: Fields) -> None:
     """What export and Resource Graph add to the object itself."""
     builder.detail("tenant_id", body.get("tenantid"))
     if any(given(object_of(body.get(name)).get("issnapshot")).lower() == "true" for name in ENRICHMENTS):
@@ -120,7 +120,7 @@ def read_envelope(builder: Builder, body: Fields) -> None:
     builder.spread_tags(body.get("tags"))
 
 
-def add_resource(builder: Builder, resource: str, details: Fields, own_id: str) -> None:
+def add_resource(builder: SignalBuilder, resource: str, details: Fields, own_id: str) -> None:
     """Add the assessed resource. Those of other clouds have names and types of their own.
 
     Args:
@@ -162,7 +162,7 @@ def steps(value: object) -> str:
     return "\n".join(filter(None, (plain(given(item)) for item in items[:_MOST_VALUES])))
 
 
-def read_data(builder: Builder, value: object) -> None:
+def read_data(builder: SignalBuilder, value: object) -> None:
     """Keep additionalData, whose form depends on the assessment, as JSON."""
     data = raw_object(value)
     if data:
@@ -175,7 +175,7 @@ def with_scheme(value: str) -> str:
     return f"https://{value}" if re.fullmatch(_HOST, value, re.IGNORECASE | re.DOTALL) else value
 
 
-def add_links(builder: Builder, links: Fields, resource: str, assessment: str) -> None:
+def add_links(builder: SignalBuilder, links: Fields, resource: str, assessment: str) -> None:
     """Link the recommendation's page: as sent, else built."""
     said = given(links.get("azureportal")) or given(links.get("azureportaluri"))
     builder.link("portal", with_scheme(said))

@@ -16,7 +16,7 @@ _MARK = "/providers/microsoft.security/assessments/"
 _BELOW = "/subassessments/"
 
 
-class FindingId(NamedTuple):
+class FindingIdentity(NamedTuple):
     """An id of ``Microsoft.Security/assessments`` taken apart, spelt as sent; ``""`` for what it does not name."""
 
     resource: str = ""
@@ -24,20 +24,20 @@ class FindingId(NamedTuple):
     sub_assessment: str = ""
 
 
-def split_id(value: str) -> FindingId:
+def split_id(value: str) -> FindingIdentity:
     """Take ``<resource>/providers/Microsoft.Security/assessments/<key>[/subAssessments/<name>]`` apart."""
     low = value.lower()
     place = low.find(_MARK)
     if place < 0 or len(low) != len(value):  # a few characters change their number when lowered
-        return FindingId()
+        return FindingIdentity()
     tail = value[place + len(_MARK) :].strip("/ ")
     below = tail.lower().find(_BELOW)
     if below < 0:
-        return FindingId(value[:place], tail.partition("/")[0])
-    return FindingId(value[:place], tail[:below], tail[below + len(_BELOW) :].partition("/")[0])
+        return FindingIdentity(value[:place], tail.partition("/")[0])
+    return FindingIdentity(value[:place], tail[:below], tail[below + len(_BELOW) :].partition("/")[0])
 
 
-def resource_of(own: FindingId, details: Fields) -> str:
+def resource_of(own: FindingIdentity, details: Fields) -> str:
     """Id of the resource that a finding is about, as sent.
 
     Args:
@@ -58,7 +58,7 @@ def resource_of(own: FindingId, details: Fields) -> str:
     return own.resource
 
 
-def assessment_of(own: FindingId, name: object) -> str:
+def assessment_of(own: FindingIdentity, name: object) -> str:
     """Key of the assessment: a GUID, or text for custom ones."""
     return last_segment(line(given(name))) or own.assessment
 

@@ -13,7 +13,7 @@ from connectors.defender.payloads import facts
 from connectors.defender.payloads.assessment import add_dimensions
 from connectors.defender.payloads.identity import assessment_id, resource_of, split_id, sub_assessment_key
 from shared.core.signal import Signal
-from shared.payloads.builder import Builder
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.markup import plain
 from shared.payloads.severity import rank
 from shared.payloads.text import Fields, array_of, fold, given, line, object_of, raw_object
@@ -32,7 +32,7 @@ _DIMENSIONS = (
 
 def read_sub_assessment(body: Fields, received_at: datetime) -> Signal:
     """Read a finding. Raises Unidentified when it does not name resource, assessment and itself."""
-    builder = Builder(kind="sub_assessment", received_at=received_at, source=facts.SOURCE)
+    builder = SignalBuilder(kind="sub_assessment", received_at=received_at, source=facts.SOURCE)
     properties = object_of(body.get("properties")) or body
     details = object_of(properties.get("resourcedetails"))
     status = object_of(properties.get("status"))
@@ -59,7 +59,7 @@ def read_sub_assessment(body: Fields, received_at: datetime) -> Signal:
     return builder.finish()
 
 
-def _read_data(builder: Builder, value: object) -> None:
+def _read_data(builder: SignalBuilder, value: object) -> None:
     data = object_of(value)
     builder.detail("assessed_type", data.get("assessedresourcetype"))
     builder.detail("patchable", given(data.get("patchable")).lower())

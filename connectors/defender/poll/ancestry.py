@@ -35,7 +35,7 @@ QUERY = """resourcecontainers
 
 
 @dataclass(frozen=True, slots=True)
-class Ancestry:
+class ManagementGroupPath:
     """Where a subscription stands.
 
     Attributes:
@@ -47,7 +47,7 @@ class Ancestry:
     groups: tuple[str, ...] = ()
 
 
-UNKNOWN = Ancestry()
+UNKNOWN = ManagementGroupPath()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class Part:
     """What one identity sees. ``read_at``: when; ``subscriptions``: by id in lower case."""
 
     read_at: datetime
-    subscriptions: Mapping[str, Ancestry]
+    subscriptions: Mapping[str, ManagementGroupPath]
 
 
-class Ancestries:
+class ManagementGroupPaths:
     """The copy, in memory.
 
     Args:
@@ -70,10 +70,10 @@ class Ancestries:
         self._storage = storage
         self._now = now
         self._parts: dict[str, Part] = {}
-        self._known: dict[str, Ancestry] = {}
+        self._known: dict[str, ManagementGroupPath] = {}
         self._asked: datetime | None = None
 
-    def of(self, subscription_id: str) -> Ancestry:
+    def of(self, subscription_id: str) -> ManagementGroupPath:
         """Where a subscription stands, as far as known after :meth:`refresh`; nothing for one that is not known."""
         return self._known.get(subscription_id.strip().lower(), UNKNOWN)
 
@@ -105,7 +105,7 @@ class Ancestries:
         """How long ago it was read."""
         return self._now() - part.read_at
 
-    async def write(self, name: str, subscriptions: Mapping[str, Ancestry]) -> None:
+    async def write(self, name: str, subscriptions: Mapping[str, ManagementGroupPath]) -> None:
         """Replace what the identity of one configured tenant sees. Raises StorageUnavailable."""
         from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
@@ -127,7 +127,7 @@ class Ancestries:
             self._known.update(part.subscriptions)
 
 
-def with_ancestry(signal: Signal, ancestry: Ancestry) -> Signal:
+def with_ancestry(signal: Signal, ancestry: ManagementGroupPath) -> Signal:
     """The signal with details ``tenant_id`` and ``management_groups``, where the ancestry knows them.
 
     What the payload said of its tenant itself stays.
@@ -140,14 +140,14 @@ def with_ancestry(signal: Signal, ancestry: Ancestry) -> Signal:
     return signal if details == signal.details else fit(replace(signal, details=details))
 
 
-def read_row(row: Mapping[str, Any]) -> tuple[str, Ancestry] | None:
+def read_row(row: Mapping[str, Any]) -> tuple[str, ManagementGroupPath] | None:
     """Subscription and ancestry of a row of :data:`QUERY`, None for a row without a subscription."""
     subscription, tenant, chain = row.get("subscriptionId"), row.get("tenantId"), row.get("chain")
     if not isinstance(subscription, str) or not subscription:
         return None
     names = [one.get("name") for one in chain if isinstance(one, dict)] if isinstance(chain, list) else []
     groups = tuple(name for name in names if isinstance(name, str) and name)
-    return subscription.lower(), Ancestry(tenant.lower() if isinstance(tenant, str) else "", groups)
+    return subscription.lower(), ManagementGroupPath(tenant.lower() if isinstance(tenant, str) else "", groups)
 
 
 def _data(part: Part) -> dict[str, Any]:
@@ -157,5 +157,5 @@ def _data(part: Part) -> dict[str, Any]:
 
 def _part(data: Mapping[str, Any]) -> Part:
     found: Mapping[str, Sequence[str]] = data["subscriptions"]
-    known = {key: Ancestry(names[0], tuple(names[1:])) for key, names in found.items()}
+    known = {key: ManagementGroupPath(names[0], tuple(names[1:])) for key, names in found.items()}
     return Part(datetime.fromisoformat(data["read_at"]), known)

@@ -26,9 +26,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from connectors.defender.poll.kinds import Facts
+from connectors.defender.poll.kinds import FindingFacts
 from shared.core.order import Order
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 
 #: What the configuration did not want is judged again after this time: its tags or groups may have changed.
 LEFT_FOR = timedelta(days=1)
@@ -39,7 +39,7 @@ OVER_FOR = timedelta(days=30)
 _TICK = timedelta(milliseconds=1)
 
 
-class Stage(StrEnum):
+class FindingStage(StrEnum):
     """What became of a finding: it was put on the queue, the configuration did not want it, or its end was sent."""
 
     SENT = "sent"
@@ -63,7 +63,7 @@ class Entry:
 
     key: str
     digest: str
-    stage: Stage
+    stage: FindingStage
     since: datetime
     event: Order | None = None
     body: Mapping[str, Any] | None = None
@@ -78,7 +78,7 @@ class Need(StrEnum):
     READ = "read"
 
 
-def need(entry: Entry | None, facts: Facts, now: datetime, *, same_rules: bool) -> Need:
+def need(entry: Entry | None, facts: FindingFacts, now: datetime, *, same_rules: bool) -> Need:
     """What a row of the list needs, given what is remembered of it.
 
     Args:
@@ -90,30 +90,30 @@ def need(entry: Entry | None, facts: Facts, now: datetime, *, same_rules: bool) 
     if entry is None:
         return Need.FORGET if facts.over else Need.READ
     match entry.stage:
-        case Stage.LEFT if facts.over:
+        case FindingStage.LEFT if facts.over:
             return Need.FORGET
-        case Stage.LEFT:
+        case FindingStage.LEFT:
             fresh = same_rules and entry.digest == facts.digest and now - entry.since < LEFT_FOR
             return Need.NOTHING if fresh else Need.READ
-        case Stage.SENT:
+        case FindingStage.SENT:
             return Need.NOTHING if (entry.digest, entry.rules) == (facts.digest, facts.rules) else Need.READ
-        case Stage.OVER if not facts.over:
+        case FindingStage.OVER if not facts.over:
             return Need.READ
-        case Stage.OVER:
+        case FindingStage.OVER:
             return need_of_gone(entry, now)
 
 
 def need_of_gone(entry: Entry, now: datetime) -> Need:
     """What a finding needs that is gone: READ for one whose end is to be sent."""
-    if entry.stage is Stage.SENT:
+    if entry.stage is FindingStage.SENT:
         return Need.READ
-    if entry.stage is Stage.OVER and now - entry.since < OVER_FOR:
+    if entry.stage is FindingStage.OVER and now - entry.since < OVER_FOR:
         return Need.NOTHING
     return Need.FORGET
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FindingChange:
     """What to remember (None: nothing), and what to put on the queue (None: nothing)."""
 
     entry: Entry | None
@@ -124,12 +124,12 @@ def settle(
     key: str,
     entry: Entry | None,
     signal: Signal,
-    facts: Facts,
+    facts: FindingFacts,
     now: datetime,
     *,
     wanted: bool,
     body: Mapping[str, Any],
-) -> Outcome:
+) -> FindingChange:
     """What a signal means that was read because :func:`need` asked for it.
 
     Args:
@@ -141,28 +141,28 @@ def settle(
         wanted: the configuration takes it. What was sent is followed to its end all the same.
         body: to remember for its end.
     """
-    sent = entry is not None and entry.stage is Stage.SENT
+    sent = entry is not None and entry.stage is FindingStage.SENT
     last = None if entry is None else entry.event
-    if signal.state is State.RESOLVED:
+    if signal.state is SignalState.RESOLVED:
         if not sent:
-            return Outcome(entry if last is not None else None)
+            return FindingChange(entry if last is not None else None)
         told = following(signal, last)
-        return Outcome(Entry(key, facts.digest, Stage.OVER, now, told.order), told)
+        return FindingChange(Entry(key, facts.digest, FindingStage.OVER, now, told.order), told)
     if wanted and entry is not None and sent and last is not None and entry.digest == facts.digest:
         # Only the configuration is another: what had no ticket may get one now, and for the others it is a repetition.
-        return Outcome(replace(entry, body=body, rules=facts.rules), replace(signal, occurred_at=last[0]))
+        return FindingChange(replace(entry, body=body, rules=facts.rules), replace(signal, occurred_at=last[0]))
     if wanted:
         told = following(signal, last)
-        return Outcome(Entry(key, facts.digest, Stage.SENT, now, told.order, body, facts.rules), told)
+        return FindingChange(Entry(key, facts.digest, FindingStage.SENT, now, told.order, body, facts.rules), told)
     if sent:
-        return Outcome(Entry(key, facts.digest, Stage.SENT, now, last, body, facts.rules))
-    return Outcome(Entry(key, facts.digest, Stage.LEFT, now, last))
+        return FindingChange(Entry(key, facts.digest, FindingStage.SENT, now, last, body, facts.rules))
+    return FindingChange(Entry(key, facts.digest, FindingStage.LEFT, now, last))
 
 
-def end(entry: Entry, signal: Signal, now: datetime) -> Outcome:
+def end(entry: Entry, signal: Signal, now: datetime) -> FindingChange:
     """What the end of a finding means that is gone; ``signal`` says that it was deleted."""
     told = following(signal, entry.event)
-    return Outcome(Entry(entry.key, entry.digest, Stage.OVER, now, told.order), told)
+    return FindingChange(Entry(entry.key, entry.digest, FindingStage.OVER, now, told.order), told)
 
 
 def following(signal: Signal, last: Order | None) -> Signal:

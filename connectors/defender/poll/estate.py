@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 from connectors.defender.poll import ancestry
-from connectors.defender.poll.ancestry import Ancestries, Ancestry, with_ancestry
-from connectors.defender.poll.kinds import Kind, quoted
+from connectors.defender.poll.ancestry import ManagementGroupPath, ManagementGroupPaths, with_ancestry
+from connectors.defender.poll.kinds import FindingKind, quoted
 from connectors.defender.poll.tenants import tenant_of
-from connectors.defender.resource_graph import PAGE, Page, ResourceGraph
+from connectors.defender.resource_graph import PAGE, ResourceGraph, ResourceGraphPage
 from connectors.defender.settings import DefenderTenant
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from shared.payloads.fit import fit
 from shared.payloads.resources import is_id
 from shared.payloads.text import anything
@@ -26,7 +26,7 @@ KNOWN_FOR = timedelta(hours=6)
 _AT_ONCE = 100
 
 
-class Estate:
+class TenantView:
     """What is asked of one tenant beside its findings.
 
     Args:
@@ -38,7 +38,7 @@ class Estate:
     """
 
     def __init__(
-        self, entry: DefenderTenant, twin: int, graph: ResourceGraph, ancestries: Ancestries, page: int = PAGE
+        self, entry: DefenderTenant, twin: int, graph: ResourceGraph, ancestries: ManagementGroupPaths, page: int = PAGE
     ) -> None:
         self.graph = graph
         self._page = page
@@ -48,7 +48,7 @@ class Estate:
         self._groups = entry.management_groups
         self._listed = None if entry.subscriptions is None else sorted({one.lower() for one in entry.subscriptions})
         self._ancestries = ancestries
-        self._seen: Mapping[str, Ancestry] | None = None
+        self._seen: Mapping[str, ManagementGroupPath] | None = None
 
     async def known(self) -> None:
         """See to it that it is known where subscriptions stand. Raises SourceError and StorageUnavailable."""
@@ -56,13 +56,13 @@ class Estate:
         if part is None or self._ancestries.age(part) >= KNOWN_FOR:
             await self.visible()
 
-    async def visible(self) -> Mapping[str, Ancestry]:
+    async def visible(self) -> Mapping[str, ManagementGroupPath]:
         """The subscriptions that the identity sees in the configured part, as of this run, by id in lower case.
 
         Raises SourceError and StorageUnavailable.
         """
         if self._seen is None:
-            found: dict[str, Ancestry] = {}
+            found: dict[str, ManagementGroupPath] = {}
             async for row in self.rows(ancestry.QUERY):
                 if (read := ancestry.read_row(row)) is not None:
                     found[read[0]] = read[1]
@@ -70,7 +70,7 @@ class Estate:
             self._seen = found
         return self._seen
 
-    async def pages(self, query: str, position: str = "") -> AsyncGenerator[Page, None]:
+    async def pages(self, query: str, position: str = "") -> AsyncGenerator[ResourceGraphPage, None]:
         """The result of a query over the configured part, or over what of it comes from a subscription on.
 
         Args:
@@ -87,7 +87,7 @@ class Estate:
             async for page in pages:
                 yield page
 
-    async def findings(self, kind: Kind, keys: list[str]) -> dict[str, dict[str, Any]]:
+    async def findings(self, kind: FindingKind, keys: list[str]) -> dict[str, dict[str, Any]]:
         """Rows of those of some findings that are there, by key. Raises SourceError."""
         found = {}
         for begin in range(0, len(keys), _AT_ONCE):
@@ -121,7 +121,9 @@ class Estate:
                     yield row
 
 
-async def with_surroundings(signals: Sequence[Signal], estate: Estate, ancestries: Ancestries) -> list[Signal]:
+async def with_surroundings(
+    signals: Sequence[Signal], estate: TenantView, ancestries: ManagementGroupPaths
+) -> list[Signal]:
     """The signals with what findings do not say: tags of their resources, and the management groups above them.
 
     Tags are asked for where somebody may have to fix something. Raises SourceError.
@@ -129,7 +131,7 @@ async def with_surroundings(signals: Sequence[Signal], estate: Estate, ancestrie
     asked = {
         one.id
         for signal in signals
-        if signal.state is not State.RESOLVED
+        if signal.state is not SignalState.RESOLVED
         for one in signal.resources
         if one.id is not None
     }
@@ -137,7 +139,7 @@ async def with_surroundings(signals: Sequence[Signal], estate: Estate, ancestrie
     return [_surrounded(signal, tags, ancestries) for signal in signals]
 
 
-def _surrounded(signal: Signal, tags: Mapping[str, Mapping[str, Any]], ancestries: Ancestries) -> Signal:
+def _surrounded(signal: Signal, tags: Mapping[str, Mapping[str, Any]], ancestries: ManagementGroupPaths) -> Signal:
     found: dict[str, str] = {}
     subscription = ""
     for resource in signal.resources:

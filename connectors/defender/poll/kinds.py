@@ -21,7 +21,7 @@ _LONGEST = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FindingKind:
     """A kind of finding.
 
     Attributes:
@@ -55,7 +55,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FindingFacts:
     """What of a row is compared: whether it is ``over`` (healthy, not applicable, dismissed ...), and a ``digest`` of
     all that matters. ``rules`` names the configuration that decides what becomes of it."""
 
@@ -64,13 +64,13 @@ class Facts:
     rules: str = ""
 
 
-def facts_of(kind: Kind, row: Mapping[str, Any]) -> Facts:
+def facts_of(kind: FindingKind, row: Mapping[str, Any]) -> FindingFacts:
     """What of a row is compared."""
     properties = object_of(row.get("properties"))
     code = _code(properties)
     found = [code, *(given(value) for value in kind.matters(properties))]
     digest = hashlib.blake2b("\0".join(found).encode("utf-8", "replace"), digest_size=8).hexdigest()
-    return Facts(squash(code) in kind.over, digest)
+    return FindingFacts(squash(code) in kind.over, digest)
 
 
 def remembered(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def remembered(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**top, "properties": kept}
 
 
-def deletion(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
+def deletion(kind: FindingKind, body: Mapping[str, Any]) -> dict[str, Any]:
     """What the export would send of a finding that is gone: its last state, and that it was deleted."""
     return {**body, kind.event: {"action": "Delete"}}
 
@@ -126,11 +126,11 @@ def _security_alert(properties: Fields) -> tuple[object, ...]:
 
 _HEALTHY = frozenset({"healthy", "notapplicable", "removed"})
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KINDS: Mapping[str, FindingKind] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            Kind(
+            FindingKind(
                 "recommendation",
                 "microsoft.security/assessments",
                 _HEALTHY,
@@ -138,7 +138,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "assessmentEventDataEnrichment",
                 _assessment,
             ),
-            Kind(
+            FindingKind(
                 "sub_assessment",
                 "microsoft.security/assessments/subassessments",
                 _HEALTHY,
@@ -146,7 +146,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "subAssessmentEventDataEnrichment",
                 _sub_assessment,
             ),
-            Kind(
+            FindingKind(
                 "security_alert",
                 "microsoft.security/locations/alerts",
                 frozenset({"resolved", "dismissed"}),

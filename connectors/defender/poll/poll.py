@@ -8,15 +8,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from connectors.defender.poll.ancestry import Ancestries
-from connectors.defender.poll.estate import Estate
-from connectors.defender.poll.kinds import KINDS, Kind
-from connectors.defender.poll.polled import Polled, Sender
-from connectors.defender.poll.snapshot import Progress, Snapshot
-from connectors.defender.poll.tenants import DefenderClouds, tenant_of
-from connectors.defender.poll.unit import Unit
+from connectors.defender.poll.ancestry import ManagementGroupPaths
+from connectors.defender.poll.estate import TenantView
+from connectors.defender.poll.kinds import KINDS, FindingKind
+from connectors.defender.poll.polled import PollResult
+from connectors.defender.poll.snapshot import PollProgress, Snapshot
+from connectors.defender.poll.tenants import DefenderTenants, tenant_of
+from connectors.defender.poll.unit import PollRun
 from connectors.defender.resource_graph import PAGE
-from connectors.defender.settings import DefenderPoll
+from connectors.defender.settings import DefenderPollSettings
+from shared.core.messages import QueueSender
 from shared.mapping.routes import compile_when
 from shared.platform.log import record
 from shared.platform.storage import Storage
@@ -44,10 +45,10 @@ class FindingsPoll:
 
     def __init__(
         self,
-        settings: DefenderPoll,
-        clouds: DefenderClouds,
+        settings: DefenderPollSettings,
+        clouds: DefenderTenants,
         storage: Storage,
-        queue: Sender,
+        queue: QueueSender,
         *,
         now: Callable[[], datetime],
         rules: str = "",
@@ -59,12 +60,12 @@ class FindingsPoll:
         self._storage = storage
         self._queue = queue
         self._now = now
-        self._ancestries = Ancestries(storage, now=now)
+        self._ancestries = ManagementGroupPaths(storage, now=now)
         self._wanted = compile_when(settings.when)
         self._rules = hashlib.blake2b(settings.when.model_dump_json().encode(), digest_size=8).hexdigest()
         self._decides = hashlib.blake2b(rules.encode(), digest_size=4).hexdigest()
 
-    async def run(self) -> list[Polled]:
+    async def run(self) -> list[PollResult]:
         """Poll every tenant and kind that is due; what goes wrong with one does not stop the others.
 
         Raises StorageUnavailable when storage fails: what was not remembered is repeated by the next run.
@@ -80,27 +81,27 @@ class FindingsPoll:
                 results.append(one)
         return results
 
-    def _estates(self) -> list[Estate]:
+    def _estates(self) -> list[TenantView]:
         names: list[str] = []
         found = []
         for entry, graph in self._clouds.graphs():
             name = tenant_of(entry).lower()
-            found.append(Estate(entry, names.count(name), graph, self._ancestries, self._page))
+            found.append(TenantView(entry, names.count(name), graph, self._ancestries, self._page))
             names.append(name)
         return found
 
-    async def _one(self, estate: Estate, kind: Kind, ends: datetime) -> Polled | None:
+    async def _one(self, estate: TenantView, kind: FindingKind, ends: datetime) -> PollResult | None:
         snapshot = Snapshot(self._storage, f"{kind.name}/{estate.name}.jsonl.gz")
         await snapshot.open()
         if not self._is_due(snapshot.progress):
             return None
         rules = (self._rules, self._decides)
-        unit = Unit(estate, kind, self._ancestries, self._queue, self._wanted, rules, self._now, ends)
+        unit = PollRun(estate, kind, self._ancestries, self._queue, self._wanted, rules, self._now, ends)
         await unit.run(snapshot)
         result = unit.result
         record("findings_polled", logging.WARNING if result.reason or result.unseen else logging.INFO, **asdict(result))
         return result
 
-    def _is_due(self, progress: Progress) -> bool:
+    def _is_due(self, progress: PollProgress) -> bool:
         recent = progress.ran_at is not None and self._now() - progress.ran_at < self._settings.every - _SLACK
         return not recent

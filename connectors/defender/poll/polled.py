@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
-
-from shared.core.messages import Envelope
-
-
-class Sender(Protocol):
-    """Puts envelopes on the queue. Raises StorageUnavailable."""
-
-    async def send(self, envelope: Envelope) -> None: ...
 
 
 @dataclass(slots=True)
-class Polled:
+class PollResult:
     """What came of one tenant and kind.
 
     Attributes:

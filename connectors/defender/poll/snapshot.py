@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from connectors.defender.poll.ancestry import CONTAINER
-from connectors.defender.poll.changes import Entry, Stage
+from connectors.defender.poll.changes import Entry, FindingStage
 from shared.core.errors import StorageUnavailable
 from shared.core.order import order_text, parse_order
 from shared.core.signal import rfc3339
@@ -35,7 +35,7 @@ _GZIP = 31
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PollProgress:
     """How far the poll of one tenant and kind has come.
 
     Attributes:
@@ -62,7 +62,7 @@ class Snapshot:
         self._container: Any = storage.container(CONTAINER)
         self._etag: str | None = None
         self._size = 0
-        self.progress = Progress()
+        self.progress = PollProgress()
 
     async def open(self) -> None:
         """Look what there is. Raises StorageUnavailable."""
@@ -78,7 +78,7 @@ class Snapshot:
         self._etag, self._size = found.etag, found.size
         data = found.metadata or {}
         ran_at = data.get("ran_at", "")
-        self.progress = Progress(
+        self.progress = PollProgress(
             datetime.fromisoformat(ran_at) if ran_at else None, data.get("position", ""), data.get("rules", "")
         )
 
@@ -131,7 +131,7 @@ class SnapshotWriter:
         if len(self._waiting) >= _BLOCK:
             await self._stage()
 
-    async def commit(self, progress: Progress) -> None:
+    async def commit(self, progress: PollProgress) -> None:
         """Put it in the place of the old one.
 
         Raises StorageUnavailable, also when another run has done so since this one began: what that run knows stays.
@@ -207,7 +207,7 @@ def write_entry(entry: Entry) -> bytes:
 def read_entry(line: bytes) -> Entry:
     """Read what :func:`write_entry` wrote. Raises ValueError for anything else."""
     key, digest, stage, since, event, body, rules = json.loads(line)
-    return Entry(key, digest, Stage(stage), datetime.fromisoformat(since), parse_order(event), body, rules)
+    return Entry(key, digest, FindingStage(stage), datetime.fromisoformat(since), parse_order(event), body, rules)
 
 
 def _overtaken() -> StorageUnavailable:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 
-from connectors.defender.assessments_api import Assessments
+from connectors.defender.assessments_api import AssessmentsApi
 from connectors.defender.governance_api import FIXES as GOVERNANCE_FIXES
-from connectors.defender.governance_api import Governance
+from connectors.defender.governance_api import GovernanceApi
 from connectors.defender.resource_graph import FIXES as GRAPH_FIXES
 from connectors.defender.resource_graph import ResourceGraph
-from connectors.defender.settings import Defender, DefenderTenant
+from connectors.defender.settings import DefenderSettings, DefenderTenant
 from connectors.microsoft import ResourceManager
-from connectors.microsoft.identities import Identities, Reach
+from connectors.microsoft.identities import CloudEndpoints, Identities
 from shared.core.secrets import SecretSource
 from shared.payloads.resources import subscription_of
 
 
-class DefenderClouds:
+class DefenderTenants:
     """The tenants of a configuration. What it gives is kept and closed with it.
 
     Args:
@@ -30,33 +30,33 @@ class DefenderClouds:
 
     def __init__(
         self,
-        settings: Defender,
+        settings: DefenderSettings,
         secrets: SecretSource,
-        reach: Reach | None = None,
+        reach: CloudEndpoints | None = None,
         *,
         whose: Callable[[str], str] | None = None,
     ) -> None:
         self._tenants = settings.tenants
         self._whose = whose
         self._identities = Identities(settings.cloud, secrets, reach)
-        self._assessments: dict[int, Assessments] = {}
-        self._governance: dict[int, Governance] = {}
+        self._assessments: dict[int, AssessmentsApi] = {}
+        self._governance: dict[int, GovernanceApi] = {}
         self._graphs: dict[int, ResourceGraph] = {}
         self._stack = AsyncExitStack()
         self._stack.push_async_callback(self._identities.aclose)
 
-    def assessments(self, resource_id: str) -> Assessments:
+    def assessments(self, resource_id: str) -> AssessmentsApi:
         """Reads the recommendations of a resource, given its ARM id or that of its assessment."""
         place = self._place(resource_id)
         if place not in self._assessments:
-            self._assessments[place] = Assessments(self._manager(place, {403: GRAPH_FIXES[403]}))
+            self._assessments[place] = AssessmentsApi(self._manager(place, {403: GRAPH_FIXES[403]}))
         return self._assessments[place]
 
-    def governance(self, resource_id: str) -> Governance:
+    def governance(self, resource_id: str) -> GovernanceApi:
         """Writes who has to fix the recommendations of a resource, given its ARM id or that of its assessment."""
         place = self._place(resource_id)
         if place not in self._governance:
-            self._governance[place] = Governance(self._manager(place, GOVERNANCE_FIXES))
+            self._governance[place] = GovernanceApi(self._manager(place, GOVERNANCE_FIXES))
         return self._governance[place]
 
     def graphs(self) -> Iterator[tuple[DefenderTenant, ResourceGraph]]:

@@ -19,15 +19,15 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from connectors.defender.poll.ancestry import Ancestries, with_ancestry
-from connectors.defender.poll.changes import Entry, Need, Outcome, Stage, end, need, need_of_gone, settle
-from connectors.defender.poll.estate import Estate, marked, with_surroundings
-from connectors.defender.poll.kinds import Facts, Kind, deletion, facts_of, remembered
-from connectors.defender.poll.polled import Polled, Sender
-from connectors.defender.poll.snapshot import Ahead, Progress, Snapshot, SnapshotWriter
+from connectors.defender.poll.ancestry import ManagementGroupPaths, with_ancestry
+from connectors.defender.poll.changes import Entry, FindingChange, FindingStage, Need, end, need, need_of_gone, settle
+from connectors.defender.poll.estate import TenantView, marked, with_surroundings
+from connectors.defender.poll.kinds import FindingFacts, FindingKind, deletion, facts_of, remembered
+from connectors.defender.poll.polled import PollResult
+from connectors.defender.poll.snapshot import Ahead, PollProgress, Snapshot, SnapshotWriter
 from shared.core.errors import SourceError
-from shared.core.messages import Envelope
-from shared.core.signal import Signal, State
+from shared.core.messages import Envelope, QueueSender
+from shared.core.signal import Signal, SignalState
 from shared.delivery.facts import accepted
 from shared.payloads.parse import parse
 from shared.payloads.resources import subscription_of
@@ -47,7 +47,7 @@ class _Item:
     key: str
     old: Entry | None
     row: Mapping[str, Any] | None
-    outcome: Outcome | None = None
+    outcome: FindingChange | None = None
 
 
 _LIMITED = (
@@ -56,7 +56,7 @@ _LIMITED = (
 )
 
 
-class Unit:
+class PollRun:
     """One run over one tenant and kind.
 
     Args:
@@ -72,16 +72,16 @@ class Unit:
 
     def __init__(
         self,
-        estate: Estate,
-        kind: Kind,
-        ancestries: Ancestries,
-        queue: Sender,
+        estate: TenantView,
+        kind: FindingKind,
+        ancestries: ManagementGroupPaths,
+        queue: QueueSender,
         wanted: Callable[[Signal], bool],
         rules: tuple[str, str],
         now: Callable[[], datetime],
         ends: datetime,
     ) -> None:
-        self.result = Polled(estate.tenant, kind.name)
+        self.result = PollResult(estate.tenant, kind.name)
         self._estate = estate
         self._kind = kind
         self._ancestries = ancestries
@@ -118,7 +118,7 @@ class Unit:
             self.result.reason = _LIMITED
         self.result.calls = self._estate.graph.calls - calls
         ran_at = self._began if self.result.finished else None
-        await writer.commit(Progress(ran_at, broken_off, self._rules if self._judged_all(position) else ""))
+        await writer.commit(PollProgress(ran_at, broken_off, self._rules if self._judged_all(position) else ""))
 
     def _judged_all(self, position: str) -> bool:
         """Whether every entry that the configuration left out was judged by its present rules."""
@@ -194,7 +194,7 @@ class Unit:
                     case Need.READ:
                         gone.append(item)
                     case Need.FORGET:
-                        item.outcome = Outcome(None)
+                        item.outcome = FindingChange(None)
         if not gone:
             return 0
         visible = {} if self._limited else await self._estate.visible()
@@ -208,17 +208,17 @@ class Unit:
                 ended += item.outcome.signal is not None
         return ended
 
-    def _ended(self, old: Entry) -> Outcome:
+    def _ended(self, old: Entry) -> FindingChange:
         if not self._kind.ends:
-            return Outcome(None)
+            return FindingChange(None)
         (signal,) = parse(deletion(self._kind, old.body or {}), self._began)
         if not isinstance(signal, Signal):  # an entry of another release, from which nothing can be told
             self.result.unreadable += 1
-            return Outcome(None)
+            return FindingChange(None)
         placed = with_ancestry(signal, self._ancestries.of(subscription_of(old.key)))
         return end(old, marked(placed), self._began)
 
-    def _read(self, item: _Item) -> tuple[_Item, Facts, Signal] | None:
+    def _read(self, item: _Item) -> tuple[_Item, FindingFacts, Signal] | None:
         """A finding as a signal; None for one that needs nothing, is forgotten, or cannot be read."""
         if item.row is None:
             return None
@@ -226,7 +226,7 @@ class Unit:
         what = need(item.old, facts, self._began, same_rules=self._same_rules)
         if what is not Need.READ:
             self.result.unchanged += 1
-            item.outcome = Outcome(item.old if what is Need.NOTHING else None)
+            item.outcome = FindingChange(item.old if what is Need.NOTHING else None)
             return None
         (signal,) = parse(dict(item.row), self._began)
         if isinstance(signal, Signal):
@@ -236,10 +236,10 @@ class Unit:
         self.result.unreadable += 1
         return None
 
-    def _settle(self, item: _Item, facts: Facts, signal: Signal) -> None:
+    def _settle(self, item: _Item, facts: FindingFacts, signal: Signal) -> None:
         if item.row is None:
             return
-        result, old, over = self.result, item.old, signal.state is State.RESOLVED
+        result, old, over = self.result, item.old, signal.state is SignalState.RESOLVED
         wanted = not over and self._wanted(signal)
         body = remembered(item.row)
         item.outcome = settle(item.key, old, signal, facts, self._began, wanted=wanted, body=body)
@@ -247,7 +247,7 @@ class Unit:
             result.left += not over
         elif over:
             result.resolved += 1
-        elif old is not None and old.stage is Stage.SENT:
+        elif old is not None and old.stage is FindingStage.SENT:
             result.changed += 1
         else:
             result.new += 1

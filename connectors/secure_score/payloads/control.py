@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from shared.core.signal import Signal, State, rfc3339
-from shared.payloads.builder import Builder
+from shared.core.signal import Signal, SignalState, rfc3339
+from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key
 from shared.payloads.markup import plain
 from shared.payloads.text import Fields, array_of, fold, given, line, number, object_of, squash, texts
@@ -72,7 +72,7 @@ def read_control(body: Fields, received_at: datetime) -> Signal:
     score, day = _score_of(object_of(body.get("score")), control_id)
     tenant = given(profile.get("azuretenantid")) or given(day.get("azuretenantid"))
     tenant = tenant or given(body.get("tenant_id")) or given(body.get("tenantid"))
-    builder = Builder(kind="control", received_at=received_at, source=SOURCE)
+    builder = SignalBuilder(kind="control", received_at=received_at, source=SOURCE)
     builder.key = control_key(tenant, control_id)
     if given(profile.get("deprecated")).lower() == "true":
         raise Unidentified(f"the control {control_id[:80]!r} is deprecated, and deprecated controls get no tickets")
@@ -99,7 +99,7 @@ def _score_of(score: Fields, control_id: str) -> tuple[Fields, Fields]:
     return ({} if "controlscores" in score else score), score
 
 
-def _read_profile(builder: Builder, profile: Fields) -> None:
+def _read_profile(builder: SignalBuilder, profile: Fields) -> None:
     title = line(plain(given(profile.get("title"))))
     builder.rule = title
     builder.heading = title or f"Secure Score control {builder.details['control_id']}"
@@ -142,7 +142,7 @@ def _latest_update(profile: Fields) -> tuple[Fields, datetime]:
     return latest, since
 
 
-def _read_updates(builder: Builder, profile: Fields) -> tuple[str, datetime | None]:
+def _read_updates(builder: SignalBuilder, profile: Fields) -> tuple[str, datetime | None]:
     """Effective state and since when: that of the latest update, Default where there is none."""
     latest, since = _latest_update(profile)
     said = given(latest.get("state"))
@@ -156,7 +156,7 @@ def _read_updates(builder: Builder, profile: Fields) -> tuple[str, datetime | No
     return state, (since if since > _ALWAYS else None)
 
 
-def _read_score(builder: Builder, score: Fields, day: Fields) -> tuple[float | None, datetime | None]:
+def _read_score(builder: SignalBuilder, score: Fields, day: Fields) -> tuple[float | None, datetime | None]:
     """Percentage reached, and when. Points come as numbers or as text, descriptions as HTML."""
     points, most = number(score.get("score")), number(builder.details.get("max_score"))
     share = number(score.get("scoreinpercentage"))
@@ -176,7 +176,7 @@ def _read_score(builder: Builder, score: Fields, day: Fields) -> tuple[float | N
 
 
 def _settle(
-    builder: Builder, share: float | None, settled: tuple[str, datetime | None], score_at: datetime | None
+    builder: SignalBuilder, share: float | None, settled: tuple[str, datetime | None], score_at: datetime | None
 ) -> None:
     details = builder.details
     state, since = settled
@@ -186,12 +186,12 @@ def _settle(
     builder.condition = f"{now}{most}{percentage}."
     if share is not None and share >= 100:
         builder.detail("resolution", "full_score")
-        builder.state, builder.resolved_at = State.RESOLVED, score_at
+        builder.state, builder.resolved_at = SignalState.RESOLVED, score_at
         builder.condition += " The control has its full score."
     elif state in _SETTLED:
         resolution, words = _SETTLED[state]
         builder.detail("resolution", resolution)
-        builder.state, builder.resolved_at = State.RESOLVED, since
+        builder.state, builder.resolved_at = SignalState.RESOLVED, since
         builder.condition += f" {words}"
     else:
         builder.fired_at = score_at

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors.secure_score.payloads.control import read_control
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from shared.payloads.text import array_of, fold, given
 
 DEPRECATED = "deprecated"
@@ -48,7 +48,7 @@ def ended(signal: Signal, resolution: str, words: str, now: datetime) -> Signal:
     """The signal, over for a reason that the control itself does not tell."""
     return replace(
         signal,
-        state=State.RESOLVED,
+        state=SignalState.RESOLVED,
         occurred_at=max(now, signal.occurred_at),
         resolved_at=now,
         opens=False,

@@ -16,9 +16,9 @@ from uuid import uuid4
 from connectors.secure_score.api import SecureScores
 from connectors.secure_score.payloads.listed import by_control
 from connectors.secure_score.poll.selection import (
-    Chooser,
-    Known,
-    Verdict,
+    ControlChooser,
+    ControlVerdict,
+    KnownControl,
     has_ticket,
     is_settled,
     judge,
@@ -27,11 +27,11 @@ from connectors.secure_score.poll.selection import (
     vanished,
 )
 from connectors.secure_score.poll.states import ScoreStates, TenantState
-from connectors.secure_score.settings import SecureScore
+from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import SourceError
 from shared.core.link import Link
-from shared.core.messages import Envelope
-from shared.core.signal import Signal, State
+from shared.core.messages import Envelope, QueueSender
+from shared.core.signal import Signal, SignalState
 from shared.delivery.links import LinkStore
 from shared.payloads.keys import Unidentified
 from shared.payloads.text import fold, given
@@ -41,13 +41,7 @@ from shared.platform.log import record
 _SLACK = timedelta(minutes=5)
 
 
-class Sender(Protocol):
-    """Puts envelopes on the queue. Raises StorageUnavailable."""
-
-    async def send(self, envelope: Envelope) -> None: ...
-
-
-class Tenants(Protocol):
+class TenantReader(Protocol):
     """The tenants of the configuration."""
 
     @property
@@ -95,16 +89,16 @@ class ScorePoll:
 
     def __init__(
         self,
-        settings: SecureScore,
-        tenants: Tenants,
+        settings: SecureScoreSettings,
+        tenants: TenantReader,
         links: LinkStore,
         states: ScoreStates,
-        queue: Sender,
+        queue: QueueSender,
         *,
         now: Callable[[], datetime],
     ) -> None:
         self._every = settings.every
-        self._chooser = Chooser(settings)
+        self._chooser = ControlChooser(settings)
         self._tenants = tenants
         self._links = links
         self._states = states
@@ -161,7 +155,7 @@ class ScorePoll:
         return result
 
     async def _act(
-        self, tenant: str, before: TenantState, verdicts: dict[str, Verdict], now: datetime, result: ScorePolled
+        self, tenant: str, before: TenantState, verdicts: dict[str, ControlVerdict], now: datetime, result: ScorePolled
     ) -> None:
         for verdict in verdicts.values():
             if verdict.send is not None:
@@ -176,7 +170,7 @@ class _Run:
     """One reading of a tenant, turned into what each control requires."""
 
     def __init__(
-        self, chooser: Chooser, links: LinkStore, before: TenantState, now: datetime, result: ScorePolled
+        self, chooser: ControlChooser, links: LinkStore, before: TenantState, now: datetime, result: ScorePolled
     ) -> None:
         self.now = now
         self._chooser = chooser
@@ -187,9 +181,9 @@ class _Run:
 
     async def verdicts(
         self, tenant: str, profiles: list[dict[str, Any]], score: dict[str, Any] | None
-    ) -> dict[str, Verdict]:
+    ) -> dict[str, ControlVerdict]:
         """By control id, lower case; also for those that are known and not in the list."""
-        found: dict[str, Verdict] = {}
+        found: dict[str, ControlVerdict] = {}
         entries = by_control(score)
         for profile in profiles:
             self._result.controls += 1
@@ -201,7 +195,7 @@ class _Run:
                 self._result.unreadable += 1
                 record("control_unreadable", logging.WARNING, tenant=tenant, control=name[:80], reason=str(error))
                 if before is not None:
-                    found[name] = Verdict(None, before)
+                    found[name] = ControlVerdict(None, before)
         for name, known in self._before.controls.items():
             if name not in found:
                 found[name] = await self._missing(known, is_gone=bool(profiles) and not self._result.partial)
@@ -210,22 +204,22 @@ class _Run:
         return found
 
     async def _control(
-        self, before: Known | None, profile: dict[str, Any], entry: dict[str, Any], tenant: str
-    ) -> Verdict:
+        self, before: KnownControl | None, profile: dict[str, Any], entry: dict[str, Any], tenant: str
+    ) -> ControlVerdict:
         seen = see(profile, entry, tenant, self.now)
         self._result.deprecated += seen.deprecated
         if is_settled(seen, before, self._same_rules) and before is not None:
-            return Verdict(None, replace(seen.known, announced=before.announced, over=before.over, at=before.at))
+            return ControlVerdict(None, replace(seen.known, announced=before.announced, over=before.over, at=before.at))
         return judge(seen, before, await self._link(seen.known.key), self._chooser, self.now)
 
-    async def _missing(self, known: Known, *, is_gone: bool) -> Verdict:
+    async def _missing(self, known: KnownControl, *, is_gone: bool) -> ControlVerdict:
         """A control that is not in the list: gone, if the list was whole. An empty list is never believed."""
         if not is_gone or known.over:
-            return Verdict(None, known)
+            return ControlVerdict(None, known)
         link = await self._link(known.key)
         over = replace(known, over=True, announced=False)
         if not (known.announced or has_ticket(link)):
-            return Verdict(None, over)
+            return ControlVerdict(None, over)
         return said(vanished(known, link, self.now), over, link)
 
     async def _link(self, key: str) -> Link | None:
@@ -233,7 +227,7 @@ class _Run:
         return None if stored is None else stored.link
 
     def _count(self, signal: Signal | None) -> None:
-        if signal is not None and signal.state is State.RESOLVED:
+        if signal is not None and signal.state is SignalState.RESOLVED:
             self._result.resolved += 1
         elif signal is not None:
             self._result.filed += 1

@@ -16,9 +16,9 @@ from typing import Any
 from connectors.secure_score.control_states import DEFAULT, told_state
 from connectors.secure_score.payloads.listed import DEPRECATED, ended, read_listed
 from connectors.secure_score.payloads.request import Request, asked
-from connectors.secure_score.settings import ScoreRule, ScoreWhen, SecureScore
-from shared.core.link import Link, Stage
-from shared.core.signal import RESOLVED_RANK, Signal, State, rfc3339
+from connectors.secure_score.settings import ScoreRuleSettings, ScoreWhen, SecureScoreSettings
+from shared.core.link import Link, LinkStage
+from shared.core.signal import RESOLVED_RANK, Signal, SignalState, rfc3339
 from shared.mapping.routes import matches_any
 from shared.payloads.text import fold, given, number
 
@@ -30,7 +30,7 @@ _FULL = "full_score"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownControl:
     """What was known of a control when it was read last.
 
     Attributes:
@@ -56,29 +56,29 @@ class Known:
     announced: bool = False
     at: str = ""
 
-    def tells_as(self, before: Known) -> bool:
+    def tells_as(self, before: KnownControl) -> bool:
         """Whether it says the same as before of its content and its score."""
         return (self.digest, self.score) == (before.digest, before.score)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenControl:
     """A control as it is: its signal, what is to be known of it, and whether Microsoft has retired it."""
 
     signal: Signal
-    known: Known
+    known: KnownControl
     deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ControlVerdict:
     """What is to be sent, None for nothing, and what is known from now on."""
 
     send: Signal | None
-    known: Known
+    known: KnownControl
 
 
-def see(profile: Mapping[str, Any], entry: Mapping[str, Any], tenant: str, now: datetime) -> Seen:
+def see(profile: Mapping[str, Any], entry: Mapping[str, Any], tenant: str, now: datetime) -> SeenControl:
     """Read a control.
 
     Args:
@@ -93,7 +93,7 @@ def see(profile: Mapping[str, Any], entry: Mapping[str, Any], tenant: str, now: 
     signal = read_listed(profile, entry, tenant, now)
     stable = {name: value for name, value in folded.items() if name not in _VOLATILE}
     text = json.dumps(stable, sort_keys=True, separators=(",", ":"), default=str)
-    known = Known(
+    known = KnownControl(
         key=signal.key,
         origin=signal.origin,
         modified=given(folded.get("lastmodifieddatetime")),
@@ -102,17 +102,17 @@ def see(profile: Mapping[str, Any], entry: Mapping[str, Any], tenant: str, now: 
         state=signal.details.get("control_state", DEFAULT),
         rank=signal.details.get("rank", ""),
     )
-    return Seen(signal, known, deprecated=signal.details.get("resolution") == DEPRECATED)
+    return SeenControl(signal, known, deprecated=signal.details.get("resolution") == DEPRECATED)
 
 
-def vanished(known: Known, link: Link | None, now: datetime) -> Signal:
+def vanished(known: KnownControl, link: Link | None, now: datetime) -> Signal:
     """The end of a control that Microsoft does not list any more."""
     tenant, _, control = known.origin.partition("/")
     signal = Signal(
         source="secure_score",
         kind="control",
         key=known.key,
-        state=State.RESOLVED,
+        state=SignalState.RESOLVED,
         occurred_at=now,
         title=(link.title if link is not None else "") or f"Secure Score control {control}",
         details={"control_id": control, "tenant_id": tenant},
@@ -121,22 +121,22 @@ def vanished(known: Known, link: Link | None, now: datetime) -> Signal:
     return ended(signal, "no_longer_listed", "Microsoft does not list the control any more.", now)
 
 
-class Chooser:
+class ControlChooser:
     """The rules of one configuration, compiled. ``digest`` differs for other rules."""
 
-    def __init__(self, settings: SecureScore) -> None:
+    def __init__(self, settings: SecureScoreSettings) -> None:
         self._rules = [(rule, _test(rule.when)) for rule in settings.rules]
         self._requested_by = settings.requested_by
         text = json.dumps([rule.model_dump(mode="json", exclude={"fields"}) for rule in settings.rules])
         self.digest = sha256(text.encode()).hexdigest()[:32]
 
-    def choose(self, seen: Seen, before: Known | None) -> ScoreRule | None:
+    def choose(self, seen: SeenControl, before: KnownControl | None) -> ScoreRuleSettings | None:
         """The first rule that a control matches. Controls without a score in the tenant match none."""
-        if seen.signal.state is State.RESOLVED or "score" not in seen.signal.details:
+        if seen.signal.state is SignalState.RESOLVED or "score" not in seen.signal.details:
             return None
         return next((rule for rule, matches in self._rules if matches(seen, before)), None)
 
-    def order(self, seen: Seen, rule: ScoreRule | None, now: datetime) -> Signal:
+    def order(self, seen: SeenControl, rule: ScoreRuleSettings | None, now: datetime) -> Signal:
         """The signal that orders a ticket; without a rule for a control whose ticket comes back."""
         due = None if rule is None or rule.due_in is None else now + rule.due_in
         request = Request(
@@ -148,7 +148,7 @@ class Chooser:
         return asked(seen.signal, request)
 
 
-def is_settled(seen: Seen, before: Known | None, same_rules: bool) -> bool:
+def is_settled(seen: SeenControl, before: KnownControl | None, same_rules: bool) -> bool:
     """Whether a control needs no look at its link, because nothing changed."""
     known = seen.known
     if before is None or not known.tells_as(before):
@@ -158,7 +158,9 @@ def is_settled(seen: Seen, before: Known | None, same_rules: bool) -> bool:
     return before.announced or before.over or (same_rules and known.rank == before.rank)
 
 
-def judge(seen: Seen, before: Known | None, link: Link | None, chooser: Chooser, now: datetime) -> Verdict:
+def judge(
+    seen: SeenControl, before: KnownControl | None, link: Link | None, chooser: ControlChooser, now: datetime
+) -> ControlVerdict:
     """What a control that is not settled requires.
 
     Args:
@@ -174,23 +176,23 @@ def judge(seen: Seen, before: Known | None, link: Link | None, chooser: Chooser,
     echo = link is not None and state == told_state(link.told).casefold()
     ours = echo and state != DEFAULT.casefold()
     full = seen.signal.details.get("resolution") == _FULL
-    if full or seen.deprecated or (seen.signal.state is State.RESOLVED and not ours):
+    if full or seen.deprecated or (seen.signal.state is SignalState.RESOLVED and not ours):
         over = replace(known, announced=False, over=True)
-        return said(seen.signal, over, link) if announced or has_ticket(link) else Verdict(None, over)
+        return said(seen.signal, over, link) if announced or has_ticket(link) else ControlVerdict(None, over)
     if ours or (echo and before is not None and known.tells_as(before)):
-        return Verdict(None, known)
+        return ControlVerdict(None, known)
     rule = chooser.choose(seen, before)
     was_over = before is not None and (before.over or before.state != DEFAULT)
     if rule is None and not (was_over and has_ticket(link)):
-        return Verdict(None, known)
+        return ControlVerdict(None, known)
     news = before is not None and not (known.tells_as(before) and known.state == before.state)
     known = replace(known, announced=True)
-    if not news and link is not None and link.stage is Stage.OPEN:
-        return Verdict(None, known)  # it has its ticket, and there is nothing to add
+    if not news and link is not None and link.stage is LinkStage.OPEN:
+        return ControlVerdict(None, known)  # it has its ticket, and there is nothing to add
     return said(chooser.order(seen, rule, now), known, link)
 
 
-def said(signal: Signal, known: Known, link: Link | None) -> Verdict:
+def said(signal: Signal, known: KnownControl, link: Link | None) -> ControlVerdict:
     """What is sent, made newer than what was said before; remembered in what is known.
 
     A score bears the day and not the hour: without this, what happens on the day of the last event would be taken for
@@ -201,10 +203,10 @@ def said(signal: Signal, known: Known, link: Link | None) -> Verdict:
         signal = replace(signal, occurred_at=last + _TICK)
     if link is not None and link.latest is not None and signal.order <= link.latest:
         # Others have said something newer; only what contradicts it has to be newer still.
-        over = link.latest[1] == RESOLVED_RANK or link.stage in (Stage.RESOLVED, Stage.CLOSED)
-        if (signal.state is State.RESOLVED) is not over:
+        over = link.latest[1] == RESOLVED_RANK or link.stage in (LinkStage.RESOLVED, LinkStage.CLOSED)
+        if (signal.state is SignalState.RESOLVED) is not over:
             signal = replace(signal, occurred_at=link.latest[0] + _TICK)
-    return Verdict(signal, replace(known, at=rfc3339(signal.occurred_at) or ""))
+    return ControlVerdict(signal, replace(known, at=rfc3339(signal.occurred_at) or ""))
 
 
 def has_ticket(link: Link | None) -> bool:
@@ -212,7 +214,7 @@ def has_ticket(link: Link | None) -> bool:
     return link is not None and (link.ticket is not None or link.pending is not None or link.held is not None)
 
 
-_Test = Callable[[Seen, Known | None], bool]
+_Test = Callable[[SeenControl, KnownControl | None], bool]
 
 
 def _test(when: ScoreWhen) -> _Test:
@@ -254,6 +256,6 @@ def _below(share: float) -> _Test:
     return lambda seen, _: (found := number(seen.signal.details.get("score_percentage"))) is not None and found < share
 
 
-def _dropped(seen: Seen, before: Known | None) -> bool:
+def _dropped(seen: SeenControl, before: KnownControl | None) -> bool:
     score = seen.known.score
     return before is not None and before.score is not None and score is not None and score < before.score

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from connectors.secure_score.poll.selection import Known
+from connectors.secure_score.poll.selection import KnownControl
 from shared.core.signal import rfc3339
 from shared.platform.storage import Storage, storage_errors
 
@@ -29,7 +29,7 @@ class TenantState:
 
     polled_at: datetime | None = None
     rules: str = ""
-    controls: Mapping[str, Known] = field(default_factory=dict)
+    controls: Mapping[str, KnownControl] = field(default_factory=dict)
 
 
 class ScoreStates:
@@ -53,7 +53,7 @@ class ScoreStates:
         return TenantState(
             polled_at=datetime.fromisoformat(data["polled_at"]) if data["polled_at"] else None,
             rules=data["rules"],
-            controls={name: Known(**known) for name, known in data["controls"].items()},
+            controls={name: KnownControl(**known) for name, known in data["controls"].items()},
         )
 
     async def save(self, tenant: str, state: TenantState) -> None:

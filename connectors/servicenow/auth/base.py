@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from connectors.servicenow.secrecy import Redactor, Secret
-from connectors.servicenow.wire import Reply
+from connectors.servicenow.wire import ServiceNowReply
 from shared.core.errors import NotAuthorised
 from shared.core.secrets import SecretSource
 from shared.core.settings import SecretRef
@@ -34,11 +34,11 @@ class Proof:
 class Exchange(Protocol):
     """How OAuth reaches the instance. Errors of the transport are raised as NotSent or Unavailable."""
 
-    async def token(self, form: Mapping[str, str]) -> Reply:
+    async def token(self, form: Mapping[str, str]) -> ServiceNowReply:
         """POST a form to the token endpoint."""
         ...
 
-    async def revoke(self, token: str) -> Reply:
+    async def revoke(self, token: str) -> ServiceNowReply:
         """Revoke an access or refresh token."""
         ...
 

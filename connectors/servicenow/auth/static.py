@@ -15,13 +15,13 @@ from connectors.servicenow.secrecy import Secret
 from connectors.servicenow.settings import ApiKeyAuth, BasicAuth, MutualTls
 
 #: Reads the secrets (past any cache when True) and makes the proof of them.
-Read = Callable[[bool], Awaitable[Proof]]
+SecretReader = Callable[[bool], Awaitable[Proof]]
 
 
 class Static:
     """Secrets are read for each request (their source caches them), so a rotated one is used without a restart."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: SecretReader) -> None:
         self._read = read
         self._issue = 0
 

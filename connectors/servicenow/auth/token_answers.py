@@ -14,7 +14,7 @@ from datetime import datetime
 from connectors.servicenow.answers import SLEEPING, asleep, error
 from connectors.servicenow.refusals import Ruling
 from connectors.servicenow.secrecy import Redactor, Secret
-from connectors.servicenow.wire import Reply
+from connectors.servicenow.wire import ServiceNowReply
 from shared.core.errors import NotAuthorised, Throttled, Unavailable
 
 #: Life of a token whose answer does not tell: short, since a token used too long costs a refused call.
@@ -46,7 +46,7 @@ class Token:
     expires_in: float
 
 
-def read_token(reply: Reply, grant: str, redactor: Redactor, *, connection: str = "", now: datetime) -> Token:
+def read_token(reply: ServiceNowReply, grant: str, redactor: Redactor, *, connection: str = "", now: datetime) -> Token:
     """The token in an answer.
 
     Raises:
@@ -61,12 +61,12 @@ def read_token(reply: Reply, grant: str, redactor: Redactor, *, connection: str 
     raise error(ruling, reply, redactor.clean(reply.said()), connection=connection, now=now)
 
 
-def _fields(reply: Reply) -> dict[str, object]:
+def _fields(reply: ServiceNowReply) -> dict[str, object]:
     data = reply.json()
     return data if isinstance(data, dict) else {}
 
 
-def _token(reply: Reply) -> Token | None:
+def _token(reply: ServiceNowReply) -> Token | None:
     fields = _fields(reply)
     access, refresh = fields.get("access_token"), fields.get("refresh_token")
     if reply.status != 200 or not isinstance(access, str) or not _sendable(access):
@@ -74,7 +74,7 @@ def _token(reply: Reply) -> Token | None:
     return Token(Secret(access), Secret(refresh) if isinstance(refresh, str) and refresh else None, _life(fields))
 
 
-def _judge(reply: Reply, grant: str) -> Ruling:
+def _judge(reply: ServiceNowReply, grant: str) -> Ruling:
     if asleep(reply):
         return SLEEPING
     if reply.status == 429:

@@ -67,14 +67,14 @@ class Ignore:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Locked:
     """Another worker holds the key: come back at ``until`` at the latest."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Remember:
+class SaveLink:
     """Only the link changes."""
 
     link: Link
@@ -82,7 +82,7 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class Reschedule:
     """The link is written, and the signal comes back at ``until`` (None: another one will decide for it)."""
 
     link: Link
@@ -91,12 +91,12 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadTicket:
     """Read the ticket first. ``settle`` tells what the answer means."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallTicketSystem:
     """Reserve, call, commit.
 
     ``generation`` is the ticket's. ``over``: the problem has already ended. ``flapping``: the comment says that the
@@ -111,11 +111,11 @@ class Call:
     changes: tuple[datetime, ...] | None = None
 
 
-Action = Ignore | Wait | Remember | Later | Look | Call
+Decision = Ignore | Locked | SaveLink | Reschedule | ReadTicket | CallTicketSystem
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class CallTarget:
     """Where a call goes: connection, ticket kind and the route that chose them."""
 
     connection: str

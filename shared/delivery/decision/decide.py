@@ -10,12 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.core.link import Link, Op, Pending, Stage
+from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.order import Order
-from shared.core.signal import FIRED_RANK, Signal, State
+from shared.core.signal import FIRED_RANK, Signal, SignalState
 from shared.core.ticket_system import Phase, Ticket
 from shared.delivery.decision import flapping
-from shared.delivery.decision.actions import Action, Call, Ignore, Look, Policy, Remember, Target, Wait
+from shared.delivery.decision.actions import (
+    CallTarget,
+    CallTicketSystem,
+    Decision,
+    Ignore,
+    Locked,
+    Policy,
+    ReadTicket,
+    SaveLink,
+)
 from shared.delivery.decision.holding import may_open
 
 
@@ -28,7 +37,7 @@ def decide(
     *,
     looked: bool = False,
     replayed: bool = False,
-) -> Action:
+) -> Decision:
     """Choose what a signal requires.
 
     Args:
@@ -43,7 +52,7 @@ def decide(
     link = link or Link(key=signal.key)
     if link.pending is not None:
         return _decide_pending(link.pending, signal, now, by)
-    if link.over is not None and link.stage is Stage.OPEN and _owes_end(link, policy):
+    if link.over is not None and link.stage is LinkStage.OPEN and _owes_end(link, policy):
         if not flapping.holds_open(link, policy.flap, now):
             action = _end(link, link.over, policy)
             return action if looked else _look_first(action, link, policy, now)
@@ -54,95 +63,95 @@ def decide(
             return Ignore("suppressed")
         return Ignore("duplicate" if signal.order == link.latest else "stale")
     chosen = _BY_STAGE[link.stage](link, signal, policy)
-    if isinstance(chosen, Call):
+    if isinstance(chosen, CallTicketSystem):
         chosen = flapping.guard(link, signal, chosen, policy.flap, now)
-    if isinstance(chosen, Call) and chosen.op in (Op.CREATE, Op.REOPEN):
+    if isinstance(chosen, CallTicketSystem) and chosen.op in (Op.CREATE, Op.REOPEN):
         chosen = may_open(link, signal, chosen, policy.hold, now)
     return chosen if looked else _look_first(chosen, link, policy, now)
 
 
-def _decide_pending(pending: Pending, signal: Signal, now: datetime, by: str) -> Action:
+def _decide_pending(pending: Pending, signal: Signal, now: datetime, by: str) -> Decision:
     if pending.by == by or now >= pending.until:
-        return Look()
+        return ReadTicket()
     if pending.event == signal.order:
         return Ignore("in_progress")  # the envelope that holds the key carries this very event
-    return Wait(pending.until)
+    return Locked(pending.until)
 
 
 def _owes_end(link: Link, policy: Policy) -> bool:
     return link.over is not None and (link.latest is None or link.over > link.latest) and policy.resolve != "nothing"
 
 
-def _end(link: Link, event: Order, policy: Policy) -> Action:
+def _end(link: Link, event: Order, policy: Policy) -> Decision:
     if policy.resolve == "nothing":
-        return Remember(replace(link, latest=event, ended=event[0], over=None), "noted")
+        return SaveLink(replace(link, latest=event, ended=event[0], over=None), "noted")
     op = Op.RESOLVE if policy.resolve == "resolve" else Op.COMMENT
-    return Call(op, link.generation, event, over=True)
+    return CallTicketSystem(op, link.generation, event, over=True)
 
 
-def _without_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+def _without_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
     del policy
-    if signal.state is State.RESOLVED:
+    if signal.state is SignalState.RESOLVED:
         if link.over is not None and signal.order <= link.over:
             return Ignore("duplicate" if signal.order == link.over else "stale")
         over = replace(link, over=signal.order, ended=signal.occurred_at)
         held = link.held is not None and link.held < signal.order
-        return Remember(over, "suppressed" if held else "resolved_before_fired")
+        return SaveLink(over, "suppressed" if held else "resolved_before_fired")
     overtaken = link.over is not None and signal.order < link.over
-    if not signal.opens or (overtaken and signal.state is State.UPDATED):
+    if not signal.opens or (overtaken and signal.state is SignalState.UPDATED):
         return Ignore("nothing_to_do")
-    return Call(Op.CREATE, link.generation + 1, signal.order, over=overtaken)
+    return CallTicketSystem(Op.CREATE, link.generation + 1, signal.order, over=overtaken)
 
 
-def _with_open_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
-    if signal.state is State.RESOLVED:
+def _with_open_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
+    if signal.state is SignalState.RESOLVED:
         return _end(link, signal.order, policy)
     if not policy.comments:
-        return Remember(replace(link, latest=signal.order, over=None), "noted")
-    return Call(Op.COMMENT, link.generation, signal.order)
+        return SaveLink(replace(link, latest=signal.order, over=None), "noted")
+    return CallTicketSystem(Op.COMMENT, link.generation, signal.order)
 
 
-def _with_resolved_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
-    if signal.state is State.RESOLVED:
-        return Remember(replace(link, latest=signal.order, ended=signal.occurred_at), "already_over")
-    if signal.state is State.UPDATED:
+def _with_resolved_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
+    if signal.state is SignalState.RESOLVED:
+        return SaveLink(replace(link, latest=signal.order, ended=signal.occurred_at), "already_over")
+    if signal.state is SignalState.UPDATED:
         if not policy.comments:
-            return Remember(replace(link, latest=signal.order), "noted")
-        return Call(Op.COMMENT, link.generation, signal.order)
+            return SaveLink(replace(link, latest=signal.order), "noted")
+        return CallTicketSystem(Op.COMMENT, link.generation, signal.order)
     ended = link.ended or link.seen or signal.occurred_at
     if signal.occurred_at - ended <= policy.reopen_window:
-        return Call(Op.REOPEN, link.generation, signal.order)
-    return Call(Op.CREATE, link.generation + 1, signal.order)
+        return CallTicketSystem(Op.REOPEN, link.generation, signal.order)
+    return CallTicketSystem(Op.CREATE, link.generation + 1, signal.order)
 
 
-def _with_closed_ticket(link: Link, signal: Signal, policy: Policy) -> Action:
+def _with_closed_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
     del policy
-    if signal.state is State.FIRED:
-        return Call(Op.CREATE, link.generation + 1, signal.order)
-    ended = signal.occurred_at if signal.state is State.RESOLVED else link.ended
-    return Remember(replace(link, latest=signal.order, ended=ended), "closed")
+    if signal.state is SignalState.FIRED:
+        return CallTicketSystem(Op.CREATE, link.generation + 1, signal.order)
+    ended = signal.occurred_at if signal.state is SignalState.RESOLVED else link.ended
+    return SaveLink(replace(link, latest=signal.order, ended=ended), "closed")
 
 
 _BY_STAGE = {
-    Stage.NONE: _without_ticket,
-    Stage.OPEN: _with_open_ticket,
-    Stage.RESOLVED: _with_resolved_ticket,
-    Stage.CLOSED: _with_closed_ticket,
+    LinkStage.NONE: _without_ticket,
+    LinkStage.OPEN: _with_open_ticket,
+    LinkStage.RESOLVED: _with_resolved_ticket,
+    LinkStage.CLOSED: _with_closed_ticket,
 }
 
 
-def _look_first(action: Action, link: Link, policy: Policy, now: datetime) -> Action:
+def _look_first(action: Decision, link: Link, policy: Policy, now: datetime) -> Decision:
     """Turn a blind write on a ticket not heard of for long into a look.
 
     A reopen needs none: the connector itself reads before it reopens.
     """
-    blind = isinstance(action, Call) and action.op in (Op.COMMENT, Op.RESOLVE)
+    blind = isinstance(action, CallTicketSystem) and action.op in (Op.COMMENT, Op.RESOLVE)
     if blind and policy.findable and (link.seen is None or now - link.seen >= policy.recheck_after):
-        return Look()
+        return ReadTicket()
     return action
 
 
-def reserve(link: Link, call: Call, target: Target, by: str, now: datetime, lease: timedelta) -> Link:
+def reserve(link: Link, call: CallTicketSystem, target: CallTarget, by: str, now: datetime, lease: timedelta) -> Link:
     """The link with the call written into it as pending."""
     pending = Pending(
         op=call.op,
@@ -164,7 +173,7 @@ def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
     """The link after a call whose effect is known to be there. ``ticket`` is the system's own account of it."""
     done = replace(
         link,
-        stage=Stage(ticket.phase.value),
+        stage=LinkStage(ticket.phase.value),
         ticket=ticket.ref,
         state=ticket.state,
         latest=pending.event,
@@ -202,7 +211,7 @@ def _created(done: Link, before: Link, pending: Pending) -> Link:
     )
     if before.over is None or before.over <= pending.event:
         return replace(done, over=None, ended=None)
-    if done.stage is Stage.OPEN:
+    if done.stage is LinkStage.OPEN:
         return done  # the end is still owed to the ticket: the next decision pays it
     return replace(done, latest=before.over, ended=before.over[0], over=None)
 
@@ -221,9 +230,9 @@ def settle(link: Link, found: Ticket | None, findable: bool, now: datetime) -> L
     if not findable or (pending is not None and pending.op is Op.CREATE):
         return cleared
     if found is None:
-        return replace(cleared, stage=Stage.CLOSED, seen=now)
-    stage = Stage(found.phase.value)
-    ended = (link.ended or now) if stage is Stage.RESOLVED else link.ended
+        return replace(cleared, stage=LinkStage.CLOSED, seen=now)
+    stage = LinkStage(found.phase.value)
+    ended = (link.ended or now) if stage is LinkStage.RESOLVED else link.ended
     return replace(cleared, stage=stage, ticket=found.ref, state=found.state, ended=ended, seen=now)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from shared.core.link import Link, Op, Stage
-from shared.core.signal import Signal, State
-from shared.delivery.decision.actions import Call, Flap, Later, Remember
+from shared.core.link import Link, LinkStage, Op
+from shared.core.signal import Signal, SignalState
+from shared.delivery.decision.actions import CallTicketSystem, Flap, Reschedule, SaveLink
 
 #: More are never kept; configuration allows no larger number.
 MOST_CHANGES = 20
@@ -21,24 +21,26 @@ def holds_open(link: Link, flap: Flap | None, now: datetime) -> bool:
     return link.flapping and flap is not None and link.over is not None and now < link.over[0] + flap.window
 
 
-def guard(link: Link, signal: Signal, call: Call, flap: Flap | None, now: datetime) -> Call | Later | Remember:
+def guard(
+    link: Link, signal: Signal, call: CallTicketSystem, flap: Flap | None, now: datetime
+) -> CallTicketSystem | Reschedule | SaveLink:
     """Count a change of the problem, and turn what would be done about it into patience when there were too many."""
     if flap is None:
         return replace(call, changes=()) if link.changes else call
-    ends = signal.state is State.RESOLVED and call.over
-    comes_back = signal.state is State.FIRED and (link.stage is not Stage.OPEN or link.over is not None)
+    ends = signal.state is SignalState.RESOLVED and call.over
+    comes_back = signal.state is SignalState.FIRED and (link.stage is not LinkStage.OPEN or link.over is not None)
     changes = _counted(link, signal.occurred_at, flap) if ends or comes_back else link.changes
-    if link.stage is not Stage.OPEN:
+    if link.stage is not LinkStage.OPEN:
         return replace(call, changes=changes)
-    if link.flapping and signal.state is State.FIRED:
-        return Remember(replace(link, latest=signal.order, over=None, changes=changes), "noted")
+    if link.flapping and signal.state is SignalState.FIRED:
+        return SaveLink(replace(link, latest=signal.order, over=None, changes=changes), "noted")
     quiet_at = signal.occurred_at + flap.window
     if not ends or now >= quiet_at or len(changes) <= flap.changes:
         return replace(call, changes=changes)
     if not link.flapping:
         note = (signal.occurred_at, _NOTE_RANK)
-        return Call(Op.COMMENT, link.generation, note, flapping=True, changes=changes)
-    return Later(replace(link, over=signal.order, changes=changes), quiet_at, "flapping")
+        return CallTicketSystem(Op.COMMENT, link.generation, note, flapping=True, changes=changes)
+    return Reschedule(replace(link, over=signal.order, changes=changes), quiet_at, "flapping")
 
 
 def _counted(link: Link, moment: datetime, flap: Flap) -> tuple[datetime, ...]:

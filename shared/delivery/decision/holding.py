@@ -8,10 +8,12 @@ from datetime import datetime
 from shared.core.link import Link
 from shared.core.order import Order
 from shared.core.signal import Signal
-from shared.delivery.decision.actions import Call, Hold, Later, Remember
+from shared.delivery.decision.actions import CallTicketSystem, Hold, Reschedule, SaveLink
 
 
-def may_open(link: Link, signal: Signal, call: Call, hold: Hold | None, now: datetime) -> Call | Later | Remember:
+def may_open(
+    link: Link, signal: Signal, call: CallTicketSystem, hold: Hold | None, now: datetime
+) -> CallTicketSystem | Reschedule | SaveLink:
     """Let a create or a reopen through, or hold its firing back.
 
     What is held comes back by itself when its time has come. A problem that ended by then (``call.over``, or a newer
@@ -38,10 +40,10 @@ def may_open(link: Link, signal: Signal, call: Call, hold: Hold | None, now: dat
     if not often_enough and now < since[0] + hold.after:
         waits.append(since[0] + hold.after)
     elif not often_enough and hold.firings and not hold.after:
-        return Later(_held(link, hold, since, firings, counted), None, "held")  # only another firing can let it go
+        return Reschedule(_held(link, hold, since, firings, counted), None, "held")  # only another firing can let it go
     if not waits:
         return call
-    return Later(_held(link, hold, since, firings, counted), max(waits), "held")
+    return Reschedule(_held(link, hold, since, firings, counted), max(waits), "held")
 
 
 def _held(link: Link, hold: Hold, since: Order, firings: int, counted: Order) -> Link:
@@ -53,12 +55,14 @@ def _ended_since(link: Link) -> bool:
     return link.held is not None and any(end is not None and end > link.held for end in (link.over, link.latest))
 
 
-def _overtaken(link: Link, signal: Signal, call: Call, hold: Hold | None, now: datetime) -> Call | Remember:
+def _overtaken(
+    link: Link, signal: Signal, call: CallTicketSystem, hold: Hold | None, now: datetime
+) -> CallTicketSystem | SaveLink:
     """The firing's Resolved is known already: suppressed if it was held or would have been, else born resolved."""
     if link.held is None and not (hold is not None and _would_hold(hold, link, signal, now)):
         return call
     rule = link.held_by or (hold.rule if hold is not None else "")
-    return Remember(replace(link, held=None, held_by=rule, firings=0, counted=None), "suppressed")
+    return SaveLink(replace(link, held=None, held_by=rule, firings=0, counted=None), "suppressed")
 
 
 def _would_hold(hold: Hold, link: Link, signal: Signal, now: datetime) -> bool:

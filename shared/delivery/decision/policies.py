@@ -6,16 +6,16 @@ from collections.abc import Callable
 from datetime import datetime
 
 from shared.core.link import Link
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 from shared.delivery.decision.actions import Flap, Hold, Policy
-from shared.mapping.maintenance import Active
+from shared.mapping.maintenance import ActiveWindow
 from shared.mapping.mapper import CompiledRoute, Mapper
 
 #: The planned work that holds a signal at a moment, None when there is none.
-Outages = Callable[[Signal, datetime], Active | None]
+PlannedWorkLookup = Callable[[Signal, datetime], ActiveWindow | None]
 
 
-def no_outages(_signal: Signal, _now: datetime) -> Active | None:
+def no_outages(_signal: Signal, _now: datetime) -> ActiveWindow | None:
     """No planned work is known."""
     return None
 
@@ -29,7 +29,7 @@ class Policies:
         now: the clock.
     """
 
-    def __init__(self, mapper: Mapper, outages: Outages, now: Callable[[], datetime]) -> None:
+    def __init__(self, mapper: Mapper, outages: PlannedWorkLookup, now: Callable[[], datetime]) -> None:
         self._mapper = mapper
         self._outages = outages
         self._now = now
@@ -51,7 +51,7 @@ class Policies:
         )
 
     def _hold(self, signal: Signal, route: CompiledRoute) -> Hold | None:
-        if signal.state is State.RESOLVED:
+        if signal.state is SignalState.RESOLVED:
             return None
         now = self._now()
         windows = (self._mapper.maintenance(signal, now), self._outages(signal, now))

@@ -16,11 +16,10 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 from uuid import uuid4
 
 from shared.core.errors import KeyContended
-from shared.core.messages import Envelope
+from shared.core.messages import Envelope, QueueSender
 from shared.delivery.grouping import model as m
 from shared.delivery.grouping.store import GroupStore, Kept, Overtaken
 from shared.delivery.grouping.words import speak
@@ -32,14 +31,8 @@ MOST_TRIES = 25
 _LONGEST_WORK = timedelta(minutes=10)
 
 
-class Sender(Protocol):
-    """Puts envelopes on the queue."""
-
-    async def send(self, envelope: Envelope, delay: timedelta = ...) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Ordered:
+class FlushOrder:
     """An order that was sent, for the group's row to name; ``replaces`` is the id that the row named before."""
 
     id: str
@@ -51,10 +44,10 @@ class Ordered:
         return replace(group, look_at=self.at, look_id=self.id)
 
 
-class Looks:
+class Flusher:
     """Orders looks and takes them."""
 
-    def __init__(self, store: GroupStore, queue: Sender, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: GroupStore, queue: QueueSender, *, now: Callable[[], datetime]) -> None:
         """
         Args:
             store: of groups.
@@ -65,7 +58,7 @@ class Looks:
         self._queue = queue
         self._now = now
 
-    async def order(self, group: m.Group, at: datetime, sent: Ordered | None = None) -> Ordered:
+    async def order(self, group: m.Group, at: datetime, sent: FlushOrder | None = None) -> FlushOrder:
         """Order a look at a group as its row was read.
 
         ``sent`` is what the same caller ordered before it was overtaken: while the row names the same predecessor,
@@ -76,7 +69,7 @@ class Looks:
         if sent is not None and sent.replaces == group.look_id and sent.at <= at + m.AHEAD:
             return sent
         now = self._now()
-        ordered = Ordered(m.order_id(group.look_id, uuid4().hex), at, group.look_id)
+        ordered = FlushOrder(m.order_id(group.look_id, uuid4().hex), at, group.look_id)
         await self._queue.send(Envelope(id=ordered.id, received_at=now, flush=group.key, due=at), at - now)
         return ordered
 
@@ -126,7 +119,7 @@ class Looks:
         await self._queue.send(replace(order, due=now + m.SETTLE), m.SETTLE)
         return "not there yet"
 
-    async def _conclude(self, taken: Kept[m.Group], found: m.Look) -> str:
+    async def _conclude(self, taken: Kept[m.Group], found: m.FlushResult) -> str:
         """Write what a look found, beside what joined meanwhile, and tell the ticket. Empty when another look told it
         something since this one was taken: then neither knows who counted last."""
         current, ordered = taken, None
@@ -161,7 +154,7 @@ class Looks:
                 with contextlib.suppress(Overtaken):  # it fired once more
                     await self._store.write_member(key, replace(kept.value, firings=0, first=None), kept.etag)
 
-    async def _say(self, group: m.Group, said: m.Said) -> None:
+    async def _say(self, group: m.Group, said: m.GroupUpdate) -> None:
         # Said twice, it has two ids: with one, each would take itself for the other's repetition and ask the ticket
         # system what had become of it.
         await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), signal=speak(group, said)))

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.core.errors import KeyContended
-from shared.core.link import Stage
-from shared.core.messages import Envelope
+from shared.core.link import LinkStage
+from shared.core.messages import Envelope, QueueSender
 from shared.core.settings import format_duration
-from shared.core.signal import Signal, State, rfc3339
+from shared.core.signal import Signal, SignalState, rfc3339
 from shared.delivery.grouping import model as m
-from shared.delivery.grouping.flusher import MOST_TRIES, Looks, Ordered, Sender
+from shared.delivery.grouping.flusher import MOST_TRIES, Flusher, FlushOrder
 from shared.delivery.grouping.store import GroupStore, Kept, Overtaken
 from shared.delivery.grouping.words import head_of, speak
 from shared.delivery.links import LinkStore
@@ -38,7 +38,7 @@ class Grouper:
     """Counts signals of groups and storms, and looks at groups when it is time to tell their tickets something."""
 
     def __init__(
-        self, mapper: Mapper, links: LinkStore, store: GroupStore, queue: Sender, *, now: Callable[[], datetime]
+        self, mapper: Mapper, links: LinkStore, store: GroupStore, queue: QueueSender, *, now: Callable[[], datetime]
     ) -> None:
         """
         Args:
@@ -51,7 +51,7 @@ class Grouper:
         self._mapper = mapper
         self._links = links
         self._store = store
-        self._looks = Looks(store, queue, now=now)
+        self._looks = Flusher(store, queue, now=now)
         self._now = now
         self._full: dict[str, datetime] = {}
 
@@ -94,18 +94,18 @@ class Grouper:
         """Count a signal in a group, and see to it that its ticket will be told."""
         news, member = await self._count(key, signal)
         absorbed = Absorbed("grouped" if news else "duplicate", key, route, rule)
-        ordered: Ordered | None = None
+        ordered: FlushOrder | None = None
         for _ in range(MOST_TRIES):
             kept = await self._store.load(key)
             now = self._now()
             if kept is None:
-                if signal.state is State.RESOLVED or not signal.opens:
+                if signal.state is SignalState.RESOLVED or not signal.opens:
                     return Absorbed("resolved_before_fired", key, route, rule)
                 group = m.begin(key, route, head_of(signal), rules, member)
             else:
                 group = replace(kept.value, rules=rules)
                 began = (group.head.key, group.since) == (signal.key, signal.occurred_at)
-                if group.opened and began and signal.state is not State.RESOLVED:
+                if group.opened and began and signal.state is not SignalState.RESOLVED:
                     return self._opening(envelope, group)  # the signal that began the group, delivered once more
             at = m.next_look(group, signal, now)
             if kept is None:  # others may have been counted in a group that was not there yet
@@ -126,7 +126,7 @@ class Grouper:
     async def _count(self, key: str, signal: Signal) -> tuple[bool, m.Member]:
         """Count a signal among the members: whether it was new, and the member."""
         current: Kept[m.Member] | None = None
-        if signal.state is not State.FIRED:  # most firings are new: the insert itself finds out
+        if signal.state is not SignalState.FIRED:  # most firings are new: the insert itself finds out
             current = await self._store.member(key, signal.key)
         for _ in range(MOST_TRIES):
             counted = m.count(current.value if current else None, signal)
@@ -150,7 +150,7 @@ class Grouper:
         for _ in range(MOST_TRIES):
             kept = await self._store.starts(base)
             start = _covering(kept.value, fired, group.window)
-            if start is None and signal.state is State.RESOLVED:
+            if start is None and signal.state is SignalState.RESOLVED:
                 for begun in reversed(kept.value):  # the payload did not say when it fired
                     if await self._store.member(_at(base, begun), signal.key) is not None:
                         return _at(base, begun)
@@ -169,14 +169,14 @@ class Grouper:
         """Let a signal have a ticket of its own, or count it in the summary of the present period."""
         stored = await self._links.load(signal.key)
         link = stored.link if stored is not None else None
-        if link is not None and (link.stage is not Stage.NONE or link.pending is not None or link.dead_letter):
+        if link is not None and (link.stage is not LinkStage.NONE or link.pending is not None or link.dead_letter):
             return envelope
         rules = m.GroupRules(throttle.note_every, summary=_summary(throttle, signal))
         starts = await self._store.starts(base)
         for start in reversed(starts.value):
             if await self._store.member(_at(base, start), signal.key) is not None:
                 return await self._join(envelope, signal, _at(base, start), route.name, rules, throttle.name)
-        if signal.state is State.RESOLVED or not signal.opens:
+        if signal.state is SignalState.RESOLVED or not signal.opens:
             return envelope
         period = throttle.period(self._now())
         if await self._takes(_at(base, period), throttle.tickets, period + throttle.per):
@@ -184,7 +184,7 @@ class Grouper:
         await self._begun(base, period)
         joined = await self._join(envelope, signal, _at(base, period), route.name, rules, throttle.name)
         if link is not None and link.over is not None and link.over > signal.order:
-            over = replace(signal, state=State.RESOLVED, occurred_at=link.over[0])
+            over = replace(signal, state=SignalState.RESOLVED, occurred_at=link.over[0])
             await self._join(envelope, over, _at(base, period), route.name, rules, throttle.name)
         return joined
 

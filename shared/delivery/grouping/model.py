@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.core.order import Order
-from shared.core.signal import Signal, State
+from shared.core.signal import Signal, SignalState
 
 #: Resources that a member row names, and that a note lists.
 MEMBER_RESOURCES = 5
@@ -64,13 +64,13 @@ def count(member: Member | None, signal: Signal) -> Member | None:
     if member is None:
         member = Member(signal.key, signal.order, resources=names)
     newest = max(member.latest, signal.order)
-    if signal.state is State.RESOLVED:
+    if signal.state is SignalState.RESOLVED:
         if member.over is not None and signal.order <= member.over:
             return None
         return replace(member, latest=newest, over=signal.order)
     if member.fired is not None and signal.order <= member.fired:
         return None
-    if signal.state is State.UPDATED and member.fired is not None:
+    if signal.state is SignalState.UPDATED and member.fired is not None:
         return replace(member, latest=newest, resources=names)
     first = signal.occurred_at if member.first is None or not member.is_on else member.first
     return replace(member, latest=newest, fired=signal.order, firings=member.firings + 1, resources=names, first=first)
@@ -106,7 +106,7 @@ def census(members: list[Member]) -> Census:
     )
 
 
-class Standing(StrEnum):
+class GroupStanding(StrEnum):
     """Where a group stands."""
 
     WAITING = "waiting"  #: nothing was said yet
@@ -115,10 +115,10 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class GroupUpdate:
     """What the group's ticket was told last, or is being told: it is repeated unchanged until that is certain."""
 
-    state: State
+    state: SignalState
     order: Order
     alerts: int = 0
     firings: int = 0
@@ -146,7 +146,7 @@ class Group:
         key: of the group's signals. route: by which they go.
         head: the signal that began it, for title, fields and routes.
         since: when that was.
-        standing: see :class:`Standing`.
+        standing: see :class:`GroupStanding`.
         said: what the ticket knows, None for nothing.
         saying: what is on its way to the ticket, None for nothing.
         look_at: when the group is looked at next, None when no look is ordered that has not been taken yet.
@@ -159,16 +159,16 @@ class Group:
     head: Signal
     since: datetime
     rules: GroupRules
-    standing: Standing = Standing.WAITING
-    said: Said | None = None
-    saying: Said | None = None
+    standing: GroupStanding = GroupStanding.WAITING
+    said: GroupUpdate | None = None
+    saying: GroupUpdate | None = None
     look_at: datetime | None = None
     opened: bool = False
     look_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FlushResult:
     """What a look at a group leads to: the group as it is then, with ``saying`` set when its ticket is to be told.
 
     ``suppressed``: all of it ended before it was worth a ticket, and counting starts anew.
@@ -180,12 +180,12 @@ class Look:
 
 def next_look(group: Group, signal: Signal, now: datetime) -> datetime:
     """When a group should be looked at because of a signal that was just counted."""
-    if signal.state is State.RESOLVED:
+    if signal.state is SignalState.RESOLVED:
         at = now + SETTLE
-    elif group.standing is Standing.WAITING:
+    elif group.standing is GroupStanding.WAITING:
         due = signal.occurred_at + group.rules.after if group.rules.after else now
         at = min(due, now + SETTLE) if group.rules.firings > 1 else due
-    elif group.standing is Standing.OVER or group.said is None:
+    elif group.standing is GroupStanding.OVER or group.said is None:
         at = now
     else:
         at = group.said.order[0] + group.rules.note_every
@@ -227,47 +227,49 @@ def concluded(current: Group, taken: Group, found: Group) -> Group | None:
     return replace(current, standing=found.standing, said=found.said, saying=found.saying)
 
 
-def look(group: Group, found: Census, now: datetime) -> Look:
+def look(group: Group, found: Census, now: datetime) -> FlushResult:
     """What the group's ticket has to be told now, given who belongs to it."""
-    if group.standing is Standing.WAITING:
+    if group.standing is GroupStanding.WAITING:
         return _open(group, found, now)
-    said = group.said or Said(State.FIRED, (group.since, 0))
-    if group.standing is Standing.OVER:
+    said = group.said or GroupUpdate(SignalState.FIRED, (group.since, 0))
+    if group.standing is GroupStanding.OVER:
         if found.on:
-            return _say(group, State.FIRED, found, now, Standing.ON)
-        return Look(replace(group, look_at=None))
+            return _say(group, SignalState.FIRED, found, now, GroupStanding.ON)
+        return FlushResult(replace(group, look_at=None))
     if not found.on:
-        return _say(group, State.RESOLVED, found, now, Standing.OVER)
+        return _say(group, SignalState.RESOLVED, found, now, GroupStanding.OVER)
     if (found.firings, found.on) == (said.firings, said.on):
-        return Look(replace(group, look_at=None))
+        return FlushResult(replace(group, look_at=None))
     due = said.order[0] + group.rules.note_every
     if now < due:
-        return Look(replace(group, look_at=due))
-    return _say(group, State.FIRED if found.firings > said.firings else State.UPDATED, found, now, Standing.ON)
+        return FlushResult(replace(group, look_at=due))
+    return _say(
+        group, SignalState.FIRED if found.firings > said.firings else SignalState.UPDATED, found, now, GroupStanding.ON
+    )
 
 
-def _open(group: Group, found: Census, now: datetime) -> Look:
+def _open(group: Group, found: Census, now: datetime) -> FlushResult:
     rules = group.rules
     if not found.alerts:
-        return Look(replace(group, look_at=None))
+        return FlushResult(replace(group, look_at=None))
     often_enough = found.firings >= rules.firings > 0
     lasted = rules.after > timedelta() and found.lasted >= rules.after
     if not found.on and (rules.after or rules.firings) and not (often_enough or lasted):
-        return Look(replace(group, look_at=None), suppressed=True)
+        return FlushResult(replace(group, look_at=None), suppressed=True)
     due = (found.began or now) + rules.after
     lasts = now >= due if rules.after else rules.firings == 0
     if not (often_enough or lasted or lasts):
-        return Look(replace(group, look_at=due if rules.after else None))
-    return _say(group, State.FIRED, found, now, Standing.ON)
+        return FlushResult(replace(group, look_at=due if rules.after else None))
+    return _say(group, SignalState.FIRED, found, now, GroupStanding.ON)
 
 
-def _say(group: Group, state: State, found: Census, now: datetime, standing: Standing) -> Look:
+def _say(group: Group, state: SignalState, found: Census, now: datetime, standing: GroupStanding) -> FlushResult:
     """Begin to tell the ticket something; the time is later than that of anything told before."""
     before = group.said
     moment = now if before is None else max(now, before.order[0] + timedelta(milliseconds=1))
     known = before.resources if before is not None else 0
-    rank = {State.FIRED: 0, State.UPDATED: 1, State.RESOLVED: 2}[state]
-    said = Said(
+    rank = {SignalState.FIRED: 0, SignalState.UPDATED: 1, SignalState.RESOLVED: 2}[state]
+    said = GroupUpdate(
         state,
         (moment, rank),
         found.alerts,
@@ -277,8 +279,8 @@ def _say(group: Group, state: State, found: Census, now: datetime, standing: Sta
         found.resources[known : known + LISTED],
     )
     # What is over before its ticket is made still has to be said to be over.
-    again = now + AHEAD if state is State.FIRED and not found.on else None
-    return Look(replace(group, standing=standing, said=said, saying=said, look_at=again))
+    again = now + AHEAD if state is SignalState.FIRED and not found.on else None
+    return FlushResult(replace(group, standing=standing, said=said, saying=said, look_at=again))
 
 
 def begin(key: str, route: str, head: Signal, rules: GroupRules, first: Member) -> Group:
@@ -286,10 +288,10 @@ def begin(key: str, route: str, head: Signal, rules: GroupRules, first: Member) 
     group = Group(key, route, head, head.occurred_at, rules)
     if rules.after or rules.firings > 1 or rules.summary or not first.is_on:
         return group
-    return replace(group, standing=Standing.ON, said=opening(group), opened=True)
+    return replace(group, standing=GroupStanding.ON, said=opening(group), opened=True)
 
 
-def opening(group: Group) -> Said:
+def opening(group: Group) -> GroupUpdate:
     """What a group's first signal says of it."""
     names = tuple(r.name or r.id or "" for r in group.head.resources[:MEMBER_RESOURCES])
-    return Said(State.FIRED, (group.since, 0), 1, 1, 1, len(names), names)
+    return GroupUpdate(SignalState.FIRED, (group.since, 0), 1, 1, 1, len(names), names)

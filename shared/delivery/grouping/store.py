@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from shared.core.identity import link_id
 from shared.core.order import order_text, parse_order
-from shared.core.signal import State, from_dict, rfc3339, to_dict
-from shared.delivery.grouping.model import Group, GroupRules, Member, Said, Standing
+from shared.core.signal import SignalState, from_dict, rfc3339, to_dict
+from shared.delivery.grouping.model import Group, GroupRules, GroupStanding, GroupUpdate, Member
 from shared.platform.storage import RowOvertaken, Storage, put_row, storage_errors
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _group(data: Mapping[str, Any]) -> Group:
             firings=rules["firings"],
             summary=rules["summary"],
         ),
-        standing=Standing(data["standing"]),
+        standing=GroupStanding(data["standing"]),
         said=_said(data["said"]),
         saying=_said(data["saying"]),
         look_at=_moment(data["look_at"]),
@@ -204,14 +204,14 @@ def _group(data: Mapping[str, Any]) -> Group:
     )
 
 
-def _said_data(said: Said | None) -> dict[str, Any] | None:
+def _said_data(said: GroupUpdate | None) -> dict[str, Any] | None:
     return None if said is None else {**asdict(said), "state": said.state.value, "order": order_text(said.order)}
 
 
-def _said(data: Mapping[str, Any] | None) -> Said | None:
+def _said(data: Mapping[str, Any] | None) -> GroupUpdate | None:
     if data is None:
         return None
     order = parse_order(data["order"])
     if order is None:
         raise ValueError("something said without its time")
-    return Said(**{**data, "state": State(data["state"]), "order": order, "new": tuple(data["new"])})
+    return GroupUpdate(**{**data, "state": SignalState(data["state"]), "order": order, "new": tuple(data["new"])})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.core.signal import Signal, State, rfc3339
-from shared.delivery.grouping.model import Group, Said
+from shared.core.signal import Signal, SignalState, rfc3339
+from shared.delivery.grouping.model import Group, GroupUpdate
 
 #: A head keeps this much of a description: its row has to fit into a table.
 _DESCRIPTION = 4_000
@@ -16,7 +16,7 @@ def head_of(signal: Signal) -> Signal:
     return replace(signal, description=signal.description[:_DESCRIPTION], warnings=())
 
 
-def speak(group: Group, said: Said) -> Signal:
+def speak(group: Group, said: GroupUpdate) -> Signal:
     """The group's signal: its head's content, with what is said of the group in place of the condition.
 
     ``details`` tell ``group_alerts``, ``group_firings``, ``group_on`` and ``group_resources`` for templates.
@@ -24,7 +24,7 @@ def speak(group: Group, said: Said) -> Signal:
     head = group.head
     text = account(group, said)
     first = group.said is None or said.order == (group.since, 0)
-    resolved = said.state is State.RESOLVED
+    resolved = said.state is SignalState.RESOLVED
     counts = {
         "group_alerts": str(said.alerts),
         "group_firings": str(said.firings),
@@ -32,11 +32,11 @@ def speak(group: Group, said: Said) -> Signal:
         "group_resources": str(said.resources),
     }
     alone = said.alerts <= 1 and said.firings <= 1 and not group.rules.summary
-    title = head.title if said.state is not State.UPDATED else text.split("\n", 1)[0]
-    if group.rules.summary and said.state is State.FIRED:
+    title = head.title if said.state is not SignalState.UPDATED else text.split("\n", 1)[0]
+    if group.rules.summary and said.state is SignalState.FIRED:
         title = group.rules.summary
-    description = text if said.state is State.UPDATED or group.rules.summary else head.description
-    if not alone and said.state is State.FIRED and not group.rules.summary:
+    description = text if said.state is SignalState.UPDATED or group.rules.summary else head.description
+    if not alone and said.state is SignalState.FIRED and not group.rules.summary:
         description = f"{head.description}\n\n{text}".strip()
     return replace(
         head,
@@ -47,13 +47,13 @@ def speak(group: Group, said: Said) -> Signal:
         description=description,
         condition=head.condition if alone and first and not resolved else text,
         resolved_at=said.order[0] if resolved else None,
-        opens=said.state is State.FIRED,
+        opens=said.state is SignalState.FIRED,
         details={**head.details, **counts},
         via=group.route,
     )
 
 
-def account(group: Group, said: Said) -> str:
+def account(group: Group, said: GroupUpdate) -> str:
     """How many alerts, on how many resources, and which are new; the first line is the sum."""
     lines = [_sum(said)]
     if said.new and (said.alerts > 1 or group.rules.summary):
@@ -64,7 +64,7 @@ def account(group: Group, said: Said) -> str:
     return "\n".join(lines)
 
 
-def _sum(said: Said) -> str:
+def _sum(said: GroupUpdate) -> str:
     alerts = f"{said.alerts} alert{'s' * (said.alerts != 1)}"
     again = f" ({said.firings} firings)" if said.firings > said.alerts else ""
     where = f" on {said.resources} resource{'s' * (said.resources != 1)}" if said.resources else ""

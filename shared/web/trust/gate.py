@@ -11,18 +11,18 @@ from shared.core.clouds import CLOUDS
 from shared.platform.log import record
 from shared.web.trust.keys import KeyStore
 from shared.web.trust.settings import SecureWebhook
-from shared.web.trust.tokens import Denied, bearer, proven, unproven
+from shared.web.trust.tokens import TokenDenied, bearer, proven, unproven
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class WebhookCaller:
     """Who was let in: ids of tenant and calling application."""
 
     tenant: str
     application: str
 
 
-class Gate:
+class WebhookGate:
     """Checks the tokens of one configuration.
 
     Args:
@@ -40,13 +40,13 @@ class Gate:
         self._settings = settings
         self._keys = keys or KeyStore(settings.authority or CLOUDS[settings.cloud].authority, transport)
 
-    async def admit(self, header: str | None) -> Caller:
+    async def admit(self, header: str | None) -> WebhookCaller:
         """Check the value of an Authorization header. Raises Denied, after telling the log which check failed."""
         try:
             found = unproven(bearer(header), self._settings)
             key = await self._keys.key(found.tenant, found.kid)
             claims = proven(found, key, self._settings)
-        except Denied as denied:
+        except TokenDenied as denied:
             record("token_refused", logging.WARNING, status=denied.status, check=denied.check, reason=str(denied))
             raise
-        return Caller(found.tenant, str(claims.get("appid") or claims.get("azp")))
+        return WebhookCaller(found.tenant, str(claims.get("appid") or claims.get("azp")))

@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from shared.platform.guarded_transport import Guarded
+from shared.platform.guarded_transport import GuardedTransport
 from shared.platform.log import record
-from shared.web.trust.tokens import Denied
+from shared.web.trust.tokens import TokenDenied
 
 #: Seconds. Entra publishes a key long before it signs with it, and asks that keys be looked up once a day.
 PAUSE, FRESH = 300.0, 86_400.0
@@ -42,7 +42,7 @@ _FEWEST_BITS = 2048
 Keys = Mapping[str, Mapping[str, Any]]
 
 
-class Unfetched(Exception):
+class KeysNotFetched(Exception):
     """The keys could not be fetched, or what came is none."""
 
 
@@ -96,8 +96,10 @@ class KeyStore:
             return found
         if known.failure:
             # It may be a new key: only Entra could tell, and Azure never repeats what was answered with 401.
-            raise Denied(503, "keys", f"the signing keys of tenant {tenant} cannot be fetched: {known.failure}")
-        raise Denied(401, "key", "Entra does not know the key that the token names: it was not signed by this tenant")
+            raise TokenDenied(503, "keys", f"the signing keys of tenant {tenant} cannot be fetched: {known.failure}")
+        raise TokenDenied(
+            401, "key", "Entra does not know the key that the token names: it was not signed by this tenant"
+        )
 
     def _due(self, known: _Tenant, kid: str) -> bool:
         now = self._clock()
@@ -112,7 +114,7 @@ class KeyStore:
                 known.keys = await self._fetch(tenant)
         except TimeoutError:
             known.failure = f"no answer within {self._patience:g} seconds"
-        except Unfetched as error:
+        except KeysNotFetched as error:
             known.failure = str(error)
         else:
             known.failure, known.fetched = "", self._clock()
@@ -121,12 +123,12 @@ class KeyStore:
 
     async def _fetch(self, tenant: str) -> Keys:
         network = self._transport or httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), trust_env=False)
-        guarded = Guarded(self._authority, network)
+        guarded = GuardedTransport(self._authority, network)
         async with httpx.AsyncClient(transport=guarded, timeout=self._patience, trust_env=False) as http:
             described = await _read(http, f"{self._authority}/{tenant}/v2.0/.well-known/openid-configuration")
             address = described.get("jwks_uri")
             if not isinstance(address, str):
-                raise Unfetched("the OpenID configuration names no keys")
+                raise KeysNotFetched("the OpenID configuration names no keys")
             published = await _read(http, address)  # the guarded transport goes nowhere else
         found = published.get("keys")
         keys = {
@@ -135,7 +137,7 @@ class KeyStore:
             if isinstance(key, dict) and _usable(key, tenant)
         }
         if not keys:
-            raise Unfetched("the answer holds no usable key")
+            raise KeysNotFetched("the answer holds no usable key")
         return keys
 
 
@@ -147,17 +149,17 @@ async def _read(http: httpx.AsyncClient, address: str) -> Mapping[str, Any]:
             async for chunk in answer.aiter_bytes():
                 body += chunk
                 if len(body) > _LARGEST:
-                    raise Unfetched("the answer is too large")
+                    raise KeysNotFetched("the answer is too large")
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise Unfetched(f"no answer ({type(error).__name__}: {error})") from None
+        raise KeysNotFetched(f"no answer ({type(error).__name__}: {error})") from None
     if answer.status_code != 200:
-        raise Unfetched(f"HTTP {answer.status_code} from {urlsplit(address).path}")
+        raise KeysNotFetched(f"HTTP {answer.status_code} from {urlsplit(address).path}")
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise Unfetched("the answer is no JSON") from None
+        raise KeysNotFetched("the answer is no JSON") from None
     if not isinstance(data, dict):
-        raise Unfetched("the answer is no JSON object")
+        raise KeysNotFetched("the answer is no JSON object")
     return data
 
 

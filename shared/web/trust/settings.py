@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
 from shared.core.clouds import CLOUDS, CloudName
-from shared.core.settings import Duration, Model
+from shared.core.conditions import Patterns
+from shared.core.settings import Duration, SettingsModel
 from shared.platform.addresses import web_origin
 
 
@@ -29,10 +30,9 @@ def _authority(value: str) -> str:
 
 Guid = Annotated[StrictStr, AfterValidator(_guid)]
 Audience = Annotated[StrictStr, Field(min_length=1, max_length=255)]
-Patterns = StrictStr | list[StrictStr]
 
 
-class SecureWebhook(Model):
+class SecureWebhook(SettingsModel):
     """Action Groups that sign in with Microsoft Entra, at ``POST /api/secure/alerts``. Left out: it answers 404."""
 
     tenants: Annotated[list[Guid], Field(min_length=1, max_length=100)]
@@ -63,7 +63,7 @@ class SecureWebhook(Model):
         return self
 
 
-class AcceptOnly(Model):
+class AcceptOnly(SettingsModel):
     """What may become a ticket at all, by what the payload says. All given conditions must hold; what fails one is kept
     in quarantine (code ``not_allowed``), and makes no ticket.
 

@@ -26,7 +26,7 @@ _ALGORITHM = "RS256"
 _QUOTED = 120
 
 
-class Denied(Exception):
+class TokenDenied(Exception):
     """A call that is not let in.
 
     Attributes:
@@ -42,7 +42,7 @@ class Denied(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Unproven:
+class KeysUnavailable:
     """What a token says of itself, before anything is proven: enough to know whose key has to prove it."""
 
     token: str
@@ -53,39 +53,41 @@ class Unproven:
 def bearer(header: str | None) -> str:
     """The token of an Authorization header. Raises Denied."""
     if not header:
-        raise Denied(
+        raise TokenDenied(
             401,
             "header",
             "there is no Authorization header. Fix: use a secure webhook in the action group (Entra authentication), "
             "or /api/alerts with a function key",
         )
     if len(header) > LONGEST:
-        raise Denied(401, "size", f"the header has {len(header):,} characters; at most {LONGEST:,} are read")
+        raise TokenDenied(401, "size", f"the header has {len(header):,} characters; at most {LONGEST:,} are read")
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Denied(401, "header", "the Authorization header is no bearer token")
+        raise TokenDenied(401, "header", "the Authorization header is no bearer token")
     return token.strip()
 
 
-def unproven(token: str, settings: SecureWebhook) -> Unproven:
+def unproven(token: str, settings: SecureWebhook) -> KeysUnavailable:
     """Look at a token without believing it. Raises Denied for what can only be refused, so that nothing is fetched."""
     header, claims = _opened(token)
     algorithm = header.get("alg")
     if algorithm != _ALGORITHM:
-        raise Denied(401, "algorithm", f"the token is signed with {_quoted(algorithm)}; Entra signs with {_ALGORITHM}")
+        raise TokenDenied(
+            401, "algorithm", f"the token is signed with {_quoted(algorithm)}; Entra signs with {_ALGORITHM}"
+        )
     if "crit" in header:
-        raise Denied(401, "format", "the token demands an extension (crit) that nobody here knows")
+        raise TokenDenied(401, "format", "the token demands an extension (crit) that nobody here knows")
     tenant = claims.get("tid")
     if not isinstance(tenant, str) or tenant.lower() not in settings.tenants:
         fix = "Fix: add it to secure_webhook.tenants if it is yours"
-        raise Denied(401, "tenant", f"the token is of tenant {_quoted(tenant)}. {fix}")
+        raise TokenDenied(401, "tenant", f"the token is of tenant {_quoted(tenant)}. {fix}")
     kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
-        raise Denied(401, "key", "the token does not say which key signed it (kid)")
-    return Unproven(token, tenant.lower(), kid)
+        raise TokenDenied(401, "key", "the token does not say which key signed it (kid)")
+    return KeysUnavailable(token, tenant.lower(), kid)
 
 
-def proven(found: Unproven, key: Mapping[str, Any], settings: SecureWebhook) -> Mapping[str, Any]:
+def proven(found: KeysUnavailable, key: Mapping[str, Any], settings: SecureWebhook) -> Mapping[str, Any]:
     """Verify a token with the key of its tenant (JWK), and that its bearer may call. The claims.
 
     Raises Denied.
@@ -99,12 +101,12 @@ def proven(found: Unproven, key: Mapping[str, Any], settings: SecureWebhook) -> 
     roles = claims.get("roles")
     if not isinstance(roles, list) or settings.role not in roles:
         fix = "Fix: assign that app role of your app registration to the service principal 'AzNS AAD Webhook'"
-        raise Denied(403, "role", f"the caller has the roles {_quoted(roles)} and needs {settings.role!r}. {fix}")
+        raise TokenDenied(403, "role", f"the caller has the roles {_quoted(roles)} and needs {settings.role!r}. {fix}")
     return claims
 
 
 def _verified(
-    found: Unproven, key: Mapping[str, Any], settings: SecureWebhook, issuers: Sequence[str]
+    found: KeysUnavailable, key: Mapping[str, Any], settings: SecureWebhook, issuers: Sequence[str]
 ) -> Mapping[str, Any]:
     try:
         claims: Mapping[str, Any] = jwt.decode(
@@ -117,23 +119,25 @@ def _verified(
             options={"require": ["exp", "nbf", "iss", "aud"]},
         )
     except jwt.ExpiredSignatureError:
-        raise Denied(401, "expiry", "the token has expired. Fix: compare the clocks, or raise leeway") from None
+        raise TokenDenied(401, "expiry", "the token has expired. Fix: compare the clocks, or raise leeway") from None
     except jwt.ImmatureSignatureError:
-        raise Denied(401, "not yet", "the token is not valid yet. Fix: compare the clocks, or raise leeway") from None
+        raise TokenDenied(
+            401, "not yet", "the token is not valid yet. Fix: compare the clocks, or raise leeway"
+        ) from None
     except jwt.InvalidAudienceError:
         said = _quoted(_opened(found.token)[1].get("aud"))
         fix = "Fix: add that to secure_webhook.audiences if it is the bridge's app registration"
-        raise Denied(401, "audience", f"the token is made out to {said}. {fix}") from None
+        raise TokenDenied(401, "audience", f"the token is made out to {said}. {fix}") from None
     except jwt.InvalidIssuerError:
         said = _quoted(_opened(found.token)[1].get("iss"))
         fix = f"Expected is one of {', '.join(issuers)}. Fix: secure_webhook.cloud has to name the tenant's cloud"
-        raise Denied(401, "issuer", f"the token was issued by {said}. {fix}") from None
+        raise TokenDenied(401, "issuer", f"the token was issued by {said}. {fix}") from None
     except jwt.MissingRequiredClaimError as error:
-        raise Denied(401, "claims", f"the token has no {error.claim}") from None
+        raise TokenDenied(401, "claims", f"the token has no {error.claim}") from None
     except jwt.InvalidSignatureError:
-        raise Denied(401, "signature", "the signature is not that of the key which the token names") from None
+        raise TokenDenied(401, "signature", "the signature is not that of the key which the token names") from None
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Denied(401, "format", f"the token cannot be verified ({type(error).__name__})") from None
+        raise TokenDenied(401, "format", f"the token cannot be verified ({type(error).__name__})") from None
     return claims
 
 
@@ -143,7 +147,7 @@ def _check_caller(caller: object, name: str, settings: SecureWebhook) -> None:
         return
     fix = "Fix: set secure_webhook.cloud or .callers if that is Action Groups in your cloud"
     accepted = ", ".join(sorted(allowed))
-    raise Denied(403, "caller", f"the caller ({name}) is {_quoted(caller)}; accepted: {accepted}. {fix}")
+    raise TokenDenied(403, "caller", f"the caller ({name}) is {_quoted(caller)}; accepted: {accepted}. {fix}")
 
 
 def _opened(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -151,7 +155,7 @@ def _opened(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     try:
         parts = jwt.decode_complete(token, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-        raise Denied(401, "format", f"this is no JSON Web Token ({type(error).__name__})") from None
+        raise TokenDenied(401, "format", f"this is no JSON Web Token ({type(error).__name__})") from None
     return parts["header"], parts["payload"]
 
 
