@@ -1,0 +1,294 @@
+"""The two contracts that a folder under ``connectors/`` can fulfil, and the registry of those that do.
+
+A **ticket system** is where tickets are made; a **source** is where signals come from. Each says in its ``plugin.py``
+what it offers. ``app/registry.py`` is the one file that names the folders.
+
+This module is on the path of a webhook's cold start: it imports no SDK and no pydantic, and plug-ins import what costs
+time inside the functions given here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shared.core.fields import FieldMap
+    from shared.core.http import Handler
+    from shared.core.payload_schema import PayloadSchema
+    from shared.core.rate_gate import RateGate
+    from shared.core.secrets import SecretSource
+    from shared.core.signal import Signal
+    from shared.core.ticket_system import CheckLine, TicketSystem
+
+#: A place in bridge.yaml: names and positions, from the top.
+ConfigPath = tuple[str | int, ...]
+
+#: A mistake in bridge.yaml: where it is, and one sentence that names the fix.
+Mistake = tuple[ConfigPath, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSystemPlugin:
+    """What a ticket system offers.
+
+    Attributes:
+        type: names it in ``connections.<name>.type``.
+        title: what people call it.
+        settings: pydantic model of a connection; its field ``type`` is ``Literal[type]``. See
+            ``shared.config.connection.ConnectionSettings``.
+        fields: its fields by role.
+        working_states: names of states in which somebody works on a ticket, beyond "it has an owner".
+        open: makes the ticket system of a connection from its name, settings, secrets and the gate that every call
+            passes (None: only its own limit of calls in flight counts).
+    """
+
+    type: str
+    title: str
+    settings: type[Any]
+    fields: FieldMap
+    open: Callable[[str, Any, SecretSource, RateGate | None], TicketSystem]
+    working_states: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceWords:
+    """How texts for people speak of a source and its signals.
+
+    Attributes:
+        name: of the source, e.g. ``Azure``. product: its full name, e.g. ``Azure Monitor``.
+        thing: what it reports: alert, finding. again: what happens when it reports one more time, e.g. ``fired again``.
+    """
+
+    name: str
+    product: str
+    thing: str = "finding"
+    again: str = "was reported again"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigView:
+    """What the check of a section sees: the raw file, because the model may not have come about.
+
+    Attributes:
+        data: the file's content with settings filled in.
+        config: the validated configuration, None while it has mistakes.
+        fields: the fields of each connection that names a known ticket system.
+        states: names and stored values of states of all connections, lower case, with how they are shown.
+        check_fields: finds mistakes in templates, look-ups and computed columns of ticket fields: place, fields, the
+            connection's name, kind of ticket.
+        suggest: the fix for an unknown name: what was given, and what is known.
+    """
+
+    data: Mapping[str, Any]
+    config: Any
+    fields: Mapping[str, FieldMap]
+    states: Mapping[str, str]
+    check_fields: Callable[[ConfigPath, Any, Any, Any], list[Mistake]]
+    suggest: Callable[[str, list[str]], str]
+
+    def connection_mistakes(self, path: ConfigPath, wanted: Any) -> list[Mistake]:
+        """A mistake when a section names a connection that does not exist."""
+        connections = self.data.get("connections")
+        if not isinstance(connections, Mapping) or not isinstance(wanted, str) or wanted in connections:
+            return []
+        fix = self.suggest(wanted, sorted(map(str, connections)))
+        return [(path, f"there is no connection '{wanted}'.{fix}")]
+
+
+def _no_mistakes(_view: ConfigView) -> list[Mistake]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of bridge.yaml that a source owns.
+
+    Attributes:
+        path: its name, or ``resync.alerts`` for one inside another.
+        model: pydantic model.
+        description: for the reference and the schema.
+        check: mistakes that no single value shows.
+        makes_tickets: whether the section alone can make a ticket, so that a file without routes makes sense.
+        reserved: beginning of route names that the section makes itself; empty for none.
+    """
+
+    path: str
+    model: type[Any]
+    description: str
+    check: Callable[[ConfigView], list[Mistake]] = _no_mistakes
+    makes_tickets: Callable[[Any], bool] = lambda _data: False
+    reserved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An HTTP endpoint: the function's name, its route below ``/api/``, and its methods."""
+
+    name: str
+    route: str
+    methods: tuple[str, ...] = ("POST",)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A webhook that takes signals in: the function's name, and its route below ``/api/``."""
+
+    name: str
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventHubIntake:
+    """An Event Hub whose messages are signals, where an application setting names it.
+
+    Attributes:
+        name: of the function.
+        hub: setting with the name of the Event Hub; empty or missing: there is none.
+        connection: setting (or prefix of settings) of the connection.
+        consumer_group: setting with the consumer group.
+    """
+
+    name: str
+    hub: str
+    connection: str
+    consumer_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that a timer does: the function's name and its schedule (NCRONTAB, UTC)."""
+
+    name: str
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
+class SectionCheck:
+    """What the check of one section of bridge.yaml found."""
+
+    name: str
+    lines: tuple[CheckLine, ...]
+
+
+class Source:
+    """A source while the app runs. Every member may stay as it is here."""
+
+    def stages(self) -> Sequence[Any]:
+        """Stages of delivery that its signals pass before the others. See ``shared.delivery.stages``."""
+        return ()
+
+    def write_backs(self) -> Mapping[str, Any]:
+        """Who pushes the states of tickets back, by source name or kind of key. See ``shared.delivery.write_back``."""
+        return {}
+
+    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """The work of each timer, by the names of ``SourcePlugin.jobs``."""
+        return {}
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Who answers each endpoint, by the names of ``SourcePlugin.endpoints``."""
+        return {}
+
+    def preview(self, signal: Signal) -> tuple[Signal, Mapping[str, Any]]:
+        """The signal as the source's own rules would change it now, and what a preview shows of that."""
+        return signal, {}
+
+    async def is_healthy(self, signal: Signal) -> bool | None:
+        """Whether the resources of a signal are healthy; None when this source cannot tell."""
+        del signal
+        return None
+
+    async def check(self) -> list[SectionCheck]:
+        """Test what the configuration asks of the source: sign-in, rights, what can be seen. Changes nothing."""
+        return []
+
+    async def aclose(self) -> None:
+        """Close connections."""
+
+
+def _nothing() -> tuple[Any, ...]:
+    return ()
+
+
+def _no_layouts() -> Mapping[str, Any]:
+    return {}
+
+
+def _no_routes(_config: Any) -> None:
+    return None
+
+
+def _plain_source(_engine: Any) -> Source:
+    return Source()
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlugin:
+    """What a source offers. Every member but the first two may be left out.
+
+    Attributes:
+        name: ``Signal.source`` of its signals.
+        words: how texts speak of it.
+        schemas: the payloads that it can read, in the order in which they are tried.
+        sections: its sections of bridge.yaml.
+        layouts: how the long text of a ticket presents each kind of its signals: kind to ``Layout``.
+        routes: routes that it makes from its sections; takes the configuration. See ``shared.mapping.source_routes``.
+        intakes, event_hubs, endpoints, jobs: triggers of the Functions app.
+        open: makes the source from the engine. See ``app.container``.
+    """
+
+    name: str
+    words: SourceWords
+    schemas: tuple[PayloadSchema, ...] = ()
+    sections: Callable[[], tuple[Section, ...]] = _nothing
+    layouts: Callable[[], Mapping[str, Any]] = _no_layouts
+    routes: Callable[[Any], Any] = _no_routes
+    intakes: tuple[Intake, ...] = ()
+    event_hubs: tuple[EventHubIntake, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    open: Callable[[Any], Source] = _plain_source
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The plug-ins of an app. Sources are imported with it; ticket systems when they are first asked for.
+
+    Attributes:
+        sources: in the order in which their payloads are tried.
+        ticket_system_modules: modules with a ``PLUGIN``.
+        more_ticket_systems: plug-ins that are no module: those of tests.
+    """
+
+    sources: tuple[SourcePlugin, ...]
+    ticket_system_modules: tuple[str, ...] = ()
+    more_ticket_systems: tuple[TicketSystemPlugin, ...] = field(default=())
+
+    @cached_property
+    def ticket_systems(self) -> Mapping[str, TicketSystemPlugin]:
+        """Ticket systems by type."""
+        found: list[TicketSystemPlugin] = [import_module(name).PLUGIN for name in self.ticket_system_modules]
+        return {plugin.type: plugin for plugin in (*found, *self.more_ticket_systems)}
+
+    @cached_property
+    def schemas(self) -> tuple[PayloadSchema, ...]:
+        """All payloads that can be read, in the order in which they are tried."""
+        return tuple(schema for source in self.sources for schema in source.schemas)
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """All sections of sources."""
+        return tuple(section for source in self.sections_by_source() for section in source[1])
+
+    def sections_by_source(self) -> Iterator[tuple[SourcePlugin, tuple[Section, ...]]]:
+        """Each source with its sections."""
+        for source in self.sources:
+            yield source, source.sections()
+
+    def words(self, source: str) -> SourceWords:
+        """How texts speak of a source; its own name where it is not registered (any more)."""
+        return next((one.words for one in self.sources if one.name == source), SourceWords(source, source))
