@@ -36,9 +36,9 @@ class TicketSystemPlugin:
     """What a ticket system offers.
 
     Attributes:
-        type: names it in ``connections.<name>.type``.
+        name: the value of ``type`` in ``connections``.
         title: what people call it.
-        settings: pydantic model of a connection; its field ``type`` is ``Literal[type]``. See
+        settings: pydantic model of a connection; its field ``type`` is the literal ``name``. See
             ``shared.config.connection.ConnectionSettings``.
         fields: its fields by role.
         working_states: names of states in which somebody works on a ticket, beyond "it has an owner".
@@ -46,7 +46,7 @@ class TicketSystemPlugin:
             passes (None: only its own limit of calls in flight counts).
     """
 
-    type: str
+    name: str
     title: str
     settings: type[Any]
     fields: FieldMap
@@ -270,9 +270,9 @@ class Registry:
 
     @cached_property
     def ticket_systems(self) -> Mapping[str, TicketSystemPlugin]:
-        """Ticket systems by type."""
+        """Ticket systems by name."""
         found: list[TicketSystemPlugin] = [import_module(name).PLUGIN for name in self.ticket_system_modules]
-        return {plugin.type: plugin for plugin in (*found, *self.more_ticket_systems)}
+        return {plugin.name: plugin for plugin in (*found, *self.more_ticket_systems)}
 
     @cached_property
     def schemas(self) -> tuple[PayloadSchema, ...]:
