@@ -53,7 +53,7 @@ chaos: setup ## a storm while everything breaks; writes benchmarks/results/chaos
 	@$(BIN)/python -m local chaos $(ARGS)
 
 schema: setup ## write docs/bridge.schema.json and the tables of docs/configuration.md anew
-	@$(BIN)/python -m shared.config.schema docs
+	@$(BIN)/python -m app.configuration docs
 
 requirements: setup ## pin requirements*.txt anew from requirements*.in
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header requirements.in -o requirements.txt

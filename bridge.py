@@ -23,8 +23,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app import Services
+from app.container import Container
 from connectors.azure_monitor.reconcile.comparison import ReconcileResult
+from connectors.azure_monitor.settings import ReconcileSettings
+from connectors.azure_monitor.source import AzureMonitorSource
 from local.kept_commands import Desk, kept_commands
 from shared.core.errors import BridgeError
 from shared.core.problem import Problem
@@ -105,11 +107,11 @@ def _fail(message: str, code: int = 2) -> Any:
     raise typer.Exit(code)
 
 
-def _run(work: Callable[[Services], Awaitable[T]]) -> T:
+def _run(work: Callable[[Container], Awaitable[T]]) -> T:
     """Run async work with services, and turn errors of the tree into one clear line and exit code 1."""
 
     async def go() -> T:
-        services = Services(_options)
+        services = Container(_options)
         try:
             return await work(services)
         finally:
@@ -126,7 +128,7 @@ def _run(work: Callable[[Services], Awaitable[T]]) -> T:
 def validate() -> None:
     """Check bridge.yaml: every mistake at once, each with line, path and fix."""
 
-    async def work(services: Services) -> None:
+    async def work(services: Container) -> None:
         config = services.config
         counts = {"connection": len(config.connections), "route": len(config.routes) + (config.default is not None)}
         counted = ", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items())
@@ -145,7 +147,7 @@ def preview(
     """
     bodies = [(name, _read(name)) for name in files]
 
-    async def work(services: Services) -> None:
+    async def work(services: Container) -> None:
         for name, data in bodies:
             try:
                 items = services.preview(read_json(data, None))
@@ -195,7 +197,7 @@ def check(
     if connection and only is Checks.SOURCES:
         _fail("give either a connection or --only sources")
 
-    async def work(services: Services) -> bool:
+    async def work(services: Container) -> bool:
         names = [connection] if connection else sorted(services.config.connections)
         names = [] if only is Checks.SOURCES else names
         well = True
@@ -214,8 +216,8 @@ def check(
         with err.status("checking Microsoft's services ..."):
             sources = await services.check_sources()
         for checked in sources:
-            _show_findings(checked.name, list(checked.findings))
-            well = well and all(f.verdict is not CheckStatus.FAILED for f in checked.findings)
+            _show_findings(checked.name, list(checked.lines))
+            well = well and all(f.verdict is not CheckStatus.FAILED for f in checked.lines)
         return well
 
     if not _run(work):
@@ -247,10 +249,10 @@ def reconcile(
 ) -> None:
     """Compare Azure's own list of alerts with what the bridge knows, as the timer does, and show what came of it."""
 
-    async def work(services: Services) -> list[ReconcileResult]:
-        if services.config.reconcile is None:
+    async def work(services: Container) -> list[ReconcileResult]:
+        if services.config.section("reconcile", ReconcileSettings) is None:
             _fail(f"{services.config_path.name} has no section 'reconcile'; see docs/reconcile.md")
-        return await services.reconcile(dry_run=dry_run)
+        return await services.source(AzureMonitorSource).reconcile(dry_run=dry_run)
 
     results = _run(work)
     table = Table(box=None, pad_edge=False)

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.configuration import load_config, mapper_of
 from benchmarks.report import Figure, Report, at_most
-from shared.config.load import load_config
 from shared.core.signal import Signal
 from shared.mapping.mapper import Mapper
 from shared.payloads.parse import parse
@@ -23,7 +23,7 @@ _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def _mapper() -> Mapper:
-    return Mapper(load_config(ROOT / "bridge.yaml", {"SERVICENOW_URL": "https://contoso.service-now.com"}))
+    return mapper_of(load_config(ROOT / "bridge.yaml", {"SERVICENOW_URL": "https://contoso.service-now.com"}))
 
 
 def run(report: Report, many: int = 100_000) -> None:

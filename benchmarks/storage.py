@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
-from app import Services
+from app.container import Container
 from benchmarks.report import Figure, Report, at_most
 from local.azurite import Azurite
 from local.demo.alerts import Azure
@@ -55,7 +55,7 @@ async def _measure() -> dict[str, float]:
                 "SERVICENOW_PASSWORD": desk.integration_password,
             }
             storage = Storage(settings, transport={"raw_request_hook": counter})
-            services = Services(settings, storage=storage)
+            services = Container(settings, storage=storage)
             azure, alerts = Azure(), [str(uuid4()) for _ in range(_COUNT)]
             await _deliver(services, azure, str(uuid4()), resolved=False)  # makes the tables
             for name in ("create", "duplicate", "resolve"):
@@ -68,8 +68,8 @@ async def _measure() -> dict[str, float]:
     return found
 
 
-async def _deliver(services: Services, azure: Azure, alert: str, *, resolved: bool) -> None:
+async def _deliver(services: Container, azure: Azure, alert: str, *, resolved: bool) -> None:
     body = azure.metric(alert, resolved=resolved)
     body["data"]["customProperties"] = None
     for envelope in accept(body, azure.now + timedelta(seconds=1)).envelopes:
-        await services.worker.handle(envelope.id, await services.message(envelope), 1)
+        await services.worker.handle(envelope.id, await services.webhook.message(envelope), 1)

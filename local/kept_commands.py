@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app import Services
+from app.container import Container
 from shared.delivery.parked import ParkedItem, ParkedKind
 from shared.operations.parked_items import LARGEST_PAGE, ParkedFilter
 
@@ -46,7 +46,7 @@ _REPLAY: dict[ParkedKind, str] = {
 class Desk:
     """What the command line gives its commands: services to work with, a way to fail, and where to write."""
 
-    run: Callable[[Callable[[Services], Awaitable[Any]]], Any]
+    run: Callable[[Callable[[Container], Awaitable[Any]]], Any]
     fail: Callable[..., Any]
     out: Console
     err: Console
@@ -73,7 +73,7 @@ def kept_commands(kind: ParkedKind, about: str, desk: Desk) -> typer.Typer:
     @app.command()
     def show(item: Item) -> None:
         """Show one: reason, advice and the whole message, as JSON. What may be a secret is hidden."""
-        found = desk.run(lambda services: services.kept_items.show(kind, item))
+        found = desk.run(lambda services: services.parked_items.show(kind, item))
         if found is None:
             desk.fail(f"nothing with id {item}", 1)
         print(json.dumps(found, indent=2, ensure_ascii=False))
@@ -121,9 +121,9 @@ def _filter(
 
 
 async def _list(
-    services: Services, desk: Desk, kind: ParkedKind, wanted: ParkedFilter, newest: bool, limit: int, as_json: bool
+    services: Container, desk: Desk, kind: ParkedKind, wanted: ParkedFilter, newest: bool, limit: int, as_json: bool
 ) -> None:
-    service, after = services.kept_items, ""
+    service, after = services.parked_items, ""
     rows: list[ParkedItem] = []
     while limit == 0 or len(rows) < limit:
         size = min(LARGEST_PAGE, limit - len(rows)) if limit else LARGEST_PAGE
@@ -168,8 +168,8 @@ def _act(
     if items and (everything or filtered):
         desk.fail("say ids or a filter, not both")
 
-    async def work(services: Services) -> tuple[Counter[str], bool]:
-        service = services.kept_items
+    async def work(services: Container) -> tuple[Counter[str], bool]:
+        service = services.parked_items
         chosen, more = (items, False) if items else await service.choose(kind, wanted, at_most)
         counts: Counter[str] = Counter()
         doing = service.replay(kind, chosen) if action == "replay" else service.drop(kind, chosen)

@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 
 from shared.core.clouds import CloudName
 from shared.core.conditions import When
-from shared.core.settings import Duration, SecretRef, SettingsModel
-from shared.web.trust.settings import Guid
+from shared.core.settings import Duration, Guid, SecretRef, SettingsModel
 
 
 class SignIn(SettingsModel):
@@ -64,3 +63,31 @@ class ReconcileSettings(SettingsModel):
         if twice:
             raise ValueError(f"subscription {twice[0]} is given twice")
         return self
+
+
+#: Words that stand for more than one state.
+PHASES = ("open", "resolved", "closed")
+ASSIGNED = "assigned"
+WORKING = "working"
+
+#: What a ticket has to be for its alert to be acknowledged, or closed.
+StateCondition = Annotated[str, Field(pattern=r"^[^\^\r\n]{1,80}$")]
+
+
+class AlertStateSettings(SettingsModel):
+    """States of tickets that Azure's alerts follow. See docs/resync.md."""
+
+    acknowledge: tuple[StateCondition, ...] = (ASSIGNED, WORKING)
+    """Tickets whose alert becomes Acknowledged: ``assigned`` (open, and it has an owner), ``working`` (in a state in
+    which people work on it, such as In Progress, On Hold, Root Cause Analysis, Fix in Progress or Implement), a phase
+    (``open``, ``resolved``, ``closed``), or a state by its name on the connection or its stored value."""
+    close: tuple[StateCondition, ...] = ("resolved", "closed")
+    """Tickets whose alert becomes Closed; written as for ``acknowledge``, and it goes before it."""
+    ended: bool = False
+    """Whether alerts are told too whose problem ended by itself, so that the bridge resolved the ticket. Azure shows
+    their condition as Resolved in any case."""
+    comment: bool = True
+    """Whether the alert's history names the ticket: number, state and link."""
+    cloud: CloudName | None = None
+    """Cloud of the alerts: ``public``, ``us_government`` or ``china``. Left out: that of ``reconcile``, else
+    public."""

@@ -14,8 +14,8 @@ from contextlib import AsyncExitStack
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from connectors.azure_monitor.settings import AlertStateSettings
 from connectors.azure_monitor.write_back_rules import alert_id, wanted
-from shared.config.resync import AlertStateSettings
 from shared.core.link import Link
 
 if TYPE_CHECKING:

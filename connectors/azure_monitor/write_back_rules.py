@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from shared.config.resync import ASSIGNED, AlertStateSettings
+from connectors.azure_monitor.settings import ASSIGNED, AlertStateSettings
 from shared.core.link import Link, LinkStage
 from shared.core.signal import RESOLVED_RANK
 

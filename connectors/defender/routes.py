@@ -8,24 +8,26 @@ An integration is a route for each kind of ticket, called ``integration:<name>``
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from connectors.defender.scopes import places
 from connectors.defender.settings import IntegrationSettings
 from shared.config.model import ResolveSettings, RouteBody
 from shared.core.field_values import FieldValue
+from shared.core.fields import FieldRole
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
-from shared.mapping.defaults import RESOLVE_FIELDS
 from shared.mapping.groups import CompiledGroup, GroupKey
+from shared.mapping.mapper import CompiledRoute, Mapper
+from shared.mapping.source_routes import SourceRoute
 
 KINDS = (TicketKind.INCIDENT, TicketKind.CHANGE_REQUEST, TicketKind.PROBLEM)
 
 #: Details that tell templates of an assignment. All are text; those that say nothing are absent.
 FACTS: Mapping[str, str] = {
     "owner": "who has to fix it: e-mail address or user name",
-    "due_date": "until when, as ServiceNow stores it: UTC, 2026-01-02 03:04:05",
+    "due_date": "by when: UTC, 2026-01-02 03:04:05",
     "assignment_caller": "caller of the ticket",
     "governance_rule": "name of the rule that assigned it",
     "assigned_by": "who assigned it by hand",
@@ -62,31 +64,9 @@ _TITLE = {
     "owner": "{% if signal.details.owner %}Recommendations of Microsoft Defender for Cloud for "
     "{{ signal.details.owner | shorten(90) }}{% else %}{{ signal.title }}{% endif %}",
 }
-_CALLER = {TicketKind.INCIDENT: "caller_id", TicketKind.CHANGE_REQUEST: "requested_by"}
 
 #: What a resolution says in the words of its own sentence (healthy, exempted ...); a group says how many are over.
 _GONE = "{% if signal.details.resolution or signal.details.group_on == '0' %}{{ signal.condition }}\n\n{% endif %}"
-
-
-@dataclass(frozen=True, slots=True)
-class IntegrationRoute:
-    """One kind of ticket of an integration, as a route to compile."""
-
-    name: str
-    integration: IntegrationSettings
-    body: RouteBody
-    group: CompiledGroup
-
-    @property
-    def expected(self) -> bool:
-        """Whether the configuration says anything of tickets of this kind; others are made on demand only."""
-        kind = self.body.ticket
-        return kind is self.integration.ticket or (self.integration.fields != "default" and kind in _kinds(self))
-
-
-def _kinds(route: IntegrationRoute) -> frozenset[TicketKind]:
-    fields = route.integration.fields
-    return frozenset() if fields == "default" else frozenset(TicketKind(kind) for kind in fields)
 
 
 def is_assigned(signal: Signal) -> bool:
@@ -114,6 +94,10 @@ class Integrations:
         return next((found for place in places(signal) if (found := self._by_scope.get(place))), None)
 
     def route_of(self, signal: Signal) -> str | None:
+        """Name of the route of an assigned recommendation, None for others and where no integration covers it."""
+        return self.route_if_assigned(signal) if is_assigned(signal) else None
+
+    def route_if_assigned(self, signal: Signal) -> str | None:
         """Name of the route that a recommendation takes when it is assigned, None when no integration covers it."""
         covering = self.covering(signal)
         if covering is None:
@@ -144,37 +128,54 @@ def with_facts(signal: Signal, facts: Mapping[str, str]) -> Signal:
     return replace(signal, details={**details, **{name: value for name, value in facts.items() if value}})
 
 
-def _routes(integration: IntegrationSettings) -> Iterator[IntegrationRoute]:
+def integration_of(mapper: Mapper, signal: Signal) -> CompiledRoute | None:
+    """The route that a recommendation takes when it is assigned: that of the integration with the nearest scope. None
+    when none covers it."""
+    routes = mapper.source_routes.get("defender")
+    name = routes.route_if_assigned(signal) if isinstance(routes, Integrations) else None
+    return None if name is None else mapper.named(name)
+
+
+def settings_of(route: CompiledRoute | None) -> IntegrationSettings | None:
+    """The integration that a route was made from, None for any other route."""
+    made_from = None if route is None else route.made_from
+    return made_from if isinstance(made_from, IntegrationSettings) else None
+
+
+def _routes(integration: IntegrationSettings) -> Iterator[SourceRoute]:
+    """One route for each kind of ticket; those that the configuration says nothing of are made on demand only."""
+    customised = {} if integration.fields == "default" else integration.fields
     for kind in KINDS:
         own = kind is integration.ticket
-        customised: Mapping[str, FieldValue] = {}
-        if integration.fields != "default":
-            customised = next((fields for name, fields in integration.fields.items() if name is kind), {})
-        body = RouteBody(
-            connection=integration.connection,
-            ticket=kind,
-            fields={**_fields(integration, kind), **customised},
-            resolve=ResolveSettings(fields={**_closing(kind), **(integration.resolve_fields if own else {})}),
-            reopen_window=integration.reopen_window,
-        )
+        fields = next((fields for name, fields in customised.items() if name is kind), {})
         name = route_name(integration, kind)
-        yield IntegrationRoute(name, integration, body, CompiledGroup(_group(name, integration), None, _NOTE_EVERY))
+        yield SourceRoute(
+            name=name,
+            body=RouteBody(
+                connection=integration.connection,
+                ticket=kind,
+                fields=fields,
+                resolve=ResolveSettings(fields=integration.resolve_fields if own else {}),
+                reopen_window=integration.reopen_window,
+            ),
+            defaults=_defaults(integration),
+            closing_prefix=_GONE,
+            group=CompiledGroup(_group(name, integration), None, _NOTE_EVERY),
+            made_from=integration,
+            expected=own or kind in customised,
+            reserved_text=HEAD,
+            own_fields=own_fields,
+        )
 
 
-def _fields(integration: IntegrationSettings, kind: TicketKind) -> dict[str, FieldValue]:
-    fields: dict[str, FieldValue] = {
-        "short_description": _TITLE[integration.one_ticket_per],
-        "description": f"{_DUE}{_ABOUT[integration.one_ticket_per]}\n\n{{{{ summary }}}}",
-        "assigned_to": "{{ signal.details.owner or '' }}",
-        "due_date": "{{ signal.details.due_date or '' }}",
+def _defaults(integration: IntegrationSettings) -> dict[FieldRole, FieldValue]:
+    return {
+        FieldRole.TITLE: _TITLE[integration.one_ticket_per],
+        FieldRole.BODY: f"{_DUE}{_ABOUT[integration.one_ticket_per]}\n\n{{{{ summary }}}}",
+        FieldRole.OWNER: "{{ signal.details.owner or '' }}",
+        FieldRole.DUE: "{{ signal.details.due_date | utc }}",
+        FieldRole.REQUESTER: "{{ signal.details.assignment_caller or '' }}",
     }
-    if kind in _CALLER:
-        fields[_CALLER[kind]] = "{{ signal.details.assignment_caller or '' }}"
-    return fields
-
-
-def _closing(kind: TicketKind) -> dict[str, FieldValue]:
-    return {"close_notes": _GONE + RESOLVE_FIELDS[kind]["close_notes"]}
 
 
 def _group(route: str, integration: IntegrationSettings) -> GroupKey:

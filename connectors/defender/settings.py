@@ -12,9 +12,8 @@ from connectors.azure_monitor.settings import SignIn
 from shared.core.clouds import CloudName
 from shared.core.conditions import Patterns, When
 from shared.core.field_values import FieldValue, Name
-from shared.core.settings import Duration, SettingsModel
+from shared.core.settings import Duration, Guid, SettingsModel
 from shared.core.ticket_system import TicketKind
-from shared.web.trust.settings import Guid
 
 _SCOPES = (
     re.compile(r"/", re.ASCII),
@@ -83,13 +82,6 @@ class DefenderPollSettings(SettingsModel):
 
 IntegrationKind = Literal[TicketKind.INCIDENT, TicketKind.CHANGE_REQUEST, TicketKind.PROBLEM]
 
-#: What a customised set of fields has to say, by kind of ticket. A problem of the base system has no caller.
-REQUIRED_FIELDS: dict[TicketKind, tuple[str, ...]] = {
-    TicketKind.INCIDENT: ("caller_id", "assigned_to", "short_description"),
-    TicketKind.CHANGE_REQUEST: ("requested_by", "assigned_to", "short_description"),
-    TicketKind.PROBLEM: ("assigned_to", "short_description"),
-}
-
 
 class IntegrationSettings(SettingsModel):
     """Where the tickets of recommendations go, for one part of the estate. The nearest scope wins."""
@@ -108,8 +100,8 @@ class IntegrationSettings(SettingsModel):
     fields: dict[IntegrationKind, dict[str, FieldValue]] | Literal["default"] = "default"
     """``default``: title, description, remediation steps, owner, due date and caller. Otherwise customised per kind of
     ticket: field to constant, template or look-up, over the defaults; ``null`` takes a default away. A customised kind
-    must give ``caller_id`` (incident) or ``requested_by`` (change_request), ``assigned_to`` and
-    ``short_description``. Kinds that are not named keep the defaults."""
+    must give the fields for title, owner and requester (ServiceNow: ``short_description``, ``assigned_to``, and
+    ``caller_id`` or ``requested_by``). Kinds that are not named keep the defaults."""
     resolve_fields: dict[str, FieldValue] = Field(default_factory=dict)
     """Fields written when the finding is gone, over the defaults, for tickets of the kind ``ticket``: for example
     ``close_code``."""
@@ -118,17 +110,6 @@ class IntegrationSettings(SettingsModel):
     ``delivery.reopen_window``."""
     caller: str = ""
     """Who the tickets' caller is where nobody is named: user name or e-mail address. Empty: nobody."""
-
-    @model_validator(mode="after")
-    def _required_fields(self) -> Self:
-        for kind, fields in self.fields.items() if self.fields != "default" else ():
-            missing = [name for name in REQUIRED_FIELDS[kind] if fields.get(name) in (None, "")]
-            if missing:
-                raise ValueError(
-                    f"the customised fields of '{kind.value}' do not say {' and '.join(missing)}. "
-                    f"Fix: add {'them' if len(missing) > 1 else 'it'} to fields.{kind.value}, or write fields: default"
-                )
-        return self
 
 
 class OwnerSettings(SettingsModel):

@@ -10,9 +10,8 @@ from pydantic import Field, StrictStr, model_validator
 from shared.core.clouds import CloudName
 from shared.core.conditions import Patterns
 from shared.core.field_values import FieldValue, Name
-from shared.core.settings import Duration, SecretRef, SettingsModel
+from shared.core.settings import Duration, Guid, SecretRef, SettingsModel
 from shared.core.ticket_system import TicketKind
-from shared.web.trust.settings import Guid
 
 #: 1 critical to 4 low.
 Priority = Annotated[int, Field(ge=1, le=4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from connectors.servicenow.state_settings import Change, StateOverrides
-from shared.config.call_budget import CallBudget
+from shared.config.connection import ConnectionSettings
 from shared.core.settings import Duration, SecretRef, SettingsModel
 
 #: Name of a table or column of ServiceNow.
@@ -177,7 +178,7 @@ class ConfigurationItems(SettingsModel):
     """Class (table) of the items that ``create_missing`` creates."""
 
 
-class ServiceNowSettings(SettingsModel):
+class ServiceNowSettings(ConnectionSettings):
     """A ServiceNow instance."""
 
     type: Literal["servicenow"]
@@ -189,8 +190,6 @@ class ServiceNowSettings(SettingsModel):
     max_in_flight: Annotated[int, Field(ge=1, le=16)] = 4
     """Most calls at the same time, over all workers. Where there are more workers than that, so many of them deliver
     and the others hand their messages on. An instance runs four REST calls per node at once and queues the rest."""
-    budget: CallBudget = CallBudget()
-    """How many calls may be made."""
     connect_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=1))] = timedelta(
         seconds=10
     )
@@ -198,9 +197,6 @@ class ServiceNowSettings(SettingsModel):
     read_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=3))] = timedelta(seconds=70)
     """Longest wait for the next part of an answer. Keep it above 60s: that long may the instance take, and its
     verdict is worth waiting for."""
-    total_timeout: Annotated[Duration, Field(ge=timedelta(seconds=2), le=timedelta(minutes=4))] = timedelta(minutes=2)
-    """Longest time for one operation on a ticket, look-ups of references and log-in included. Must stay below
-    ``delivery.lease``."""
     ca_bundle: str | None = None
     """Path of a PEM file with further certificate authorities, for instances with a private certificate. The public
     ones stay trusted, and certificates are always verified."""
@@ -219,3 +215,8 @@ class ServiceNowSettings(SettingsModel):
     """States that differ from the base system's, and what they are called."""
     change: Change = Change()
     """How change requests are made."""
+
+    def state_names(self) -> Iterable[tuple[str, str]]:
+        """See ``ConnectionSettings``."""
+        kinds = (self.states.incident, self.states.problem, self.states.change_request)
+        return [pair for kind in kinds for pair in (kind.shipped | kind.names).items()]

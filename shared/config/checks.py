@@ -1,23 +1,17 @@
-"""Mistakes in bridge.yaml that no single value shows: connections, look-ups and templates.
+"""Mistakes in bridge.yaml that no single value shows: connections, look-ups, templates and names of routes.
 
-Works on raw data, so that they are found beside all others. Pure.
+Works on raw data, so that they are found beside all others. Pure. A source checks its own sections in its plug-in.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from shared.core.fields import FieldMap
+from shared.core.plugins import ConfigPath, ConfigView, Mistake, Section
 from shared.core.ticket_system import TicketKind
-from shared.mapping.templates import template_problem
-
-#: A place in the file, and what is wrong there.
-Path_ = tuple[str | int, ...]
-Mistake = tuple[Path_, str]
-
-PRIORITY = "ServiceNow computes priority and overwrites it silently. Fix: set impact and urgency instead"
-
-_SCORE_FIELDS = ("fields", "resolve_fields")
 
 
 def suggest(name: str, known: list[str]) -> str:
@@ -26,74 +20,103 @@ def suggest(name: str, known: list[str]) -> str:
     return f" Fix: did you mean '{close[0]}'?" if close else f" Fix: take it out; known here: {', '.join(known)}"
 
 
-def field_names(fields: Any) -> set[str]:
-    """Names of the fields that a section fills."""
-    return {str(name) for name in fields} if isinstance(fields, dict) else set()
+class FieldChecks:
+    """Checks ticket fields of any section.
+
+    Args:
+        lookups: the tables of the file, raw.
+        fields: the fields of each connection that names a known ticket system.
+        template_problem: what is wrong with a template, None when it compiles.
+    """
+
+    def __init__(
+        self, lookups: Any, fields: Mapping[str, FieldMap], template_problem: Callable[[str], str | None]
+    ) -> None:
+        self._tables = sorted(map(str, lookups)) if isinstance(lookups, dict) else []
+        self._fields = fields
+        self._template_problem = template_problem
+
+    def check(self, path: ConfigPath, fields: Any, connection: Any = None, kind: Any = None) -> list[Mistake]:
+        """Mistakes in look-ups and templates, and columns that the ticket system computes itself.
+
+        Args:
+            path: place of ``fields`` in the file.
+            fields: raw; anything but a section of names is left to the model.
+            connection: name of the connection, kind: kind of ticket; without them nothing is said of columns.
+        """
+        problems: list[Mistake] = []
+        if not isinstance(fields, dict):
+            return problems
+        for name, value in fields.items():
+            here = (*path, str(name))
+            texts: list[tuple[ConfigPath, str]] = []
+            if isinstance(value, str):
+                texts = [(here, value)]
+            elif isinstance(value, dict):
+                texts = [
+                    ((*here, part), value[part]) for part in ("key", "default") if isinstance(value.get(part), str)
+                ]
+                table = value.get("lookup")
+                if isinstance(table, str) and table not in self._tables:
+                    problems.append(((*here, "lookup"), f"there is no lookup '{table}'.{suggest(table, self._tables)}"))
+            for place, text in texts:
+                if problem := self._template_problem(text):
+                    problems.append((place, f"template: {problem}. Fix: see 'Templates' in docs/configuration.md"))
+        computed = self._computed(connection, kind)
+        return problems + [((*path, name), text) for name, text in computed.items() if name in fields]
+
+    def _computed(self, connection: Any, kind: Any) -> Mapping[str, str]:
+        found = self._fields.get(connection) if isinstance(connection, str) else None
+        known = next((one for one in TicketKind if one.value == kind), None)
+        return {} if found is None or known is None else found.computed.get(known, {})
 
 
-def check_fields(path: Path_, fields: Any, lookups: Any) -> list[Mistake]:
-    """Look-ups and templates of ticket fields. ``lookups``: the tables of the file."""
+def check_file(view: ConfigView, sections: Iterable[Section]) -> list[Mistake]:
+    """Mistakes in routes, the default and maintenance windows."""
+    data = view.data
     problems: list[Mistake] = []
-    for name, value in fields.items() if isinstance(fields, dict) else ():
-        here = (*path, str(name))
-        if isinstance(value, str):
-            texts = [(here, value)]
-        elif isinstance(value, dict):
-            texts = [((*here, part), value[part]) for part in ("key", "default") if isinstance(value.get(part), str)]
-            table = value.get("lookup")
-            tables = sorted(map(str, lookups)) if isinstance(lookups, dict) else []
-            if isinstance(table, str) and table not in tables:
-                problems.append(((*here, "lookup"), f"there is no lookup '{table}'.{suggest(table, tables)}"))
-        else:
-            continue
-        for place, text in texts:
-            problem = template_problem(text)
-            if problem:
-                problems.append((place, f"template: {problem}. Fix: see 'Templates' in docs/configuration.md"))
+    bodies: list[tuple[ConfigPath, Any]] = [(("default",), data.get("default"))]
+    names: set[str] = set()
+    routes = data.get("routes")
+    reserved = {section.reserved: section.path for section in sections if section.reserved}
+    for index, route in enumerate(routes if isinstance(routes, list) else []):
+        bodies.append((("routes", index), route))
+        if isinstance(route, dict):
+            problems += _check_name(("routes", index, "name"), str(route.get("name")), names, reserved)
+            if route.get("when") == {}:
+                fix = "Fix: add one, or make it the 'default' section"
+                problems.append((("routes", index, "when"), f"no condition. {fix}"))
+    windows = data.get("maintenance")
+    for index, window in enumerate(windows if isinstance(windows, list) else []):
+        followed = window.get("changes_of") if isinstance(window, dict) else None
+        problems += view.connection_mistakes(("maintenance", index, "changes_of"), followed)
+    makes_tickets = any(section.makes_tickets(data.get(section.path)) for section in sections)
+    if not bodies[1:] and data.get("default") is None and not makes_tickets:
+        problems.append(((), "no routes and no default: nothing would make a ticket. Fix: add a 'default' section"))
+    for path, body in bodies:
+        if isinstance(body, dict):
+            problems += _check_route(view, path, body)
     return problems
 
 
-def check_integrations(defender: Any, connections: Any, lookups: Any) -> list[Mistake]:
-    """Connections and fields of the integrations of Defender for Cloud."""
+def _check_name(path: ConfigPath, name: str, names: set[str], reserved: Mapping[str, str]) -> list[Mistake]:
     problems: list[Mistake] = []
-    integrations = defender.get("integrations") if isinstance(defender, dict) else None
-    for index, integration in enumerate(integrations if isinstance(integrations, list) else []):
-        if not isinstance(integration, dict):
-            continue
-        path: Path_ = ("defender", "integrations", index)
-        wanted = integration.get("connection")
-        if isinstance(connections, dict) and isinstance(wanted, str) and wanted not in connections:
-            fix = suggest(wanted, sorted(map(str, connections)))
-            problems.append(((*path, "connection"), f"there is no connection '{wanted}'.{fix}"))
-        problems += check_fields((*path, "resolve_fields"), integration.get("resolve_fields"), lookups)
-        kinds = integration.get("fields")
-        for kind, fields in kinds.items() if isinstance(kinds, dict) else ():
-            here = (*path, "fields", str(kind))
-            problems += check_fields(here, fields, lookups)
-            if "priority" in field_names(fields) and kind != TicketKind.CHANGE_REQUEST.value:
-                problems.append(((*here, "priority"), PRIORITY))
+    for beginning, section in reserved.items():
+        if name == beginning or name.startswith((f"{beginning}:", f"{beginning}/")):
+            text = f"a route may not be called '{name}'. Fix: another name; these are those of the section {section}"
+            problems.append((path, text))
+    if name in names or name == "default":
+        problems.append((path, f"route name '{name}' is taken. Fix: give each its own"))
+    names.add(name)
     return problems
 
 
-def check_scores(scores: Any, connections: Any, lookups: Any) -> list[Mistake]:
-    """Connection, fields and comments of the section on Secure Score."""
-    if not isinstance(scores, dict):
-        return []
-    problems: list[Mistake] = []
-    wanted = scores.get("connection")
-    if isinstance(connections, dict) and isinstance(wanted, str) and wanted not in connections:
-        fix = suggest(wanted, sorted(map(str, connections)))
-        problems.append((("secure_score", "connection"), f"there is no connection '{wanted}'.{fix}"))
-    places: list[tuple[Path_, Any]] = [(("secure_score", name), scores.get(name)) for name in _SCORE_FIELDS]
-    rules, states = scores.get("rules"), scores.get("states")
-    for index, rule in enumerate(rules if isinstance(rules, list) else []):
-        if isinstance(rule, dict):
-            places.append((("secure_score", "rules", index, "fields"), rule.get("fields")))
-    for index, state in enumerate(states if isinstance(states, list) else []):
-        comment = state.get("comment") if isinstance(state, dict) else None
-        places.append((("secure_score", "states", index), {"comment": comment}))
-    for path, fields in places:
-        problems += check_fields(path, fields, lookups)
-        if "priority" in field_names(fields) and scores.get("ticket") == TicketKind.INCIDENT.value:
-            problems.append(((*path, "priority"), PRIORITY))
+def _check_route(view: ConfigView, path: ConfigPath, body: Mapping[str, Any]) -> list[Mistake]:
+    connection = body.get("connection")
+    problems = view.connection_mistakes((*path, "connection"), connection)
+    kind = body.get("ticket", TicketKind.INCIDENT.value)
+    problems += view.check_fields((*path, "fields"), body.get("fields"), connection, kind)
+    resolve = body.get("resolve")
+    if isinstance(resolve, dict):
+        problems += view.check_fields((*path, "resolve", "fields"), resolve.get("fields"), None, None)
     return problems

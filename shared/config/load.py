@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,21 +12,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from shared.config.checks import (
-    PRIORITY,
-    Mistake,
-    Path_,
-    check_fields,
-    check_integrations,
-    check_scores,
-    field_names,
-    suggest,
-)
-from shared.config.model import BridgeConfig
-from shared.config.resync import unknown_states
+from shared.config.checks import FieldChecks, check_file, suggest
+from shared.config.model import BridgeConfig, config_model
 from shared.core.errors import ConfigurationError
+from shared.core.plugins import ConfigPath, ConfigView, Mistake, Registry, TicketSystemPlugin
 from shared.core.settings import format_duration
-from shared.core.ticket_system import TicketKind
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -50,18 +40,26 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def load_config(path: str | Path, settings: Mapping[str, str] | None = None) -> BridgeConfig:
+#: What is wrong with a template, as one sentence; None when it compiles.
+TemplateCheck = Callable[[str], str | None]
+
+
+def load_config(
+    path: str | Path, settings: Mapping[str, str] | None, registry: Registry, template_problem: TemplateCheck
+) -> BridgeConfig:
     """Read and validate a configuration file.
 
     Args:
         path: the file, UTF-8 YAML.
         settings: values for ``${NAME}``; the environment when None.
+        registry: the plug-ins, whose connections and sections the file may have.
+        template_problem: checks templates.
 
     Raises:
         ConfigurationError: it cannot be read or has mistakes; one problem per mistake.
     """
     file = Path(path)
-    return parse_config(_text(file), file.name, settings)
+    return parse_config(_text(file), file.name, settings, registry, template_problem)
 
 
 def _text(file: Path) -> str:
@@ -77,10 +75,13 @@ def _text(file: Path) -> str:
         raise ConfigurationError([f"{file}: cannot be read: {reason}"]) from None
 
 
-def parse_config(text: str, name: str = "bridge.yaml", settings: Mapping[str, str] | None = None) -> BridgeConfig:
-    """Validate the text of a configuration file. ``name`` is used in messages. Raises ConfigurationError."""
+def parse_config(
+    text: str, name: str, settings: Mapping[str, str] | None, registry: Registry, template_problem: TemplateCheck
+) -> BridgeConfig:
+    """Validate the text of a configuration file. ``name`` is used in messages; the others are those of
+    :func:`load_config`. Raises ConfigurationError."""
     data, node = _read(text, name)
-    return _validated(data, node, name, os.environ if settings is None else settings)
+    return _Validation(registry, template_problem).run(data, node, name, os.environ if settings is None else settings)
 
 
 def load_section(
@@ -130,31 +131,77 @@ def _read(text: str, name: str) -> tuple[dict[str, Any], yaml.Node]:
     return data, node
 
 
-def _validated(data: dict[str, Any], node: yaml.Node, name: str, settings: Mapping[str, str]) -> BridgeConfig:
-    problems: list[Mistake] = []
-    try:
-        lines = dict(_lines(node))
-    except RecursionError:
-        raise ConfigurationError([f"{name}: an anchor (&) refers to itself. Fix: write the value out"]) from None
-    data = _substitute(data, (), os.environ if settings is None else settings, problems)
-    config: BridgeConfig | None = None
-    try:
-        config = BridgeConfig.model_validate(data)
-    except ValidationError as error:
-        unset = {path for path, _ in problems}  # what a missing setting leaves behind needs no second message
-        found = _joined([_explain(data, dict(e)) for e in error.errors(include_url=False)])
-        problems += [(path, message) for path, message in found if path not in unset]
-    problems += _cross_check(data)
-    if config is not None:
-        problems += _too_slow(config)
-        problems += unknown_states(config.resync, config.connections)
-    if problems or config is None:
-        placed = sorted({(_line(lines, path), path, message) for path, message in problems}, key=_by_line)
-        raise ConfigurationError([_format(name, *problem) for problem in placed])
-    return config
+class _Validation:
+    """Validates one file against the plug-ins of a registry."""
+
+    def __init__(self, registry: Registry, template_problem: TemplateCheck) -> None:
+        self._registry = registry
+        self._template_problem = template_problem
+        self._model = config_model(registry)
+
+    def run(self, data: dict[str, Any], node: yaml.Node, name: str, settings: Mapping[str, str]) -> BridgeConfig:
+        """The configuration. Raises ConfigurationError."""
+        problems: list[Mistake] = []
+        try:
+            lines = dict(_lines(node))
+        except RecursionError:
+            raise ConfigurationError([f"{name}: an anchor (&) refers to itself. Fix: write the value out"]) from None
+        data = _substitute(data, (), settings, problems)
+        config: BridgeConfig | None = None
+        try:
+            config = self._model.model_validate(data)
+        except ValidationError as error:
+            unset = {path for path, _ in problems}  # what a missing setting leaves behind needs no second message
+            found = _joined([_explain(self._model, data, dict(e)) for e in error.errors(include_url=False)])
+            problems += [(path, message) for path, message in found if path not in unset]
+        problems += self._cross_check(data, config)
+        if config is not None:
+            problems += _too_slow(config)
+        if problems or config is None:
+            placed = sorted({(_line(lines, path), path, message) for path, message in problems}, key=_by_line)
+            raise ConfigurationError([_format(name, *problem) for problem in placed])
+        return config
+
+    def _cross_check(self, data: dict[str, Any], config: BridgeConfig | None) -> list[Mistake]:
+        """Mistakes that no single value shows: those of the engine's sections, then those of each source's."""
+        systems = _types_of_connections(data, self._registry)
+        fields = {connection: plugin.fields for connection, plugin in systems.items()}
+        view = ConfigView(
+            data=data,
+            config=config,
+            fields=fields,
+            states=_states(config),
+            check_fields=FieldChecks(data.get("lookups"), fields, self._template_problem).check,
+            suggest=suggest,
+        )
+        sections = self._registry.sections
+        problems = check_file(view, sections)
+        for section in sections:
+            problems += section.check(view)
+        return problems
 
 
-def _by_line(problem: tuple[int, Path_, str]) -> tuple[int, str]:
+def _types_of_connections(data: Mapping[str, Any], registry: Registry) -> dict[str, TicketSystemPlugin]:
+    """The ticket system of each connection that names a known one."""
+    connections = data.get("connections")
+    found: dict[str, TicketSystemPlugin] = {}
+    for name, settings in connections.items() if isinstance(connections, dict) else ():
+        plugin = registry.ticket_systems.get(str(settings.get("type"))) if isinstance(settings, dict) else None
+        if plugin is not None:
+            found[str(name)] = plugin
+    return found
+
+
+def _states(config: BridgeConfig | None) -> dict[str, str]:
+    """Names and stored values of the states of all connections, lower case, with how they are shown."""
+    known: dict[str, str] = {}
+    for settings in config.connections.values() if config is not None else ():
+        for value, name in settings.state_names():
+            known |= {name.casefold(): name, value: value}
+    return known
+
+
+def _by_line(problem: tuple[int, ConfigPath, str]) -> tuple[int, str]:
     return problem[0], f"{problem[1]} {problem[2]}"
 
 
@@ -165,7 +212,7 @@ def _yaml_problem(name: str, error: Exception) -> str:
     return f"{place}: not valid YAML: {what}. Fix: check indentation, quotes and colons in and above this line"
 
 
-def _lines(node: yaml.Node | None, path: Path_ = ()) -> Iterator[tuple[Path_, int]]:
+def _lines(node: yaml.Node | None, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, int]]:
     """Line of every value, by path."""
     if node is None:
         return
@@ -182,7 +229,7 @@ def _lines(node: yaml.Node | None, path: Path_ = ()) -> Iterator[tuple[Path_, in
             yield from _lines(item, (*path, index))
 
 
-def _substitute(value: Any, path: Path_, settings: Mapping[str, str], problems: list[Mistake]) -> Any:
+def _substitute(value: Any, path: ConfigPath, settings: Mapping[str, str], problems: list[Mistake]) -> Any:
     """Put settings into ``${NAME}`` and ``${NAME:-default}`` of every text value."""
     if isinstance(value, dict):
         return {
@@ -206,7 +253,7 @@ def _substitute(value: Any, path: Path_, settings: Mapping[str, str], problems: 
     return _VARIABLE.sub(replace, value)
 
 
-def _explain(data: Any, error: dict[str, Any]) -> Mistake:
+def _explain(model: type[BridgeConfig], data: Any, error: dict[str, Any]) -> Mistake:
     """One pydantic error as a path in the file and a sentence with the fix."""
     path: list[str | int] = []
     here: Any = data
@@ -224,7 +271,7 @@ def _explain(data: Any, error: dict[str, Any]) -> Mistake:
         # any other step is the name of a union's member, which the file does not show
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
-        return tuple(path), f"unknown name '{path[-1]}'.{suggest(str(path[-1]), _siblings(path))}"
+        return tuple(path), f"unknown name '{path[-1]}'.{suggest(str(path[-1]), _siblings(model, path))}"
     if kind == "missing":
         return tuple(path), f"'{path[-1]}' is missing. Fix: add it"
     message = message.removeprefix("Value error, ").replace("Input should be", "must be")
@@ -254,7 +301,7 @@ _PLAIN = [
 
 def _joined(problems: list[Mistake]) -> list[Mistake]:
     """One line per place: a value that may be of several types fails each of them in a line of its own."""
-    by_path: dict[Path_, list[str]] = {}
+    by_path: dict[ConfigPath, list[str]] = {}
     for path, message in problems:
         by_path.setdefault(path, []).append(message)
     return [
@@ -263,9 +310,8 @@ def _joined(problems: list[Mistake]) -> list[Mistake]:
     ]
 
 
-def _siblings(path: list[str | int]) -> list[str]:
+def _siblings(model: type[BridgeConfig], path: list[str | int]) -> list[str]:
     """Names allowed where ``path`` ends, as far as the models tell."""
-    model: Any = BridgeConfig
     candidates: list[Any] = [model]
     for step in path[:-1]:
         following: list[Any] = []
@@ -289,63 +335,6 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(argument)
 
 
-def _cross_check(data: dict[str, Any]) -> list[Mistake]:
-    """Mistakes that no single value shows. Works on raw data, so that it finds them beside all others."""
-    problems: list[Mistake] = []
-    connections = data.get("connections")
-    lookups = data.get("lookups")
-    routes = data.get("routes")
-    names: dict[str, int] = {}
-    bodies: list[tuple[Path_, Any]] = [(("default",), data.get("default"))]
-    for index, route in enumerate(routes if isinstance(routes, list) else []):
-        bodies.append((("routes", index), route))
-        if not isinstance(route, dict):
-            continue
-        name = str(route.get("name"))
-        if name.startswith("integration:"):
-            fix = "Fix: another name; these are those of defender.integrations"
-            problems.append((("routes", index, "name"), f"a route's name may not begin with 'integration:'. {fix}"))
-        if name.partition("/")[0] == "secure_score":
-            fix = "Fix: another name; these are those of the section secure_score"
-            problems.append((("routes", index, "name"), f"a route may not be called '{name}'. {fix}"))
-        if name in names or name == "default":
-            problems.append((("routes", index, "name"), f"route name '{name}' is taken. Fix: give each its own"))
-        names[name] = index
-        if route.get("when") == {}:
-            problems.append((("routes", index, "when"), "no condition. Fix: add one, or make it the 'default' section"))
-    windows = data.get("maintenance")
-    for index, window in enumerate(windows if isinstance(windows, list) else []):
-        followed = window.get("changes_of") if isinstance(window, dict) else None
-        if isinstance(connections, dict) and isinstance(followed, str) and followed not in connections:
-            fix = suggest(followed, sorted(map(str, connections)))
-            problems.append((("maintenance", index, "changes_of"), f"there is no connection '{followed}'.{fix}"))
-    defender = data.get("defender")
-    problems += check_integrations(defender, connections, lookups)
-    integrated = isinstance(defender, dict) and bool(defender.get("integrations"))
-    scores = data.get("secure_score")
-    problems += check_scores(scores, connections, lookups)
-    integrated = integrated or isinstance(scores, dict)
-    if not bodies[1:] and data.get("default") is None and not integrated:
-        problems.append(((), "no routes and no default: nothing would make a ticket. Fix: add a 'default' section"))
-    for path, body in bodies:
-        if not isinstance(body, dict):
-            continue
-        wanted = body.get("connection")
-        if isinstance(connections, dict) and isinstance(wanted, str) and wanted not in connections:
-            fix = suggest(wanted, sorted(map(str, connections)))
-            problems.append(((*path, "connection"), f"there is no connection '{wanted}'.{fix}"))
-        problems += check_fields((*path, "fields"), body.get("fields"), lookups)
-        resolve = body.get("resolve")
-        if isinstance(resolve, dict):
-            problems += check_fields((*path, "resolve", "fields"), resolve.get("fields"), lookups)
-        if "priority" in field_names(body.get("fields")) and body.get("ticket", "incident") in (
-            TicketKind.INCIDENT.value,
-            TicketKind.PROBLEM.value,
-        ):
-            problems.append(((*path, "fields", "priority"), PRIORITY))
-    return problems
-
-
 def _too_slow(config: BridgeConfig) -> list[Mistake]:
     """A lease that ends before its call does would let two workers work on one ticket."""
     lease = config.delivery.lease
@@ -360,12 +349,12 @@ def _too_slow(config: BridgeConfig) -> list[Mistake]:
     ]
 
 
-def _line(lines: dict[Path_, int], path: Path_) -> int:
+def _line(lines: dict[ConfigPath, int], path: ConfigPath) -> int:
     """Line of the nearest thing on the way to ``path`` that stands in the file."""
     return next((lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in lines), 1)
 
 
-def _format(name: str, line: int, path: Path_, message: str) -> str:
+def _format(name: str, line: int, path: ConfigPath, message: str) -> str:
     dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
     fix = "" if "Fix:" in message else ". Fix: see docs/configuration.md"
     return f"{name}:{line}: {dotted + ': ' if dotted else ''}{message}{fix}"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field, create_model
 
-from connectors.azure_monitor.settings import ReconcileSettings
-from connectors.defender.settings import DefenderSettings
-from connectors.secure_score.settings import SecureScoreSettings
-from connectors.servicenow.settings import ServiceNowSettings
+from shared.config.access import AcceptOnly, SecureWebhook
+from shared.config.connection import ConnectionSettings
 from shared.config.resync import ResyncSettings
 from shared.config.storms import (
     FlappingSettings,
@@ -21,12 +19,11 @@ from shared.config.storms import (
 )
 from shared.core.conditions import When
 from shared.core.field_values import FieldValue, Name
+from shared.core.plugins import Registry
 from shared.core.settings import Duration, SettingsModel
 from shared.core.ticket_system import TicketKind
-from shared.web.trust.settings import AcceptOnly, SecureWebhook
 
-#: One connection. A new ticket system adds its settings model to this union.
-Connection = ServiceNowSettings
+AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
 class Levels(SettingsModel):
@@ -35,7 +32,7 @@ class Levels(SettingsModel):
     impact: Annotated[int, Field(ge=1, le=3)]
     """1 high, 2 medium, 3 low."""
     urgency: Annotated[int, Field(ge=1, le=3)]
-    """1 high, 2 medium, 3 low. ServiceNow computes the priority from both; it is never written."""
+    """1 high, 2 medium, 3 low. Ticket systems compute the priority of incidents and problems from both."""
     event: Annotated[int | None, Field(ge=0, le=5)] = None
     """Severity of an event (ticket kind ``event``): 1 critical, 2 major, 3 minor, 4 warning, 5 info, 0 clear."""
 
@@ -138,7 +135,7 @@ class BridgeConfig(SettingsModel):
 
     version: Literal[1]
     """Version of this format: 1."""
-    connections: Annotated[dict[Name, Connection], Field(min_length=1)]
+    connections: Annotated[dict[Name, ConnectionSettings], Field(min_length=1)]
     """Ticket system instances by name."""
     severity: SeverityTable = SeverityTable()
     """Severity to impact and urgency."""
@@ -158,11 +155,41 @@ class BridgeConfig(SettingsModel):
     """Action Groups that sign in with Microsoft Entra. Left out: only function keys let callers in."""
     accept_only: AcceptOnly | None = None
     """What may become a ticket at all. Left out: everything."""
-    reconcile: ReconcileSettings | None = None
-    """Compares Azure's own list of alerts with what is known here. Left out: nothing is compared."""
     resync: ResyncSettings = ResyncSettings()
     """What people do with the tickets comes back, and goes on to where they came from."""
-    defender: DefenderSettings | None = None
-    """Microsoft Defender for Cloud. Left out: what is pushed takes the routes, nothing is read, assigned or told."""
-    secure_score: SecureScoreSettings | None = None
-    """Microsoft 365 Secure Score. Left out: nothing is read or told, and controls that are sent take the routes."""
+
+    def section(self, path: str, model: type[AnySection]) -> AnySection | None:
+        """A section that a source owns, None where the file has none.
+
+        Args:
+            path: its name, or ``resync.alerts`` for one inside another.
+            model: its model.
+        """
+        value: object = self
+        for name in path.split("."):
+            value = getattr(value, name, None)
+        return value if isinstance(value, model) else None
+
+
+def config_model(registry: Registry) -> type[BridgeConfig]:
+    """The model of the whole file: the engine's sections, those of sources, and the connections of ticket systems."""
+    models = tuple(plugin.settings for plugin in registry.ticket_systems.values())
+    one: Any = Annotated[models, Field(discriminator="type")] if len(models) > 1 else models[0]
+    fields: dict[str, Any] = {"connections": _described("connections", Annotated[dict[Name, one], Field(min_length=1)])}
+    inner: dict[str, dict[str, Any]] = {}
+    for section in registry.sections:
+        parent, _, name = section.path.rpartition(".")
+        into = inner.setdefault(parent, {}) if parent else fields
+        into[name] = (section.model | None, Field(default=None, description=section.description))
+    for parent, sections in inner.items():
+        base: Any = BridgeConfig.model_fields[parent].annotation
+        extended = create_model(base.__name__, __base__=base, __doc__=base.__doc__, __module__=__name__, **sections)
+        fields[parent] = _described(parent, extended, extended())
+    return create_model(
+        "BridgeConfig", __base__=BridgeConfig, __doc__=BridgeConfig.__doc__, __module__=__name__, **fields
+    )
+
+
+def _described(name: str, annotation: Any, default: Any = ...) -> tuple[Any, Any]:
+    """A field of the engine's model with another type and the same description."""
+    return annotation, Field(default=default, description=BridgeConfig.model_fields[name].description)

@@ -1,12 +1,11 @@
 """Writes the JSON Schema of bridge.yaml and the reference tables of docs/configuration.md from the model.
 
-``python -m shared.config.schema docs`` writes both; a test fails when they are out of date.
+``make schema`` writes both; a test fails when they are out of date.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,10 +23,10 @@ SCHEMA_FILE = "bridge.schema.json"
 REFERENCE_FILE = "configuration.md"
 
 
-def _schema() -> dict[str, Any]:
+def _schema(model: type[BridgeConfig]) -> dict[str, Any]:
     """The model's schema as it applies to the file: durations written as the file writes them, and a setting
     (``${NAME}``) wherever a text has a form."""
-    schema = BridgeConfig.model_json_schema()
+    schema = model.model_json_schema()
     _as_in_the_file(schema)
     return schema
 
@@ -47,16 +46,16 @@ def _as_in_the_file(node: Any) -> None:
             node["default"] = format_duration(TypeAdapter(timedelta).validate_python(default))
 
 
-def json_schema() -> str:
+def json_schema(model: type[BridgeConfig]) -> str:
     """The JSON Schema (draft 2020-12) as text, for editors and other programs."""
-    schema = _schema()
+    schema = _schema(model)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "bridge.yaml"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def reference() -> str:
+def reference(model: type[BridgeConfig]) -> str:
     """Markdown: a table per section, in the order in which they are met."""
-    schema = _schema()
+    schema = _schema(model)
     definitions: dict[str, Any] = schema.get("$defs", {})
     queue: list[tuple[str, dict[str, Any]]] = [("BridgeConfig", schema)]
     seen = {"BridgeConfig"}
@@ -143,22 +142,17 @@ def _references(spec: Any) -> Iterator[str]:
             yield from _references(value)
 
 
-def with_reference(document: str) -> str:
+def with_reference(document: str, model: type[BridgeConfig]) -> str:
     """``document`` with the text between the markers replaced. Raises ValueError when they are missing."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{REFERENCE_FILE} has no '{BEGIN}' and '{END}'")
-    return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{reference(model)}\n\n{END}{after}"
 
 
-def main(folder: str) -> None:
+def write(folder: Path, model: type[BridgeConfig]) -> None:
     """Write both files into ``folder``."""
-    docs = Path(folder)
-    (docs / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8")
-    page = docs / REFERENCE_FILE
-    page.write_text(with_reference(page.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "docs")
+    (folder / SCHEMA_FILE).write_text(json_schema(model), encoding="utf-8")
+    page = folder / REFERENCE_FILE
+    page.write_text(with_reference(page.read_text(encoding="utf-8"), model), encoding="utf-8")

@@ -21,6 +21,7 @@ class FieldRole(StrEnum):
     GROUP = "group"
     REQUESTER = "requester"
     DUE = "due"
+    WANTED_BY = "wanted_by"  #: when whoever asked for it wants it to be done
     PRIVATE_NOTE = "private_note"
     PUBLIC_NOTE = "public_note"
     CLOSING_NOTE = "closing_note"

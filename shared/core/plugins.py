@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from shared.core.rate_gate import RateGate
     from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
-    from shared.core.ticket_system import CheckLine, TicketSystem
+    from shared.core.ticket_system import CheckLine, TicketKind, TicketSystem
 
 #: A place in bridge.yaml: names and positions, from the top.
 ConfigPath = tuple[str | int, ...]
@@ -41,7 +42,7 @@ class TicketSystemPlugin:
         settings: pydantic model of a connection; its field ``type`` is the literal ``name``. See
             ``shared.config.connection.ConnectionSettings``.
         fields: its fields by role.
-        working_states: names of states in which somebody works on a ticket, beyond "it has an owner".
+        working_states: per kind, stored values of the states in which people work on a ticket.
         open: makes the ticket system of a connection from its name, settings, secrets and the gate that every call
             passes (None: only its own limit of calls in flight counts).
     """
@@ -51,7 +52,7 @@ class TicketSystemPlugin:
     settings: type[Any]
     fields: FieldMap
     open: Callable[[str, Any, SecretSource, RateGate | None], TicketSystem]
-    working_states: tuple[str, ...] = ()
+    working_states: Mapping[TicketKind, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,21 @@ class SectionCheck:
     lines: tuple[CheckLine, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A signal as its source would change it before it is routed.
+
+    Attributes:
+        signal: as it would be routed.
+        reason: why it was changed; empty when it was not.
+        shown: what a preview shows of that, beside the ticket.
+    """
+
+    signal: Signal
+    reason: str = ""
+    shown: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Source:
     """A source while the app runs. Every member may stay as it is here."""
 
@@ -181,8 +197,12 @@ class Source:
         """Stages of delivery that its signals pass before the others. See ``shared.delivery.stages``."""
         return ()
 
-    def write_backs(self) -> Mapping[str, Any]:
-        """Who pushes the states of tickets back, by source name or kind of key. See ``shared.delivery.write_back``."""
+    def write_back(self) -> Any:
+        """Who pushes the states of its tickets back, None for nobody. See ``shared.delivery.write_back``."""
+        return None
+
+    def push_handlers(self) -> Mapping[str, Callable[[str], Awaitable[str]]]:
+        """Who pushes what is no link, by the kind of its key (what stands before the first colon)."""
         return {}
 
     def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
@@ -193,17 +213,22 @@ class Source:
         """Who answers each endpoint, by the names of ``SourcePlugin.endpoints``."""
         return {}
 
-    def preview(self, signal: Signal) -> tuple[Signal, Mapping[str, Any]]:
-        """The signal as the source's own rules would change it now, and what a preview shows of that."""
-        return signal, {}
+    def preview(self, signal: Signal) -> Previewed:
+        """The signal as the source's own rules would change it now."""
+        return Previewed(signal)
 
     async def is_healthy(self, signal: Signal) -> bool | None:
         """Whether the resources of a signal are healthy; None when this source cannot tell."""
         del signal
         return None
 
-    async def check(self) -> list[SectionCheck]:
-        """Test what the configuration asks of the source: sign-in, rights, what can be seen. Changes nothing."""
+    async def check(self, most: timedelta) -> list[SectionCheck]:
+        """Test what the configuration asks of the source: sign-in, rights, what can be seen. Changes nothing.
+
+        Args:
+            most: time for each thing that is tested, for example a subscription.
+        """
+        del most
         return []
 
     async def aclose(self) -> None:

@@ -5,8 +5,18 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictStr,
+    WithJsonSchema,
+)
 
 _DURATION = re.compile(r"(\d{1,6})\s*([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -56,3 +66,14 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\s*(\d{1,6}\s*[smhdSMHD]\s*)+$", "examples": ["90s", "24h"]}),
 ]
+
+
+def _guid(value: str) -> str:
+    try:
+        return str(UUID(value))
+    except ValueError:
+        raise ValueError("not a GUID. Fix: write it as 00000000-0000-0000-0000-000000000000") from None
+
+
+#: A GUID in its canonical form.
+Guid = Annotated[StrictStr, AfterValidator(_guid)]

@@ -36,6 +36,7 @@ class TicketClient:
         self._systems = systems
         self._signal = signal
         self._route = route
+        self._words = mapper.words(signal)
 
     def target(self, link: Link, call: CallTicketSystem) -> CallTarget:
         """Where a call goes: a new ticket where the route says, everything else where the ticket is."""
@@ -82,13 +83,17 @@ class TicketClient:
             fields, warnings = self._opening(pending)
             return CallResult(await system.update(ref, fields), warnings)
         if pending.op is Op.REOPEN:
-            return CallResult(await system.reopen(ref, reopening_note(self._signal, mark, self._trace)))
+            return CallResult(await system.reopen(ref, reopening_note(self._signal, self._words, mark, self._trace)))
         if pending.flapping:
-            return CallResult(await system.comment(ref, flapping_note(self._signal, link.changes, mark, self._trace)))
+            return CallResult(
+                await system.comment(ref, flapping_note(self._signal, self._words, link.changes, mark, self._trace))
+            )
         ended = pending.event[0] if pending.over and pending.event != self._signal.order else None
         if pending.op is Op.COMMENT:
-            return CallResult(await system.comment(ref, event_note(self._signal, mark, self._trace, ended)))
-        closure, warnings = self._closure(pending.route, pending.kind, ended)
+            return CallResult(
+                await system.comment(ref, event_note(self._signal, self._words, mark, self._trace, ended))
+            )
+        closure, warnings = self._closure(pending.connection, pending.route, pending.kind, ended)
         return CallResult(await system.resolve(ref, closure), warnings)
 
     async def _create(self, system: TicketSystem, link: Link, pending: Pending) -> CallResult:
@@ -102,7 +107,7 @@ class TicketClient:
         closure = None
         warnings = mapped.warnings
         if pending.over and route.resolve_action == "resolve" and link.over is not None:
-            closure, more = self._closure(route.name, route.kind, link.over[0])
+            closure, more = self._closure(route.connection, route.name, route.kind, link.over[0])
             warnings += more
         draft = Draft(
             kind=pending.kind,
@@ -122,12 +127,14 @@ class TicketClient:
                 return mapped.fields, mapped.warnings
         return {}, ()
 
-    def _closure(self, route_name: str, kind: TicketKind, ended: datetime | None) -> tuple[Closure, tuple[str, ...]]:
+    def _closure(
+        self, connection: str, route_name: str, kind: TicketKind, ended: datetime | None
+    ) -> tuple[Closure, tuple[str, ...]]:
         """Closing fields by the route that made the ticket, or by the present one; else those of a route that says
         nothing."""
         routes = (self._mapper.named(route_name), self._route)
         route = next((one for one in routes if one is not None and one.kind is kind), None)
-        mapped = self._mapper.closing(route or self._mapper.plain(kind), self._signal, ended)
+        mapped = self._mapper.closing(route or self._mapper.plain(connection, kind), self._signal, ended)
         return Closure(mapped.fields), mapped.warnings
 
 

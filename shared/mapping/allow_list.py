@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from shared.config.access import AcceptOnly
 from shared.core.signal import Signal
 from shared.mapping.routes import matches_any
-from shared.web.trust.settings import AcceptOnly
 
 #: Code of what is kept in quarantine because of this.
 NOT_ALLOWED = "not_allowed"

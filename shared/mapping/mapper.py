@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal
 
-from connectors.defender.routes import HEAD, Integrations, is_assigned, own_fields
-from connectors.defender.settings import IntegrationSettings
-from connectors.secure_score import routes as scores
+from shared.config.access import AcceptOnly
 from shared.config.model import BridgeConfig, DeliverySettings, Levels, RouteBody, SeverityTable
 from shared.config.storms import FlappingSettings, OnlyAfterSettings
 from shared.core.field_values import FieldValue, Lookup
+from shared.core.fields import FieldMap, FieldRole
+from shared.core.plugins import Registry, SourceWords
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import Needs, TicketKind
-from shared.mapping.defaults import DEFAULT_LIMIT, FIELDS, LIMITS, RESOLVE_FIELDS
+from shared.mapping.defaults import CLOSING_NOTE, FIELDS
 from shared.mapping.groups import CompiledGroup, compile_group, compile_throttles
+from shared.mapping.layouts import PLAIN, Layout
 from shared.mapping.maintenance import ActiveWindow, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
+from shared.mapping.source_routes import SourceRoute, SourceRoutes, no_fields
 from shared.mapping.summary import summary
-from shared.mapping.templates import Render, compile_template
-from shared.web.trust.settings import AcceptOnly
+from shared.mapping.templates import DATE_FORMAT, Render, compile_template
 
 _NOWHERE = Resource(id=None)
 
@@ -39,13 +41,17 @@ class FieldSource:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRoute:
-    """A route ready for use. ``levels`` maps severity (None included) to impact, urgency and event severity;
-    ``integration`` is set for those that integrations make."""
+    """A route ready for use.
+
+    ``columns`` are the fields of the connection's ticket system. ``levels`` maps severity (None included) to impact,
+    urgency and event severity. ``made_from``, ``reserved_text`` and ``own_fields`` are those of a ``SourceRoute``.
+    """
 
     name: str
     connection: str
     kind: TicketKind
     matches: Predicate | None
+    columns: FieldMap
     fields: Mapping[str, FieldSource]
     fallbacks: Mapping[str, FieldSource]
     resolve_action: Literal["resolve", "comment", "nothing"]
@@ -59,7 +65,9 @@ class CompiledRoute:
     flapping: FlappingSettings | None = None
     quiet: timedelta | None = None
     healthy: timedelta | None = None
-    integration: IntegrationSettings | None = None
+    made_from: object = None
+    reserved_text: int = 0
+    own_fields: Callable[[Signal], Mapping[str, str]] = no_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +81,25 @@ class MappedFields:
 class Mapper:
     """All routes of one configuration, compiled."""
 
-    def __init__(self, config: BridgeConfig) -> None:
+    def __init__(self, config: BridgeConfig, registry: Registry) -> None:
         self._lookups = {
             name: {key.casefold(): value for key, value in table.items()} for name, table in config.lookups.items()
         }
         self._config = config
+        self._registry = registry
+        self._layouts: dict[str, Layout] = {}
+        #: Routes that sources make, by the source's name.
+        self.source_routes: dict[str, SourceRoutes] = {}
         self._routes = [self._compile(route.name, route, compile_when(route.when)) for route in config.routes]
         if config.default is not None:
             self._routes.append(self._compile("default", config.default, None))
         self._by_name = {route.name: route for route in self._routes}
-        self._integrations = Integrations(config.defender.integrations if config.defender is not None else ())
-        for made in self._integrations.routes:
-            route = self._compile(made.name, made.body, None)
-            self._by_name[made.name] = replace(route, group=made.group, integration=made.integration)
-        self._scored = [] if config.secure_score is None else list(scores.bodies(config.secure_score))
-        for name, body in self._scored:
-            self._by_name[name] = self._compile(name, body, None)
+        for source in registry.sources:
+            self._layouts |= source.layouts()
+            made: SourceRoutes | None = source.routes(config)
+            if made is not None:
+                self.source_routes[source.name] = made
+                self._by_name |= {route.name: self._compile_made(route) for route in made.routes}
         self._windows = compile_windows(config.maintenance)
         self.throttles = compile_throttles(config.throttles)
 
@@ -108,32 +119,29 @@ class Mapper:
         return frozenset(self._config.connections)
 
     def route(self, signal: Signal) -> CompiledRoute | None:
-        """The first route that matches, or None; signals of a group go by the route that made it, and what somebody has
-        to fix by its integration."""
+        """The route that a signal's source makes for it, else the first route of the file that matches, or None.
+        Signals of a group go by the route that made the group."""
         if signal.via and signal.via in self._by_name:
             return self._by_name[signal.via]
-        if is_assigned(signal) and (integrated := self.integration_of(signal)) is not None:
-            return integrated
-        if self._scored and signal.source == scores.SOURCE:
-            return next(self._by_name[name] for name in scores.route_names(signal) if name in self._by_name)
+        made = self.source_routes.get(signal.source)
+        if made is not None and (name := made.route_of(signal)) is not None:
+            return self._by_name[name]
         for route in self._routes:
             if route.matches is None or route.matches(signal):
                 return route
         return None
 
-    def integration_of(self, signal: Signal) -> CompiledRoute | None:
-        """The route that a recommendation takes when it is assigned: that of the integration with the nearest scope.
-        None when none covers it."""
-        name = self._integrations.route_of(signal)
-        return None if name is None else self._by_name[name]
-
     def named(self, name: str) -> CompiledRoute | None:
         """The route called ``name``, if the configuration still has it."""
         return self._by_name.get(name)
 
-    def plain(self, kind: TicketKind) -> CompiledRoute:
+    def plain(self, connection: str, kind: TicketKind) -> CompiledRoute:
         """A route to tickets of a kind that says nothing of its own, for tickets whose route is gone."""
-        return self._compile("", RouteBody(connection="none", ticket=kind), None)
+        return self._compile("", RouteBody(connection=connection, ticket=kind), None)
+
+    def words(self, signal: Signal) -> SourceWords:
+        """How texts speak of the source of a signal."""
+        return self._registry.words(signal.source)
 
     def ends(self, signal: Signal) -> tuple[timedelta | None, timedelta | None]:
         """How long after its last sign a signal's problem is taken to be over, and how often its resources are asked
@@ -146,13 +154,13 @@ class Mapper:
         return active(self._windows, signal, now)
 
     def ticket(self, route: CompiledRoute, signal: Signal) -> MappedFields:
-        """Fields of a new ticket. Those that a person gave with an assignment go before the integration's."""
-        mapped = _fill(route.fields, route.fallbacks, _context(route, signal))
-        own = own_fields(signal) if route.integration is not None else {}
+        """Fields of a new ticket. Those that the signal brings go before the route's."""
+        mapped = _fill(route, route.fields, route.fallbacks, self._context(route, signal))
+        own = route.own_fields(signal)
         if not own:
             return mapped
         warnings = list(mapped.warnings)
-        fields = {**mapped.fields, **{name: _cut(name, value, warnings) for name, value in own.items()}}
+        fields = {**mapped.fields, **{name: _cut(route, name, value, warnings) for name, value in own.items()}}
         return MappedFields({name: value for name, value in fields.items() if value}, tuple(warnings))
 
     def closing(self, route: CompiledRoute, signal: Signal, ended: datetime | None = None) -> MappedFields:
@@ -160,15 +168,14 @@ class Mapper:
         signal of the same key that ended the problem."""
         if ended is not None:
             signal = replace(signal, state=SignalState.RESOLVED, resolved_at=ended)
-        return _fill(route.resolve_fields, route.resolve_fallbacks, _context(route, signal))
+        return _fill(route, route.resolve_fields, route.resolve_fallbacks, self._context(route, signal))
 
     def needs(self, connection: str) -> Needs:
         """What the routes will ask of a connection: kinds, fields and constant values."""
         kinds: set[TicketKind] = set()
         fields: dict[TicketKind, dict[str, set[str]]] = {}
-        made = [self._by_name[made.name] for made in self._integrations.routes if made.expected]
-        made += [self._by_name[name] for name, _ in self._scored if scores.is_expected(name)]
-        for route in [*self._routes, *made]:
+        made = [route for routes in self.source_routes.values() for route in routes.routes if route.expected]
+        for route in [*self._routes, *(self._by_name[one.name] for one in made)]:
             if route.connection != connection:
                 continue
             kinds.add(route.kind)
@@ -180,24 +187,48 @@ class Mapper:
                 elif source.table is not None:
                     values.update(source.table.values())
             for level in route.levels.values():
-                for name, value in (("impact", level.impact), ("urgency", level.urgency)):
-                    if name in columns:
-                        columns[name].add(str(value))
+                for role, value in ((FieldRole.IMPACT, level.impact), (FieldRole.URGENCY, level.urgency)):
+                    for name in route.columns.named(route.kind, role):
+                        if name in columns:
+                            columns[name].add(str(value))
         frozen = {kind: {name: frozenset(v) for name, v in columns.items()} for kind, columns in fields.items()}
         return Needs(kinds=frozenset(kinds), fields=frozen)
 
-    def _compile(self, name: str, body: RouteBody, matches: Predicate | None) -> CompiledRoute:
+    def _compile_made(self, made: SourceRoute) -> CompiledRoute:
+        route = self._compile(made.name, made.body, None, made.defaults, made.closing_prefix)
+        return replace(
+            route,
+            group=made.group,
+            made_from=made.made_from,
+            reserved_text=made.reserved_text,
+            own_fields=made.own_fields,
+        )
+
+    def _compile(
+        self,
+        name: str,
+        body: RouteBody,
+        matches: Predicate | None,
+        defaults: Mapping[FieldRole, FieldValue] = MappingProxyType({}),
+        closing_prefix: str = "",
+    ) -> CompiledRoute:
         window = body.reopen_window
+        columns = self._registry.ticket_systems[self._config.connections[body.connection].type].fields
+        plain = {**_by_column(columns, body.ticket, FIELDS), **columns.defaults.get(body.ticket, {})}
+        closing = _by_column(columns, body.ticket, {FieldRole.CLOSING_NOTE: closing_prefix + CLOSING_NOTE})
         return CompiledRoute(
             name=name,
             connection=body.connection,
             kind=body.ticket,
             matches=matches,
-            fields=self._sources(FIELDS[body.ticket], body.fields),
-            fallbacks=self._sources(FIELDS[body.ticket], {}),
+            columns=columns,
+            fields=self._sources({**plain, **_by_column(columns, body.ticket, defaults)}, body.fields),
+            fallbacks=self._sources(plain, {}),
             resolve_action=body.resolve.action,
-            resolve_fields=self._sources(RESOLVE_FIELDS[body.ticket], body.resolve.fields),
-            resolve_fallbacks=self._sources(RESOLVE_FIELDS[body.ticket], {}),
+            resolve_fields=self._sources(closing, body.resolve.fields),
+            resolve_fallbacks=self._sources(
+                _by_column(columns, body.ticket, {FieldRole.CLOSING_NOTE: CLOSING_NOTE}), {}
+            ),
             comments=body.updates == "comment",
             reopen_window=self._config.delivery.reopen_window if window is None else window,
             levels=_levels(self._config.severity, body),
@@ -208,7 +239,21 @@ class Mapper:
             healthy=body.close_when_healthy,
         )
 
-    def _sources(self, defaults: Mapping[str, str], given: Mapping[str, FieldValue]) -> dict[str, FieldSource]:
+    def _context(self, route: CompiledRoute, signal: Signal) -> dict[str, Any]:
+        body = route.columns.named(route.kind, FieldRole.BODY)
+        room = min((route.columns.limit(name) for name in body), default=route.columns.default_limit)
+        layout = self._layouts.get(signal.kind, PLAIN)
+        return {
+            "signal": signal,
+            "resource": signal.resources[0] if signal.resources else _NOWHERE,
+            "levels": route.levels[signal.severity],
+            "route": route.name,
+            "source": self.words(signal),
+            "summary": summary(signal, layout, room - route.reserved_text),
+            DATE_FORMAT: route.columns.date_format,
+        }
+
+    def _sources(self, defaults: Mapping[str, FieldValue], given: Mapping[str, FieldValue]) -> dict[str, FieldSource]:
         merged: dict[str, FieldValue] = {**defaults, **given}
         return {name: self._source(value) for name, value in merged.items() if value is not None}
 
@@ -235,18 +280,16 @@ def _levels(table: SeverityTable, body: RouteBody) -> dict[int | None, Levels]:
     return levels
 
 
-def _context(route: CompiledRoute, signal: Signal) -> dict[str, Any]:
-    return {
-        "signal": signal,
-        "resource": signal.resources[0] if signal.resources else _NOWHERE,
-        "levels": route.levels[signal.severity],
-        "route": route.name,
-        "summary": summary(signal, LIMITS["description"] - (HEAD if route.integration is not None else 0)),
-    }
+def _by_column(columns: FieldMap, kind: TicketKind, values: Mapping[FieldRole, Any]) -> dict[str, Any]:
+    """Values by column instead of by role; those that the kind has no column for are left out."""
+    return {column: value for role, value in values.items() for column in columns.named(kind, role)}
 
 
 def _fill(
-    sources: Mapping[str, FieldSource], fallbacks: Mapping[str, FieldSource], context: dict[str, Any]
+    route: CompiledRoute,
+    sources: Mapping[str, FieldSource],
+    fallbacks: Mapping[str, FieldSource],
+    context: dict[str, Any],
 ) -> MappedFields:
     fields: dict[str, str] = {}
     warnings: list[str] = []
@@ -255,7 +298,7 @@ def _fill(
         if value is None and name in fallbacks and fallbacks[name] is not source:
             value = _value(name, fallbacks[name], context, [])
         if value:
-            fields[name] = _cut(name, value, warnings)
+            fields[name] = _cut(route, name, value, warnings)
     return MappedFields(fields, tuple(dict.fromkeys(warnings)))
 
 
@@ -280,9 +323,9 @@ def _value(name: str, source: FieldSource, context: dict[str, Any], warnings: li
     return text
 
 
-def _cut(name: str, value: str, warnings: list[str]) -> str:
-    limit = LIMITS.get(name, DEFAULT_LIMIT)
-    if name == "short_description":
+def _cut(route: CompiledRoute, name: str, value: str, warnings: list[str]) -> str:
+    limit = route.columns.limit(name)
+    if name in route.columns.named(route.kind, FieldRole.TITLE):
         value = " ".join(value.split())
     if len(value) <= limit:
         return value

@@ -6,6 +6,7 @@ import hashlib
 import re
 from datetime import datetime
 
+from shared.core.plugins import SourceWords
 from shared.core.signal import Signal, SignalState, rfc3339
 from shared.core.ticket_system import Note
 
@@ -31,43 +32,35 @@ def opening_note(trace: str) -> str:
     return f"Opened by Azure ITSM Bridge, signal {trace}."
 
 
-def event_note(signal: Signal, mark: str, trace: str, ended: datetime | None = None) -> Note:
+def event_note(signal: Signal, words: SourceWords, mark: str, trace: str, ended: datetime | None = None) -> Note:
     """What a ticket that exists already is told of a signal.
 
     ``trace`` is the id under which the signal can be followed. ``ended`` is given when the note is about the end of
     the problem, which another signal of the key reported.
     """
-    what = _what(signal)
+    what = words.thing
     if ended is not None or signal.state is SignalState.RESOLVED:
         when = rfc3339(ended or signal.resolved_at or signal.occurred_at)
         return _note(f"The {what} ended at {when}.", "" if ended else signal.condition, mark, trace)
     if signal.state is SignalState.FIRED:
-        return _note(f"The {what} {_again(signal)} at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
+        return _note(f"The {what} {words.again} at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
     return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", signal.description, mark, trace)
 
 
-def reopening_note(signal: Signal, mark: str, trace: str) -> Note:
+def reopening_note(signal: Signal, words: SourceWords, mark: str, trace: str) -> Note:
     """Written with a reopening."""
-    head = f"Reopened: the {_what(signal)} {_again(signal)} at {rfc3339(signal.occurred_at)}."
+    head = f"Reopened: the {words.thing} {words.again} at {rfc3339(signal.occurred_at)}."
     return _note(head, signal.condition, mark, trace)
 
 
-def flapping_note(signal: Signal, changes: tuple[datetime, ...], mark: str, trace: str) -> Note:
+def flapping_note(signal: Signal, words: SourceWords, changes: tuple[datetime, ...], mark: str, trace: str) -> Note:
     """Written once when a problem comes and goes too often. ``changes``: when it did, oldest first."""
     since = rfc3339(min(changes, default=signal.occurred_at))
     head = (
-        f"Flapping: the {_what(signal)} came and went {len(changes)} times since {since}; the last Resolved is of "
+        f"Flapping: the {words.thing} came and went {len(changes)} times since {since}; the last Resolved is of "
         f"{rfc3339(signal.occurred_at)}. The ticket stays open, without a note per change, until it stays quiet."
     )
     return _note(head, "", mark, trace)
-
-
-def _what(signal: Signal) -> str:
-    return "alert" if signal.source == "azure_monitor" else "finding"
-
-
-def _again(signal: Signal) -> str:
-    return "fired again" if signal.source == "azure_monitor" else "was reported again"
 
 
 def _note(head: str, body: str, mark: str, trace: str) -> Note:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from shared.core.signal import Signal, SignalState, rfc3339
-from shared.mapping.layouts import LAYOUTS, PLAIN, Layout
+from shared.mapping.layouts import Layout
 
 _LINK_NAMES = {"investigation": "Investigation", "search": "Search results"}
 _MOST_RESOURCES = 20
 
 
-def summary(signal: Signal, limit: int) -> str:
-    """Describe the signal in at most ``limit`` characters.
+def summary(signal: Signal, layout: Layout, limit: int) -> str:
+    """Describe the signal in at most ``limit`` characters, as ``layout`` presents its kind.
 
     Links stand last and are kept whole: the text before them is cut first, and a link that would take more than half
     of the room is left out with a word about it.
     """
-    layout = LAYOUTS.get(signal.kind, PLAIN)
     links = _links(signal.links, {"portal": layout.portal, **_LINK_NAMES}, limit)
     room = limit - len(links) - 2 if links else limit
     text = "\n\n".join(part for part in _parts(signal, layout) if part)

@@ -16,11 +16,16 @@ from jinja2 import ChainableUndefined, Template, TemplateError, Undefined, pass_
 from jinja2.runtime import Context
 
 from shared.config.model import Levels
+from shared.core.plugins import SourceWords
 from shared.core.signal import Resource, Signal, rfc3339
 from shared.mapping.sandbox import BUDGET, BoundedEnvironment, RenderBudget, budget_of
 
 #: A rendered value is cut here at the latest, whatever field it goes to.
 MAX_RENDERED = 32_000
+
+#: Name under which a rendering is given the date format of the ticket system, for ``strftime``.
+DATE_FORMAT = "_date_format"
+_PLAIN_DATE = "%Y-%m-%d %H:%M:%S"
 
 #: Methods of mappings that templates may call when no entry has that name.
 _MAPPING_METHODS = frozenset({"items", "keys", "values", "get"})
@@ -62,9 +67,17 @@ def _shorten(value: object, length: int = 100) -> str:
     return text if len(text) <= length else text[: max(length - 1, 0)].rstrip() + "…"
 
 
-def _utc(value: object) -> str:
-    """A time as ``2026-01-02 03:04:05``, the form ServiceNow stores; nothing for no time."""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, datetime) else ""
+@pass_context
+def _utc(context: Context, value: object) -> str:
+    """A time as the ticket system of the route takes it, in UTC; nothing for what is no time."""
+    if isinstance(value, str) and value:
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return ""
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    date_format = str(context.parent.get(DATE_FORMAT, _PLAIN_DATE))
+    return value.astimezone(UTC).strftime(date_format) if isinstance(value, datetime) else ""
 
 
 @pass_context
@@ -105,7 +118,7 @@ _NAME_ONLY = re.compile(r"\{\{\s*([a-z_]\w*(?:\.[A-Za-z]\w*)*)\s*\}\}")
 
 
 #: What templates may begin with; everything else is Jinja's business.
-_KNOWN = frozenset({"signal", "resource", "levels", "route", "summary"})
+_KNOWN = frozenset({"signal", "resource", "levels", "route", "source", "summary"})
 
 
 @lru_cache(maxsize=2048)
@@ -132,6 +145,7 @@ _ATTRIBUTES: Mapping[type, frozenset[str]] = {
     Signal: frozenset(Signal.__dataclass_fields__),
     Resource: frozenset(Resource.__dataclass_fields__),
     Levels: frozenset(Levels.model_fields),
+    SourceWords: frozenset(SourceWords.__dataclass_fields__),
 }
 
 

@@ -6,11 +6,16 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shared.core.errors import StorageUnavailable, TicketSystemError
+from shared.core.errors import ConfigurationError, StorageUnavailable, TicketSystemError
 from shared.core.signal import rfc3339
+from shared.core.version import VERSION
 from shared.platform.storage import Storage, storage_errors
+
+if TYPE_CHECKING:
+    from shared.config.model import BridgeConfig
+    from shared.delivery.queue import SignalQueue
 
 TABLE = "health"
 _PARTITION = "connection"
@@ -86,3 +91,36 @@ class ConnectionHealthStore:
             except ResourceNotFoundError:
                 return {}
         return found
+
+
+async def report(
+    config: Callable[[], BridgeConfig], queue: SignalQueue, health: ConnectionHealthStore, now: datetime
+) -> tuple[bool, dict[str, Any]]:
+    """Can signals be taken in, and the health report: version, configuration, queue depth, connections.
+
+    A wrong configuration leaves the app able to take signals in: they wait on the queue for the right one.
+
+    Args:
+        config: gives the configuration; raises ConfigurationError.
+        queue, health: what is measured.
+        now: present time.
+    """
+    answer: dict[str, Any] = {"status": "ok", "version": VERSION, "time": now.isoformat()}
+    names: list[str] = []
+    try:
+        names = sorted(config().connections)
+        answer["configuration"] = {"valid": True}
+    except ConfigurationError as error:
+        # The problems quote the file; they are for the log and for bridge.py validate, not for strangers.
+        answer["configuration"] = {"valid": False, "problems": len(error.problems)}
+    try:
+        answer["queue_depth"] = await queue.depth()
+        connections = await health.read()
+    except (StorageUnavailable, ConfigurationError) as error:
+        answer |= {"queue_depth": None, "storage": error.code}
+        connections = {}
+    unknown = {"last_success": None, "last_error": None}
+    answer["connections"] = {name: connections.get(name, unknown) for name in names}
+    stored = "storage" not in answer
+    answer["status"] = "ok" if stored and answer["configuration"]["valid"] else "degraded"
+    return stored, answer

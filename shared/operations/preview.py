@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from connectors.defender.assignments.rules import CompiledRule, assign, stamped
-from shared.core.identity import DISPLAY, correlation
-from shared.core.signal import Signal, SignalState, Unreadable, rfc3339, to_dict
-from shared.core.ticket_system import TicketKind
+from shared.core.identity import correlation
+from shared.core.plugins import Previewed
+from shared.core.signal import Signal, SignalState, Unreadable, to_dict
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import Mapper
 from shared.payloads.parse import parse
@@ -19,76 +17,54 @@ from shared.payloads.parse import parse
 _INNER = ("occurred_at", "opens", "origin", "warnings")
 
 
+#: The signal as its source would change it now.
+BySource = Callable[[Signal], Previewed]
+
+
 def preview(
-    body: dict[str, Any] | list[Any], mapper: Mapper, now: datetime, rules: Sequence[CompiledRule] = ()
+    body: dict[str, Any] | list[Any], mapper: Mapper, now: datetime, by_source: BySource = Previewed
 ) -> list[dict[str, Any]]:
     """One object per item of the body, in order.
 
     Keys: ``outcome`` (ticket, no_route, quarantined), ``reason``, ``signal``, ``route``, ``connection``, ``ticket``
-    {``kind``, ``fields``, ``resolution`` for resolved signals}, ``warnings``. Stored links are not read: a Resolved
-    shows the ticket it belongs to as it would be created, and what would resolve it.
-
-    A recommendation that a governance rule would assign now also has ``assignment`` {``integration``, ``rule``,
-    ``owner``, ``due``}, whatever assignments are stored; of management groups only what the payload says is known.
+    {``kind``, ``fields``, ``resolution`` for resolved signals}, ``warnings``, and what a source adds. Stored links are
+    not read: a Resolved shows the ticket it belongs to as it would be created, and what would resolve it.
 
     Args:
         body: of a request to the webhook.
         mapper: the compiled configuration.
         now: present time.
-        rules: governance rules of the configuration.
+        by_source: applies what sources would do first, for example the rules that assign findings to somebody.
     """
-    return [_item(item, mapper, now, rules) for item in parse(body, now)]
+    return [_item(item, mapper, by_source) for item in parse(body, now)]
 
 
-def _item(item: Signal | Unreadable, mapper: Mapper, now: datetime, rules: Sequence[CompiledRule]) -> dict[str, Any]:
+def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dict[str, Any]:
     if isinstance(item, Unreadable):
         return _answer("quarantined", item.reason)
     shown = {name: value for name, value in to_dict(item).items() if name not in _INNER}
     unwanted = not_allowed(item, mapper.accept_only)
     if unwanted:
         return _answer("quarantined", unwanted, signal=shown, warnings=list(item.warnings))
-    item, assignment = _assigned(item, mapper, now, rules)
+    changed = by_source(item)
+    item = changed.signal
     route = mapper.route(item)
     if route is None:
         reason = "no route matches and there is no default"
         return _answer("no_route", reason, signal=shown, warnings=list(item.warnings))
     mapped = mapper.ticket(route, item)
-    fields = dict(mapped.fields)
-    if route.kind is not TicketKind.EVENT:
-        fields |= {"correlation_id": correlation(item.key, 1), "correlation_display": DISPLAY}
-    ticket: dict[str, Any] = {"kind": route.kind.value, "fields": fields}
+    key = route.columns.key_fields(route.kind, correlation(item.key, 1))
+    ticket: dict[str, Any] = {"kind": route.kind.value, "fields": {**mapped.fields, **key}}
     warnings = [*item.warnings, *mapped.warnings]
     if item.state is SignalState.RESOLVED and route.resolve_action == "resolve":
         closing = mapper.closing(route, item)
         ticket["resolution"] = closing.fields
         warnings += closing.warnings
-    reason = f"route '{route.name}' matches"
-    if assignment is not None:
-        reason = f"governance rule '{assignment['rule']}' assigns it; {route.name} covers it"
+    reason = f"{changed.reason}; {route.name} covers it" if changed.reason else f"route '{route.name}' matches"
     answer = _answer(
         "ticket", reason, signal=shown, route=route.name, connection=route.connection, ticket=ticket, warnings=warnings
     )
-    return answer if assignment is None else {**answer, "assignment": assignment}
-
-
-def _assigned(
-    item: Signal, mapper: Mapper, now: datetime, rules: Sequence[CompiledRule]
-) -> tuple[Signal, dict[str, Any] | None]:
-    """The signal as the first governance rule that matches would assign it now, and what of that is shown."""
-    if item.kind != "recommendation":
-        return item, None
-    covering = mapper.integration_of(item)
-    integration = covering.integration if covering is not None else None
-    found = assign(replace(item, opens=True), rules, integration, now)
-    if found is None:
-        return item, None
-    shown = {
-        "integration": found.integration,
-        "rule": found.rule,
-        "owner": found.owner,
-        "due": rfc3339(found.due),
-    }
-    return stamped(item, found, integration), shown
+    return {**answer, **changed.shown}
 
 
 def _answer(

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from shared.core.http import Request
 from shared.core.messages import Envelope
 from shared.core.problem import Problem
 from shared.core.signal import Signal, Unreadable
@@ -64,6 +65,11 @@ def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES
     if isinstance(data, list) and len(data) > MAX_ITEMS:
         raise Problem(413, "Too many items", f"The array has {len(data):,} items; the limit is {MAX_ITEMS}.")
     return data
+
+
+def body_of(request: Request) -> dict[str, Any] | list[Any]:
+    """The decoded body of a request. Raises as :func:`read_json`."""
+    return read_json(request.body, request.header("Content-Type"))
 
 
 def _deeper(value: object, limit: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app import Services
+from app.container import Container
 from shared.budget import plan
 from shared.platform.storage import Storage
 
@@ -25,7 +25,7 @@ default: {connection: desk}
 def test_limits_and_the_longest_call_are_those_of_the_connection(tmp_path: Path) -> None:
     path = tmp_path / "bridge.yaml"
     path.write_text(CONFIG)
-    services = Services(
+    services = Container(
         {"BRIDGE_CONFIG": str(path)}, storage=Storage({"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
     )
     rules = services.budget("desk").rules

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.config.load import load_config, parse_config
+from app.configuration import load_config, parse_config
+from connectors.servicenow.settings import ServiceNowSettings
 from shared.core.errors import ConfigurationError
 from shared.core.ticket_system import TicketKind
 
@@ -139,6 +140,7 @@ def test_settings_are_put_in_and_defaults_hold() -> None:
         "azure.bridge", "'${SOMEBODY:-azure.bridge}'"
     )
     settings = parse_config(text, settings={"HOST": "fabrikam.service-now.com"}).connections["contoso"]
+    assert isinstance(settings, ServiceNowSettings)
     assert settings.url.startswith("https://fabrikam.service-now.com")
     assert getattr(settings.auth, "username") == "azure.bridge"  # noqa: B009 - the union's members differ
     assert any("setting HOST has no value" in line for line in problems(text))

@@ -16,9 +16,10 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 import httpx
 import yaml
 
-from app import Services
+from app.container import Container
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.payloads.identity import recommendation_key
+from connectors.defender.source import DefenderSource
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints
 from local import azure, servicenow
@@ -73,12 +74,12 @@ class House:
         self.connection = f"desk-{uuid4().hex[:12]}"
         self._http = http
         self._folder = folder
-        self._opened: list[Services] = []
+        self._opened: list[Container] = []
         self.line = Line(storage, lambda: self.now)
         self.kept: list[str] = []
         self.configure()
 
-    def configure(self, client: str = "bridge", **defender: Any) -> Services:
+    def configure(self, client: str = "bridge", **defender: Any) -> Container:
         """Deploy a configuration; ``client`` is the application that signs in."""
         defender.setdefault("integrations", [{"name": "production"}])
         defender["integrations"] = [{"connection": self.connection, **one} for one in defender["integrations"]]
@@ -113,12 +114,12 @@ class House:
             "BRIDGE": self.clouds.client_secret,
             "READER": self.clouds.reader_client_secret,
         }
-        self.services = Services(
+        self.services = Container(
             {"BRIDGE_CONFIG": str(self._folder / "bridge.yaml")},
             now=lambda: self.now,
             storage=self.storage,
             secrets=SettingSecrets(secrets),
-            reach=self._reach(),
+            given=(self._reach(),),
         )
         self.services.__dict__["queue"] = self.line
         self._opened.append(self.services)
@@ -215,7 +216,7 @@ class House:
             **body,
         }
         try:
-            return await self.services.assign({name: value for name, value in request.items() if value is not None})
+            return await self.defender.assign({name: value for name, value in request.items() if value is not None})
         except Problem as problem:
             return problem.status, problem.body()
 
@@ -230,7 +231,7 @@ class House:
         self.now = until
 
     async def assignment(self, resource: str = "", key: str = DISKS) -> Assignment | None:
-        stored = await self.services.assignments.load(self.key(resource, key))
+        stored = await self.defender.assignments.load(self.key(resource, key))
         return None if stored is None else stored.assignment
 
     async def link(self, resource: str = "", key: str = DISKS) -> Link | None:
@@ -240,13 +241,14 @@ class House:
     def key(self, resource: str = "", key: str = DISKS) -> str:
         return recommendation_key(resource or self.machine(), key)
 
+    @property
+    def defender(self) -> DefenderSource:
+        """The source, in the process that runs now."""
+        return self.services.source(DefenderSource)
+
     async def aclose(self) -> None:
         for services in self._opened:
-            for name in ("_clouds", "secrets"):
-                if name in services.__dict__:
-                    await services.__dict__[name].aclose()
-            for system in services._systems.values():
-                await system.aclose()
+            await services.aclose()
 
 
 @asynccontextmanager

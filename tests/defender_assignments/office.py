@@ -12,8 +12,9 @@ from uuid import uuid4
 import httpx
 import yaml
 
-from app import Services
+from app.container import Container
 from connectors.defender.assignments.assignment import Assignment
+from connectors.defender.source import DefenderSource
 from local.servicenow import Simulator
 from local.servicenow.server import running
 from shared.core.messages import Envelope, encode
@@ -59,19 +60,19 @@ class Office:
         self.admin = admin
         self.now = datetime.now(UTC).replace(microsecond=0)
         self._folder = folder
-        self._opened: list[Services] = []
+        self._opened: list[Container] = []
         self.line = Line(storage, lambda: self.now)
         self.group = f"rg-{uuid4().hex[:12]}"
         self.services = self.configure()
 
-    def configure(self, defender: dict[str, Any] | None = None, **sections: Any) -> Services:
+    def configure(self, defender: dict[str, Any] | None = None, **sections: Any) -> Container:
         """Deploy a configuration: every process starts anew. The queue keeps what it holds."""
         content = yaml.safe_load(CONNECTION % {"url": self.simulator.url, "user": self.simulator.integration_username})
         content["connections"] |= sections.pop("connections", {})
         sections.setdefault("default", {"connection": "desk"})
         content |= {name: value for name, value in {"defender": defender, **sections}.items() if value is not None}
         (self._folder / "bridge.yaml").write_text(yaml.safe_dump(content))
-        self.services = Services(
+        self.services = Container(
             {"BRIDGE_CONFIG": str(self._folder / "bridge.yaml")},
             now=lambda: self.now,
             storage=self.storage,
@@ -98,7 +99,7 @@ class Office:
         self.now = until
 
     async def assignment(self, signal: Signal) -> Assignment | None:
-        stored = await self.services.assignments.load(signal.key)
+        stored = await self.defender.assignments.load(signal.key)
         return stored.assignment if stored is not None else None
 
     async def tickets(self, table: str = "incident", query: str = "") -> list[dict[str, str]]:
@@ -109,10 +110,14 @@ class Office:
         )
         return [_plain(row) for row in answer.raise_for_status().json()["result"]]
 
+    @property
+    def defender(self) -> DefenderSource:
+        """The source, in the process that runs now."""
+        return self.services.source(DefenderSource)
+
     async def aclose(self) -> None:
         for services in self._opened:
-            for system in services._systems.values():
-                await system.aclose()
+            await services.aclose()
 
 
 def _plain(row: dict[str, Any]) -> dict[str, str]:

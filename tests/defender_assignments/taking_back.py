@@ -25,7 +25,7 @@ async def withdraw(house: House, **body: Any) -> tuple[int, dict[str, Any]]:
     """POST /api/assignments/withdraw: the disks of the machine, unless the body says otherwise."""
     which = {} if {"recommendation", "resources", "integration"} & set(body) else {"keys": [house.key()]}
     try:
-        return await house.services.withdraw(
+        return await house.defender.withdraw(
             {name: value for name, value in {**which, **WHY, **body}.items() if value is not None}
         )
     except Problem as problem:
@@ -35,7 +35,7 @@ async def withdraw(house: House, **body: Any) -> tuple[int, dict[str, Any]]:
 async def signal_of(house: House, resource: str, key: str = DISKS) -> Signal:
     """What Resource Manager says of a recommendation now."""
     origin = f"{resource}/providers/Microsoft.Security/assessments/{key}"
-    (signal,) = parse(await house.services._clouds.assessments(resource).get(origin), house.now)
+    (signal,) = parse(await house.defender.clouds.assessments(resource).get(origin), house.now)
     assert isinstance(signal, Signal)
     return signal
 

@@ -153,7 +153,7 @@ class Scene:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.back: AssignmentWriteBack = house.services._governance_back
+        self.back: AssignmentWriteBack = house.defender.governance
 
     async def given(self, **changes: Any) -> Assignment:
         resource = await self.house.finding()
@@ -163,13 +163,13 @@ class Scene:
             ticket_key=self.house.key(),
             **changes,
         )
-        await self.house.services.assignments.write(made, None)
+        await self.house.defender.assignments.write(made, None)
         return made
 
     async def change(self, **changes: Any) -> None:
-        stored = await self.house.services.assignments.load(self.house.key())
+        stored = await self.house.defender.assignments.load(self.house.key())
         assert stored is not None
-        await self.house.services.assignments.write(replace(stored.assignment, **changes), stored.etag)
+        await self.house.defender.assignments.write(replace(stored.assignment, **changes), stored.etag)
 
     async def link(self, **changes: Any) -> Link:
         key = self.house.key()
@@ -186,7 +186,7 @@ class Scene:
         return link
 
     async def told(self) -> str:
-        return await self.house.services._backs.tell(self.house.key())
+        return await self.house.services.write_back.tell(self.house.key())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -264,7 +264,7 @@ async def test_a_shared_ticket_tells_every_assignment_even_when_one_is_refused(s
         resource = await house.finding(house.machine(name))
         origin = f"{resource}/providers/Microsoft.Security/assessments/{DISKS}"
         made = assignment(key=house.key(resource), origin=origin, ticket_key=group)
-        await house.services.assignments.write(made, None)
+        await house.defender.assignments.write(made, None)
     match = {"path": f"{house.group}.*web-02"}
     await house.azure("POST", "/scenarios", {"type": "deny", "match": match})
     link = Link(group, source="defender", stage=LinkStage.OPEN, ticket=TicketRef(TicketKind.INCIDENT, "0" * 32, group))
@@ -299,7 +299,7 @@ async def test_azure_that_is_busy_is_told_later_and_remembers_nothing(scene: Sce
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_answer_that_was_lost_makes_no_second_write(scene: Scene) -> None:
     made = await scene.given()
-    scene.house.services._clouds.governance(made.origin)._manager._sleep = _at_once
+    scene.house.defender.clouds.governance(made.origin)._manager._sleep = _at_once
     match = {"path": "governanceAssignments", "method": "PUT"}
     await scene.house.azure("POST", "/scenarios", {"type": "cut_after_commit", "times": 3, "match": match})
     with pytest.raises(SourceUnavailable):
@@ -314,7 +314,7 @@ async def test_nobody_is_told_where_writing_back_is_off(scene: Scene) -> None:
     made = await scene.given()
     link = await scene.link(state="1")
     scene.house.configure(write_back=False)
-    off = scene.house.services._governance_back
+    off = scene.house.defender.governance
     assert (off.wants(link), await off.tell_assignment(tell_key(made.key))) == ("", "nobody_listens")
     assert await scene.told() == "nobody_listens"
     assert await scene.house.writes() == []

@@ -12,9 +12,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app import Services
+from app.container import Container
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.store import AssignmentStore
+from connectors.defender.source import DefenderSource
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.messages import Envelope
@@ -169,13 +170,13 @@ async def test_from_a_person_to_a_group_and_back(house: House) -> None:
 async def test_a_due_date_that_people_move_in_the_ticket_goes_back(house: House) -> None:
     resource = await house.finding()
     await house.ask(remediation_days=7)
-    await house.services.resync()
+    await house.services.timers.resync()
     await house.work_off(timedelta(hours=1))
     (ticket,) = await house.tickets()
     assert len(await house.writes(resource)) == 1  # the ticket's own date, read back, is no news
     later = house.now + timedelta(days=21)
     await house.change(ticket, due_date=f"{later:%Y-%m-%d %H:%M:%S}")
-    await house.services.resync()
+    await house.services.timers.resync()
     await house.work_off(timedelta(hours=1))
     assert (await house.governance(resource))["remediationDueDate"] == f"{later:%Y-%m-%dT%H:%M:%SZ}"
     assignment = await house.assignment()
@@ -183,7 +184,7 @@ async def test_a_due_date_that_people_move_in_the_ticket_goes_back(house: House)
     assert assignment.due == later
     await house.ask(remediation_days=14)  # and a person's word counts again
     again = house.now + timedelta(days=14)
-    await house.services.resync()
+    await house.services.timers.resync()
     await house.work_off(timedelta(hours=1))
     assert (await house.governance(resource))["remediationDueDate"] == f"{again:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -210,7 +211,7 @@ async def test_a_ticket_that_people_resolved_is_reopened_for_whoever_is_to_fix_i
     await house.ask()
     (ticket,) = await house.tickets()
     await house.change(ticket, state="6", close_code="Solution provided", close_notes="done")
-    await house.services.resync()
+    await house.services.timers.resync()
     link = await house.link()
     assert link is not None
     assert link.stage.value == "resolved"
@@ -223,7 +224,7 @@ async def test_a_ticket_that_people_resolved_is_reopened_for_whoever_is_to_fix_i
 async def test_a_ticket_that_a_route_made_becomes_the_owners(house: House) -> None:
     resource = await house.finding()
     origin = f"{resource}/providers/Microsoft.Security/assessments/{DISKS}"
-    found = await house.services._clouds.assessments(resource).get(origin)
+    found = await house.defender.clouds.assessments(resource).get(origin)
     (signal,) = parse(found, house.now)
     assert isinstance(signal, Signal)
     await house.line.send(Envelope(id=uuid4().hex, received_at=house.now, signal=signal))
@@ -289,13 +290,13 @@ async def test_defender_for_cloud_that_fails_is_told_later_and_nothing_is_double
     assert (status, item["status"], item["defender"]) == (202, "created", "refused")
     assert "Defender CSPM" in item["defender_reason"]
     await house.work_off(timedelta(minutes=1))
-    refused = [row async for row in house.services.kept.list("dead-letter") if house.group in row.key]
+    refused = [row async for row in house.services.parked.list("dead-letter") if house.group in row.key]
     assert "Defender CSPM" in refused[0].reason
     await house.calm()
-    async for result in house.services.kept_items.replay("dead-letter", [row.id for row in refused]):
+    async for result in house.services.parked_items.replay("dead-letter", [row.id for row in refused]):
         assert result.outcome == "replayed"
     await house.work_off(timedelta(hours=1))
-    assert not [row async for row in house.services.kept.list("dead-letter") if house.group in row.key]
+    assert not [row async for row in house.services.parked.list("dead-letter") if house.group in row.key]
     assert len(await house.tickets()) == 1
     assert (await house.governance(resource))["owner"] == "ada.winterfeld@example.com"
 
@@ -378,14 +379,16 @@ class Death:
         if self._left < 0:
             raise Died
 
-    def hangs_over(self, house: House, services: Services) -> None:
+    def hangs_over(self, house: House, services: Container) -> None:
         """Before and after every write."""
         house.line.tick = self.tick
-        services.__dict__["assignments"] = _mortal(AssignmentStore(house.storage), self.tick, "write")
+        services.source(DefenderSource).__dict__["assignments"] = _mortal(
+            AssignmentStore(house.storage), self.tick, "write"
+        )
         services.__dict__["links"] = _mortal(LinkStore(house.storage), self.tick, "write")
         system = services.system(house.connection)
         _mortal(system, self.tick, "create", "update", "comment")
-        clouds = services._clouds
+        clouds = services.source(DefenderSource).clouds
         governance = clouds.governance(house.machine())
         _mortal(governance, self.tick, "put", "delete")
 

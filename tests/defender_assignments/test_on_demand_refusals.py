@@ -106,7 +106,7 @@ async def test_a_body_that_is_no_object(house: House, body: Any) -> None:
     from shared.core.problem import Problem
 
     with pytest.raises(Problem, match="one JSON object") as caught:
-        await house.services.assign(body)
+        await house.defender.assign(body)
     assert caught.value.status == 400
     await untouched(house)
 

@@ -118,10 +118,10 @@ async def house(sides: Sides, azurite: Azurite, tmp_path: Path) -> AsyncIterator
 
 async def no_open_assignments(house: House) -> None:
     """End those that other tests left, so that nobody is reminded of them."""
-    async for one in house.services.assignments.all():
-        stored = await house.services.assignments.load(one.key)
+    async for one in house.defender.assignments.all():
+        stored = await house.defender.assignments.load(one.key)
         if stored is not None and stored.assignment.open:
-            await house.services.assignments.write(replace(one, ended_at=house.now), stored.etag)
+            await house.defender.assignments.write(replace(one, ended_at=house.now), stored.etag)
 
 
 async def overdue(house: House, name: str = "web-01", **body: Any) -> dict[str, str]:
@@ -143,16 +143,16 @@ async def reminders(house: House, ticket: dict[str, str], element: str = "work_n
 async def test_an_overdue_ticket_is_marked_and_reminded_once_per_interval(house: House) -> None:
     ticket = await overdue(house)
     since = house.now
-    assert await house.services.remind() == ReminderResult(overdue=1, marked=1, reminded=1)
+    assert await house.defender.remind() == ReminderResult(overdue=1, marked=1, reminded=1)
     for _ in range(3):
         house.now += timedelta(hours=1)
-        assert await house.services.remind() == ReminderResult(overdue=1)
+        assert await house.defender.remind() == ReminderResult(overdue=1)
     assert len(await reminders(house, ticket)) == 1
     marked = await house.assignment()
     assert marked is not None
     assert (marked.overdue_since, marked.reminded_at) == (since, since)
     house.now = since + 7 * DAY
-    assert await house.services.remind() == ReminderResult(overdue=1, reminded=1)
+    assert await house.defender.remind() == ReminderResult(overdue=1, reminded=1)
     notes = await reminders(house, ticket)
     assert len(notes) == 2
     assert "owner ada.winterfeld@example.com" in notes[0]
@@ -164,7 +164,7 @@ async def test_what_is_not_due_yet_is_left_alone(house: House) -> None:
     await house.ask()
     await house.work_off(DAY)
     await house.calm()
-    assert await house.services.remind() == ReminderResult()
+    assert await house.defender.remind() == ReminderResult()
     assert await house.calls() == []
 
 
@@ -173,12 +173,12 @@ async def test_a_run_that_died_after_its_note_writes_no_second_one(house: House)
     ticket = await overdue(house)
     before = await house.assignment()
     assert before is not None
-    await house.services.remind()
-    stored = await house.services.assignments.load(before.key)
+    await house.defender.remind()
+    stored = await house.defender.assignments.load(before.key)
     assert stored is not None
-    await house.services.assignments.write(before, stored.etag)  # it remembers nothing of it
+    await house.defender.assignments.write(before, stored.etag)  # it remembers nothing of it
     house.now += timedelta(hours=1)
-    assert (await house.services.remind()).reminded == 1
+    assert (await house.defender.remind()).reminded == 1
     assert len(await reminders(house, ticket)) == 1
 
 
@@ -187,10 +187,10 @@ async def test_an_answer_that_was_lost_is_found_in_the_ticket(house: House) -> N
     ticket = await overdue(house)
     match = {"method": "PATCH", "path": "^/api/"}
     await house.servicenow("POST", "/scenarios", {"type": "cut_after_commit", "times": 1, "match": match})
-    assert await house.services.remind() == ReminderResult(overdue=1, marked=1, failed=1)
+    assert await house.defender.remind() == ReminderResult(overdue=1, marked=1, failed=1)
     house.now += timedelta(hours=1)
     house.configure()
-    assert await house.services.remind() == ReminderResult(overdue=1, reminded=1)
+    assert await house.defender.remind() == ReminderResult(overdue=1, reminded=1)
     assert len(await reminders(house, ticket)) == 1
 
 
@@ -201,7 +201,7 @@ async def test_a_ticket_that_people_ended_is_not_written(house: House, state: st
     (row,) = await house.tickets()
     await house.change(row, state=state, close_code="Solution provided", close_notes="done")
     (row,) = await house.tickets()
-    assert (await house.services.remind()).reminded == 0
+    assert (await house.defender.remind()).reminded == 0
     assert (await house.tickets())[0]["sys_mod_count"] == row["sys_mod_count"]
     assert await reminders(house, ticket) == []
 
@@ -209,10 +209,10 @@ async def test_a_ticket_that_people_ended_is_not_written(house: House, state: st
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_finding_that_heals_is_not_reminded(house: House) -> None:
     ticket = await overdue(house)
-    stored = await house.services.assignments.load(house.key())
+    stored = await house.defender.assignments.load(house.key())
     assert stored is not None
-    await house.services.assignments.write(replace(stored.assignment, ended_at=house.now), stored.etag)
-    assert await house.services.remind() == ReminderResult()
+    await house.defender.assignments.write(replace(stored.assignment, ended_at=house.now), stored.etag)
+    assert await house.defender.remind() == ReminderResult()
     assert await reminders(house, ticket) == []
 
 
@@ -231,10 +231,10 @@ async def test_a_rule_may_want_a_comment_and_the_owners_manager(house: House) ->
     url = f"{house.desk.url}/api/now/table/sys_user/{ada['sys_id']}"
     (await house._http.patch(url, json={"manager": beth["sys_id"]}, auth=house._admin)).raise_for_status()
     ticket = await overdue(house)
-    stored = await house.services.assignments.load(house.key())
+    stored = await house.defender.assignments.load(house.key())
     assert stored is not None
-    await house.services.assignments.write(replace(stored.assignment, rule="all", by=""), stored.etag)
-    assert (await house.services.remind()).reminded == 1
+    await house.defender.assignments.write(replace(stored.assignment, rule="all", by=""), stored.etag)
+    assert (await house.defender.remind()).reminded == 1
     assert ["Overdue: " in note for note in await house.notes(ticket, "comments")] == [True]
     (marker,) = await reminders(house, ticket)
     assert "Overdue" not in marker
@@ -247,9 +247,9 @@ async def test_a_shared_ticket_is_reminded_once_of_all(house: House) -> None:
     machines = [await house.finding(house.machine(f"web-{n}")) for n in range(3)]
     await house.ask(resources=machines, remediation_days=7)
     await house.work_off(7 * DAY + timedelta(hours=1))
-    assert await house.services.remind() == ReminderResult(overdue=3, marked=3, reminded=1)
+    assert await house.defender.remind() == ReminderResult(overdue=3, marked=3, reminded=1)
     house.now += timedelta(hours=1)
-    assert await house.services.remind() == ReminderResult(overdue=3)
+    assert await house.defender.remind() == ReminderResult(overdue=3)
     (ticket,) = await house.tickets()
     (note,) = await reminders(house, ticket)
     assert "3 recommendations are overdue" in note
@@ -260,18 +260,18 @@ async def test_an_instance_that_is_away_is_asked_once_and_the_rest_follows(house
     for name in ("web-01", "web-02"):
         await overdue(house, name)
     await house.servicenow("POST", "/scenarios", {"type": "hibernate"})
-    assert (await house.services.remind()).failed == 1
+    assert (await house.defender.remind()).failed == 1
     await house.calm()
     house.now += timedelta(hours=1)
     house.configure()
-    assert (await house.services.remind()).reminded == 2
+    assert (await house.defender.remind()).reminded == 2
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_run_ends_and_the_next_one_goes_on(house: House) -> None:
     for name in ("web-01", "web-02", "web-03"):
         await overdue(house, name)
-    parts = house.services.assignments, house.services.links, house.services.system
+    parts = house.defender.assignments, house.services.links, house.services.system
     runs = [await Reminders({}, *parts, now=lambda: house.now, most=2).run() for _ in range(3)]
     assert [run.reminded for run in runs] == [2, 1, 0]
 
@@ -279,9 +279,9 @@ async def test_a_run_ends_and_the_next_one_goes_on(house: House) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_new_date_ends_being_overdue(house: House) -> None:
     await overdue(house)
-    await house.services.remind()
+    await house.defender.remind()
     await house.ask(remediation_days=14)
     fresh = await house.assignment()
     assert fresh is not None
     assert (fresh.overdue_since, fresh.reminded_at) == (None, None)
-    assert await house.services.remind() == ReminderResult()
+    assert await house.defender.remind() == ReminderResult()

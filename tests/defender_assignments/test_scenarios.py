@@ -136,7 +136,10 @@ async def test_one_ticket_per_recommendation_ends_with_its_last_resource(office:
     (ticket,) = await office.tickets()
     assert ticket["short_description"] == "Disks should be encrypted"
     key = f"group:1:integration:all/{assessment}"
-    assert {one.key for one in await office.services.assignments.of_ticket(key)} == {one.key, two.key}
+    assert {one.key for one in await office.defender.assignments.of_ticket(key)} == {
+        one.key,
+        two.key,
+    }
     assert f"assignment:1:{two.key}" in office.line.orders, "it joined a ticket that was there"
     await office.deliver(healed(one, office.now))
     await office.work_off(timedelta(minutes=10))
@@ -144,7 +147,10 @@ async def test_one_ticket_per_recommendation_ends_with_its_last_resource(office:
     await office.deliver(healed(two, office.now, "exempted"))
     await office.work_off(timedelta(minutes=10))
     assert [row["state"] for row in await office.tickets()] == ["Resolved"]
-    assert [one.outcome for one in await office.services.assignments.of_ticket(key)] == ["healthy", "exempted"]
+    assert [one.outcome for one in await office.defender.assignments.of_ticket(key)] == [
+        "healthy",
+        "exempted",
+    ]
 
 
 async def test_one_ticket_per_owner_gathers_what_somebody_has_to_fix(office: Office) -> None:
@@ -169,7 +175,7 @@ async def test_the_nearest_scope_decides_also_through_management_groups(office: 
     office.configure(settings)
     await office.deliver(found(office, "vm-1"))
     assert [row["assigned_to"] for row in await office.tickets()] == [""], "nothing is known of its management groups"
-    await office.services.ancestries.write("", {SUBSCRIPTION: ManagementGroupPath("", ("mg-shop", "contoso"))})
+    await office.defender.ancestries.write("", {SUBSCRIPTION: ManagementGroupPath("", ("mg-shop", "contoso"))})
     second, third = found(office, "vm-2"), found(office, "vm-3")
     await office.deliver(second)
     office.configure({**settings, "integrations": integrations})
@@ -178,7 +184,7 @@ async def test_the_nearest_scope_decides_also_through_management_groups(office: 
         assignment = await office.assignment(signal)
         assert assignment is not None
         assert assignment.integration == integration
-    await office.services.ancestries.write("", {})
+    await office.defender.ancestries.write("", {})
 
 
 async def test_customised_fields_and_other_kinds_reach_the_instance(office: Office) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connectors.defender.source import DefenderSource
 from shared.core.errors import ConfigurationError, NotSent
 from tests.defender_assignments.office import Office
 from tests.defender_assignments.test_scenarios import DAY, defender, found
@@ -32,7 +33,7 @@ async def test_the_preview_shows_route_owner_and_due_date_and_leaves_no_trace(of
     assert (fields["assigned_to"], fields["caller_id"]) == ("david.loo", "abel.tuter")
     assert fields["due_date"] == due.strftime("%Y-%m-%d %H:%M:%S")
     assert "owner" not in shown["signal"]["details"], "what the payload said is shown as it was"
-    assert [one async for one in services.assignments.all() if VM.lower() in one.key] == []
+    assert [one async for one in services.source(DefenderSource).assignments.all() if VM.lower() in one.key] == []
     healthy: dict[str, Any] = {"status": {"code": "Healthy", "statusChangeDate": "2026-01-02T00:00:00Z"}}
     (over,) = services.preview({**assessment(**healthy), "tags": {"Owner": "david.loo"}})
     assert over["route"] == "integration:all"
@@ -65,7 +66,7 @@ async def test_the_list_says_how_each_integration_is_doing(office: Office) -> No
     await office.deliver(one, two, healed(one, office.now + timedelta(hours=1)))
     began = office.now
     office.now += 8 * DAY
-    listed, quiet = (await office.services.integrations())["integrations"][:2]
+    listed, quiet = (await office.defender.integrations())["integrations"][:2]
     assert listed == {
         "name": name,
         "scope": "/",
@@ -82,11 +83,11 @@ async def test_the_list_says_how_each_integration_is_doing(office: Office) -> No
     assert quiet["assignments"] == {"open": 0, "overdue": 0, "ended": 0, "tickets": 0}
 
     await office.services.health.failed(name, NotSent("no route", connection=name))
-    (listed, _) = (await office.services.integrations())["integrations"][:2]
+    (listed, _) = (await office.defender.integrations())["integrations"][:2]
     assert (listed["status"], listed["last_error"]["code"]) == ("connection_error", "not_sent")
     office.configure({"integrations": integrations[1:]})
-    gone = {one["name"]: one for one in (await office.services.integrations())["integrations"]}[name]
+    gone = {one["name"]: one for one in (await office.defender.integrations())["integrations"]}[name]
     assert (gone["status"], gone["assignments"]["open"]) == ("removed", 1)
     office.configure({"integrations": [{"name": "x"}]})
     with pytest.raises(ConfigurationError):
-        await office.services.integrations()
+        await office.defender.integrations()

@@ -110,7 +110,7 @@ async def test_a_finding_that_stays_makes_no_second_ticket_whatever_people_did_w
     await push(house, signal, later(signal, HOUR))
     (ticket,) = await house.tickets()
     await house.change(ticket, state="7", close_code="Solution provided", close_notes="done")
-    await house.services.resync()
+    await house.services.timers.resync()
     await push(house, later(signal, 2 * HOUR))
     await house.work_off(HOUR)
     assert [row["number"] for row in await house.tickets()] == [ticket["number"]]
@@ -285,7 +285,7 @@ async def test_all_of_a_removed_integration_with_its_tickets(house: House, per: 
     assert [await house.governance(one) for one in resources] == [{}, {}, {}]
     status, answer = await withdraw(house, integration=house.group)
     assert (status, answer) == (200, {"items": [], "more": False})
-    (listed,) = [one for one in (await house.services.integrations())["integrations"] if one["name"] == house.group]
+    (listed,) = [one for one in (await house.defender.integrations())["integrations"] if one["name"] == house.group]
     assert (listed["status"], listed["assignments"]["open"], listed["assignments"]["ended"]) == ("removed", 0, 3)
 
 

@@ -141,7 +141,7 @@ async def test_an_event_that_comes_in_between_is_overtaken(house: House, monkeyp
     resource = await house.finding()
     signal = await signal_of(house, resource)
     await push(house, signal)
-    store = house.services.assignments
+    store = house.defender.assignments
     write, came = store.write, False
 
     async def overtaken(assignment: Assignment, etag: str | None) -> str:
@@ -208,7 +208,7 @@ async def test_what_nobody_assigned_is_refused_with_what_may_have_been_meant(hou
 @pytest.mark.parametrize("body", [[], None, "text"])
 async def test_a_body_that_is_no_object(house: House, body: Any) -> None:
     with pytest.raises(Problem, match="one JSON object") as caught:
-        await house.services.withdraw(body)
+        await house.defender.withdraw(body)
     assert caught.value.status == 400
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app import Services
+from app.container import Container
+from connectors.defender.source import DefenderSource
 from shared.core.messages import QUEUE, Envelope, decode
 from shared.core.secrets import SettingSecrets
 from shared.platform.storage import Storage
@@ -65,15 +66,15 @@ async def test_the_timer_puts_findings_on_the_queue_when_the_configuration_asks_
     queue = storage.queue(QUEUE)
     file = tmp_path / "bridge.yaml"
     file.write_text(CONFIG % {"tenant": stage.clouds.tenant_id, "client": stage.clouds.client_id, "poll": poll})
-    services = Services(
+    services = Container(
         {"BRIDGE_CONFIG": str(file)},
         storage=storage,
         secrets=SettingSecrets({"BRIDGE": stage.clouds.client_secret}),
-        reach=stage.reach(),
+        given=(stage.reach(),),
     )
     await services.queue.send(Envelope(id="0" * 32, received_at=stage.now(), flush="makes the queue"))
     await queue.clear_messages()
-    results = await services.poll_findings()
+    results = await services.source(DefenderSource).poll_findings()
     assert sum(one.new for one in results) == messages
     found = [decode(one.content) async for one in queue.receive_messages(messages_per_page=32)]
     keys = [one.signal.key for one in found if one.signal is not None]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.config.load import parse_config
+from app.configuration import mapper_of, parse_config
 from shared.config.model import DeliverySettings
 from shared.core.errors import (
     NotSent,
@@ -215,7 +215,7 @@ class World:
         more = "".join(f"  {line}\n" for line in route.splitlines())
         config = parse_config(text.replace("delivery:", f"{more}delivery:") + sections, settings={})
         self.groups = MemoryGroups()
-        processes = [self._process(Mapper(config), config.delivery) for _ in range(workers)]
+        processes = [self._process(mapper_of(config), config.delivery) for _ in range(workers)]
         self._processes = itertools.cycle(processes)
         self.running: dict[int, Running] = {}
         self._workers = itertools.count(1)

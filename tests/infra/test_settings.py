@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from app import Services
+from app.configuration import load_config
+from app.container import Container
 from connectors.key_vault import KeyVaultSecrets
-from shared.config.load import load_config
+from connectors.servicenow.settings import ServiceNowSettings
 from shared.core.errors import StorageUnavailable
 from shared.platform.storage import Storage, storage_errors
 from tests.infra.bicep import MAIN, ROOT, parse, settings
@@ -80,8 +81,10 @@ def test_every_setting_of_the_example_is_set_or_its_absence_is_explained() -> No
 
 async def test_the_shipped_configuration_is_valid_with_these_settings_alone() -> None:
     config = load_config(ROOT / "bridge.yaml", deployed())
-    assert config.connections["servicenow"].url == "https://contoso.service-now.com"
-    services = Services(deployed())
+    connection = config.connections["servicenow"]
+    assert isinstance(connection, ServiceNowSettings)
+    assert connection.url == "https://contoso.service-now.com"
+    services = Container(deployed())
     try:
         assert repr(services.secrets) == "<KeyVaultSecrets kv-bridge-contoso.vault.azure.net, 0 kept>"
         assert services.storage.queue("signals").url.startswith("https://stbridgecontoso.queue.core.windows.net/")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.config.load import parse_config
+from app.configuration import mapper_of, parse_config
 from shared.core.signal import Resource, Signal, SignalState
 from shared.mapping.mapper import Mapper
 
@@ -51,4 +51,4 @@ def mapper(body: str) -> Mapper:
         "version: 1\nconnections:\n  desk: {type: servicenow, url: 'https://contoso.service-now.com', "
         "auth: {type: api_key, key: {secret: key}}}\n"
     )
-    return Mapper(parse_config(head + body, settings={}))
+    return mapper_of(parse_config(head + body, settings={}))

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.defender.routes import with_facts
+from app.configuration import parse_config
+from connectors.defender.routes import integration_of, with_facts
 from connectors.defender.scopes import places, subscription_of
-from shared.config.load import parse_config
 from shared.core.errors import ConfigurationError
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
@@ -62,7 +62,7 @@ def test_the_nearest_scope_wins_from_connector_to_everything() -> None:
     noticed = recommendation(details=PLACED)
     for nearest in range(len(CHAIN)):
         sections = [{"name": f"n{n}", "scope": scope} for n, scope in enumerate(CHAIN) if n >= nearest]
-        route = built(*reversed(sections)).integration_of(noticed)
+        route = integration_of(built(*reversed(sections)), noticed)
         assert route is not None
         assert route.name == f"integration:n{nearest}"
 
@@ -72,16 +72,16 @@ def test_what_lies_behind_a_connector_is_covered_by_it_and_by_what_holds_it() ->
     chain = [CONNECTOR, holder, f"/subscriptions/{SUBSCRIPTION}", "/"]
     for nearest in range(len(chain)):
         sections = [{"name": f"n{n}", "scope": scope} for n, scope in enumerate(chain) if n >= nearest]
-        route = built(*sections).integration_of(recommendation(IN_AWS))
+        route = integration_of(built(*sections), recommendation(IN_AWS))
         assert route is not None
         assert route.name == f"integration:n{nearest}"
-    assert built({"name": "other", "scope": CONNECTOR + "-2"}).integration_of(recommendation(IN_AWS)) is None
+    assert integration_of(built({"name": "other", "scope": CONNECTOR + "-2"}), recommendation(IN_AWS)) is None
 
 
 def test_what_ids_do_not_say_covers_nothing() -> None:
     found = built({"name": "mg", "scope": scope_of("mg-shop")}, {"name": "tenant", "scope": f"/tenants/{TENANT}"})
-    assert found.integration_of(recommendation()) is None
-    placed = found.integration_of(recommendation(details=PLACED))
+    assert integration_of(found, recommendation()) is None
+    placed = integration_of(found, recommendation(details=PLACED))
     assert placed is not None
     assert placed.name == "integration:mg"
 
@@ -105,7 +105,7 @@ def test_scope_selection_is_a_search_along_the_chain(data: st.DataObject) -> Non
     respell = data.draw(st.sampled_from(spellings))
     noticed = recommendation(respell(MACHINE), details={name: respell(value) for name, value in PLACED.items()})
     expected = next((chosen.index(scope) for scope in CHAIN if scope in chosen), None)
-    route = found.integration_of(noticed)
+    route = integration_of(found, noticed)
     assert (route.name if route is not None else None) == (None if expected is None else f"integration:n{expected}")
 
 
@@ -300,5 +300,5 @@ def test_a_mistake_is_told_with_its_place_and_the_fix(integrations: list[dict[st
 def test_integrations_alone_make_a_configuration_and_their_names_are_reserved() -> None:
     assert built({"name": "all"}, more="").route(recommendation()) is None
     head = "version: 1\nconnections:\n  desk: {type: servicenow, url: 'https://contoso.service-now.com', auth: {}}\n"
-    with pytest.raises(ConfigurationError, match="may not begin with 'integration:'"):
+    with pytest.raises(ConfigurationError, match="a route may not be called 'integration:x'"):
         parse_config(head + "routes: [{name: 'integration:x', when: {kind: log}, connection: desk}]\n", settings={})

@@ -7,15 +7,23 @@ from typing import Any
 
 import pytest
 
+from connectors.defender.layouts import LAYOUTS as DEFENDER
+from connectors.secure_score.layouts import LAYOUTS as SECURE_SCORE
 from shared.core.signal import Signal
-from shared.mapping.layouts import LAYOUTS
-from shared.mapping.summary import summary
+from shared.mapping.layouts import PLAIN
+from shared.mapping.summary import summary as summary_by
 from shared.payloads.details import DETAILS
 from shared.payloads.parse import parse
 from tests.mapping.signals import CPU, mapper, signal
 from tests.payloads.support import fixture
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+LAYOUTS = {**DEFENDER, **SECURE_SCORE}
+
+
+def summary(found: Signal, limit: int) -> str:
+    return summary_by(found, LAYOUTS.get(found.kind, PLAIN), limit)
 
 
 def of(name: str, source: str = "defender") -> Signal:

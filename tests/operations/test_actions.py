@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from app import Services
+from app.container import Container
 from local.azurite import Azurite
 from shared.core.messages import Envelope
 from shared.core.signal import SignalState
@@ -181,11 +181,11 @@ async def test_the_daily_timer_forgets_what_is_older_than_ninety_days(
     azurite: Azurite, start: datetime, events: list[tuple[str, dict[str, Any]]]
 ) -> None:
     now = start + timedelta(days=91)
-    services = Services({"AzureWebJobsStorage": azurite.connection_string}, now=lambda: now)
+    services = Container({"AzureWebJobsStorage": azurite.connection_string}, now=lambda: now)
     for age in (91, 91, 89):
-        await services.actions.write(action(now - timedelta(days=age)))
-    await services.tidy()
-    assert [row.time for row in await read(services.actions, start, now)] == [now - timedelta(days=89)]
-    assert events[-1][0] == "tidied"
-    assert events[-1][1]["actions"] >= 2
+        await services.audit_log.write(action(now - timedelta(days=age)))
+    await services.timers.purge_audit_log()
+    assert [row.time for row in await read(services.audit_log, start, now)] == [now - timedelta(days=89)]
+    assert events[-1][0] == "audit_log_purged"
+    assert events[-1][1]["rows"] >= 2
     await services.aclose()

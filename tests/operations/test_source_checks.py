@@ -19,11 +19,11 @@ import httpx
 import pytest
 import yaml
 
-from app import Services
-from app.source_checks import SectionCheck, check_sources
+from app.container import Container
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints
 from local.azure import Simulator, running
+from shared.core.plugins import SectionCheck
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import CheckLine, CheckStatus
 from tests.azure_simulator.support import ARM, GRAPH, NO_AUTHORITIES
@@ -104,12 +104,12 @@ class World:
             **{f"SECRET_OF_{name.upper()}": getattr(self.clouds, f"{name}_client_secret") for name in names},
         }
 
-    def services(self, sections: dict[str, Any]) -> Services:
-        return Services(
+    def services(self, sections: dict[str, Any]) -> Container:
+        return Container(
             {"BRIDGE_CONFIG": str(self.write(sections))},
             now=self.now,
             secrets=SettingSecrets(self.secrets),
-            reach=self.reach,
+            given=(self.reach,),
         )
 
     async def check(self, sections: dict[str, Any]) -> Said:
@@ -129,8 +129,8 @@ class World:
 
 
 def said(checked: list[SectionCheck]) -> Said:
-    found = {one.name: {line.name: line for line in one.findings} for one in checked}
-    assert all(len(found[one.name]) == len(one.findings) for one in checked), "two lines of one name"
+    found = {one.name: {line.name: line for line in one.lines} for one in checked}
+    assert all(len(found[one.name]) == len(one.lines) for one in checked), "two lines of one name"
     return found
 
 
@@ -319,15 +319,7 @@ async def test_a_service_that_does_not_answer_costs_its_time_and_no_more(world: 
     await world.tell("POST", "/scenarios", type="slow", seconds=60, match={"path": "AlertsManagement"})
     services = world.services(world.everything())
     began = asyncio.get_running_loop().time()
-    found = said(
-        await check_sources(
-            services.config,
-            SettingSecrets(world.secrets),
-            world.reach,
-            now=world.now,
-            most=timedelta(seconds=4),
-        )
-    )
+    found = said(await services.check_sources(timedelta(seconds=4)))
     assert asyncio.get_running_loop().time() - began < 30
     assert verdicts(found["reconcile"]) == {"sign-in": OK, "time": FAILED}
     assert verdicts(found["secure_score"])["score"] is OK

@@ -12,9 +12,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.configuration import parse_config
 from local.azurite import Azurite
 from local.servicenow.demo.cmdb import item_id
-from shared.config.load import parse_config
 from shared.config.storms import MaintenanceSettings
 from shared.core.errors import ConfigurationError, Unavailable
 from shared.core.messages import QUEUE
@@ -77,7 +77,7 @@ async def test_an_alert_waits_until_the_change_on_its_item_leaves_implement(stor
     clock = Clock()
     async with following(storage, tmp_path, clock) as desk:
         changed = await change(desk, "vm-web-01", ends=clock.now + 8 * HOUR)
-        await desk.services.collect_planned_work()
+        await desk.services.timers.collect_planned_work()
         held = alert(WEB.upper(), clock)
         await desk.deliver([held])
         assert await desk.states(held.key) == []
@@ -85,7 +85,7 @@ async def test_an_alert_waits_until_the_change_on_its_item_leaves_implement(stor
         assert stored is not None
         assert stored.link.held_by == f"changes: {changed['number']}"
         await desk.write("change_request", {"state": "0"}, changed["sys_id"])
-        await desk.services.collect_planned_work()
+        await desk.services.timers.collect_planned_work()
         clock.now += 10 * MINUTE
         await desk.deliver([held])
         assert await desk.states(held.key) == ["1"]
@@ -95,7 +95,7 @@ async def test_an_alert_gets_its_ticket_when_the_planned_end_has_passed(storage:
     clock = Clock()
     async with following(storage, tmp_path, clock) as desk:
         await change(desk, "vm-web-01", ends=clock.now + 5 * MINUTE)
-        await desk.services.collect_planned_work()
+        await desk.services.timers.collect_planned_work()
         held = alert(clock=clock)
         await desk.deliver([held])
         assert await desk.states(held.key) == []
@@ -112,7 +112,7 @@ async def test_only_the_items_of_the_change_and_only_the_signals_of_the_section_
         changed = await change(desk, "vm-web-01")
         await change(desk, "vm-app-01", state="-2")  # only scheduled
         await desk.write("task_ci", {"task": changed["sys_id"], "ci_item": item_id("vm-app-02")})
-        await desk.services.collect_planned_work()
+        await desk.services.timers.collect_planned_work()
         others = [
             alert(OTHER, clock),
             alert(WEB.replace("vm-web-01", "vm-app-01"), clock),
@@ -128,7 +128,7 @@ async def test_what_ends_during_the_work_makes_no_ticket(storage: Storage, tmp_p
     clock = Clock()
     async with following(storage, tmp_path, clock) as desk:
         await change(desk, "vm-web-01")
-        await desk.services.collect_planned_work()
+        await desk.services.timers.collect_planned_work()
         held = alert(clock=clock)
         over = signal(
             key=held.key,
@@ -148,7 +148,7 @@ async def test_one_interval_costs_two_calls_and_one_when_nothing_is_under_way(st
         async def calls() -> int:
             async with httpx.AsyncClient(base_url=desk.simulator.control_url, verify=NO_AUTHORITIES) as control:
                 await control.delete("/requests")
-                await desk.services.collect_planned_work()
+                await desk.services.timers.collect_planned_work()
                 return int((await control.get("/counters")).json()["total"])
 
         for row in await desk.rows("change_request", "state=-1"):

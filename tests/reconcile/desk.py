@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from app import Services
+from app.container import Container
 from local.servicenow import Simulator
 from local.servicenow.server import running
 from shared.core.messages import Envelope, encode
@@ -34,7 +34,7 @@ default: {connection: desk}
 class Desk:
     """The bridge's worker, and an administrator of the instance."""
 
-    def __init__(self, simulator: Simulator, services: Services, admin: httpx.AsyncClient) -> None:
+    def __init__(self, simulator: Simulator, services: Container, admin: httpx.AsyncClient) -> None:
         self.simulator = simulator
         self.services = services
         self.admin = admin
@@ -42,7 +42,7 @@ class Desk:
     async def deliver(self, signals: Iterable[Signal]) -> None:
         """The queue's worker takes signals, one after the other."""
         for signal in signals:
-            await self.work(Envelope(id=uuid4().hex, received_at=self.services._now(), signal=signal))
+            await self.work(Envelope(id=uuid4().hex, received_at=self.services.now(), signal=signal))
 
     async def work(self, envelope: Envelope) -> None:
         await self.services.worker.handle(envelope.id, encode(envelope), 1)
@@ -71,7 +71,7 @@ async def working(
     async with running() as simulator:
         text = CONFIG % {"url": simulator.url, "user": simulator.integration_username, "more": more}
         (folder / "bridge.yaml").write_text(text)
-        services = Services(
+        services = Container(
             {"BRIDGE_CONFIG": str(folder / "bridge.yaml")},
             now=now,
             storage=storage,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from connectors.azure_monitor.source import AzureMonitorSource
 from shared.platform.storage import Storage
 from tests.reconcile.desk import working
 from tests.reconcile.stage import Stage, webhook
@@ -52,4 +53,4 @@ async def test_an_alert_that_was_over_before_anybody_heard_of_it_gets_a_resolved
 
 async def test_a_bridge_that_is_not_told_to_compare_does_nothing(storage: Storage, tmp_path: Path) -> None:
     async with working(storage, tmp_path) as desk:
-        assert await desk.services.reconcile() == []
+        assert await desk.services.source(AzureMonitorSource).reconcile() == []

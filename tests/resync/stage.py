@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import httpx
 
-from app import Services
+from app.container import Container
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints
 from local.azure import Simulator as Clouds
@@ -53,13 +53,13 @@ class Stage:
         self._storage = storage
         self._folder = folder
         self._clouds = clouds
-        self._started: list[Services] = []
+        self._started: list[Container] = []
         self.services = self.configured()
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.later
 
-    def configured(self, more: str = "", *, kind: str = "incident", states: str = "{}") -> Services:
+    def configured(self, more: str = "", *, kind: str = "incident", states: str = "{}") -> Container:
         """The bridge starts (again) with these sections."""
         simulator: Simulator = self.desk.simulator
         text = CONFIG.format(
@@ -77,12 +77,12 @@ class Stage:
                 ssl.create_default_context(cafile=self._clouds.ca_file),
                 {"disable_instance_discovery": True, "connection_verify": self._clouds.ca_file},
             )
-        self.services = Services(
+        self.services = Container(
             {"BRIDGE_CONFIG": str(path)},
             now=self.now,
             storage=self._storage,
             secrets=SettingSecrets(secrets),
-            reach=reach,
+            given=(reach,) if reach is not None else (),
         )
         self._started.append(self.services)
         return self.services
@@ -90,10 +90,7 @@ class Stage:
     async def aclose(self) -> None:
         """Close what the bridge opened, except the storage."""
         for services in self._started:
-            for system in services._systems.values():
-                await system.aclose()
-            if "_alert_subscriptions" in services.__dict__:
-                await services._alert_subscriptions.aclose()
+            await services.aclose()
 
     # The bridge
 
@@ -117,12 +114,12 @@ class Stage:
     async def resync(self, after: timedelta = timedelta(minutes=5)) -> ResyncResult:
         """The timer, some minutes later."""
         self.later += after
-        (result,) = await self.services.resync()
+        (result,) = await self.services.timers.resync()
         return result
 
     async def full_check(self, after: timedelta = timedelta(days=1)) -> FullCheckResult:
         self.later += after
-        (result,) = await self.services.full_check()
+        (result,) = await self.services.timers.full_check()
         return result
 
     async def told(self) -> list[str]:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from connectors.azure_monitor.settings import AlertStateSettings
 from connectors.azure_monitor.write_back_rules import AlertId, alert_id, wanted
-from shared.config.resync import AlertStateSettings
 from shared.core.link import Link, LinkStage
 from shared.core.signal import FIRED_RANK, RESOLVED_RANK
 from shared.core.ticket_system import TicketKind, TicketRef
@@ -16,7 +16,7 @@ from shared.core.ticket_system import TicketKind, TicketRef
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 ALERTS = "providers/Microsoft.AlertsManagement/alerts"
-NEW, DOING, DONE, OVER = {"1", "New"}, {"2", "In Progress"}, {"6", "Resolved"}, {"7", "Closed"}
+NEW, DOING, DONE, OVER = {"1", "New"}, {"2", "In Progress", "working"}, {"6", "Resolved"}, {"7", "Closed"}
 
 LINK = Link(
     key="alert:1:x",

@@ -14,7 +14,10 @@ import pytest_asyncio
 
 from connectors.azure_monitor.reconcile.reconciler import Reconciler, rules_of
 from connectors.azure_monitor.reconcile.state import ReconcileState
+from connectors.azure_monitor.settings import ReconcileSettings
+from connectors.azure_monitor.source import AzureMonitorSource
 from connectors.azure_monitor.subscriptions import Subscriptions
+from connectors.microsoft.engine import endpoints_of
 from local import azure, servicenow
 from shared.core.link import Link
 from shared.core.link import LinkStage as Ticketed
@@ -102,7 +105,7 @@ class Azure:
     async def reconcile(self) -> list[str]:
         """The comparison with Azure's list; the keys of what it puts on the queue."""
         services = self.stage.services
-        settings = services.config.reconcile
+        settings = services.config.section("reconcile", ReconcileSettings)
         assert settings is not None
         found: list[str] = []
 
@@ -111,7 +114,7 @@ class Azure:
                 found.append(envelope.signal.key)
 
         rules = rules_of(services.mapper)
-        async with aclosing(Subscriptions(settings, services.secrets, services._reach)) as opened:
+        async with aclosing(Subscriptions(settings, services.secrets, endpoints_of(services))) as opened:
             ledger = ReconcileState(services.storage)
             run = Reconciler(settings, opened.open, services.links, ledger, Outbox(), rules, now=self.stage.now)
             results = await run.run()
@@ -228,7 +231,7 @@ async def test_an_alert_that_azure_has_no_more_is_no_error(world: Azure) -> None
     assert await world.follow() == [link.key]
     assert (await world.stage.link(link.key)).told.startswith("Acknowledged ")
     assert await world.follow() == []
-    alerts = world.stage.services._alert_subscriptions(world.subscription)
+    alerts = world.stage.services.source(AzureMonitorSource)._subscriptions(world.subscription)
     assert await alerts.state(world.alert["name"]) is None
     assert not await alerts.change_state(world.alert["name"], "Closed")  # it went between the two calls
 
@@ -239,7 +242,7 @@ async def test_without_the_right_it_is_a_dead_letter_that_names_the_role_and_is_
     await world.told("POST", "/scenarios", {"type": "deny", "match": {"operation": CHANGE}, "times": 1})
     assert await world.follow() == [link.key]
     assert await world.states() == []
-    listed = await world.stage.services.kept_request("dead-letter", "GET", "", {"text": "docs/resync.md"}, b"", None)
+    listed = await world.stage.services.parked_request("dead-letter", "GET", "", {"text": "docs/resync.md"}, b"", None)
     assert any("docs/resync.md" in item["reason"] for item in listed["items"])
     # the full check finds what nobody orders any more
     assert (await world.stage.full_check()).told == 1

@@ -73,7 +73,7 @@ async def test_one_connection_that_is_down_does_not_stop_the_others(stage: Stage
     services.config_path.write_text(text.replace("connections:\n", more))
     await stage.deliver(fired())
     stage.later += timedelta(minutes=5)
-    down, up = sorted(await services.resync(), key=lambda one: one.finished)
+    down, up = sorted(await services.timers.resync(), key=lambda one: one.finished)
     assert (down.connection, down.pages) == ("down", 0)
     assert down.reason
     assert (up.connection, up.changes, up.finished) == (stage.name, 1, True)

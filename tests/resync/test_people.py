@@ -144,20 +144,20 @@ async def test_it_is_asked_as_often_as_configured(stage: Stage) -> None:
     await stage.resync()
     stage.later += 10 * MINUTE
     before = await stage.desk.calls()
-    assert await stage.services.resync() == []
+    assert await stage.services.timers.resync() == []
     assert await stage.desk.calls() == before
     await stage.resync(5 * MINUTE)
     assert await stage.desk.calls() == before + 3
     stage.configured("resync: {enabled: false}")
     stage.later += HOUR
-    assert await stage.services.resync() == []
-    assert await stage.services.full_check() == []
+    assert await stage.services.timers.resync() == []
+    assert await stage.services.timers.full_check() == []
 
 
 async def test_who_is_asked_as_often_as_the_timer_runs_is_asked_whenever_it_is_called(stage: Stage) -> None:
     await stage.resync()
     before = await stage.desk.calls()
-    await stage.services.resync()  # a moment later, by hand
+    await stage.services.timers.resync()  # a moment later, by hand
     assert await stage.desk.calls() == before + 3
 
 
@@ -262,7 +262,7 @@ async def test_the_full_check_runs_once_a_day_and_goes_on_where_it_was_broken_of
     assert "429" in result.reason
     assert (await stage.full_check(timedelta(hours=1))).tickets == 2
     stage.later += timedelta(hours=20)
-    assert await stage.services.full_check() == []
+    assert await stage.services.timers.full_check() == []
     assert (await stage.full_check(timedelta(hours=5))).tickets == 4
 
 

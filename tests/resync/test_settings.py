@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.azure_monitor.settings import ReconcileSettings, SignIn
+from app.configuration import parse_config
+from connectors.azure_monitor.settings import AlertStateSettings, ReconcileSettings, SignIn
 from connectors.azure_monitor.write_back import AlertSubscriptions
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints, Identities
-from shared.config.load import parse_config
 from shared.config.model import BridgeConfig
 from shared.core.errors import ConfigurationError
 from shared.core.secrets import SettingSecrets
@@ -26,14 +26,15 @@ def configured(section: str) -> BridgeConfig:
 
 
 def test_links_follow_their_tickets_and_azure_is_told_nothing_unless_wished() -> None:
-    settings = configured("").resync
-    assert settings.enabled
-    assert settings.alerts is None
+    config = configured("")
+    assert config.resync.enabled
+    assert config.section("resync.alerts", AlertStateSettings) is None
 
 
 @pytest.mark.parametrize("state", ["assigned", "Open", "on hold", "In Arbeit", "2", "-1", "Fix in Progress"])
 def test_states_may_be_written_by_name_or_value(state: str) -> None:
-    alerts = configured(f'resync: {{alerts: {{acknowledge: ["{state}"]}}}}\n').resync.alerts
+    config = configured(f'resync: {{alerts: {{acknowledge: ["{state}"]}}}}\n')
+    alerts = config.section("resync.alerts", AlertStateSettings)
     assert alerts is not None
     assert alerts.acknowledge == (state,)
 

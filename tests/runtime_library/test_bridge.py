@@ -57,10 +57,10 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "resync": "timerTrigger",
         "full_check": "timerTrigger",
         "reconcile": "timerTrigger",
-        "tidy": "timerTrigger",
+        "purge_audit_log": "timerTrigger",
         "health": "httpTrigger",
         "deliver": "queueTrigger",
-        "keep_poison": "queueTrigger",
+        "park_poison": "queueTrigger",
     }
     levels = {name: f.trigger.get("authLevel") for name, f in app.functions.items() if "authLevel" in f.trigger}
     assert {name: str(level).upper() for name, level in levels.items()} == {
@@ -81,7 +81,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
     for sender in ("alerts", "recommendations", "secure_alerts"):
         (output,) = [b for b in app.functions[sender].bindings if b["type"] == "queue"]
         assert output["queueName"] == app.functions["deliver"].trigger["queueName"]
-    assert app.functions["keep_poison"].trigger["queueName"] == f"{output['queueName']}-poison"
+    assert app.functions["park_poison"].trigger["queueName"] == f"{output['queueName']}-poison"
 
 
 async def test_an_alert_goes_from_the_webhook_through_the_worker_to_a_ticket(app: App) -> None:
@@ -110,9 +110,9 @@ async def test_poison_is_kept(app: App) -> None:
     from shared.web.intake import accept
 
     (envelope,) = accept(Azure().metric(str(uuid4())), Azure().now).envelopes
-    await app.queue("keep_poison", encode(envelope), dequeue_count=1)
+    await app.queue("park_poison", encode(envelope), dequeue_count=1)
     assert isinstance(envelope, Envelope)
-    kept = [row.id async for row in function_app.services.kept.list("dead-letter")]
+    kept = [row.id async for row in function_app.services.parked.list("dead-letter")]
     assert envelope.id in kept
 
 

@@ -76,6 +76,6 @@ async def test_what_cannot_be_stored_makes_the_host_show_the_messages_again(
     async def gone(_envelope: object) -> str:
         raise StorageUnavailable("no storage for the content of a large message")
 
-    monkeypatch.setattr(function_app.services, "message", gone)
+    monkeypatch.setattr(function_app.services.webhook, "message", gone)
     with pytest.raises(InvocationFailed, match="no storage"):
         await app.events(NAME, [json.dumps(fixture("recommendation/export-unhealthy", "defender")).encode()])

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.config.load import parse_config
+from app.configuration import parse_config
+from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import ConfigurationError
 from shared.core.ticket_system import TicketKind
 from shared.mapping.mapper import Mapper
@@ -118,5 +119,6 @@ def test_the_example_of_the_documentation_is_valid() -> None:
         "auth: {type: api_key, key: {secret: key}}}\n"
     )
     config = parse_config(connection + example, settings={})
-    assert config.secure_score is not None
-    assert len(config.secure_score.rules) >= 3
+    section = config.section("secure_score", SecureScoreSettings)
+    assert section is not None
+    assert len(section.rules) >= 3

@@ -174,5 +174,5 @@ async def test_the_app_s_own_identity_needs_no_sign_in(world: World, monkeypatch
     world.configure(tenants=[{}])
     polled = await world.poll()
     assert (polled.tenant, polled.controls, polled.reason) == ("", 9, "")
-    status, _ = await world.services.secure_score_ticket("DLPEnabled", {"requested_by": "abel.tuter"})
+    status, _ = await world.scores.ticket("DLPEnabled", {"requested_by": "abel.tuter"})
     assert status == 201

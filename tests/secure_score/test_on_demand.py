@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from shared.config.access import AcceptOnly
 from shared.core.problem import Problem
-from shared.web.trust.settings import AcceptOnly
 from tests.secure_score.world import EVERYTHING, World
 
 ASKS = {"requested_by": "abel.tuter"}
@@ -18,7 +18,10 @@ ASKS = {"requested_by": "abel.tuter"}
 async def refused(world: World, control: str, body: object, status: int) -> Problem:
     """The problem that a request meets, and the preview of it too; neither may write anything."""
     problems = []
-    for ask in (world.services.secure_score_preview, world.services.secure_score_ticket):
+    for ask in (
+        world.scores.ticket_preview,
+        world.scores.ticket,
+    ):
         with pytest.raises(Problem) as caught:
             await ask(control, body)
         problems.append(caught.value)
@@ -40,7 +43,7 @@ async def test_a_change_is_made_at_once_with_the_agreed_data(world: World) -> No
         "description": "Auditors ask for it.\nSee the plan of March.",
         "due_date": due,
     }
-    status, answer = await world.services.secure_score_ticket("adminmfav2", body)
+    status, answer = await world.scores.ticket("adminmfav2", body)
     ticket = await world.ticket()
     assert (status, answer["outcome"], answer["control"]) == (201, "created", "AdminMFAV2")
     assert (answer["number"], answer["id"], answer["kind"]) == (ticket["number"], ticket["sys_id"], "change_request")
@@ -64,21 +67,21 @@ async def test_a_change_is_made_at_once_with_the_agreed_data(world: World) -> No
 
 async def test_asking_again_names_the_ticket_until_it_is_closed(world: World) -> None:
     world.configure(desk={"change": {"type": "standard"}}, states=[{"state": "Closed", "control": "nothing"}])
-    _, first = await world.services.secure_score_ticket("AdminMFAV2", ASKS)
+    _, first = await world.scores.ticket("AdminMFAV2", ASKS)
     writes = await world.writes()
-    status, again = await world.services.secure_score_ticket("AdminMFAV2", {**ASKS, "priority": 1})
+    status, again = await world.scores.ticket("AdminMFAV2", {**ASKS, "priority": 1})
     assert (status, again["outcome"], again["number"]) == (200, "existing", first["number"])
     assert await world.writes() == writes
     # Closed by people a moment ago, which the bridge has not heard of yet.
     await world.close_change(first["id"])
-    status, third = await world.services.secure_score_ticket("AdminMFAV2", ASKS)
+    status, third = await world.scores.ticket("AdminMFAV2", ASKS)
     assert (status, third["outcome"]) == (201, "created")
     assert third["number"] != first["number"]
 
 
 async def test_many_ask_at_the_same_time(world: World) -> None:
     world.configure()
-    answers = await asyncio.gather(*(world.services.secure_score_ticket("DLPEnabled", ASKS) for _ in range(5)))
+    answers = await asyncio.gather(*(world.scores.ticket("DLPEnabled", ASKS) for _ in range(5)))
     assert {status for status, _ in answers} <= {200, 201, 202}
     await world.work_off()
     assert len(await world.tickets()) == 1
@@ -86,7 +89,7 @@ async def test_many_ask_at_the_same_time(world: World) -> None:
 
 async def test_what_was_asked_for_ends_by_itself_and_is_not_filed_again(world: World) -> None:
     world.configure(ticket="incident")
-    await world.services.secure_score_ticket("AdminMFAV2", ASKS)
+    await world.scores.ticket("AdminMFAV2", ASKS)
     world.configure(EVERYTHING, ticket="incident")
     await world.file(timedelta())
     assert len(await world.tickets("incident")) == 6
@@ -97,9 +100,7 @@ async def test_what_was_asked_for_ends_by_itself_and_is_not_filed_again(world: W
 
 async def test_an_incident_instead(world: World) -> None:
     world.configure()
-    status, answer = await world.services.secure_score_ticket(
-        "DLPEnabled", {**ASKS, "ticket": "incident", "priority": 1}
-    )
+    status, answer = await world.scores.ticket("DLPEnabled", {**ASKS, "ticket": "incident", "priority": 1})
     ticket = await world.ticket("incident")
     assert (status, answer["kind"], answer["number"]) == (201, "incident", ticket["number"])
     assert (ticket["caller_id"], ticket["priority"][:1]) == ("Abel Tuter", "1")
@@ -108,7 +109,7 @@ async def test_an_incident_instead(world: World) -> None:
 
 async def test_the_preview_shows_the_ticket_and_writes_nothing(world: World) -> None:
     world.configure(fields={"assignment_group": "Service Desk"})
-    shown = await world.services.secure_score_preview("DLPEnabled", {**ASKS, "priority": 3})
+    shown = await world.scores.ticket_preview("DLPEnabled", {**ASKS, "priority": 3})
     fields = shown["ticket"]["fields"]
     assert (shown["ticket"]["kind"], shown["route"], shown["existing"]) == ("change_request", "secure_score", None)
     assert (fields["requested_by"], fields["priority"], fields["impact"], fields["urgency"]) == (
@@ -120,8 +121,8 @@ async def test_the_preview_shows_the_ticket_and_writes_nothing(world: World) -> 
     assert fields["assignment_group"] == "Service Desk"
     assert await world.writes() == 0
     assert await world.link("DLPEnabled") is None
-    _, made = await world.services.secure_score_ticket("DLPEnabled", ASKS)
-    shown = await world.services.secure_score_preview("DLPEnabled", ASKS)
+    _, made = await world.scores.ticket("DLPEnabled", ASKS)
+    shown = await world.scores.ticket_preview("DLPEnabled", ASKS)
     assert shown["existing"] == {name: made[name] for name in ("number", "id", "link", "kind")}
 
 
@@ -204,7 +205,7 @@ async def test_what_may_not_become_a_ticket_at_all(world: World) -> None:
     world.services.__dict__["_loaded"] = world.services.config.model_copy(update={"accept_only": allowed})
     problem = await refused(world, "AdminMFAV2", ASKS, 422)
     assert "accept_only.rules does not allow 'Require MFA for administrative roles'" in problem.detail
-    assert (await world.services.secure_score_ticket("DLPEnabled", ASKS))[0] == 201
+    assert (await world.scores.ticket("DLPEnabled", ASKS))[0] == 201
 
 
 async def test_several_tenants_have_to_be_told_apart(world: World) -> None:
@@ -213,7 +214,7 @@ async def test_several_tenants_have_to_be_told_apart(world: World) -> None:
     problem = await refused(world, "AdminMFAV2", ASKS, 400)
     (error,) = problem.body()["errors"]
     assert (error["field"], set(error["suggestions"])) == ("tenant", {world.clouds.tenant_id, other})
-    status, _ = await world.services.secure_score_ticket("AdminMFAV2", {**ASKS, "tenant": other.upper()})
+    status, _ = await world.scores.ticket("AdminMFAV2", {**ASKS, "tenant": other.upper()})
     assert status == 201
     assert await world.link("AdminMFAV2") is None
     assert await world.link("AdminMFAV2", other) is not None
@@ -222,7 +223,7 @@ async def test_several_tenants_have_to_be_told_apart(world: World) -> None:
 async def test_what_may_pass_is_made_later(world: World) -> None:
     world.configure()
     await world.instance_fault("throttle", match={"method": "POST", "table": "change_request"}, times=1)
-    status, answer = await world.services.secure_score_ticket("AdminMFAV2", ASKS)
+    status, answer = await world.scores.ticket("AdminMFAV2", ASKS)
     assert (status, answer["outcome"], answer["kind"]) == (202, "pending", "change_request")
     world.later += timedelta(minutes=2)
     world.line.waiting, world.line.later = world.line.later, []
@@ -233,13 +234,13 @@ async def test_what_may_pass_is_made_later(world: World) -> None:
 async def test_an_answer_that_was_lost_makes_no_second_ticket(world: World) -> None:
     world.configure()
     await world.instance_fault("cut_after_commit", match={"method": "POST", "table": "change_request"}, times=1)
-    status, _ = await world.services.secure_score_ticket("AdminMFAV2", ASKS)
+    status, _ = await world.scores.ticket("AdminMFAV2", ASKS)
     assert status == 202
-    assert (await world.services.secure_score_ticket("AdminMFAV2", ASKS))[0] == 202
+    assert (await world.scores.ticket("AdminMFAV2", ASKS))[0] == 202
     world.line.waiting, world.line.later = world.line.later, []
     await world.work_off()
     assert len(await world.tickets()) == 1
-    assert (await world.services.secure_score_ticket("AdminMFAV2", ASKS))[0] == 200
+    assert (await world.scores.ticket("AdminMFAV2", ASKS))[0] == 200
 
 
 async def test_microsoft_is_away_or_says_no(world: World) -> None:
@@ -255,13 +256,13 @@ async def test_microsoft_is_away_or_says_no(world: World) -> None:
 async def test_without_the_section_there_is_nothing_to_ask(world: World) -> None:
     world.services.__dict__["_loaded"] = world.services.config.model_copy(update={"secure_score": None})
     await refused(world, "AdminMFAV2", ASKS, 404)
-    assert await world.services.poll_scores() == []
+    assert await world.scores.poll_scores() == []
 
 
 async def test_a_throttle_counts_it_and_says_so(world: World) -> None:
     world.configure(throttles=[{"name": "few", "tickets": 1, "per": "1d", "by": "all"}])
-    assert (await world.services.secure_score_ticket("AdminMFAV2", ASKS))[0] == 201
-    status, answer = await world.services.secure_score_ticket("DLPEnabled", ASKS)
+    assert (await world.scores.ticket("AdminMFAV2", ASKS))[0] == 201
+    status, answer = await world.scores.ticket("DLPEnabled", ASKS)
     assert (status, answer["outcome"], answer["rule"]) == (202, "throttled", "few")
 
 
@@ -269,7 +270,7 @@ async def test_what_the_ticket_system_refuses_is_kept(world: World) -> None:
     world.configure()
     await world.instance_fault("business_rule_abort", match={"method": "POST", "table": "change_request"})
     with pytest.raises(Problem) as caught:
-        await world.services.secure_score_ticket("AdminMFAV2", ASKS)
+        await world.scores.ticket("AdminMFAV2", ASKS)
     assert caught.value.status == 502
     assert "dead letter" in caught.value.detail
     assert await world.tickets() == []

@@ -42,9 +42,9 @@ async def test_every_control_that_needs_one_gets_a_change_once(world: World) -> 
 async def test_nothing_is_read_before_its_time(world: World) -> None:
     world.configure(EVERYTHING, every="2d")
     await world.poll()
-    assert await world.services.poll_scores() == []
+    assert await world.scores.poll_scores() == []
     world.later += timedelta(days=1)
-    assert await world.services.poll_scores() == []
+    assert await world.scores.poll_scores() == []
     assert await world.poll()
 
 
@@ -233,14 +233,14 @@ async def test_each_tenant_for_itself(world: World) -> None:
         {"sign_in": world.sign_in(other, certificate={"secret": "certificate"})},
     ]
     world.configure([{"name": "mfa", "when": {"control": "AdminMFAV2"}}], tenants=tenants)
-    polled = await world.services.poll_scores()
+    polled = await world.scores.poll_scores()
     assert [(one.tenant, one.controls, one.filed) for one in polled] == [(world.clouds.tenant_id, 9, 1), (other, 3, 1)]
     await world.work_off()
     assert len(await world.tickets()) == 2
     await world.score("AdminMFAV2", 10.0, tenant=other)
     await world.cloud("deny", match={"operation": "secureScores/read"}, times=1)
     world.later += timedelta(days=1)
-    first, second = await world.services.poll_scores()
+    first, second = await world.scores.poll_scores()
     assert "SecurityEvents.Read.All" in first.reason
     assert "SecurityEvents.ReadWrite.All" in first.reason
     assert (second.reason, second.resolved) == ("", 1)

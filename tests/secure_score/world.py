@@ -15,12 +15,13 @@ import httpx
 import yaml
 from azure.core.exceptions import ResourceNotFoundError
 
-from app import Services
+from app.container import Container
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints
 from connectors.secure_score.payloads.control import control_key
 from connectors.secure_score.poll.poll import ScorePolled
 from connectors.secure_score.poll.states import CONTAINER
+from connectors.secure_score.source import SecureScoreSource
 from local.azure import Simulator as Clouds
 from local.servicenow import Simulator as Instance
 from shared.core.identity import link_id
@@ -68,7 +69,7 @@ class World:
         self.desk = f"desk-{uuid4().hex[:8]}"
         self._folder = folder
         self._microsoft, self._servicenow, self._faults = admins
-        self._started: list[Services] = []
+        self._started: list[Container] = []
         self.line = Line(storage)
         self.services = self.configure()
 
@@ -82,7 +83,7 @@ class World:
         proof = proof or {"client_secret": {"secret": who}}
         return {"tenant": tenant or self.clouds.tenant_id, "client_id": client, **proof}
 
-    def configure(self, rules: list[dict[str, Any]] | None = None, **section: Any) -> Services:
+    def configure(self, rules: list[dict[str, Any]] | None = None, **section: Any) -> Container:
         """The bridge starts (again) with this section; the queue keeps what it holds."""
         tenants = section.pop("tenants", [{"sign_in": self.sign_in()}])
         connection = {
@@ -116,12 +117,12 @@ class World:
             ssl.create_default_context(cafile=self.clouds.ca_file),
             graph=Endpoint(self.clouds.https_url, GRAPH),
         )
-        self.services = Services(
+        self.services = Container(
             {"BRIDGE_CONFIG": str(path)},
             now=self.now,
             storage=self.storage,
             secrets=SettingSecrets(secrets),
-            reach=reach,
+            given=(reach,),
         )
         self.services.__dict__["queue"] = self.line
         self._started.append(self.services)
@@ -130,7 +131,7 @@ class World:
     async def poll(self, after: timedelta = timedelta(days=1)) -> ScorePolled:
         """The timer, a day later; what came of the only tenant."""
         self.later += after
-        (result,) = await self.services.poll_scores()
+        (result,) = await self.scores.poll_scores()
         return result
 
     async def work_off(self) -> None:
@@ -148,7 +149,7 @@ class World:
     async def resync(self) -> None:
         """The timer, some minutes later: links follow their tickets, sources are told."""
         self.later += timedelta(minutes=10)
-        for result in await self.services.resync():
+        for result in await self.services.timers.resync():
             assert not result.reason, result.reason
         await self.work_off()
 
@@ -249,12 +250,14 @@ class World:
             async for blob in container.list_blobs():
                 await container.delete_blob(blob.name)
 
+    @property
+    def scores(self) -> SecureScoreSource:
+        """The source, in the process that runs now."""
+        return self.services.source(SecureScoreSource)
+
     async def aclose(self) -> None:
         for services in self._started:
-            for system in services._systems.values():
-                await system.aclose()
-            if "_score_tenants" in services.__dict__:
-                await services._score_tenants.aclose()
+            await services.aclose()
 
 
 @asynccontextmanager

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from shared.config.access import AcceptOnly
 from shared.core.signal import Resource, Signal
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.routes import matches_any
 from shared.operations.preview import preview
 from shared.payloads.parse import parse
-from shared.web.trust.settings import AcceptOnly
 from tests.mapping.signals import CPU, VM, mapper, signal
 from tests.payloads.support import common
 

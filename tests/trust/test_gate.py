@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app import Services
-from shared.config.load import load_config
+from app.configuration import load_config
+from app.container import Container
 from shared.core.errors import ConfigurationError
 from shared.core.problem import Problem
 from tests.trust.entra import CLIENT_ID, TENANT, token
@@ -20,15 +20,15 @@ ROOT = Path(__file__).parents[2]
 SECTION = f"secure_webhook: {{tenants: [{TENANT}], audiences: [{CLIENT_ID}]}}\n"
 
 
-def services(folder: Path, text: str, **settings: str) -> Services:
+def services(folder: Path, text: str, **settings: str) -> Container:
     file = folder / "bridge.yaml"
     file.write_text(text, encoding="utf-8")
-    return Services({"BRIDGE_CONFIG": str(file), **settings})
+    return Container({"BRIDGE_CONFIG": str(file), **settings})
 
 
-async def refusal(found: Services, header: str | None = None) -> Problem:
+async def refusal(found: Container, header: str | None = None) -> Problem:
     with pytest.raises(Problem) as caught:
-        await found.admit(header)
+        await found.webhook.authenticate(header)
     return caught.value
 
 

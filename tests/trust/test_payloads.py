@@ -12,10 +12,12 @@ import pytest
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from connectors.servicenow.text import journal
 from shared.core.messages import encode
+from shared.core.plugins import SourceWords
 from shared.core.problem import Problem
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
 from shared.core.ticket_system import Draft, Note, TicketKind
+from shared.mapping.layouts import PLAIN
 from shared.mapping.notes import event_note, reopening_note
 from shared.mapping.summary import summary
 from shared.payloads.parse import parse
@@ -34,6 +36,8 @@ HOSTILE = [
     "[co\x00de]<b>x</b>[/co\x00de]",
     "[co\x7fde]<b>x</b>[/co\ufffede]",
 ]
+
+WORDS = SourceWords("Azure", "Azure Monitor", "alert", "fired again")
 
 
 def nested(depth: int, kind: str) -> bytes:
@@ -78,7 +82,10 @@ def test_the_largest_body_is_judged_in_no_time() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_note_holds_no_tag_that_a_journal_would_render(text: str) -> None:
     hostile = signal(title=text, condition=text, description=text)
-    for note in (event_note(hostile, "[bridge:1]", "f" * 32), reopening_note(hostile, "[bridge:1]", "f" * 32)):
+    for note in (
+        event_note(hostile, WORDS, "[bridge:1]", "f" * 32),
+        reopening_note(hostile, WORDS, "[bridge:1]", "f" * 32),
+    ):
         assert "[code]" not in journal(note.text).lower()
         assert "[bridge:1]" in note.text
 
@@ -188,7 +195,7 @@ def test_a_link_that_is_no_plain_web_address_becomes_none(link: str) -> None:
     assert isinstance(found, Signal)
     assert "investigation" not in found.links
     assert link not in found.links.values()
-    assert link not in summary(found, 4000)
+    assert link not in summary(found, PLAIN, 4000)
 
 
 def test_markup_in_a_link_is_encoded() -> None:

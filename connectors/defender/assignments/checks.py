@@ -20,9 +20,10 @@ from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.plans import AssignmentPlan, has_ticket, newer
 from connectors.defender.assignments.request import AssignmentRequest, RequestMistake, problem
 from connectors.defender.assignments.store import AssignmentStore
-from connectors.defender.routes import KINDS
+from connectors.defender.routes import KINDS, integration_of, settings_of
 from connectors.defender.scopes import places as places_of
 from connectors.defender.settings import DefenderSettings, IntegrationSettings
+from shared.config.access import AcceptOnly
 from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, TicketKind, TicketSystem
 from shared.delivery.links import LinkStore
@@ -30,7 +31,6 @@ from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import Mapper
 from shared.payloads.parse import parse
 from shared.payloads.resources import parse_id
-from shared.web.trust.settings import AcceptOnly
 
 #: Resources that are looked up at the same time.
 ABREAST = 4
@@ -162,12 +162,12 @@ class AssignmentChecks:
             if named.scope.lower() in places_of(signal):
                 return named
             return RequestMistake("integration", f"'{named.name}' is for {named.scope} and does not cover {resource}")
-        route = self._mapper.integration_of(signal)
-        if route is None or route.integration is None:
+        covering = settings_of(integration_of(self._mapper, signal))
+        if covering is None:
             return RequestMistake(
                 "resources", f"no integration covers {resource}. Fix: add one to defender.integrations"
             )
-        return route.integration
+        return covering
 
     async def _plan(
         self,

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from connectors.defender.assignments.assignment import WITHDRAWN, Assignment
-from connectors.defender.routes import OWN_FIELD, with_facts
+from connectors.defender.routes import OWN_FIELD, integration_of, settings_of, with_facts
 from connectors.defender.scopes import places
 from connectors.defender.settings import GovernanceRuleSettings, IntegrationSettings
 from connectors.defender.settings import OwnerSettings as OwnerSection
-from shared.core.signal import Signal, SignalState
+from shared.core.plugins import Previewed
+from shared.core.signal import Signal, SignalState, rfc3339
 from shared.core.ticket_system import TicketKind
+from shared.mapping.mapper import Mapper
 from shared.mapping.routes import Predicate, compile_when, matches_any
 from shared.mapping.templates import find
 
@@ -211,3 +213,22 @@ def _has_seen(assignment: Assignment, signal: Signal) -> bool:
 def _whole(moment: datetime) -> datetime:
     """A time in whole seconds, which is what ticket systems and Defender for Cloud keep."""
     return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def preview_assignment(signal: Signal, mapper: Mapper, rules: Sequence[CompiledRule], now: datetime) -> Previewed:
+    """The signal as the first governance rule that matches would assign it now, whatever assignments are stored, and
+    what a preview shows of that; of management groups only what the payload says is known."""
+    if signal.kind != "recommendation":
+        return Previewed(signal)
+    integration = settings_of(integration_of(mapper, signal))
+    found = assign(replace(signal, opens=True), rules, integration, now)
+    if found is None:
+        return Previewed(signal)
+    shown = {
+        "integration": found.integration,
+        "rule": found.rule,
+        "owner": found.owner,
+        "due": rfc3339(found.due),
+    }
+    reason = f"governance rule '{found.rule}' assigns it"
+    return Previewed(stamped(signal, found, integration), reason, {"assignment": shown})

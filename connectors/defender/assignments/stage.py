@@ -18,7 +18,7 @@ from connectors.defender.assignments.back import tell_key
 from connectors.defender.assignments.rules import CompiledRule, assign, noticed, over, stamped
 from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore, Stored
 from connectors.defender.assignments.withdrawal import accounted
-from connectors.defender.routes import GROUPS, with_facts
+from connectors.defender.routes import GROUPS, integration_of, settings_of, with_facts
 from connectors.defender.settings import IntegrationSettings
 from shared.core.errors import KeyContended
 from shared.core.link import LinkStage
@@ -129,8 +129,7 @@ class AssignOwner:
         raise _contended(signal.key)
 
     def _after(self, signal: Signal, before: Assignment | None) -> Assignment | None:
-        covering = self._mapper.integration_of(signal)
-        integration = covering.integration if covering is not None else None
+        integration = settings_of(integration_of(self._mapper, signal))
         if signal.state is SignalState.RESOLVED:
             return over(signal, self._rules, integration, self._now(), before)
         found = assign(signal, self._rules, integration, self._now(), before)
@@ -144,18 +143,16 @@ class AssignOwner:
         if assignment.ticket_key:
             return assignment.ticket_key
         governed = stamped(signal, assignment, self._integration_of(assignment, signal))
-        route = self._mapper.integration_of(governed)
+        route = integration_of(self._mapper, governed)
         return (route.group.base(governed) if route is not None and route.group is not None else "") or signal.key
 
     def _integration_of(self, assignment: Assignment, signal: Signal) -> IntegrationSettings | None:
         """The assignment's own integration; where the configuration has it no more, the one that covers the signal."""
-        route = self._mapper.integration_of(
-            replace(signal, details={**signal.details, "integration": assignment.integration})
-        )
-        return route.integration if route is not None else None
+        pinned = replace(signal, details={**signal.details, "integration": assignment.integration})
+        return settings_of(integration_of(self._mapper, pinned))
 
     async def _admitted(self, envelope: Envelope, signal: Signal, assignment: Assignment) -> Envelope | Absorbed:
-        if assignment.ticket_key.startswith(GROUPS) and self._mapper.integration_of(signal) is None:
+        if assignment.ticket_key.startswith(GROUPS) and integration_of(self._mapper, signal) is None:
             return await self._orphan(envelope, signal, assignment)
         return await self._groups.admit(envelope)
 

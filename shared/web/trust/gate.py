@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import httpx
 
+from shared.config.access import SecureWebhook
 from shared.core.clouds import CLOUDS
 from shared.platform.log import record
 from shared.web.trust.keys import KeyStore
-from shared.web.trust.settings import SecureWebhook
 from shared.web.trust.tokens import TokenDenied, bearer, proven, unproven
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import jwt
 
+from shared.config.access import SecureWebhook
 from shared.core.clouds import CLOUDS
-from shared.web.trust.settings import SecureWebhook
 
 #: Characters of a header that is looked at. Tokens of applications have about 2,000.
 LONGEST = 16_384

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated, Self
-from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
 from shared.core.clouds import CLOUDS, CloudName
 from shared.core.conditions import Patterns
-from shared.core.settings import Duration, SettingsModel
+from shared.core.settings import Duration, Guid, SettingsModel
 from shared.platform.addresses import web_origin
-
-
-def _guid(value: str) -> str:
-    try:
-        return str(UUID(value))
-    except ValueError:
-        raise ValueError("not a GUID. Fix: write it as 00000000-0000-0000-0000-000000000000") from None
 
 
 def _authority(value: str) -> str:
@@ -28,7 +20,6 @@ def _authority(value: str) -> str:
     return found
 
 
-Guid = Annotated[StrictStr, AfterValidator(_guid)]
 Audience = Annotated[StrictStr, Field(min_length=1, max_length=255)]
 
 

@@ -1,8 +1,9 @@
-"""Settings of a connection's call budget. The attribute docstrings are the reference."""
+"""What the settings of every connection have in common. The attribute docstrings are the reference."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -38,7 +39,7 @@ class CallBudget(SettingsModel):
     """Most calls per window. Left out: what the instance names in its X-RateLimit headers, else any number. When both
     are known, the lower one counts; so this can leave a part of the instance's limit to others."""
     per: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = timedelta(hours=1)
-    """Length of a window. Windows begin on the clock (``1h``: every full hour, UTC), as ServiceNow counts them."""
+    """Length of a window. Windows begin on the clock (``1h``: every full hour, UTC), as ticket systems count them."""
     reserve: Annotated[Percent, Field(ge=0, le=0.5, json_schema_extra={"default": "10%"})] = 0.1
     """Share of the calls, at least one, that only severities 0 and 1 may use. It shrinks to a fifth as the window
     passes, for a call that nobody makes is lost."""
@@ -48,3 +49,22 @@ class CallBudget(SettingsModel):
         if self.calls is None and self.per != timedelta(hours=1):
             raise ValueError("'per' without 'calls' has no effect. Fix: add 'calls', or take 'per' out")
         return self
+
+
+class ConnectionSettings(SettingsModel):
+    """One instance of a ticket system. Each ticket system extends this model, with ``type`` as a literal."""
+
+    type: str
+    """Name of the ticket system."""
+    max_in_flight: Annotated[int, Field(ge=1, le=16)] = 4
+    """Most calls at the same time, over all workers. Where there are more workers than that, so many of them deliver
+    and the others hand their messages on."""
+    budget: CallBudget = CallBudget()
+    """How many calls may be made."""
+    total_timeout: Annotated[Duration, Field(ge=timedelta(seconds=2), le=timedelta(minutes=4))] = timedelta(minutes=2)
+    """Longest time for one operation on a ticket, look-ups and log-in included. Must stay below
+    ``delivery.lease``."""
+
+    def state_names(self) -> Iterable[tuple[str, str]]:
+        """Stored value and name of every state of every kind of ticket on this connection."""
+        return ()

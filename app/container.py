@@ -1,0 +1,445 @@
+"""The composition root: builds every service once per process, from settings. Nothing else builds services.
+
+Services are made when they are first used, so that a webhook's cold start pays for none of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.registry import REGISTRY
+from app.service import Closing, service
+from shared.core.errors import ConfigurationError, Refused
+from shared.core.plugins import Source
+from shared.platform.log import listen
+
+if TYPE_CHECKING:
+    from app.timers import Timers
+    from app.webhook import Webhook
+    from shared.budget import BudgetGate
+    from shared.config.connection import ConnectionSettings
+    from shared.config.model import BridgeConfig
+    from shared.core.link import Link
+    from shared.core.plugins import Previewed, Registry, SectionCheck, TicketSystemPlugin
+    from shared.core.secrets import SecretSource
+    from shared.core.signal import Signal
+    from shared.core.ticket_system import TicketKind, TicketSystem
+    from shared.delivery.deliver import Deliverer
+    from shared.delivery.links import LinkStore
+    from shared.delivery.parked import ParkedKind, ParkedStore
+    from shared.delivery.planned_work import PlannedWorkCache
+    from shared.delivery.queue import SignalQueue
+    from shared.delivery.worker import Configured, Worker
+    from shared.delivery.write_back import WriteBack
+    from shared.mapping.mapper import Mapper
+    from shared.operations.audit_log import AuditLog
+    from shared.operations.health import ConnectionHealthStore
+    from shared.operations.parked_items import ParkedItems
+    from shared.operations.telemetry import Telemetry
+    from shared.operations.ticket_list import TicketList
+    from shared.platform.storage import Storage
+    from shared.resync import TicketSync
+
+#: Time for the check of one subscription or tenant; a call alone may take a minute.
+MOST_TIME = timedelta(seconds=60)
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+T = TypeVar("T")
+AnySource = TypeVar("AnySource", bound=Source)
+
+
+class Container(Closing):
+    """All services of one process.
+
+    Args:
+        settings: application settings; the environment when None.
+        registry: the plug-ins.
+        now: the clock.
+        storage, secrets: instead of those that the settings describe.
+        given: objects that plug-ins use instead of what settings describe; see ``Engine.given``. Whoever gives
+            something closes it.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        registry: Registry = REGISTRY,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        storage: Storage | None = None,
+        secrets: SecretSource | None = None,
+        given: tuple[object, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.settings: Mapping[str, str] = os.environ if settings is None else settings
+        self.registry = registry
+        self.now = now
+        self._given_storage = storage
+        self._given_secrets = secrets
+        self._given = (*given, storage, secrets)
+        self._shared: dict[type[object], object] = {}
+        self._systems: dict[tuple[str, bool], TicketSystem] = {}
+        self._budgets: dict[str, BudgetGate] = {}
+        self._telemetry: Telemetry | None = None
+
+    def built(self, value: object) -> None:
+        """See ``Closing.built``; what was given stays open."""
+        if not any(value is one for one in self._given):
+            super().built(value)
+
+    # ---- configuration
+
+    @property
+    def config_path(self) -> Path:
+        """bridge.yaml, or what the setting BRIDGE_CONFIG names; relative paths start at the app's folder."""
+        return _ROOT / self.settings.get("BRIDGE_CONFIG", "bridge.yaml")
+
+    @service
+    def _loaded(self) -> BridgeConfig | ConfigurationError:
+        from app.configuration import load_config
+
+        try:
+            return load_config(self.config_path, self.settings, self.registry)
+        except ConfigurationError as error:
+            return error  # it stays wrong until the next deployment, which starts a new process
+
+    @property
+    def config(self) -> BridgeConfig:
+        """The configuration. Raises ConfigurationError."""
+        if isinstance(self._loaded, ConfigurationError):
+            raise ConfigurationError(self._loaded.problems)
+        return self._loaded
+
+    @service
+    def mapper(self) -> Mapper:
+        """Routes and fields, compiled. Raises ConfigurationError."""
+        from shared.mapping.mapper import Mapper
+
+        return Mapper(self.config, self.registry)
+
+    # ---- storage and secrets
+
+    @service
+    def storage(self) -> Storage:
+        """The bridge's own storage account."""
+        from shared.platform.storage import Storage
+
+        return self._given_storage or Storage(self.settings)
+
+    @service
+    def secrets(self) -> SecretSource:
+        """Secrets from Key Vault when KEY_VAULT_URL is set, else from settings."""
+        if self._given_secrets is not None:
+            return self._given_secrets
+        from app.registry import vault_secrets
+        from shared.core.secrets import SettingSecrets
+
+        vault = self.settings.get("KEY_VAULT_URL", "")
+        return vault_secrets(vault) if vault else SettingSecrets(self.settings)
+
+    @service
+    def links(self) -> LinkStore:
+        """Keys and their tickets."""
+        from shared.delivery.links import LinkStore
+
+        return LinkStore(self.storage)
+
+    @service
+    def queue(self) -> SignalQueue:
+        """The signal queue."""
+        from shared.delivery.queue import SignalQueue
+
+        return SignalQueue(self.storage)
+
+    @service
+    def parked(self) -> ParkedStore:
+        """Dead letters and quarantine."""
+        from shared.delivery.parked import ParkedStore
+
+        return ParkedStore(self.storage)
+
+    @service
+    def audit_log(self) -> AuditLog:
+        """One row for each signal that came to its end."""
+        from shared.operations.audit_log import AuditLog
+
+        return AuditLog(self.storage, self.now)
+
+    @service
+    def health(self) -> ConnectionHealthStore:
+        """Last success and last error of each connection."""
+        from shared.operations.health import ConnectionHealthStore
+
+        return ConnectionHealthStore(self.storage, self.now)
+
+    # ---- ticket systems
+
+    def budget(self, connection: str) -> BudgetGate:
+        """The call budget of a connection. Raises as :meth:`system`."""
+        found = self._budgets.get(connection)
+        if found is None:
+            from shared.budget import BudgetGate, QuotaRules, TableBudgets
+
+            settings = self._connection(connection)
+            rules = QuotaRules(
+                calls=settings.budget.calls,
+                per=settings.budget.per.total_seconds(),
+                reserve=settings.budget.reserve,
+                in_flight=settings.max_in_flight,
+                longest_call=settings.total_timeout.total_seconds(),
+            )
+            found = BudgetGate(connection, rules, TableBudgets(self.storage), now=self.now)
+            self._budgets[connection] = found
+            self.built(found)
+        return found
+
+    def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
+        """The ticket system of a connection. Raises ConfigurationError, and Refused for one that is not configured.
+
+        Args:
+            connection: its name.
+            budgeted: its calls keep to the shared budget. Without, storage is not needed: for checks by people.
+        """
+        found = self._systems.get((connection, budgeted))
+        if found is None:
+            settings = self._connection(connection)
+            gate = self.budget(connection) if budgeted else None
+            found = self._plugin(connection).open(connection, settings, self.secrets, gate)
+            self._systems[connection, budgeted] = found
+            self.built(found)
+        return found
+
+    def _connection(self, name: str) -> ConnectionSettings:
+        settings = self.config.connections.get(name)
+        if settings is None:
+            raise Refused(
+                f"there is no connection '{name}' in the configuration any more",
+                advice="Add it again to bridge.yaml and replay, or settle its tickets by hand",
+            )
+        return settings
+
+    def _plugin(self, connection: str) -> TicketSystemPlugin:
+        return self.registry.ticket_systems[self._connection(connection).type]
+
+    def state_name(self, connection: str, kind: TicketKind, state: str) -> str:
+        """What people call a state; the state itself where the connection is no longer configured."""
+        try:
+            return self.system(connection).state_name(kind, state)
+        except (ConfigurationError, Refused):
+            return state
+
+    def is_working(self, link: Link) -> bool:
+        """Whether the ticket of a link is in a state in which people work on it."""
+        try:
+            states = self._plugin(link.connection).working_states
+        except (ConfigurationError, Refused):
+            return False
+        return link.state in states.get(link.kind, ())
+
+    # ---- sources
+
+    def given(self, kind: type[T]) -> T | None:
+        """See ``shared.engine.Engine.given``."""
+        return next((one for one in self._given if isinstance(one, kind)), None)
+
+    def shared(self, kind: type[T], build: Callable[[], T]) -> T:
+        """See ``shared.engine.Engine.shared``."""
+        found = self._shared.get(kind)
+        if not isinstance(found, kind):
+            found = self._shared[kind] = build()
+            self.built(found)
+        return found
+
+    @service
+    def sources(self) -> Mapping[str, Source]:
+        """All sources by name."""
+        found = {plugin.name: plugin.open(self) for plugin in self.registry.sources}
+        for source in found.values():
+            self.built(source)
+        return found
+
+    def source(self, kind: type[AnySource]) -> AnySource:
+        """The source of a class, for those who know what it offers. Raises KeyError when it is not registered."""
+        for source in self.sources.values():
+            if isinstance(source, kind):
+                return source
+        raise KeyError(kind.__name__)
+
+    async def check_sources(self, most: timedelta = MOST_TIME) -> list[SectionCheck]:
+        """Test what the configuration asks of sources, side by side; needs no storage, changes nothing.
+
+        Args:
+            most: time for each subscription or tenant.
+
+        Raises ConfigurationError.
+        """
+        found = await asyncio.gather(*(source.check(most) for source in self.sources.values()))
+        return [section for sections in found for section in sections]
+
+    def _preview_by_source(self, signal: Signal) -> Previewed:
+        from shared.core.plugins import Previewed
+
+        source = self.sources.get(signal.source)
+        return Previewed(signal) if source is None else source.preview(signal)
+
+    async def _is_healthy(self, signal: Signal) -> bool:
+        """Whether all resources of a signal are healthy; False when no source can tell."""
+        for source in self.sources.values():
+            found = await source.is_healthy(signal)
+            if found is not None:
+                return found
+        return False
+
+    # ---- delivery
+
+    @service
+    def write_back(self) -> WriteBack:
+        """Pushes the states of tickets to where they came from."""
+        from shared.delivery.write_back import WriteBack
+
+        targets = {name: target for name, source in self.sources.items() if (target := source.write_back()) is not None}
+        others: dict[str, Callable[[str], Awaitable[str]]] = {}
+        for source in self.sources.values():
+            others |= source.push_handlers()
+        return WriteBack(self.links, targets, others)
+
+    @service
+    def planned_work(self) -> PlannedWorkCache:
+        """Changes under way in ticket systems."""
+        from shared.delivery.planned_work import PlannedWorkCache
+
+        return PlannedWorkCache(self.config.maintenance, self.storage, now=self.now)
+
+    @service
+    def _deliverer(self) -> Deliverer:
+        from shared.delivery.deliver import Deliverer
+
+        async def admit(connection: str, *, urgent: bool, place: str) -> None:
+            await self.budget(connection).admit(urgent=urgent, place=place)
+
+        return Deliverer(
+            self.mapper, self.system, self.links, outages=self.planned_work.holds, admit=admit, now=self.now
+        )
+
+    @service
+    def _configured(self) -> Configured:
+        from shared.delivery.grouping.grouper import Grouper
+        from shared.delivery.grouping.store import GroupStore
+        from shared.delivery.planned_work import RefreshPlannedWork
+        from shared.delivery.worker import Configured
+        from shared.mapping.allow_list import not_allowed
+
+        mapper = self.mapper
+        groups: Any = Grouper(mapper, self.links, GroupStore(self.storage), self.queue, now=self.now)
+        groups = RefreshPlannedWork(groups, self.planned_work)
+        for source in self.sources.values():
+            for stage in source.stages():
+                groups = stage(groups)
+        return Configured(
+            deliverer=self._deliverer,
+            groups=groups,
+            delivery=self.config.delivery,
+            unwanted=lambda signal: None if signal.via else not_allowed(signal, mapper.accept_only),
+            ends=mapper.ends,
+            well=self._is_healthy,
+            back=self.write_back,
+        )
+
+    @service
+    def worker(self) -> Worker:
+        """Handles queue messages."""
+        from shared.delivery.worker import Worker
+
+        if self._telemetry is not None:
+            self._telemetry.hurry()
+        return Worker(lambda: self._configured, self.queue, self.parked, self.health, self.audit_log, now=self.now)
+
+    # ---- webhooks
+
+    @service
+    def webhook(self) -> Webhook:
+        """What happens between an HTTP request and the queue."""
+        from app.webhook import Webhook
+
+        return Webhook(self)
+
+    # ---- timers
+
+    @service
+    def timers(self) -> Timers:
+        """The work of the engine's timers."""
+        from app.timers import Timers
+
+        return Timers(self)
+
+    @property
+    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """The work of every timer, by the name of its function."""
+        found = dict(self.timers.jobs())
+        for source in self.sources.values():
+            found |= source.jobs()
+        return found
+
+    @service
+    def ticket_sync(self) -> TicketSync:
+        """Writes what people did with tickets into links."""
+        from shared.resync import TicketSync
+
+        return TicketSync(self.links, self.write_back, self.queue, now=self.now)
+
+    # ---- requests of people and their tools
+
+    def preview(self, body: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
+        """What a body would become. Raises ConfigurationError."""
+        from shared.operations.preview import preview
+
+        return preview(body, self.mapper, self.now(), self._preview_by_source)
+
+    async def report(self) -> tuple[bool, dict[str, Any]]:
+        """Can signals be taken in, and the health report; see ``shared.operations.health.report``."""
+        from shared.operations.health import report
+
+        return await report(lambda: self.config, self.queue, self.health, self.now())
+
+    @service
+    def parked_items(self) -> ParkedItems:
+        """What operators do with dead letters and quarantine."""
+        from shared.operations.parked_items import ParkedItems
+
+        return ParkedItems(self.parked, self.queue, now=self.now)
+
+    async def parked_request(
+        self, kind: ParkedKind, method: str, item: str, query: Mapping[str, str], body: bytes, content_type: str | None
+    ) -> dict[str, Any]:
+        """Answer a request for dead letters or quarantine: ``item`` is an id, an action, or empty. Raises Problem."""
+        from shared.web.parked_requests import act, read
+
+        if method == "GET":
+            return await read(self.parked_items, kind, item, query)
+        return await act(self.parked_items, kind, item, body, content_type)
+
+    @service
+    def _ticket_list(self) -> TicketList:
+        from shared.operations.ticket_list import TicketList
+
+        return TicketList(self.links, self.state_name, now=self.now)
+
+    async def tickets(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Answer a request for the list of tickets: see ``TicketList.answer``. Raises Problem."""
+        return await self._ticket_list.answer(query)
+
+    # ---- metrics
+
+    def count_events(self) -> None:
+        """Count what is recorded from now on, for Application Insights; nothing where its setting is empty."""
+        from app.metrics import telemetry_of
+
+        self._telemetry = telemetry_of(self.settings)
+        if self._telemetry is not None:
+            listen(self._telemetry.heard)

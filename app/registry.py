@@ -1,0 +1,25 @@
+"""The plug-ins of the app. The one file that names the folders under ``connectors/`` that offer something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connectors.azure_monitor.plugin import PLUGIN as AZURE_MONITOR
+from connectors.defender.plugin import PLUGIN as DEFENDER
+from connectors.secure_score.plugin import PLUGIN as SECURE_SCORE
+from shared.core.plugins import Registry
+
+if TYPE_CHECKING:
+    from shared.core.secrets import SecretSource
+
+REGISTRY = Registry(
+    sources=(AZURE_MONITOR, DEFENDER, SECURE_SCORE),
+    ticket_system_modules=("connectors.servicenow.plugin",),
+)
+
+
+def vault_secrets(url: str) -> SecretSource:
+    """Secrets of a Key Vault, read with the app's own identity."""
+    from connectors.key_vault import KeyVaultSecrets
+
+    return KeyVaultSecrets(url)

@@ -1,0 +1,67 @@
+"""Microsoft Defender for Cloud as a source: recommendations, findings and alerts, and who has to fix them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.core.plugins import Endpoint, EventHubIntake, Intake, Job, Section, SourcePlugin, SourceWords
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connectors.defender.routes import Integrations
+    from connectors.defender.source import DefenderSource
+    from shared.config.model import BridgeConfig
+    from shared.engine import Engine
+    from shared.mapping.layouts import Layout
+
+
+def _sections() -> tuple[Section, ...]:
+    from connectors.defender.sections import sections
+
+    return sections()
+
+
+def _routes(config: BridgeConfig) -> Integrations | None:
+    from connectors.defender.routes import Integrations
+    from connectors.defender.settings import DefenderSettings
+
+    settings = config.section("defender", DefenderSettings)
+    return None if settings is None else Integrations(settings.integrations)
+
+
+def _layouts() -> Mapping[str, Layout]:
+    from connectors.defender.layouts import LAYOUTS
+
+    return LAYOUTS
+
+
+def _open(engine: Engine) -> DefenderSource:
+    from connectors.defender.source import DefenderSource
+
+    return DefenderSource(engine)
+
+
+PLUGIN = SourcePlugin(
+    name="defender",
+    words=SourceWords("Microsoft Defender for Cloud", "Microsoft Defender for Cloud"),
+    sections=_sections,
+    layouts=_layouts,
+    routes=_routes,
+    intakes=(Intake("recommendations", "recommendations"),),
+    event_hubs=(
+        EventHubIntake(
+            "recommendations_from_event_hub",
+            hub="RECOMMENDATIONS_EVENT_HUB",
+            connection="RecommendationsEventHub",
+            consumer_group="RECOMMENDATIONS_CONSUMER_GROUP",
+        ),
+    ),
+    endpoints=(
+        Endpoint("assignments", "assignments"),
+        Endpoint("withdraw_assignments", "assignments/withdraw"),
+        Endpoint("integrations", "integrations", ("GET",)),
+    ),
+    jobs=(Job("poll_findings", "0 9,24,39,54 * * * *"), Job("remind", "0 12 * * * *")),
+    open=_open,
+)

@@ -1,0 +1,325 @@
+"""Defender for Cloud while the app runs: polls, assignments and their reminders, write-back, requests, the check."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from connectors.defender.scopes import subscription_of
+from connectors.defender.settings import DefenderSettings
+from connectors.microsoft.engine import endpoints_of
+from shared.core.http import Handler, Request, Response
+from shared.core.plugins import Previewed, SectionCheck, Source
+from shared.core.problem import Problem
+from shared.core.signal import Signal
+from shared.engine import Engine
+from shared.mapping.allow_list import not_allowed
+from shared.web.intake import body_of
+
+if TYPE_CHECKING:
+    from connectors.defender.assignments.back import AssignmentWriteBack
+    from connectors.defender.assignments.reassign import Reassigner
+    from connectors.defender.assignments.reminders import ReminderResult
+    from connectors.defender.assignments.rules import CompiledRule
+    from connectors.defender.assignments.stage import AssignOwner
+    from connectors.defender.assignments.store import AssignmentStore
+    from connectors.defender.poll.ancestry import ManagementGroupPaths
+    from connectors.defender.poll.polled import PollResult
+    from connectors.defender.poll.tenants import DefenderTenants
+
+_OWN = "own"
+
+
+class DefenderSource(Source):
+    """See the module."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._stack = AsyncExitStack()
+
+    @property
+    def _settings(self) -> DefenderSettings | None:
+        return self._engine.config.section("defender", DefenderSettings)
+
+    @cached_property
+    def assignments(self) -> AssignmentStore:
+        """Who has to fix which recommendation."""
+        from connectors.defender.assignments.store import AssignmentStore
+
+        return AssignmentStore(self._engine.storage)
+
+    @cached_property
+    def ancestries(self) -> ManagementGroupPaths:
+        """The management groups above subscriptions."""
+        from connectors.defender.poll.ancestry import ManagementGroupPaths
+
+        return ManagementGroupPaths(self._engine.storage, now=self._engine.now)
+
+    @cached_property
+    def rules(self) -> tuple[CompiledRule, ...]:
+        """Governance rules, compiled."""
+        from connectors.defender.assignments.rules import compile_rules
+
+        settings = self._settings
+        return compile_rules(settings.governance if settings is not None else ())
+
+    async def _locate(self, signal: Signal) -> Signal:
+        """The signal with the details that say where its subscription is: tenant and management groups."""
+        from connectors.defender.poll.ancestry import with_ancestry
+
+        await self.ancestries.refresh()
+        return with_ancestry(signal, self.ancestries.of(subscription_of(signal)))
+
+    @cached_property
+    def clouds(self) -> DefenderTenants:
+        """Clients of Defender for Cloud outside the poll."""
+        from connectors.defender.poll.tenants import DefenderTenants
+
+        tenants = DefenderTenants(
+            self._settings or DefenderSettings(),
+            self._engine.secrets,
+            endpoints_of(self._engine),
+            whose=lambda subscription: self.ancestries.of(subscription).tenant,
+        )
+        self._stack.push_async_callback(tenants.aclose)
+        return tenants
+
+    @cached_property
+    def governance(self) -> AssignmentWriteBack:
+        """Writes governance assignments."""
+        from connectors.defender.assignments.back import AssignmentWriteBack
+
+        settings = self._settings
+        return AssignmentWriteBack(
+            self.assignments,
+            self._engine.links,
+            lambda assessment: self.clouds.governance(assessment),
+            lambda link: self._engine.state_name(link.connection, link.kind, link.state),
+            write_back=settings is not None and settings.write_back,
+        )
+
+    @cached_property
+    def _reassigner(self) -> Reassigner:
+        from connectors.defender.assignments.reassign import Reassigner
+
+        return Reassigner(
+            self.assignments,
+            self._engine.links,
+            self._engine.system,
+            self.governance.tell_assignment,
+            recheck_after=self._engine.config.delivery.recheck_after,
+            now=self._engine.now,
+        )
+
+    def write_back(self) -> AssignmentWriteBack | None:
+        """See ``Source``."""
+        settings = self._settings
+        return self.governance if settings is not None and settings.write_back else None
+
+    def push_handlers(self) -> Mapping[str, Callable[[str], Awaitable[str]]]:
+        """See ``Source``: assignments, and tickets that were reassigned."""
+        if self._settings is None:
+            return {}
+        from connectors.defender.assignments.back import KIND as ASSIGNMENT
+        from connectors.defender.assignments.reassign import KIND as REASSIGNED
+
+        return {ASSIGNMENT: self.governance.tell_assignment, REASSIGNED: self._reassigner.again}
+
+    def assign_owner(self, groups: Any) -> AssignOwner | None:
+        """The stage that assigns recommendations, before ``groups``; None without the section."""
+        settings = self._settings
+        if settings is None:
+            return None
+        from connectors.defender.assignments.stage import AssignOwner
+
+        return AssignOwner(
+            groups,
+            self._engine.mapper,
+            self.rules,
+            self.assignments,
+            self._engine.links,
+            self._engine.queue,
+            now=self._engine.now,
+            locate=self._locate,
+            unassigned_take_routes=settings.poll is not None and settings.poll.unassigned == "routes",
+            write_back=settings.write_back,
+        )
+
+    def stages(self) -> Sequence[Any]:
+        """See ``Source``."""
+        return (self.assign_owner,) if self._settings is not None else ()
+
+    def preview(self, signal: Signal) -> Previewed:
+        """See ``Source``: a governance rule may assign a recommendation."""
+        from connectors.defender.assignments.rules import preview_assignment
+
+        return preview_assignment(signal, self._engine.mapper, self.rules, self._engine.now())
+
+    async def poll_findings(self) -> list[PollResult]:
+        """Read findings where that is due; nothing where the configuration does not ask for it.
+
+        Raises ConfigurationError and StorageUnavailable.
+        """
+        settings = self._settings
+        if settings is None or settings.poll is None:
+            return []
+        from contextlib import aclosing
+
+        from connectors.defender.poll.poll import FindingsPoll
+        from connectors.defender.poll.tenants import DefenderTenants
+
+        engine = self._engine
+        async with aclosing(DefenderTenants(settings, engine.secrets, endpoints_of(engine))) as clouds:
+            poll = FindingsPoll(
+                settings.poll, clouds, engine.storage, engine.queue, now=engine.now, rules=self._deciding(settings)
+            )
+            return await poll.run()
+
+    def _deciding(self, settings: DefenderSettings) -> str:
+        """The part of the configuration that decides what becomes of a finding, as text that can be compared."""
+        poll = settings.poll
+        text = settings.model_dump_json(include={"integrations", "governance", "poll"})
+        if poll is not None and poll.unassigned == "nothing" and poll.kinds == ("recommendation",):
+            return text  # nothing is handled by the routes
+        return text + self._engine.config.model_dump_json(include={"routes", "default"})
+
+    async def remind(self) -> ReminderResult:
+        """Mark what is overdue, and remind its tickets; nothing where nothing is assigned.
+
+        Raises ConfigurationError and StorageUnavailable.
+        """
+        from connectors.defender.assignments.reminders import ReminderResult, Reminders
+
+        settings = self._settings
+        if settings is None:
+            return ReminderResult()
+        rules = {rule.name: rule for rule in settings.governance}
+        engine = self._engine
+        return await Reminders(rules, self.assignments, engine.links, engine.system, now=engine.now).run()
+
+    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """See ``Source``."""
+        return {"poll_findings": self.poll_findings, "remind": self.remind}
+
+    async def assign(self, body: object) -> tuple[int, dict[str, Any]]:
+        """Assign recommendations on demand: status and answer, see ``assignments.on_demand``.
+
+        Args:
+            body: decoded JSON.
+
+        Raises Problem, ConfigurationError and StorageUnavailable.
+        """
+        settings, engine = self._settings, self._engine
+        if settings is None or not settings.integrations:
+            raise Problem(
+                404, "Not configured", "bridge.yaml has no defender.integrations: there is nowhere to assign to."
+            )
+        from connectors.defender.assignments.checks import AssignmentChecks
+        from connectors.defender.assignments.on_demand import AssignmentRequests
+
+        checks = AssignmentChecks(
+            settings,
+            engine.mapper,
+            lambda resource: self.clouds.assessments(resource),
+            self._locate,
+            engine.system,
+            self.assignments,
+            engine.links,
+        )
+        requests = AssignmentRequests(
+            checks,
+            self.assignments,
+            engine.links,
+            engine.queue,
+            engine.worker.handle_now,
+            self._reassigner,
+            self.governance.tell_assignment,
+            lease=engine.mapper.delivery.lease,
+            now=engine.now,
+        )
+        return await requests.assign(body)
+
+    async def withdraw(self, body: object) -> tuple[int, dict[str, Any]]:
+        """Withdraw assignments: status and answer, see ``assignments.withdraw``.
+
+        Args:
+            body: decoded JSON.
+
+        Raises Problem, ConfigurationError and StorageUnavailable.
+        """
+        settings, engine = self._settings, self._engine
+        mapper = engine.mapper
+        if settings is None:
+            detail = "bridge.yaml has no section 'defender'. Fix: keep 'defender: {integrations: []}' while it has any"
+            raise Problem(404, "Not configured", f"{detail}.")
+        from connectors.defender.assignments.chosen import AssignmentChooser
+        from connectors.defender.assignments.withdraw import Withdrawals
+
+        withdrawals = Withdrawals(
+            AssignmentChooser({one.name for one in settings.integrations}, self.assignments),
+            self.assignments,
+            engine.links,
+            engine.queue,
+            engine.worker.handle_now,
+            self.governance.tell_assignment,
+            lambda signal: not_allowed(signal, mapper.accept_only),
+            lease=mapper.delivery.lease,
+            now=engine.now,
+        )
+        return await withdrawals.withdraw(body)
+
+    async def integrations(self) -> dict[str, Any]:
+        """The integrations and how they are doing, see ``integration_list``.
+
+        Raises ConfigurationError and StorageUnavailable.
+        """
+        from connectors.defender.integration_list import integrations
+
+        settings = self._settings
+        sections = settings.integrations if settings is not None else ()
+        engine = self._engine
+        return await integrations(sections, self.assignments.all(), await engine.health.read(), engine.now())
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """See ``Source``."""
+
+        async def assign(request: Request) -> Response:
+            return Response(*await self.assign(body_of(request)))
+
+        async def withdraw(request: Request) -> Response:
+            return Response(*await self.withdraw(body_of(request)))
+
+        async def listed(request: Request) -> Response:
+            del request
+            return Response(200, await self.integrations())
+
+        return {"assignments": assign, "withdraw_assignments": withdraw, "integrations": listed}
+
+    async def check(self, most: timedelta) -> list[SectionCheck]:
+        """See ``Source``."""
+        settings, engine = self._settings, self._engine
+        if settings is None:
+            return []
+        from connectors.defender.check import FindingChecks
+        from connectors.defender.poll.tenants import tenant_of
+        from connectors.microsoft.check_run import CheckTask, run_checks
+        from connectors.microsoft.identities import Identities
+
+        identities = Identities(settings.cloud, engine.secrets, endpoints_of(engine))
+        try:
+            findings = FindingChecks(settings, identities)
+            tasks: list[CheckTask] = []
+            for place, entry in enumerate(settings.tenants):
+                same = sum(tenant_of(other) == tenant_of(entry) for other in settings.tenants[:place])
+                subject = f"{tenant_of(entry) or _OWN}{f' ({same + 1})' if same else ''}"
+                tasks.append(CheckTask("defender", subject, partial(findings.tenant, entry)))
+            return await run_checks(tasks, most)
+        finally:
+            await identities.aclose()
+
+    async def aclose(self) -> None:
+        """See ``Source``."""
+        await self._stack.aclose()

@@ -1,0 +1,147 @@
+"""Secure Score while the app runs: polls, tickets on demand, states of controls, the check."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from connectors.microsoft.engine import endpoints_of
+from connectors.secure_score.settings import SecureScoreSettings
+from shared.core.http import Handler, Request, Response
+from shared.core.plugins import SectionCheck, Source
+from shared.core.problem import Problem
+from shared.engine import Engine
+from shared.web.intake import body_of
+
+if TYPE_CHECKING:
+    from connectors.secure_score.poll.poll import ScorePolled
+    from connectors.secure_score.requests import ScoreRequests
+    from connectors.secure_score.tenants import ScoreTenants
+    from connectors.secure_score.write_back import ScoreWriteBack
+
+_OWN = "own"
+
+
+class SecureScoreSource(Source):
+    """See the module."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._stack = AsyncExitStack()
+
+    @property
+    def _settings(self) -> SecureScoreSettings | None:
+        return self._engine.config.section("secure_score", SecureScoreSettings)
+
+    @property
+    def _required(self) -> SecureScoreSettings:
+        """The section. Raises Problem 404 where the configuration has none."""
+        settings = self._settings
+        if settings is None:
+            raise Problem(404, "Not configured", "bridge.yaml has no section 'secure_score'; see docs/secure-score.md.")
+        return settings
+
+    @cached_property
+    def tenants(self) -> ScoreTenants:
+        """Opens Microsoft Graph for each tenant."""
+        from connectors.secure_score.tenants import ScoreTenants
+
+        tenants = ScoreTenants(self._required, self._engine.secrets, endpoints_of(self._engine))
+        self._stack.push_async_callback(tenants.aclose)
+        return tenants
+
+    def write_back(self) -> ScoreWriteBack | None:
+        """See ``Source``."""
+        settings, engine = self._settings, self._engine
+        if settings is None or not settings.write_back:
+            return None
+        from connectors.secure_score.control_states import ControlStateRules
+        from connectors.secure_score.write_back import ScoreWriteBack
+
+        rules = ControlStateRules(settings.states, engine.state_name)
+        return ScoreWriteBack(rules, lambda tenant: self.tenants.open(tenant), engine.state_name)
+
+    async def poll_scores(self, *, dry_run: bool = False) -> list[ScorePolled]:
+        """Read the secure score of each tenant that is due; nothing where the configuration does not ask for it.
+
+        Args:
+            dry_run: every tenant is due; put nothing on the queue and remember nothing.
+
+        Raises ConfigurationError and StorageUnavailable.
+        """
+        settings, engine = self._settings, self._engine
+        if settings is None:
+            return []
+        from connectors.secure_score.poll.poll import ScorePoll
+        from connectors.secure_score.poll.states import ScoreStates
+
+        states = ScoreStates(engine.storage)
+        poll = ScorePoll(settings, self.tenants, engine.links, states, engine.queue, now=engine.now)
+        return await poll.run(dry_run=dry_run)
+
+    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """See ``Source``."""
+        return {"poll_scores": self.poll_scores}
+
+    @cached_property
+    def _requests(self) -> ScoreRequests:
+        from connectors.secure_score.requests import ScoreRequests
+
+        engine = self._engine
+        return ScoreRequests(
+            self._required,
+            self.tenants,
+            engine.mapper,
+            engine.system,
+            engine.links,
+            engine.worker.handle_now,
+            now=engine.now,
+        )
+
+    async def ticket(self, control_id: str, body: object) -> tuple[int, dict[str, Any]]:
+        """Make the ticket of a control now: status and answer, see ``ScoreRequests.ticket``.
+
+        Raises Problem, ConfigurationError and StorageUnavailable.
+        """
+        return await self._requests.ticket(control_id, body)
+
+    async def ticket_preview(self, control_id: str, body: object) -> dict[str, Any]:
+        """What that ticket would be, without side effect, see ``ScoreRequests.preview``. Raises as that one."""
+        return await self._requests.preview(control_id, body)
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """See ``Source``."""
+
+        async def ticket(request: Request) -> Response:
+            return Response(*await self.ticket(request.path["control"], body_of(request)))
+
+        async def preview(request: Request) -> Response:
+            return Response(200, await self.ticket_preview(request.path["control"], body_of(request)))
+
+        return {"secure_score_ticket": ticket, "secure_score_preview": preview}
+
+    async def check(self, most: timedelta) -> list[SectionCheck]:
+        """See ``Source``."""
+        settings, engine = self._settings, self._engine
+        if settings is None:
+            return []
+        from connectors.microsoft.check_run import CheckTask, run_checks
+        from connectors.secure_score.check import ScoreChecks
+        from connectors.secure_score.tenants import ScoreTenants
+
+        tenants = ScoreTenants(settings, engine.secrets, endpoints_of(engine))
+        try:
+            checks = ScoreChecks(settings, tenants, engine.now)
+            return await run_checks(
+                [CheckTask("secure_score", one.id or _OWN, partial(checks.tenant, one)) for one in settings.tenants],
+                most,
+            )
+        finally:
+            await tenants.aclose()
+
+    async def aclose(self) -> None:
+        """See ``Source``."""
+        await self._stack.aclose()

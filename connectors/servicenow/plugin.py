@@ -1,0 +1,115 @@
+"""ServiceNow as a ticket system: settings, columns by role, limits.
+
+Names and limits are those of ServiceNow's tables (task, incident, change_request, problem, em_event) in the base
+system, documented with its Table API and its Event Management web service. See "Over-long values" in
+docs/servicenow.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from connectors.servicenow.settings import ServiceNowSettings
+from shared.core.fields import Columns, FieldMap, FieldRole
+from shared.core.identity import DISPLAY
+from shared.core.plugins import TicketSystemPlugin
+from shared.core.ticket_system import TicketKind
+
+if TYPE_CHECKING:
+    from shared.core.rate_gate import RateGate
+    from shared.core.secrets import SecretSource
+    from shared.core.ticket_system import TicketSystem
+
+_TASK: dict[FieldRole, tuple[str, ...]] = {
+    FieldRole.TITLE: ("short_description",),
+    FieldRole.BODY: ("description",),
+    FieldRole.IMPACT: ("impact",),
+    FieldRole.URGENCY: ("urgency",),
+    FieldRole.OWNER: ("assigned_to",),
+    FieldRole.GROUP: ("assignment_group",),
+    FieldRole.DUE: ("due_date",),
+    FieldRole.PRIVATE_NOTE: ("work_notes",),
+    FieldRole.PUBLIC_NOTE: ("comments",),
+    FieldRole.CLOSING_NOTE: ("close_notes",),
+    FieldRole.CONFIGURATION_ITEM: ("cmdb_ci",),
+}
+
+_COLUMNS: Mapping[TicketKind, Columns] = {
+    TicketKind.INCIDENT: {**_TASK, FieldRole.REQUESTER: ("caller_id",)},
+    TicketKind.CHANGE_REQUEST: {
+        **_TASK,
+        FieldRole.REQUESTER: ("requested_by",),
+        FieldRole.WANTED_BY: ("requested_by_date",),
+        FieldRole.PRIORITY: ("priority",),
+    },
+    TicketKind.PROBLEM: {**_TASK, FieldRole.CLOSING_NOTE: ("close_notes", "fix_notes", "cause_notes")},
+    TicketKind.EVENT: {FieldRole.BODY: ("description",), FieldRole.CLOSING_NOTE: ("description",)},
+}
+
+_EVENT = {
+    "source": "{{ source.product }}",
+    "event_class": "{{ signal.kind }}",
+    "node": "{{ resource.name }}",
+    "resource": "{{ resource.name }}",
+    "type": "{{ signal.rule or signal.kind }}",
+    "metric_name": "{{ signal.details.metric_name or '' }}",
+    "severity": "{{ levels.event }}",
+    "description": "{{ summary }}",
+    "time_of_event": "{{ signal.occurred_at | utc }}",
+    # no columns of em_event: the connector puts them into additional_info
+    "resource_id": "{{ resource.id }}",
+    "portal": "{{ signal.links.portal or '' }}",
+}
+
+_PRIORITY = {"priority": "ServiceNow computes priority and overwrites it silently. Fix: set impact and urgency instead"}
+
+_LIMITS = MappingProxyType(
+    {
+        "short_description": 160,
+        "description": 4000,
+        "close_notes": 4000,
+        "work_notes": 4000,
+        "comments": 4000,
+        "correlation_id": 100,
+        "correlation_display": 100,
+        "source": 100,
+        "node": 100,
+        "resource": 100,
+        "type": 100,
+    }
+)
+
+
+def _key_fields(kind: TicketKind, correlation: str) -> Mapping[str, str]:
+    if kind is TicketKind.EVENT:
+        return {}
+    return {"correlation_id": correlation, "correlation_display": DISPLAY}
+
+
+def _open(name: str, settings: ServiceNowSettings, secrets: SecretSource, gate: RateGate | None) -> TicketSystem:
+    from connectors.servicenow.connector import ServiceNow
+
+    return ServiceNow(name, settings, secrets, turnstile=gate)
+
+
+PLUGIN = TicketSystemPlugin(
+    name="servicenow",
+    title="ServiceNow",
+    settings=ServiceNowSettings,
+    fields=FieldMap(
+        columns=_COLUMNS,
+        defaults={TicketKind.EVENT: _EVENT},
+        limits=_LIMITS,
+        computed={TicketKind.INCIDENT: _PRIORITY, TicketKind.PROBLEM: _PRIORITY},
+        date_format="%Y-%m-%d %H:%M:%S",
+        key_fields=_key_fields,
+    ),
+    open=_open,
+    working_states={
+        TicketKind.INCIDENT: frozenset({"2", "3"}),  # In Progress, On Hold
+        TicketKind.PROBLEM: frozenset({"103", "104"}),  # Root Cause Analysis, Fix in Progress
+        TicketKind.CHANGE_REQUEST: frozenset({"-1"}),  # Implement
+    },
+)
