@@ -29,7 +29,7 @@ class Road(Sources):
         from shared.delivery.deliver import Deliverer
 
         async def admit(connection: str, *, urgent: bool, place: str) -> None:
-            await self.budget(connection).admit(urgent=urgent, place=place)
+            await self.budget(connection).admit(urgent=urgent, position=place)
 
         return Deliverer(self.mapper, self.system, self.links, outages=self._planned.holds, admit=admit, now=self._now)
 
