@@ -321,7 +321,7 @@ class Container(Closing):
         from shared.delivery.deliver import Deliverer
 
         async def admit(connection: str, *, urgent: bool, place: str) -> None:
-            await self.budget(connection).admit(urgent=urgent, place=place)
+            await self.budget(connection).admit(urgent=urgent, position=place)
 
         return Deliverer(
             self.mapper, self.system, self.links, outages=self.planned_work.holds, admit=admit, now=self.now

@@ -191,9 +191,9 @@ class Client:
                 async with asyncio.timeout_at(deadline), self._turnstile.slot():
                     proof = await self._proof()
                     pool = self._pool_for(proof)
-                    departure = await self._turnstile.leave()
+                    permit = await self._turnstile.acquire()
                     sent = True
-                    reply = await self._send(pool, lambda: _request(pool, call, proof), call, departure)
+                    reply = await self._send(pool, lambda: _request(pool, call, proof), call, permit)
                     return reply, proof
             except TimeoutError:
                 pass
@@ -261,11 +261,11 @@ class Client:
         pool: ConnectionPool,
         make: Callable[[], httpx.Request],
         call: WireCall,
-        departure: object,
+        permit: object,
         *,
         logged: bool = True,
     ) -> ServiceNowReply:
-        """Send a request, count it, and tell the turnstile that let it out what became of it.
+        """Send a request, count it, and report to the gate that let it out what became of it.
 
         It is made by ``make`` at the last moment, and our errors leave the library's own behind: what prints the
         local variables of a traceback finds no request in it, and thus no secret.
@@ -283,7 +283,7 @@ class Client:
         finally:
             if left:
                 self._count(call)
-            self._turnstile.told(departure, report)
+            self._turnstile.report(permit, report)
         if broken is not None:
             raise broken
         self.observed.note(reply)
@@ -307,16 +307,16 @@ class _Exchange:
         """POST to the token endpoint. JSON is not understood there."""
         client = self._client
         pool = client._pool_for(None)
-        departure = await client._turnstile.leave()
-        return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL, departure)
+        permit = await client._turnstile.acquire()
+        return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL, permit)
 
     async def revoke(self, token: str) -> ServiceNowReply:
         """The token stands in the URL, as ServiceNow wants it; so the URL goes into no log."""
         client = self._client
         pool = client._pool_for(None)
         hidden = Secret(token)
-        departure = await client._turnstile.leave()
-        return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, departure, logged=False)
+        permit = await client._turnstile.acquire()
+        return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, permit, logged=False)
 
 
 def _request(pool: ConnectionPool, call: WireCall, proof: Proof) -> httpx.Request:

@@ -1,16 +1,20 @@
-"""The call budget of a ticket system, shared by all workers: never above the limit, urgent first, in order.
+"""The call budget of a ticket system, shared by all workers: never above its limit, urgent work first, in order.
 
-state, line, plan    values and their changes; pure
-store                one row per connection in Table storage
-shared_state         a process's copy of the row, changed under its ETag
-budget               what delivery and connectors use
+A delivery is admitted, or told when to come back; each of its requests takes a call from a lease that its process
+holds. All processes meet in one table row for each connection. What a row says and how it changes are pure values and
+functions; only the gate and the store do anything.
+
+quota      how many calls may be made in a window: limit, reserve, leases, cool-downs; pure
+circuit    whether the instance is called at all: closed, open, half-open; pure
+backlog    which delivery has to wait until when (position, ETA), and which workers may call; pure
+store      the row of all three, a process's copy of it, and what reports of calls change in it
+gate       what deliveries (``admit``) and connectors (``slot``, ``acquire``, ``report``) use
 """
 
 from __future__ import annotations
 
-from shared.budget.budget import BudgetGate
-from shared.budget.errors import CircuitOpen, MustWait
-from shared.budget.state import QuotaRules
+from shared.budget.gate import BudgetGate
+from shared.budget.quota import QuotaRules
 from shared.budget.store import TableBudgets
 
-__all__ = ["BudgetGate", "CircuitOpen", "MustWait", "QuotaRules", "TableBudgets"]
+__all__ = ["BudgetGate", "QuotaRules", "TableBudgets"]

@@ -1,24 +1,107 @@
-"""Budgets in Table storage, one row per connection. The ETag is the lock, as with links."""
+"""What all workers of a connection share: one row in Table storage, whose ETag is the lock.
+
+BudgetState    the row as a value: quota, backlog and circuit
+TableBudgets   reads and writes rows
+SharedState    one process's copy of a row, and its changes
+CallMonitor    what reports of calls change in it
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from shared.budget.state import Backlog, Circuit, QuotaState
+from shared.budget.backlog import WORKER_LIFETIME, Backlog, Capacity, Positions, move_up, note_worker
+from shared.budget.circuit import Circuit, close_circuit, open_circuit, probe_failed
+from shared.budget.quota import (
+    CLOCK_TOLERANCE,
+    Quota,
+    QuotaRules,
+    charge,
+    cool_down,
+    end_cool_downs,
+    is_limit_of_windows,
+    learn_limit,
+    learn_skew,
+    observe_cost,
+    roll,
+)
 from shared.core.errors import StorageUnavailable
+from shared.core.rate_gate import CallReport, SystemCondition
 from shared.platform.storage import RowOvertaken, Storage, put_row, storage_errors
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
+
+T = TypeVar("T")
 
 TABLE = "budgets"
 _ROW = "budget"
 
 #: Seconds that an operation may take, the SDK's own retries included: calls to the ticket system wait for it.
 _PATIENCE = 8.0
+
+#: Seconds after which the copy is read again before anything is decided by it.
+FRESH_FOR = 2.0
+
+#: Who asks seldom may rely on an older copy for so many questions, or the news would cost an operation per ticket. It
+#: misses a cool-down by one call at most: the answer to that call says so.
+_ASKED, _SELDOM = 5, 60.0
+
+#: Attempts at one change. Each round at least one worker succeeds, so as many workers as this may meet at once.
+_MOST_ATTEMPTS = 30
+
+#: Calls in a row without an answer after which the instance is taken to be unavailable.
+_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """What all workers of a connection share."""
+
+    backlog: Backlog
+    quota: Quota = field(default_factory=Quota)
+    circuit: Circuit = field(default_factory=Circuit)
+
+
+#: What happened, as a change of whatever the state is by then.
+Event = Callable[[BudgetState], BudgetState]
+
+
+def capacity_of(state: BudgetState, rules: QuotaRules) -> Capacity:
+    """What quota and circuit leave for the backlog."""
+    quota, circuit = state.quota, state.circuit
+    if circuit.is_closed:
+        return Capacity(rules, quota, paused_until=quota.cool_until)
+    return Capacity(rules, quota, True, max(quota.cool_until, circuit.probe_at), circuit.probe_until)
+
+
+def advance(state: BudgetState, rules: QuotaRules, now: float) -> BudgetState:
+    """Bring the state up to the time: positions that became due meanwhile, then the window."""
+    backlog = move_up(state.backlog, capacity_of(state, rules), now)
+    return replace(state, backlog=backlog, quota=roll(state.quota, rules, now))
+
+
+def change_quota(state: BudgetState, rules: QuotaRules, now: float, change: Callable[[Quota], Quota]) -> BudgetState:
+    """Change the quota from ``now`` on: which positions are due until then is written down first.
+
+    A change that gives the same quota back leaves the state as it is.
+    """
+    advanced = advance(state, rules, now)
+    quota = change(advanced.quota)
+    return state if quota is advanced.quota else replace(advanced, quota=quota)
+
+
+def change_circuit(
+    state: BudgetState, rules: QuotaRules, now: float, change: Callable[[Circuit], Circuit]
+) -> BudgetState:
+    """As :func:`change_quota`, for the circuit."""
+    circuit = change(state.circuit)
+    return state if circuit is state.circuit else replace(advance(state, rules, now), circuit=circuit)
 
 
 class BudgetOvertaken(Exception):
@@ -28,11 +111,11 @@ class BudgetOvertaken(Exception):
 class BudgetStore(Protocol):
     """Keeps the shared state of budgets."""
 
-    async def read(self, connection: str) -> tuple[QuotaState, str] | None:
+    async def read(self, connection: str) -> tuple[BudgetState, str] | None:
         """The state and its ETag, None when there is none. Raises StorageUnavailable."""
         ...
 
-    async def write(self, connection: str, state: QuotaState, etag: str | None) -> str:
+    async def write(self, connection: str, state: BudgetState, etag: str | None) -> str:
         """Write what was read under ``etag``, or a new row with None; the new ETag.
 
         Raises BudgetOvertaken, StorageUnavailable.
@@ -51,7 +134,7 @@ class TableBudgets:
         self.operations += 1
         return self._storage.table(TABLE)
 
-    async def read(self, connection: str) -> tuple[QuotaState, str] | None:
+    async def read(self, connection: str) -> tuple[BudgetState, str] | None:
         """See ``BudgetStore.read``."""
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -62,7 +145,7 @@ class TableBudgets:
                 return None
         return from_entity(entity), str(entity.metadata["etag"])
 
-    async def write(self, connection: str, state: QuotaState, etag: str | None) -> str:
+    async def write(self, connection: str, state: BudgetState, etag: str | None) -> str:
         """See ``BudgetStore.write``."""
         entity = to_entity(connection, state)
         async with storage_errors("writing a budget", within=_PATIENCE):
@@ -72,33 +155,35 @@ class TableBudgets:
                 raise BudgetOvertaken from error
 
 
-def to_entity(connection: str, state: QuotaState) -> dict[str, Any]:
-    """The table row: what people look for in columns of its own, the rest as JSON."""
+def to_entity(connection: str, state: BudgetState) -> dict[str, Any]:
+    """The table row: what people look for in columns of its own, everything as JSON in ``State``."""
+    quota, waiting = state.quota, state.backlog.ordinary
     return {
         "PartitionKey": connection,
         "RowKey": _ROW,
-        "Leased": state.ordinary + state.urgent,
-        "Limit": -1 if state.limit is None else state.limit,
-        "Waiting": max(round(state.waiting.tail - state.waiting.head), 0),
-        "CoolUntil": state.cool_until,
-        "CircuitOpen": not state.circuit.closed,
+        "Leased": quota.ordinary + quota.urgent,
+        "Limit": -1 if quota.limit is None else quota.limit,
+        "Waiting": max(round(waiting.last - waiting.due), 0),
+        "CoolUntil": quota.cool_until,
+        "CircuitOpen": not state.circuit.is_closed,
         "State": json.dumps(asdict(state), separators=(",", ":")),
     }
 
 
-def from_entity(entity: Mapping[str, Any]) -> QuotaState:
-    """Read a table row back. What another release wrote beside what we know is left out.
+def from_entity(entity: Mapping[str, Any]) -> BudgetState:
+    """Read a table row. Fields of another release that this one does not know are left out.
 
     Raises StorageUnavailable when it cannot be understood.
     """
     try:
-        data = _known(QuotaState, json.loads(entity["State"]))
-        data["circuit"] = Circuit(**_known(Circuit, data["circuit"]))
-        for waiting in ("waiting", "urgent_waiting"):
-            data[waiting] = Backlog(**_known(Backlog, data[waiting]))
-        for lasting in ("workers", "seats"):
-            data[lasting] = tuple((str(name), float(expiry)) for name, expiry in data.get(lasting, ()))
-        return QuotaState(**data)
+        data = json.loads(entity["State"])
+        backlog = _known(Backlog, data["backlog"])
+        for urgency in ("ordinary", "urgent"):
+            backlog[urgency] = Positions(**_known(Positions, backlog[urgency]))
+        for expiring in ("workers", "worker_slots"):
+            backlog[expiring] = tuple((str(name), float(expiry)) for name, expiry in backlog.get(expiring, ()))
+        quota, circuit = _known(Quota, data["quota"]), _known(Circuit, data["circuit"])
+        return BudgetState(Backlog(**backlog), Quota(**quota), Circuit(**circuit))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageUnavailable(
             f"the row of a budget in table {TABLE} cannot be understood ({type(error).__name__}). Delete it: the "
@@ -109,3 +194,251 @@ def from_entity(entity: Mapping[str, Any]) -> QuotaState:
 def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in data.items() if name in names}
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What this worker counted and has not written yet: deliveries, calls of deliveries, calls without a lease."""
+
+    deliveries: int = 0
+    calls: int = 0
+    unleased: dict[int, int] = field(default_factory=dict)
+
+
+class SharedState:
+    """The shared state of a connection as one worker sees it: a copy, at most about two seconds old.
+
+    Args:
+        connection, rules, store, worker: whose state, by which rules, where it is stored, and who reads it.
+        now: Unix seconds. chance: 0 to 1.
+        new_id: names the backlog of a row that did not exist.
+    """
+
+    def __init__(
+        self,
+        connection: str,
+        rules: QuotaRules,
+        store: BudgetStore,
+        worker: str,
+        *,
+        now: Callable[[], float],
+        chance: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._connection, self._rules, self._store, self._worker = connection, rules, store, worker
+        self._now, self._chance, self._new_id = now, chance, new_id
+        self._stored: BudgetState | None = None
+        self._etag: str | None = None
+        self._read_at = float("-inf")
+        self._asked = 0
+        self._events: list[Event] = []
+        self._counts = _Counts()
+        self._lock = asyncio.Lock()
+        self._writing: asyncio.Task[None] | None = None
+        self.view = BudgetState(Backlog(new_id()))
+
+    # Reading
+
+    async def renew(self, *, strict: bool = False) -> None:
+        """Make sure that the copy is fresh: a bounded cost per time, none per ticket. Raises StorageUnavailable.
+
+        ``strict``: something is to be refused because of it, so it is not older than ``FRESH_FOR`` seconds.
+        """
+        self._asked += _ASKED if strict else 1
+        if self._is_fresh():
+            return
+        async with self._lock:
+            if self._is_fresh():
+                return
+            now = self._now()
+            seen_until = dict(self.view.backlog.workers).get(self._worker, 0.0)
+            if self._events or seen_until - now < WORKER_LIFETIME / 2:
+                await self._change(lambda state: (state, None))
+            else:
+                await self._read()
+
+    def _is_fresh(self) -> bool:
+        age = self._now() - self._read_at
+        allowed = _SELDOM if self._asked < _ASKED and not self._events else FRESH_FOR
+        return 0 <= age < min(allowed, self._rules.per / 20) and self._stored is not None
+
+    async def _read(self) -> None:
+        found = await self._store.read(self._connection)
+        self._stored, self._etag = found if found is not None else (None, None)
+        self._read_at, self._asked = self._now(), 0
+        if self._stored is not None:
+            self._update_view()
+
+    def _update_view(self) -> None:
+        view = self._stored or self.view
+        for event in self._events:
+            view = event(view)
+        self.view = view
+
+    # Writing
+
+    def count_delivery(self) -> None:
+        """A delivery was admitted; written with the next change."""
+        self._counts.deliveries += 1
+
+    def count_call(self, *, for_delivery: bool, leased: bool) -> None:
+        """A call left; written with the next change."""
+        self._counts.calls += for_delivery
+        if not leased:
+            window, unleased = roll(self.view.quota, self._rules, self._now()).window, self._counts.unleased
+            unleased[window] = unleased.get(window, 0) + 1
+
+    def record(self, event: Event) -> None:
+        """Apply an event to this process's copy at once, and write it in the background."""
+        self._events.append(event)
+        self.view = event(self.view)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # the garbage collector ended a delivery after its loop: the next operation writes the event
+        if self._writing is None or self._writing.done():
+            self._writing = loop.create_task(self._write_events())
+
+    async def _write_events(self) -> None:
+        try:
+            while self._events:
+                await self.change(lambda state: (state, None))
+        except StorageUnavailable:
+            return  # this process applies them all the same, and writes them with its next operation
+
+    async def flush(self) -> None:
+        """Wait until recorded events are written, or storage did not answer."""
+        if self._writing is not None:
+            await self._writing
+
+    async def change(self, transition: Callable[[BudgetState], tuple[BudgetState, T]]) -> T:
+        """Read, change and write until no other worker wrote in between; the result of the transition that was written.
+
+        The state that the transition gets is advanced to the present time. Raises StorageUnavailable.
+        """
+        async with self._lock:
+            return await self._change(transition)
+
+    async def _change(self, transition: Callable[[BudgetState], tuple[BudgetState, T]]) -> T:
+        for attempt in range(_MOST_ATTEMPTS):
+            # A copy that others will have changed is not worth trying to write.
+            if attempt or self._stored is None or len(self._stored.backlog.workers) > 1:
+                await self._read()
+            now, events = self._now(), list(self._events)
+            counts = replace(self._counts, unleased=dict(self._counts.unleased))
+            state = self._up_to_date(events, counts, now)
+            state, result = transition(state)
+            try:
+                etag = await self._store.write(self._connection, state, self._etag)
+            except BudgetOvertaken:
+                # thousandths of a second, so that those who met do not meet again
+                await asyncio.sleep(self._chance() * 0.004 * min(attempt + 1, 8))
+                continue
+            self._written(state, etag, len(events), counts)
+            return result
+        raise StorageUnavailable(
+            f"the budget of {self._connection} could not be changed: other workers kept changing it. "
+            "It is tried again; if it lasts, fewer instances of the app are enough for this connection"
+        )
+
+    def _up_to_date(self, events: list[Event], counts: _Counts, now: float) -> BudgetState:
+        """The stored state with what this worker has to add to it."""
+        state = self._stored or BudgetState(Backlog(self._new_id()))
+        for event in events:
+            state = event(state)
+        quota = state.quota
+        for window, calls in counts.unleased.items():
+            quota = charge(quota, window, calls)
+        state = advance(replace(state, quota=quota), self._rules, now)
+        return replace(
+            state,
+            quota=observe_cost(state.quota, counts.deliveries, counts.calls),
+            backlog=note_worker(state.backlog, self._worker, now),
+        )
+
+    def _written(self, state: BudgetState, etag: str, events: int, counts: _Counts) -> None:
+        self._stored, self._etag, self._read_at, self._asked = state, etag, self._now(), 0
+        del self._events[:events]
+        self._counts.deliveries -= counts.deliveries
+        self._counts.calls -= counts.calls
+        unleased = self._counts.unleased
+        for window, calls in counts.unleased.items():
+            unleased[window] -= calls
+            if not unleased[window]:
+                del unleased[window]
+        self._update_view()
+
+
+class CallMonitor:
+    """Learns from reports of calls: rate limit, clock, cool-downs, and whether the instance can be reached at all.
+
+    Args:
+        shared: the state. rules: of the connection.
+        now: Unix seconds. chance: 0 to 1.
+    """
+
+    def __init__(
+        self, shared: SharedState, rules: QuotaRules, *, now: Callable[[], float], chance: Callable[[], float]
+    ) -> None:
+        self._shared, self._rules, self._now, self._chance = shared, rules, now, chance
+        self._failures = 0
+        self._closed_at = 0.0
+        self._skews: deque[float] = deque(maxlen=3)
+
+    def report(self, report: CallReport, *, sent_at: float, probe: str) -> None:
+        """Take over what the report of a call says, sent at that time and as that attempt at an open circuit."""
+        self._learn_limit(report)
+        self._learn_skew(report)
+        if report.condition is SystemCondition.UNKNOWN:
+            return
+        if report.condition in (SystemCondition.ASLEEP, SystemCondition.UNAVAILABLE):
+            self._failed(report, sent_at, probe)
+            return
+        self._failures = 0
+        now, quota = self._now(), self._shared.view.quota
+        if report.condition is SystemCondition.THROTTLED:
+            wait, chance = report.retry_after, self._chance()
+            if wait or quota.cool_until <= now:
+                self._change_quota(now, lambda quota: cool_down(quota, self._rules, now, wait, chance))
+        elif quota.cool_downs and sent_at >= quota.cool_until:
+            self._change_quota(now, lambda quota: end_cool_downs(quota, now))
+        if probe and self._shared.view.circuit.prober == probe:
+            self._closed_at = now
+            self._change_circuit(now, lambda circuit: close_circuit(circuit, probe))
+
+    def _failed(self, report: CallReport, sent_at: float, probe: str) -> None:
+        self._failures += 1
+        rules, now, circuit = self._rules, self._now(), self._shared.view.circuit
+        chance, wait = self._chance(), report.retry_after
+        if probe and circuit.prober == probe:
+            self._change_circuit(now, lambda circuit: probe_failed(circuit, rules, now, probe, chance, wait))
+            return
+        enough = report.condition is SystemCondition.ASLEEP or self._failures >= _FAILURES
+        # A call that was sent before the circuit closed says nothing of the time after it.
+        if enough and circuit.is_closed and sent_at >= self._closed_at:
+            self._failures = 0
+            self._change_circuit(now, lambda circuit: open_circuit(circuit, rules, now, chance, wait))
+
+    def _learn_limit(self, report: CallReport) -> None:
+        now, limit = self._now(), report.limit or 0
+        quota = roll(self._shared.view.quota, self._rules, now)
+        is_news = (quota.limit, quota.limit_window) != (limit, quota.window)
+        if limit > 0 and is_news and is_limit_of_windows(quota, self._rules, now, report.reset):
+            self._change_quota(now, lambda quota: learn_limit(quota, limit))
+
+    def _learn_skew(self, report: CallReport) -> None:
+        """Follow the instance's clock where three answers agree on it."""
+        if report.date is None:
+            return
+        now = self._now()
+        self._skews.append(report.date + 0.5 - now)
+        seen, known = sorted(self._skews), self._shared.view.quota.skew
+        agree = len(seen) == 3 and seen[-1] - seen[0] <= CLOCK_TOLERANCE
+        if agree and abs(seen[1] - known) > CLOCK_TOLERANCE:
+            self._change_quota(now, lambda quota: learn_skew(quota, self._rules, now, seen[1]))
+
+    def _change_quota(self, now: float, change: Callable[[Quota], Quota]) -> None:
+        self._shared.record(lambda state: change_quota(state, self._rules, now, change))
+
+    def _change_circuit(self, now: float, change: Callable[[Circuit], Circuit]) -> None:
+        self._shared.record(lambda state: change_circuit(state, self._rules, now, change))

@@ -12,7 +12,9 @@
         ├── NotSent             the request never left: nothing can have happened             retry
         ├── OutcomeUnknown      sent, and the answer proves nothing: look before repeating    retry
         ├── Throttled           refused for now because of a rate limit                       retry
+        │   └── MustWait        the call budget has no call for it now; nothing was sent      retry
         ├── Unavailable         asleep, upgrading, unreachable; nothing was written           retry
+        │   └── CircuitOpen     another worker finds out whether it is back; nothing was sent retry
         ├── NotAuthorised       credentials, scope or API role; an administrator can mend it  retry
         └── Refused             this request will never be accepted as it is                  never
             └── TicketMissing   the ticket was deleted, or cannot be seen
@@ -164,11 +166,31 @@ class Throttled(TicketSystemError):
     retry = True
 
 
+class MustWait(Throttled):
+    """The call budget has no call for it now, or every worker pauses. Nothing was sent.
+
+    Attributes:
+        retry_after: seconds until the message's own position in the backlog is due.
+        place: that position; it must come back with the message (``BudgetGate.admit``). Empty for none.
+    """
+
+    place: str = ""
+
+
 class Unavailable(TicketSystemError):
     """The system is asleep, in maintenance or unreachable, and nothing was written."""
 
     code = "unavailable"
     retry = True
+
+
+class CircuitOpen(Unavailable):
+    """The system is asleep or unavailable, and it is not this call that tries it again. Nothing was sent.
+
+    ``retry_after`` and ``place`` as with :class:`MustWait`.
+    """
+
+    place: str = ""
 
 
 class NotAuthorised(TicketSystemError):

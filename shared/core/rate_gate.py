@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+import heapq
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -40,26 +42,26 @@ class CallReport:
 
 
 class RateGate(Protocol):
-    """Lets requests out."""
+    """Lets requests out: at most so many at the same time, and so many in a window of time."""
 
     def slot(self) -> AbstractAsyncContextManager[None]:
-        """A place among the calls in flight; waits for one."""
+        """One of the calls in flight, for the time inside; waits until one is free."""
         ...
 
-    async def leave(self) -> object:
-        """Spend one call: the request leaves next. What comes back is for :meth:`told`.
+    async def acquire(self) -> object:
+        """Spend one call: the request leaves next. Returns the permit, for :meth:`report`.
 
         Raises, before anything was sent: Throttled, Unavailable, StorageUnavailable.
         """
         ...
 
-    def told(self, departure: object, report: CallReport) -> None:
-        """What became of a request that was let out. Called once for each."""
+    def report(self, permit: object, report: CallReport) -> None:
+        """What became of the request that a permit let out. Called once for each permit."""
         ...
 
 
 class UnlimitedGate:
-    """Counts nothing and only keeps the number of calls in flight."""
+    """Counts nothing, and only limits the number of calls in flight."""
 
     def __init__(self, in_flight: int) -> None:
         self._slots = asyncio.Semaphore(in_flight)
@@ -68,9 +70,57 @@ class UnlimitedGate:
         """See ``RateGate.slot``."""
         return self._slots
 
-    async def leave(self) -> object:
-        """See ``RateGate.leave``. Never raises."""
+    async def acquire(self) -> object:
+        """See ``RateGate.acquire``. Never raises."""
         return None
 
-    def told(self, departure: object, report: CallReport) -> None:
-        """See ``RateGate.told``."""
+    def report(self, permit: object, report: CallReport) -> None:
+        """See ``RateGate.report``."""
+
+
+class PrioritySemaphore:
+    """Slots for calls in flight, whose number may change while calls are under way.
+
+    Urgent calls come first, then the order of arrival counts.
+
+    Args:
+        size: how many slots there are now.
+    """
+
+    def __init__(self, size: Callable[[], int]) -> None:
+        self._size = size
+        self._in_use = 0
+        self._arrivals = 0
+        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def slot(self, *, urgent: bool) -> AsyncIterator[None]:
+        """Wait for a slot and hold it for the time inside."""
+        await self._acquire(urgent)
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _acquire(self, urgent: bool) -> None:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._arrivals += 1
+        heapq.heappush(self._waiting, (not urgent, self._arrivals, granted))
+        self._grant()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():  # it was cancelled after it had been given a slot
+                self._release()
+            raise
+
+    def _release(self) -> None:
+        self._in_use -= 1
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting and self._in_use < self._size():
+            *_, granted = heapq.heappop(self._waiting)
+            if not granted.done():
+                self._in_use += 1
+                granted.set_result(None)

@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
 
-from shared.budget.errors import CircuitOpen, MustWait
 from shared.config.model import DeliverySettings
 from shared.core.call_counter import CallCounter
 from shared.core.errors import (
     BridgeError,
+    CircuitOpen,
     ConfigurationError,
     KeyContended,
+    MustWait,
     SecretUnavailable,
     SourceError,
     StorageUnavailable,

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.budget.errors import CircuitOpen, MustWait
 from shared.config.resync import ResyncSettings
-from shared.core.errors import BridgeError, StorageUnavailable
+from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavailable
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import TicketSystem, TicketSystems
 from shared.delivery.links import PARTS, LinkStore

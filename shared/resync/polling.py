@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.budget.errors import CircuitOpen, MustWait
 from shared.config.resync import ResyncSettings
-from shared.core.errors import BridgeError, StorageUnavailable
+from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavailable
 from shared.core.ticket_system import TicketKind, TicketSystem, TicketSystems
 from shared.platform.log import record
 from shared.resync.progress import ResyncPosition, ResyncProgress, SnapshotReading

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.container import Container
-from shared.budget import plan
+from shared.budget.circuit import probe_duration
 from shared.platform.storage import Storage
 
 CONFIG = """
@@ -31,4 +31,4 @@ def test_limits_and_the_longest_call_are_those_of_the_connection(tmp_path: Path)
     rules = services.budget("desk").rules
     assert (rules.calls, rules.reserve, rules.in_flight, rules.longest_call) == (500, 0.2, 2, 40.0)
     # An attempt at an open circuit is given up only when its call cannot be under way any more.
-    assert plan.probe_lease(rules) == 50.0
+    assert probe_duration(rules) == 50.0

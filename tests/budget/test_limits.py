@@ -9,11 +9,23 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.budget import BudgetGate, QuotaRules, line, plan
-from shared.budget.state import QuotaState, closes, index, limit_of, opens, reserve_of
+from shared.budget import BudgetGate, QuotaRules
+from shared.budget.backlog import Backlog, Capacity, add_positions, due_position
+from shared.budget.quota import (
+    Quota,
+    available_calls,
+    give_back,
+    lease_calls,
+    limit_of,
+    reserve_of,
+    roll,
+    window_at,
+    window_closes,
+    window_opens,
+)
 from shared.core.errors import Throttled
 from shared.core.rate_gate import CallReport, SystemCondition
-from tests.budget.world import START, Clock, MemoryStore, spend
+from tests.budget.fakes import START, Clock, MemoryStore, spend
 
 ANSWERED = CallReport(SystemCondition.ANSWERED)
 
@@ -64,9 +76,9 @@ def test_the_instance_never_counts_more_than_its_limit_in_any_window(
                 if admitted:
                     await workers[who].admit(urgent=urgent, calls=calls)
                 for _ in range(calls):
-                    departure = await workers[who].leave()
+                    permit = await workers[who].acquire()
                     counted[int((clock.at + travel * rules.tail * 0.99) // per)] += 1
-                    workers[who].told(departure, ANSWERED)
+                    workers[who].report(permit, ANSWERED)
             except Throttled as error:
                 waits.append(error.retry_after or 0.0)
 
@@ -90,25 +102,25 @@ def test_ordinary_work_leaves_the_reserve_that_is_due_for_the_rest_of_the_window
     limit: int, reserve: float, leases: list[tuple[float, int]]
 ) -> None:
     rules = QuotaRules(calls=limit, reserve=reserve)
-    now, state = START, QuotaState("line")
+    now, quota = START, Quota()
     for passes, calls in leases:
         now += passes * rules.per
-        state, _ = plan.lease(plan.roll(state, rules, now), rules, now, urgent=False, calls=calls)
-        left = (opens(rules, 0.0, state.window + 1) - now) / rules.per
+        quota, _ = lease_calls(roll(quota, rules, now), rules, now, urgent=False, calls=calls, workers=1)
+        left = (window_opens(rules, 0.0, quota.window + 1) - now) / rules.per
         kept = reserve_of(rules, limit, min(left, 1.0))
         assert kept >= 1
-        assert state.ordinary <= limit - kept
-        assert plan.room(state, rules, now, urgent=True) or now >= opens(rules, 0.0, state.window + 1) - 20
+        assert quota.ordinary <= limit - kept
+        assert available_calls(quota, rules, now, urgent=True) or now >= window_opens(rules, 0.0, quota.window + 1) - 20
 
 
 @given(st.lists(st.floats(-2, 3), min_size=1, max_size=30))
 def test_a_window_never_goes_back_whatever_clocks_do(jumps: list[float]) -> None:
-    rules, state, now = QuotaRules(calls=10), QuotaState("line"), START
+    rules, quota, now = QuotaRules(calls=10), Quota(), START
     for jump in jumps:
         now += jump * rules.per
-        before = state.window
-        state = plan.roll(state, rules, now)
-        assert state.window >= max(before, index(rules, 0.0, now))
+        before = quota.window
+        quota = roll(quota, rules, now)
+        assert quota.window >= max(before, window_at(rules, 0.0, now))
 
 
 async def test_what_the_instance_names_counts_for_all_and_the_lower_limit_wins() -> None:
@@ -129,15 +141,15 @@ async def test_what_the_instance_names_counts_for_all_and_the_lower_limit_wins()
         pass
     assert 3 + spent <= 8
     assert spent >= 3
-    assert limit_of(other.state, QuotaRules(calls=5)) == 5
-    assert limit_of(other.state, QuotaRules(calls=50)) == 8
+    assert limit_of(other.state.quota, QuotaRules(calls=5)) == 5
+    assert limit_of(other.state.quota, QuotaRules(calls=50)) == 8
 
 
 async def test_a_limit_of_other_windows_than_ours_is_not_taken_over() -> None:
     budget = BudgetGate("desk", QuotaRules(calls=100, per=60), MemoryStore(), now=Clock())
     await budget.admit(urgent=False)
     await spend(budget, CallReport(SystemCondition.ANSWERED, limit=8, reset=(START // 3600 + 1) * 3600))
-    assert limit_of(budget.state, QuotaRules(calls=100, per=60)) == 100
+    assert limit_of(budget.state.quota, QuotaRules(calls=100, per=60)) == 100
 
 
 async def test_without_a_limit_a_delivery_costs_no_storage() -> None:
@@ -199,45 +211,46 @@ async def test_calls_leased_before_the_end_of_a_window_do_not_count_as_those_tha
     await asyncio.sleep(0)
     for _ in range(30):
         await asyncio.create_task(_deliver(budget))
-    assert store.rows["desk"][0].carried == 31
+    assert store.rows["desk"][0].quota.carried == 31
 
 
-async def test_what_is_left_of_a_block_is_given_back_once_although_an_answer_was_lost() -> None:
+async def test_what_is_left_of_a_lease_is_given_back_once_although_an_answer_was_lost() -> None:
     clock, store = Clock(), MemoryStore()
     budget = BudgetGate("desk", QuotaRules(calls=200, reserve=0), store, now=clock, chance=lambda: 0.0)
     await asyncio.create_task(_deliver(budget))
-    assert store.rows["desk"][0].ordinary == 4
+    assert store.rows["desk"][0].quota.ordinary == 4
     clock.at = (START // 3600 + 1) * 3600 - 5  # too late for the three that are left
     store.loses_every = store.writes + 2  # after the sign of life, the lease
     await asyncio.create_task(_deliver(budget))
-    assert store.rows["desk"][0].ordinary >= 2
+    assert store.rows["desk"][0].quota.ordinary >= 2
 
 
 def test_urgent_work_may_use_its_reserve_to_the_last_however_much_ordinary_work_there_is() -> None:
     rules = QuotaRules(calls=100, reserve=0.1)
-    now = opens(rules, 0.0, index(rules, 0.0, START) + 1) + 1
-    state = plan.roll(QuotaState("line"), rules, now)
-    window, found = state.window, 0
+    now = window_opens(rules, 0.0, window_at(rules, 0.0, START) + 1) + 1
+    quota = roll(Quota(), rules, now)
+    window, found = quota.window, 0
     for minute in range(58):
         at = now + 60 * minute
-        while (taken := plan.lease(state, rules, at, urgent=False, calls=1))[1] is not None:
-            state = taken[0]  # whatever it may have, it takes
+        while (taken := lease_calls(quota, rules, at, urgent=False, calls=1, workers=1))[1] is not None:
+            quota = taken[0]  # whatever it may have, it takes
         if minute % 6 == 0:  # all of the reserve, evenly over the window
-            state, block = plan.lease(state, rules, at, urgent=True, calls=1)
-            assert block is not None, f"nothing left in minute {minute}"
-            state = plan.give_back(state, window, urgent=block.calls - 1)
+            quota, lease = lease_calls(quota, rules, at, urgent=True, calls=1, workers=1)
+            assert lease is not None, f"nothing left in minute {minute}"
+            quota = give_back(quota, window, urgent=lease.calls - 1)
             found += 1
     assert found == 10
-    assert state.ordinary + state.urgent >= 0.95 * 100
+    assert quota.ordinary + quota.urgent >= 0.95 * 100
 
 
-def test_the_line_promises_no_call_that_urgent_work_has_used_or_that_is_kept_for_it() -> None:
+def test_the_backlog_promises_no_call_that_urgent_work_has_used_or_that_is_kept_for_it() -> None:
     rules = QuotaRules(calls=100, reserve=0.1)
-    now = opens(rules, 0.0, index(rules, 0.0, START) + 1) + 1
-    state = replace(plan.roll(QuotaState("line"), rules, now), ordinary=90, urgent=4)
-    state, _ = line.join(state, rules, now, False, 20)
-    end = closes(rules, 0.0, state.window) - 1
-    promised = line.progress(state, rules, False, end)
-    there_is = plan.room(state, rules, end, False)
+    now = window_opens(rules, 0.0, window_at(rules, 0.0, START) + 1) + 1
+    quota = replace(roll(Quota(), rules, now), ordinary=90, urgent=4)
+    capacity = Capacity(rules, quota)
+    backlog, _ = add_positions(Backlog("backlog"), capacity, now, False, 20)
+    end = window_closes(rules, 0.0, quota.window) - 1
+    promised = due_position(backlog, capacity, False, end)
+    there_is = available_calls(quota, rules, end, False)
     assert there_is is not None
     assert there_is - 1 <= promised <= there_is

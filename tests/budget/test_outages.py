@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.budget import BudgetGate, CircuitOpen, MustWait, QuotaRules, plan
-from shared.budget.state import QuotaState
-from shared.core.errors import StorageUnavailable
+from shared.budget import BudgetGate, QuotaRules
+from shared.budget.circuit import probe_duration
+from shared.core.errors import CircuitOpen, MustWait, StorageUnavailable
 from shared.core.rate_gate import CallReport, SystemCondition
-from tests.budget.world import START, Clock, MemoryStore, spend, worker
+from tests.budget.fakes import START, Clock, MemoryStore, spend, worker
 
 RULES = QuotaRules(calls=500)
 ANSWERED = CallReport(SystemCondition.ANSWERED)
@@ -25,16 +25,18 @@ def pair(rules: QuotaRules = RULES) -> tuple[Clock, MemoryStore, BudgetGate, Bud
     return clock, store, worker(store, clock, rules, "one"), worker(store, clock, rules, "two")
 
 
-async def deliver(budget: BudgetGate, report: CallReport = ANSWERED, *, urgent: bool = False, place: str = "") -> None:
-    await budget.admit(urgent=urgent, place=place)
+async def deliver(
+    budget: BudgetGate, report: CallReport = ANSWERED, *, urgent: bool = False, position: str = ""
+) -> None:
+    await budget.admit(urgent=urgent, position=position)
     await spend(budget, report)
     await budget.aclose()
 
 
-async def refused(budget: BudgetGate, *, urgent: bool = False, place: str = "") -> float:
+async def refused(budget: BudgetGate, *, urgent: bool = False, position: str = "") -> float:
     """Seconds that a delivery has to wait."""
     with pytest.raises((MustWait, CircuitOpen)) as caught:
-        await asyncio.create_task(budget.admit(urgent=urgent, place=place))  # a delivery is a task of its own
+        await asyncio.create_task(budget.admit(urgent=urgent, position=position))  # a delivery is a task of its own
     assert isinstance(caught.value, MustWait | CircuitOpen)
     assert caught.value.retry_after is not None
     assert caught.value.place
@@ -75,22 +77,22 @@ async def test_a_429_without_a_time_pauses_longer_each_time_up_to_a_quarter_of_a
     pauses = []
     for _ in range(8):
         await deliver(one, CallReport(SystemCondition.THROTTLED), urgent=True)
-        pauses.append(one.state.cool_until - clock.at)
-        clock.at = one.state.cool_until + 1
+        pauses.append(one.state.quota.cool_until - clock.at)
+        clock.at = one.state.quota.cool_until + 1
     assert pauses == [pytest.approx(s, rel=0.11) for s in (30, 60, 120, 240, 480, 900, 900, 900)]
     await deliver(one, urgent=True)
     await deliver(one, CallReport(SystemCondition.THROTTLED), urgent=True)
-    assert one.state.cool_until - clock.at == pytest.approx(30, rel=0.11)
+    assert one.state.quota.cool_until - clock.at == pytest.approx(30, rel=0.11)
 
 
 async def test_refusals_of_calls_that_were_under_way_together_count_once() -> None:
     clock, _, one, _ = pair()
-    departures = [await one.leave() for _ in range(4)]
-    for departure in departures:
-        one.told(departure, CallReport(SystemCondition.THROTTLED))
-    assert one.state.cool_downs == 1
+    permits = [await one.acquire() for _ in range(4)]
+    for permit in permits:
+        one.report(permit, CallReport(SystemCondition.THROTTLED))
+    assert one.state.quota.cool_downs == 1
     await one.aclose()
-    assert one.state.cool_until - clock.at < 34
+    assert one.state.quota.cool_until - clock.at < 34
 
 
 async def test_a_sleeping_instance_is_left_alone_until_one_attempt_is_due() -> None:
@@ -123,23 +125,23 @@ async def test_one_call_without_an_answer_is_no_outage_and_three_in_a_row_are() 
     _, _, one, _ = pair()
     for report in (DOWN, DOWN, ANSWERED, DOWN, DOWN):
         await deliver(one, report)
-        assert one.state.circuit.closed
+        assert one.state.circuit.is_closed
     await deliver(one, DOWN)
-    assert not one.state.circuit.closed
+    assert not one.state.circuit.is_closed
     with pytest.raises(CircuitOpen):
-        await one.leave()
+        await one.acquire()
 
 
 async def test_failures_of_calls_that_left_before_the_recovery_open_nothing() -> None:
     clock, _, one, _ = pair()
-    old = [await one.leave() for _ in range(4)]
-    one.told(old[0], ASLEEP)
+    old = [await one.acquire() for _ in range(4)]
+    one.report(old[0], ASLEEP)
     clock.at += 60
     await deliver(one)
-    assert one.state.circuit.closed
-    for departure in old[1:]:
-        one.told(departure, ASLEEP)
-    assert one.state.circuit.closed
+    assert one.state.circuit.is_closed
+    for permit in old[1:]:
+        one.report(permit, ASLEEP)
+    assert one.state.circuit.is_closed
 
 
 async def test_an_attempt_that_makes_no_call_is_left_to_others() -> None:
@@ -150,7 +152,7 @@ async def test_an_attempt_that_makes_no_call_is_left_to_others() -> None:
     await asyncio.sleep(0)  # the loop lets go of the task
     await one.aclose()
     await deliver(two)
-    assert two.state.circuit.closed
+    assert two.state.circuit.is_closed
 
 
 async def test_an_attempt_that_nobody_hears_of_again_is_made_by_another() -> None:
@@ -158,11 +160,11 @@ async def test_an_attempt_that_nobody_hears_of_again_is_made_by_another() -> Non
     await deliver(one, ASLEEP)
     clock.at += 60
     await one.admit(urgent=False)
-    clock.at += plan.probe_lease(QuotaRules()) - 10
+    clock.at += probe_duration(QuotaRules()) - 10
     await refused(two)
     clock.at += 20
     await deliver(two)
-    assert two.state.circuit.closed
+    assert two.state.circuit.is_closed
 
 
 @settings(max_examples=60, deadline=None)
@@ -181,7 +183,7 @@ def test_of_any_number_of_workers_exactly_one_makes_the_attempt(workers: int, ea
     assert asyncio.run(run()) == 1
 
 
-async def test_a_message_keeps_its_place_when_it_comes_back_during_an_outage() -> None:
+async def test_a_message_keeps_its_position_when_it_comes_back_during_an_outage() -> None:
     clock, _, one, _ = pair()
     await deliver(one, ASLEEP)
     with pytest.raises(CircuitOpen) as first:
@@ -190,23 +192,23 @@ async def test_a_message_keeps_its_place_when_it_comes_back_during_an_outage() -
         await one.admit(urgent=False)
     clock.at += 5
     with pytest.raises(CircuitOpen) as again:
-        await one.admit(urgent=False, place=first.value.place)
+        await one.admit(urgent=False, position=first.value.place)
     assert again.value.place == first.value.place
     assert first.value.retry_after is not None
     assert second.value.retry_after is not None
     assert first.value.retry_after <= second.value.retry_after
 
 
-async def test_a_place_in_another_line_is_worth_nothing() -> None:
+async def test_a_position_in_another_backlog_is_worth_nothing() -> None:
     clock, _, one, _ = pair()
     await deliver(one, CallReport(SystemCondition.THROTTLED, retry_after=60.0))
     with pytest.raises(MustWait) as caught:
-        await one.admit(urgent=False, place="elsewhere:ordinary:999999")
-    assert caught.value.place.startswith(one.state.line_id)
+        await one.admit(urgent=False, position="elsewhere:ordinary:999999")
+    assert caught.value.place.startswith(one.state.backlog.id)
     assert not caught.value.place.endswith(":999999")
     clock.at += 100
-    for nonsense in ("", ":", "a:b:c", f"{one.state.line_id}:ordinary:²", f"{one.state.line_id}:urgent:1"):
-        await one.admit(urgent=False, place=nonsense)
+    for nonsense in ("", ":", "a:b:c", f"{one.state.backlog.id}:ordinary:²", f"{one.state.backlog.id}:urgent:1"):
+        await one.admit(urgent=False, position=nonsense)
 
 
 async def test_storage_that_does_not_answer_is_said_and_heals() -> None:
@@ -217,38 +219,21 @@ async def test_storage_that_does_not_answer_is_said_and_heals() -> None:
     store.down = False
     await deliver(one)
     store.down = True
-    departure = await one.leave()
-    one.told(
-        departure, CallReport(SystemCondition.THROTTLED, retry_after=60.0)
+    permit = await one.acquire()
+    one.report(
+        permit, CallReport(SystemCondition.THROTTLED, retry_after=60.0)
     )  # what happened is obeyed here all the same
     await one.aclose()
     store.down = False
     assert await refused(one) > 30
     clock.at += 2.1
     assert await refused(one) > 30
-    assert store.rows["desk"][0].cool_until > START + 50
-
-
-def test_the_clock_of_the_instance_is_followed() -> None:
-    rules, state = QuotaRules(calls=10), QuotaState("line")
-    hour = (START // 3600 + 1) * 3600
-    state = plan.learn_skew(state, rules, START, 120.0)
-    before = plan.roll(state, rules, hour - 120 - 1).window
-    assert plan.roll(state, rules, hour - 120 + rules.lead + 0.1).window == before + 1
-
-
-def test_a_clock_that_turns_out_to_be_wrong_gives_no_call_twice() -> None:
-    rules = QuotaRules(calls=10, reserve=0)
-    state, block = plan.lease(plan.roll(QuotaState("line"), rules, START), rules, START, urgent=False, calls=9)
-    assert block is not None
-    state = plan.roll(plan.learn_skew(state, rules, START, 3600.0), rules, START)
-    assert plan.room(state, rules, START, urgent=False) == 1
-    assert plan.room(plan.roll(state, rules, START + 3600), rules, START + 3600, urgent=False) == 10
+    assert store.rows["desk"][0].quota.cool_until > START + 50
 
 
 async def test_a_wrong_clock_is_noticed_when_answers_agree() -> None:
     clock, _, one, _ = pair()
     for wrong in (900.0, -40.0, 900.4, 900.2, 900.9):
-        assert one.state.skew == 0
+        assert one.state.quota.skew == 0
         await deliver(one, CallReport(SystemCondition.ANSWERED, date=clock.at + wrong))
-    assert one.state.skew == pytest.approx(900.9)
+    assert one.state.quota.skew == pytest.approx(900.9)

@@ -18,7 +18,7 @@ from shared.core.call_counter import CallCounter
 from shared.core.errors import TicketSystemError
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import Draft, TicketKind
-from tests.budget.world import START, Clock, MemoryStore
+from tests.budget.fakes import START, Clock, MemoryStore
 from tests.servicenow_connector.simulated import SimulatedServiceNow, connected, secrets_of, settings_for
 
 OAUTH = {

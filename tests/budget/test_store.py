@@ -15,31 +15,37 @@ import pytest
 
 from local.azurite import Azurite
 from shared.budget import BudgetGate, QuotaRules, TableBudgets
-from shared.budget.state import Backlog, Circuit, QuotaState
-from shared.budget.store import BudgetOvertaken, from_entity, to_entity
+from shared.budget.backlog import Backlog, Positions
+from shared.budget.circuit import Circuit
+from shared.budget.quota import Quota
+from shared.budget.store import BudgetOvertaken, BudgetState, from_entity, to_entity
 from shared.core.errors import StorageUnavailable, Throttled
 from shared.core.rate_gate import CallReport, SystemCondition
 from shared.platform.storage import Storage
 
 ROOT = Path(__file__).parents[2]
-FULL = QuotaState(
-    line_id="line",
-    window=7,
-    ordinary=3,
-    urgent=2,
-    carried=1,
-    limit=500,
-    limit_window=6,
-    skew=-0.5,
-    cool_until=12.5,
-    cool_downs=2,
-    circuit=Circuit(2, 1.0, 2.0, 3.0, "w:1"),
-    waiting=Backlog(1.5, 2.5, 30),
-    urgent_waiting=Backlog(0.5, 1.5, 3),
-    workers=(("one", 1.5), ("two", 2.5)),
-    seats=(("two", 2.5),),
-    messages=8.0,
-    calls=9.5,
+FULL = BudgetState(
+    Backlog(
+        id="backlog",
+        ordinary=Positions(1.5, 2.5, 30),
+        urgent=Positions(0.5, 1.5, 3),
+        workers=(("one", 1.5), ("two", 2.5)),
+        worker_slots=(("two", 2.5),),
+    ),
+    Quota(
+        window=7,
+        ordinary=3,
+        urgent=2,
+        carried=1,
+        limit=500,
+        limit_window=6,
+        skew=-0.5,
+        cool_until=12.5,
+        cool_downs=2,
+        deliveries=8.0,
+        calls=9.5,
+    ),
+    Circuit(2, 1.0, 2.0, 3.0, "w:1"),
 )
 
 
@@ -56,15 +62,24 @@ def name() -> str:
 
 def test_a_state_survives_the_trip_through_its_row() -> None:
     assert from_entity(to_entity("desk", FULL)) == FULL
-    assert from_entity(to_entity("desk", QuotaState("line"))) == QuotaState("line")
+    new = BudgetState(Backlog("backlog"))
+    assert from_entity(to_entity("desk", new)) == new
 
 
 def test_what_another_release_wrote_is_left_out_and_nonsense_is_said() -> None:
     row = to_entity("desk", FULL)
     data = json.loads(row["State"])
-    newer = {**data, "unheard_of": 1, "circuit": {**data["circuit"], "colour": "red"}}
+    newer = {part: {**fields, "unheard_of": 1} for part, fields in data.items()}
+    newer["backlog"]["urgent"]["unheard_of"] = 1
+    newer["colour"] = {}
     assert from_entity({"State": json.dumps(newer)}) == FULL
-    for nonsense in ("", "[]", "{}", '{"line_id": "x", "workers": 3}'):
+    for nonsense in (
+        "",
+        "[]",
+        "{}",
+        '{"backlog": {"id": "x"}}',
+        json.dumps({**data, "backlog": {**data["backlog"], "workers": 3}}),
+    ):
         with pytest.raises(StorageUnavailable, match="Delete it"):
             from_entity({"State": nonsense})
 
@@ -75,10 +90,11 @@ async def test_of_two_writers_the_later_one_is_overtaken(storage: Storage) -> No
     etag = await store.write(desk, FULL, None)
     with pytest.raises(BudgetOvertaken):
         await store.write(desk, FULL, None)
-    newer = await store.write(desk, replace(FULL, ordinary=4), etag)
+    changed = replace(FULL, quota=replace(FULL.quota, ordinary=4))
+    newer = await store.write(desk, changed, etag)
     with pytest.raises(BudgetOvertaken):
         await store.write(desk, FULL, etag)
-    assert await store.read(desk) == (replace(FULL, ordinary=4), newer)
+    assert await store.read(desk) == (changed, newer)
 
 
 async def test_storage_that_does_not_answer_is_said(azurite: Azurite) -> None:
@@ -98,11 +114,11 @@ async def test_many_deliveries_of_many_workers_stay_within_one_limit(storage: St
         nonlocal made
         try:
             await budget.admit(urgent=False)
-            departure = await budget.leave()
+            permit = await budget.acquire()
         except Throttled:
             return
         made += 1
-        budget.told(departure, CallReport(SystemCondition.ANSWERED))
+        budget.report(permit, CallReport(SystemCondition.ANSWERED))
 
     await asyncio.gather(*(deliver(budgets[n % 4]) for n in range(1200)))
     assert 0.95 * 400 <= made <= 400
@@ -113,7 +129,7 @@ async def test_processes_share_one_limit(azurite: Azurite, tmp_path: Path) -> No
     desk = name()
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.budget.hammer", azurite.connection_string, desk, "200", "150",
+            sys.executable, "-m", "tests.budget.competing_process", azurite.connection_string, desk, "200", "150",
             cwd=ROOT, stdout=asyncio.subprocess.PIPE,
         )
         for _ in range(3)

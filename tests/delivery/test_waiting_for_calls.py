@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.budget.errors import MustWait
+from shared.core.errors import MustWait
 from shared.core.messages import decode
 from shared.core.signal import SignalState
 from tests.delivery.story import Story

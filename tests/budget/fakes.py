@@ -1,4 +1,4 @@
-"""A world for budgets: a clock that tests move, a row with ETags in memory, an instance that counts, and a queue."""
+"""Fakes for budgets: a clock that tests move, rows with ETags in memory, and a queue whose deliveries cost calls."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from shared.budget import BudgetGate, QuotaRules
-from shared.budget.state import QuotaState
-from shared.budget.store import BudgetOvertaken
+from shared.budget.store import BudgetOvertaken, BudgetState
 from shared.core.errors import StorageUnavailable, Throttled, Unavailable
 from shared.core.rate_gate import CallReport, SystemCondition
 
@@ -20,7 +19,7 @@ START = datetime(2026, 3, 1, 12, 5, tzinfo=UTC).timestamp()
 
 
 class Clock:
-    """The time of a worker: the world's, plus how much its clock is wrong."""
+    """The time. A worker's own clock may be wrong (``wrong_by``)."""
 
     def __init__(self, at: float = START) -> None:
         self.at = at
@@ -44,7 +43,7 @@ class MemoryStore:
     """Keeps rows as Table storage does. Every operation lets others go first."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, tuple[QuotaState, str]] = {}
+        self.rows: dict[str, tuple[BudgetState, str]] = {}
         self.reads = self.writes = 0
         self.down = False
         self.loses_every = 0  # so many writes, one answer is lost and the write is repeated
@@ -53,12 +52,12 @@ class MemoryStore:
     def operations(self) -> int:
         return self.reads + self.writes
 
-    async def read(self, connection: str) -> tuple[QuotaState, str] | None:
+    async def read(self, connection: str) -> tuple[BudgetState, str] | None:
         self.reads += 1
         await self._travel()
         return self.rows.get(connection)
 
-    async def write(self, connection: str, state: QuotaState, etag: str | None) -> str:
+    async def write(self, connection: str, state: BudgetState, etag: str | None) -> str:
         self.writes += 1
         await self._travel()
         found = self.rows.get(connection)
@@ -83,16 +82,16 @@ def worker(
 
 async def spend(budget: BudgetGate, report: CallReport | None = None) -> None:
     """One request."""
-    departure = await budget.leave()
-    budget.told(departure, report or CallReport(SystemCondition.ANSWERED))
+    permit = await budget.acquire()
+    budget.report(permit, report or CallReport(SystemCondition.ANSWERED))
 
 
 @dataclass
 class Message:
     number: int
     urgent: bool = False
-    place: str = ""
-    told: int = 0
+    position: str = ""
+    waits: int = 0
 
 
 @dataclass
@@ -126,17 +125,17 @@ class Queue:
 
     async def _deliver(self, budget: BudgetGate, message: Message) -> None:
         try:
-            await budget.admit(urgent=message.urgent, place=message.place)
+            await budget.admit(urgent=message.urgent, position=message.position)
             for _ in range(self.cost):
-                departure = await budget.leave()
+                permit = await budget.acquire()
                 asleep = self.clock.at < self.asleep_until
-                budget.told(departure, CallReport(SystemCondition.ASLEEP if asleep else SystemCondition.ANSWERED))
+                budget.report(permit, CallReport(SystemCondition.ASLEEP if asleep else SystemCondition.ANSWERED))
                 self.calls[int(self.clock.at // self.rules.per)] += 1
                 if asleep:
                     raise Unavailable("asleep", connection="desk")
         except (Throttled, Unavailable) as error:
-            message.told += 1
-            message.place = str(getattr(error, "place", "")) or message.place
+            message.waits += 1
+            message.position = str(getattr(error, "place", "")) or message.position
             wait = error.retry_after if error.retry_after is not None else 30.0
             self.put(message, self.clock.at + int(wait) + self.lazy)
         else:

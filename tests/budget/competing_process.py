@@ -19,11 +19,11 @@ async def hammer(connection_string: str, desk: str, limit: int, attempts: int) -
     for _ in range(attempts):
         try:
             await budget.admit(urgent=False)
-            departure = await budget.leave()
+            permit = await budget.acquire()
         except Throttled:
             break
         made += 1
-        budget.told(departure, CallReport(SystemCondition.ANSWERED))
+        budget.report(permit, CallReport(SystemCondition.ANSWERED))
         await asyncio.sleep(0.004)  # the call, during which others have their turn
     await storage.aclose()
     return made

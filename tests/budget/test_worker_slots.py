@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from shared.budget import BudgetGate, QuotaRules, plan
-from shared.budget.errors import MustWait
-from shared.budget.state import QuotaState
+from shared.budget import BudgetGate, QuotaRules
+from shared.budget.backlog import Backlog, slot_duration, take_slot
+from shared.core.errors import MustWait
 from shared.core.rate_gate import CallReport, SystemCondition
-from tests.budget.world import Clock, MemoryStore, worker
+from tests.budget.fakes import Clock, MemoryStore, worker
 
 WORKERS = 12
 
@@ -21,23 +21,23 @@ class Instance:
 
     def __init__(self) -> None:
         self.under_way = self.most = self.answered = 0
-        self.told_to_wait: list[MustWait] = []
+        self.waits: list[MustWait] = []
 
     async def call(self, budget: BudgetGate) -> bool:
         """One delivery with one call; False when it has to wait."""
         try:
             await budget.admit(urgent=False)
         except MustWait as wait:
-            self.told_to_wait.append(wait)
+            self.waits.append(wait)
             return False
         async with budget.slot():
-            departure = await budget.leave()
+            permit = await budget.acquire()
             self.under_way += 1
             self.most = max(self.most, self.under_way)
             for _ in range(5):
                 await asyncio.sleep(0)
             self.under_way -= 1
-            budget.told(departure, CallReport(SystemCondition.ANSWERED))
+            budget.report(permit, CallReport(SystemCondition.ANSWERED))
         self.answered += 1
         return True
 
@@ -75,25 +75,25 @@ async def test_twelve_workers_have_four_calls_in_flight_and_all_work_is_done(cal
     assert not waiting
     assert instance.answered == 240
     assert instance.most == 4
-    assert all(1.0 <= (wait.retry_after or 0) <= 3.0 for wait in instance.told_to_wait)
-    assert all("max_in_flight" in wait.advice for wait in instance.told_to_wait)
+    assert all(1.0 <= (wait.retry_after or 0) <= 3.0 for wait in instance.waits)
+    assert all("max_in_flight" in wait.advice for wait in instance.waits)
 
 
-async def test_a_worker_that_died_or_rests_loses_its_seat_to_another() -> None:
+async def test_a_worker_that_died_or_rests_loses_its_slot_to_another() -> None:
     clock, store = Clock(), MemoryStore()
     budgets = crowd(store, clock, QuotaRules(in_flight=1))
     await registered(budgets, clock)
     instance = Instance()
-    seated = [budget for budget in budgets if await asyncio.create_task(instance.call(budget))]
-    assert len(seated) == 1
-    others = [budget for budget in budgets if budget is not seated[0]]
-    clock.at += plan.seat_lasts(QuotaRules()) + 3
+    with_slot = [budget for budget in budgets if await asyncio.create_task(instance.call(budget))]
+    assert len(with_slot) == 1
+    others = [budget for budget in budgets if budget is not with_slot[0]]
+    clock.at += slot_duration(QuotaRules()) + 3
     heirs = [budget for budget in others if await asyncio.create_task(instance.call(budget))]
     assert len(heirs) == 1
-    assert not await asyncio.create_task(instance.call(seated[0]))
+    assert not await asyncio.create_task(instance.call(with_slot[0]))
 
 
-async def test_a_worker_keeps_its_seat_while_it_works_at_the_cost_of_a_write_in_fifteen_seconds() -> None:
+async def test_a_worker_keeps_its_slot_while_it_works_at_the_cost_of_a_write_in_fifteen_seconds() -> None:
     clock, store, instance = Clock(), MemoryStore(), Instance()
     budgets = crowd(store, clock, QuotaRules(in_flight=2))
     await registered(budgets, clock)
@@ -102,14 +102,14 @@ async def test_a_worker_keeps_its_seat_while_it_works_at_the_cost_of_a_write_in_
     for _ in range(60):
         assert await asyncio.create_task(instance.call(mine))
         clock.at += 1
-    assert store.writes - before <= 60 / (plan.seat_lasts(QuotaRules()) / 2) + 1
+    assert store.writes - before <= 60 / (slot_duration(QuotaRules()) / 2) + 1
 
 
-def test_there_are_never_more_seats_than_calls_in_flight() -> None:
-    rules, state = QuotaRules(in_flight=2), QuotaState("line")
+def test_there_are_never_more_worker_slots_than_calls_in_flight() -> None:
+    rules, backlog = QuotaRules(in_flight=2), Backlog("backlog")
     taken = []
     for number, now in enumerate((0.0, 1.0, 2.0, 31.5, 32.5, 33.0)):
-        state, got = plan.take_seat(state, rules, f"w{number}", now)
+        backlog, got = take_slot(backlog, rules, f"w{number}", now)
         taken.append(got)
-        assert len([1 for _, expiry in state.seats if expiry > now]) <= 2
+        assert len([1 for _, expiry in backlog.worker_slots if expiry > now]) <= 2
     assert taken == [True, True, False, True, True, False]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.budget import QuotaRules
-from tests.budget.world import START, Clock, MemoryStore, Message, Queue, worker
+from tests.budget.fakes import START, Clock, MemoryStore, Message, Queue, worker
 
 HOUR = 3600.0
 
@@ -35,10 +35,10 @@ async def test_ten_thousand_drain_at_the_allowed_rate_in_order_and_come_back_abo
     assert len(queue.delivered) == 10_000
     assert max(queue.calls.values()) <= 500
     assert min(whole_hours(queue)) >= 0.95 * 500
-    told = [message.told for _, message in queue.delivered]
-    assert max(told) <= 3
-    assert sum(told) / len(told) <= 1.1
-    assert displacement(queue) <= 3 * 64  # every worker holds a block of places
+    waits = [message.waits for _, message in queue.delivered]
+    assert max(waits) <= 3
+    assert sum(waits) / len(waits) <= 1.1
+    assert displacement(queue) <= 3 * 64  # every worker holds a block of positions
     assert store.operations < 10_000
 
 
@@ -59,7 +59,7 @@ async def test_deliveries_that_need_two_calls_keep_order_and_rate() -> None:
     assert len(queue.delivered) == 1_500
     assert max(queue.calls.values()) <= 500
     assert min(whole_hours(queue)) >= 0.95 * 500
-    assert max(message.told for _, message in queue.delivered) <= 4
+    assert max(message.waits for _, message in queue.delivered) <= 4
     assert displacement(queue) <= 3 * 64
 
 
@@ -110,7 +110,7 @@ async def test_an_hour_that_begins_with_a_backlog_still_has_calls_for_urgent_sig
     await queue.run(START + 1.6 * HOUR)
     urgent = [(at, message) for at, message in queue.delivered if message.urgent]
     assert len(urgent) == 30
-    assert all(message.told == 0 for _, message in urgent)
+    assert all(message.waits == 0 for _, message in urgent)
 
 
 async def test_urgent_signals_beyond_the_budget_come_first_in_the_next_hour() -> None:

@@ -1,0 +1,445 @@
+"""What deliveries and connectors pass before a call: one connection's budget as one process holds it.
+
+``admit`` asks for a delivery before it reserves anything; every request then passes the gate (``slot``, ``acquire``,
+``report``). Calls and positions in the backlog are leased in blocks, so most of this happens in memory; storage is
+asked for a block, for an event (a refusal, an instance that went away or came back) and at most every two seconds for
+news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from shared.budget.backlog import (
+    PositionBlock,
+    add_positions,
+    calls_in_flight,
+    due_position,
+    eta_of,
+    format_position,
+    is_crowded,
+    is_due,
+    live_workers,
+    mark_served,
+    parse_position,
+    positions_of,
+    set_back,
+    slot_duration,
+    slot_time_left,
+    take_slot,
+)
+from shared.budget.circuit import claim_probe, is_probe_due, release_probe
+from shared.budget.quota import Lease, QuotaRules, give_back, lease_calls, limit_of, roll, window_at, window_opens
+from shared.budget.store import BudgetState, BudgetStore, CallMonitor, SharedState, capacity_of
+from shared.core.errors import BridgeError, CircuitOpen, MustWait
+from shared.core.rate_gate import CallReport, PrioritySemaphore
+
+
+@dataclass(slots=True)
+class _HeldCalls:
+    """What a delivery holds.
+
+    Attributes:
+        lease: its calls.
+        reserved: whether they came out of the reserve.
+        probe: names the attempt at an open circuit that it makes, else empty.
+    """
+
+    lease: Lease
+    reserved: bool = False
+    probe: str = ""
+
+
+@dataclass(frozen=True, weakref_slot=True, slots=True, eq=False)
+class _Admission:
+    """Lets the calls of one delivery pass. It follows the delivery's task; what the delivery did not use goes back when
+    the task has ended.
+
+    Attributes:
+        connection: whose calls.
+        urgent: whether it may use the reserve.
+        position: in the backlog, of a message that waited; None for a new one.
+        held: what it holds.
+    """
+
+    connection: str
+    urgent: bool
+    position: int | None
+    held: _HeldCalls
+
+
+_ADMISSION: ContextVar[_Admission | None] = ContextVar("admission", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Lets one request pass: when, by whose calls, and as which attempt at an open circuit."""
+
+    at: float
+    lease: Lease
+    reserved: bool
+    probe: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """Who asks for calls.
+
+    Attributes:
+        urgent: may use the reserve.
+        position: in the backlog, None for none.
+        can_wait: whether it can get a position at all. admitted: whether it was admitted before.
+        probe: the attempt at an open circuit that it makes, else empty.
+    """
+
+    urgent: bool = False
+    position: int | None = None
+    can_wait: bool = True
+    admitted: bool = True
+    probe: str = ""
+
+
+class BudgetGate:
+    """One connection's budget as one process holds it.
+
+    Args:
+        connection: name, for errors and the row.
+        rules: from the configuration.
+        store: where all workers meet.
+        worker: names this process; random when None.
+        now: the clock. chance: randomness between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        connection: str,
+        rules: QuotaRules,
+        store: BudgetStore,
+        *,
+        worker: str | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.connection = connection
+        self.rules = rules
+        self._worker = worker or uuid4().hex[:12]
+        self._clock = now
+        self._chance = chance
+        self._shared = SharedState(
+            connection, rules, store, self._worker, now=self._now, chance=chance, new_id=lambda: uuid4().hex[:8]
+        )
+        self._in_flight = PrioritySemaphore(
+            lambda: calls_in_flight(self.state.backlog, self._worker, rules, self._now())
+        )
+        # Each of these by whether it is for urgent work.
+        self._leases = {False: Lease(), True: Lease()}
+        self._used_up_until = {False: 0.0, True: 0.0}
+        self._positions = {False: PositionBlock(), True: PositionBlock()}
+        self._leasing = asyncio.Lock()
+        self._positioning = asyncio.Lock()
+        self._monitor = CallMonitor(self._shared, rules, now=self._now, chance=chance)
+
+    def _now(self) -> float:
+        return self._clock().timestamp()
+
+    @property
+    def state(self) -> BudgetState:
+        """The shared state as last seen, for reports."""
+        return self._shared.view
+
+    async def aclose(self) -> None:
+        """Wait until what others must know is written."""
+        await self._shared.flush()
+
+    # Deliveries
+
+    async def admit(self, *, urgent: bool, calls: int = 1, position: str = "") -> None:
+        """Admit a delivery before it reserves anything; its calls then leave without asking storage.
+
+        Args:
+            urgent: Sev0 or Sev1: may use the reserve and does not wait for ordinary work.
+            calls: that it will need at least. Further ones are taken as they come.
+            position: what the error named that sent the message back, empty for a new one.
+
+        Raises:
+            MustWait: no call for it now, or everybody pauses. ``retry_after`` is when its position is due.
+            CircuitOpen: the instance is asleep or unavailable, and this is not the attempt that is due.
+            StorageUnavailable: the budget could not be read.
+        """
+        _ADMISSION.set(None)  # an earlier delivery of this task is over: what it did not use goes back
+        await self._renew(urgent)
+        number = parse_position(position, self.state.backlog, urgent)
+        demand = _Demand(urgent, number, admitted=False)
+        if not await self._has_worker_slot():
+            raise self._no_worker_slot(position)
+        if not self._may_begin(demand):
+            await self._shared.renew(strict=True)
+        if not self._may_begin(demand):
+            raise await self._must_wait(demand)
+        held = await self._take(demand, calls)
+        if not self.state.circuit.is_closed:
+            try:
+                held.probe = await self._probe(demand)
+            except BridgeError:
+                self._release(held)
+                raise
+        admission = _Admission(self.connection, urgent, number, held)
+        weakref.finalize(admission, self._release, held).atexit = False
+        self._shared.count_delivery()
+        _ADMISSION.set(admission)
+
+    async def _has_worker_slot(self) -> bool:
+        """Whether this worker may have a call in flight at all. Raises StorageUnavailable."""
+        worker, rules, now = self._worker, self.rules, self._now()
+        if not is_crowded(self.state.backlog, worker, rules, now):
+            return True
+        if slot_time_left(self.state.backlog, worker, now) > slot_duration(rules) / 2:
+            return True
+        # Others' slots are seldom free: to try in vain costs no write.
+        if not take_slot(self.state.backlog, rules, worker, self._now())[1]:
+            await self._shared.renew(strict=True)
+        if not take_slot(self.state.backlog, rules, worker, self._now())[1]:
+            return False
+
+        def take(state: BudgetState) -> tuple[BudgetState, bool]:
+            backlog, taken = take_slot(state.backlog, rules, worker, self._now())
+            return replace(state, backlog=backlog), taken
+
+        return await self._shared.change(take)
+
+    def _may_begin(self, demand: _Demand) -> bool:
+        """Whether a delivery may ask for a call: nothing forbids calls, and nobody came before it."""
+        state, now = self.state, self._now()
+        if state.quota.cool_until > now:
+            return False
+        if not state.circuit.is_closed:
+            return is_probe_due(state.circuit, now)
+        if demand.urgent or self._limit() is None:
+            return True
+        return is_due(state.backlog, capacity_of(state, self.rules), demand.urgent, demand.position, now)
+
+    def _may_go_on(self, demand: _Demand) -> bool:
+        """Whether a call of a delivery under way may leave."""
+        circuit = self.state.circuit
+        mine = bool(demand.probe) and circuit.prober == demand.probe
+        return (circuit.is_closed or mine) and self.state.quota.cool_until <= self._now()
+
+    async def _check(self, demand: _Demand) -> None:
+        """Raise what forbids a call of a delivery under way."""
+        if not self._may_go_on(demand):
+            raise await self._must_wait(demand)
+
+    async def _probe(self, demand: _Demand) -> str:
+        """Become the one that tries the instance. Raises CircuitOpen when another is."""
+        name = f"{self._worker}:{uuid4().hex[:8]}"
+
+        def claim(state: BudgetState) -> tuple[BudgetState, bool]:
+            if state.circuit.is_closed:
+                return state, True
+            circuit, claimed = claim_probe(state.circuit, self.rules, self._now(), name)
+            return replace(state, circuit=circuit), claimed
+
+        if not await self._shared.change(claim):
+            raise await self._must_wait(demand)
+        return name
+
+    def _release(self, held: _HeldCalls) -> None:
+        """A delivery's task has ended: what it holds goes back."""
+        self._put_back(held)
+        probe, now = held.probe, self._now()
+        if probe and self.state.circuit.prober == probe:
+            self._shared.record(lambda state: replace(state, circuit=release_probe(state.circuit, now, probe)))
+
+    # Calls
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """One of the calls in flight: of the connection's, this worker's share."""
+        admission = self._admission()
+        return self._in_flight.slot(urgent=admission is not None and admission.urgent)
+
+    async def acquire(self) -> Permit:
+        """Spend a call: one set aside by ``admit``, or another of the same urgency. Raises as ``admit`` does."""
+        admission = self._admission()
+        held = admission.held if admission is not None else _HeldCalls(Lease())
+        demand = _Demand(can_wait=False)
+        if admission is not None:
+            demand = _Demand(admission.urgent, admission.position, probe=held.probe)
+        try:
+            if not held.lease.has(1, self._now()):
+                demand = await self._take_one_more(demand, held)
+            await self._check(demand)
+        except BridgeError:
+            if admission is None:
+                self._release(held)
+            raise
+        permit = Permit(self._now(), held.lease, held.reserved, held.probe)
+        held.lease = held.lease.add(-1)
+        self._shared.count_call(for_delivery=admission is not None, leased=permit.lease.window >= 0)
+        if admission is None:
+            self._put_back(held)
+        return permit
+
+    async def _take_one_more(self, demand: _Demand, held: _HeldCalls) -> _Demand:
+        """Take a call that was not set aside, and make the attempt at an open circuit that is due."""
+        await self._renew(demand.urgent)
+        if not self._may_go_on(demand):
+            await self._shared.renew(strict=True)
+        if is_probe_due(self.state.circuit, self._now()):
+            held.probe = await self._probe(demand)
+            demand = replace(demand, probe=held.probe)
+        await self._check(demand)
+        self._put_back(held)
+        taken = await self._take(demand, 1)
+        held.lease, held.reserved = taken.lease, taken.reserved
+        return demand
+
+    def report(self, permit: object, report: CallReport) -> None:
+        """Learn from what became of a call; what others must know is written in the background."""
+        if not isinstance(permit, Permit):
+            raise TypeError("a permit of another gate")
+        if not report.left:
+            self._put_back(_HeldCalls(replace(permit.lease, calls=1), permit.reserved))
+        self._monitor.report(report, sent_at=permit.at, probe=permit.probe)
+
+    # Leases and positions
+
+    async def _renew(self, urgent: bool) -> None:
+        """Where calls are rationed, ordinary work may rely on an older copy: it is what there is most of."""
+        await self._shared.renew(strict=urgent or self._limit() is None)
+
+    def _admission(self) -> _Admission | None:
+        admission = _ADMISSION.get()
+        return admission if admission is not None and admission.connection == self.connection else None
+
+    def _limit(self) -> int | None:
+        return limit_of(roll(self.state.quota, self.rules, self._now()), self.rules)
+
+    def _put_back(self, held: _HeldCalls) -> None:
+        """Calls go back to the lease that they came from, if this worker still has it."""
+        lease = self._leases[held.reserved]
+        if held.lease.calls > 0 and held.lease.window >= 0 and lease.is_same(held.lease):
+            self._leases[held.reserved] = lease.add(held.lease.calls)
+        held.lease = replace(held.lease, calls=0)
+
+    async def _take(self, demand: _Demand, calls: int) -> _HeldCalls:
+        """Calls out of the leases of this worker, or of a new one. Raises MustWait, StorageUnavailable."""
+        if self._limit() is None:
+            return _HeldCalls(Lease(calls=calls, until=self._now() + 60))
+        urgent = demand.urgent
+        async with self._leasing:
+            for reserved in (False, True) if urgent else (False,):
+                if self._leases[reserved].has(calls, self._now()):
+                    return self._take_leased(reserved, calls)
+            if self._now() >= self._used_up_until[urgent] and await self._lease(demand, calls):
+                return self._take_leased(urgent, calls)
+        raise await self._must_wait(demand)
+
+    def _take_leased(self, reserved: bool, calls: int) -> _HeldCalls:
+        lease = self._leases[reserved]
+        self._leases[reserved] = lease.add(-calls)
+        return _HeldCalls(replace(lease, calls=calls), reserved)
+
+    async def _lease(self, demand: _Demand, calls: int) -> bool:
+        """Lease calls in exchange for what is left of the lease at hand; whether there were enough."""
+        urgent, rules, rest = demand.urgent, self.rules, self._leases[demand.urgent]
+        self._leases[urgent] = replace(rest, calls=0)
+        attempts = 0
+
+        def exchange(state: BudgetState) -> tuple[BudgetState, Lease | None]:
+            nonlocal attempts
+            attempts += 1
+            now, quota, backlog = self._now(), state.quota, state.backlog
+            if attempts == 1:  # a repeated write may be one that arrived: then the rest was given back already
+                given = {"urgent" if urgent else "ordinary": rest.calls}
+                quota = give_back(quota, rest.window, **given)
+            workers = live_workers(backlog, now)
+            quota, lease = lease_calls(quota, rules, now, urgent=urgent, calls=calls, workers=workers)
+            if demand.position is not None and lease is None:
+                backlog = set_back(backlog, urgent, demand.position)
+            elif demand.position is not None:
+                backlog = mark_served(backlog, capacity_of(state, rules), now, urgent, demand.position)
+            return replace(state, quota=quota, backlog=backlog), lease
+
+        lease = await self._shared.change(exchange)
+        if lease is None:
+            self._used_up_until[urgent] = self._now() + min(2.0, rules.per / 100)
+            return False
+        came_back = self._leases[urgent]
+        self._leases[urgent] = lease.add(came_back.calls if lease.is_same(came_back) else 0)
+        return True
+
+    async def _position(self, demand: _Demand) -> int | None:
+        """The position of what has to wait: its own; the one that is due for what was admitted; else a new one."""
+        if demand.position is not None or not demand.can_wait:
+            return demand.position
+        state, rules, now, urgent = self.state, self.rules, self._now(), demand.urgent
+        if demand.admitted and positions_of(state.backlog, urgent).last:
+            return max(1, int(due_position(state.backlog, capacity_of(state, rules), urgent, now)))
+        async with self._positioning:
+            block, now = self._positions[urgent], self._now()
+            if block.next > block.last or not block.is_recent(self.state.backlog.id, now):
+                block = await self._lease_positions(urgent, block.next_size(self.state.backlog.id, now), now)
+            self._positions[urgent] = replace(block, next=block.next + 1)
+            return block.next
+
+    async def _lease_positions(self, urgent: bool, size: int, now: float) -> PositionBlock:
+        def add(state: BudgetState) -> tuple[BudgetState, int]:
+            backlog, first = add_positions(state.backlog, capacity_of(state, self.rules), now, urgent, size)
+            return replace(state, backlog=backlog), first
+
+        first = await self._shared.change(add)
+        return PositionBlock(self.state.backlog.id, first, first + size - 1, now, size)
+
+    # Errors
+
+    def _no_worker_slot(self, position: str) -> MustWait:
+        error = MustWait(
+            f"{self.rules.in_flight} other workers make its calls, as many as may be in flight",
+            connection=self.connection,
+            advice="It comes back in a moment. If this lasts, fewer instances of the app do the same work, or raise "
+            "max_in_flight if the instance can take more.",
+            retry_after=1.0 + 2.0 * self._chance(),
+        )
+        error.place = position
+        return error
+
+    async def _must_wait(self, demand: _Demand) -> MustWait | CircuitOpen:
+        """The error for what has to wait: until its position is due."""
+        position, state, now = await self._position(demand), self.state, self._now()
+        backlog, quota, urgent = state.backlog, state.quota, demand.urgent
+        number = position if position is not None else positions_of(backlog, urgent).last + 1
+        due = eta_of(backlog, capacity_of(state, self.rules), urgent, number, now)
+        delay = max(due - now, 1.0)
+        # Queues cut off parts of seconds, and to come before a pause ends or a window begins is in vain.
+        begins = window_opens(self.rules, quota.skew, window_at(self.rules, quota.skew, due))
+        if not state.circuit.is_closed or quota.cool_until > now or now + int(delay) < begins:
+            delay = math.ceil(delay)
+        error: MustWait | CircuitOpen
+        if not state.circuit.is_closed:
+            error = CircuitOpen(
+                "nothing is sent for now, because it is asleep or unavailable",
+                connection=self.connection,
+                advice="It is tried again at intervals that grow to five minutes, and the backlog follows at once.",
+                retry_after=delay,
+            )
+        else:
+            error = MustWait(
+                "calls pause because its rate limit was reached"
+                if quota.cool_until > now
+                else "the calls of this window are used up, or promised to those who came before",
+                connection=self.connection,
+                advice="It comes back when it is its turn. If this lasts, raise the limit on the instance and "
+                "budget.calls, or group alerts.",
+                retry_after=delay,
+            )
+        error.place = format_position(backlog, urgent, position) if position is not None else ""
+        return error
