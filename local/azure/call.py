@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.servicenow.exchange import Answer
-from local.servicenow.request_log import RequestEntry
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.request_log import RequestEntry
 
 #: What a scenario may match beside the path.
 TRAITS = ("method", "service", "operation", "user")

@@ -28,13 +28,13 @@ from local.azure.estate import Estate
 from local.azure.faults import KINDS, Faults
 from local.azure.graph.service import Graph
 from local.azure.graph.store import SecureScores
-from local.azure.journal import Journal
 from local.azure.resource_graph.service import ResourceGraph
 from local.azure.resource_graph.tables import Tables
 from local.azure.settings import Settings
-from local.servicenow.clock import Clock
-from local.servicenow.request_log import RequestLog
 from local.servicenow.scenarios import Scenarios
+from local.simulator_kit.clock import Clock
+from local.simulator_kit.journal import Journal
+from local.simulator_kit.request_log import RequestLog
 
 
 class Cloud:

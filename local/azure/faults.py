@@ -10,10 +10,10 @@ from local.azure.call import Call, Refusal
 from local.azure.entra.errors import entra_error
 from local.azure.graph.service import Graph
 from local.azure.resource_graph.service import READ, ResourceGraph
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer, html
 from local.servicenow.faults import Dropped, Wait
 from local.servicenow.scenarios import Kind, Scenario, Scenarios
+from local.simulator_kit.calls import Answer, html
+from local.simulator_kit.clock import Clock
 
 KINDS: dict[str, Kind] = {
     "expire_tokens": Kind("now", "End every access token that was issued so far: 401 where it is shown."),

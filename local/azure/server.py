@@ -20,7 +20,7 @@ from local.azure.demo.identities import CONTOSO, FABRIKAM, WEBHOOK_URI, guid, se
 from local.azure.entra.keys import self_signed
 from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
 from local.azure.front import MAX_BODY, Front
-from local.servicenow.certificates import Certificates, ensure_certificates
+from local.simulator_kit.certificates import Certificates, ensure_certificates
 
 _LINE_LIMIT = 64 * 1024
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from local.azure.estate import Estate, resource_group, subscription_id, type_of
 from local.azure.times import iso0, iso7
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 #: Names that the webhook uses where they differ from ``monitorService`` of the REST API.
 _WEBHOOK_SERVICES = {"Log Analytics": "Log Alerts V2"}

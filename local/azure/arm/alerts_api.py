@@ -16,11 +16,11 @@ from local.azure.arm.paging import page
 from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
 from local.azure.estate import Estate
-from local.azure.journal import Journal
 from local.azure.settings import Settings
 from local.azure.times import iso7, parse
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.clock import Clock
+from local.simulator_kit.journal import Journal
 
 VERSIONS = (
     "2018-05-05-preview",

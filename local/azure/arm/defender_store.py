@@ -10,7 +10,7 @@ from typing import Any
 
 from local.azure.estate import Estate
 from local.azure.times import iso7
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 _MARK = "/providers/microsoft.security/assessments/"
 _ALERT_STATES = ("Active", "InProgress", "Resolved", "Dismissed")

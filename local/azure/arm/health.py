@@ -13,8 +13,8 @@ from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
 from local.azure.estate import Estate, subscription_id
 from local.azure.times import iso0, iso7
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.clock import Clock
 
 VERSIONS = (
     "2017-07-01",

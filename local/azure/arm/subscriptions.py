@@ -11,7 +11,7 @@ from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
 from local.azure.estate import Estate, Subscription
 from local.azure.settings import Settings
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
 
 VERSIONS = ("2016-06-01", "2019-06-01", "2020-01-01", "2021-01-01", "2022-12-01")
 READ = "Microsoft.Resources/subscriptions/read"

@@ -25,8 +25,8 @@ from local.azure.resource_graph.tables import TABLES, Tables
 from local.azure.resource_graph.tokens import BadQuery
 from local.azure.settings import Settings
 from local.azure.times import iso7
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.clock import Clock
 
 VERSIONS = ("2019-04-01", "2020-04-01-preview", "2021-03-01", "2022-10-01", "2024-04-01")
 READ = "Microsoft.ResourceGraph/resources/read"

@@ -23,9 +23,9 @@ from local.azure.cloud import Cloud
 from local.azure.control import Control
 from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
 from local.azure.graph.service import is_graph
-from local.servicenow.exchange import Answer, read_params
 from local.servicenow.faults import Dropped, pause
-from local.servicenow.request_log import BODY_KEPT, RequestEntry
+from local.simulator_kit.calls import Answer, read_params
+from local.simulator_kit.request_log import BODY_KEPT, RequestEntry
 
 #: Resource Manager takes bodies up to 4 MB (docs: "Azure subscription and service limits").
 MAX_BODY = 4 * 1024 * 1024
@@ -77,7 +77,7 @@ class Front:
         if call.service == "entra":
             self._cloud.entra.prepare(call)
         elif call.service == "identity":
-            call.operation = call.entry.table = "managed-identity"
+            call.operation = call.entry.target = "managed-identity"
         try:
             await faults.arrival(call, wait)
             if self._cloud.settings.latency_ms > 0:
