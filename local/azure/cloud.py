@@ -31,10 +31,10 @@ from local.azure.graph.store import SecureScores
 from local.azure.resource_graph.service import ResourceGraph
 from local.azure.resource_graph.tables import Tables
 from local.azure.settings import Settings
-from local.servicenow.scenarios import Scenarios
 from local.simulator_kit.clock import Clock
 from local.simulator_kit.journal import Journal
 from local.simulator_kit.request_log import RequestLog
+from local.simulator_kit.scenarios import Scenarios
 
 
 class Cloud:
@@ -45,7 +45,7 @@ class Cloud:
         self.clock = Clock()
         self.settings = Settings()
         self.journal = Journal()
-        self.requests = RequestLog()
+        self.requests = RequestLog("operation")
         self.scenarios = Scenarios(KINDS, TRAITS)
         self.keys = SigningKeys()
         self.tokens = Tokens(build_directory(certificate), self.keys, self.clock, self.settings)
@@ -86,7 +86,7 @@ class Cloud:
         self.graph = Graph(self.scores, self.tokens, self.clock, self.journal, lambda: self.settings)
         self.faults = Faults(self.scenarios, self.clock, self.graph, self.resource_graph)
 
-    def reset(self, keep_settings: bool = False) -> None:
+    def reset(self, *, keep_settings: bool) -> None:
         """Back to the first day, now. Requests under way still count as in flight."""
         if not keep_settings:
             self.settings = Settings()

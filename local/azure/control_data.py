@@ -1,8 +1,7 @@
-"""The part of the control API that makes and changes what the clouds hold."""
+"""The part of the control API that creates and changes the data of the clouds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from local.azure.arm.alert_store import Alert
@@ -12,8 +11,7 @@ from local.azure.demo.findings import populate
 from local.azure.directory import Grant, Secret
 from local.azure.estate import Resource, Subscription, type_of
 from local.azure.times import parse
-
-Endpoint = Callable[[dict[str, Any], dict[str, str], str], Any]
+from local.simulator_kit.control import Endpoints
 
 
 class DataControl:
@@ -22,7 +20,7 @@ class DataControl:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def endpoints(self) -> dict[tuple[str, str], tuple[Endpoint, str]]:
+    def endpoints(self) -> Endpoints:
         """By method and path, with help."""
         return {
             ("GET", "estate"): (

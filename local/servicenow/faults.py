@@ -62,7 +62,7 @@ class Faults(faults.Faults[Call]):
         self._clock = clock
         self._visibility = visibility
 
-    async def on_arrival(self, scenario: Scenario, call: Call, wait: Wait) -> Answer | None:
+    async def on_arrival(self, scenario: Scenario, call: Call, wait: Wait, /) -> Answer | None:
         """Apply a fault that comes before sign-in. An answer ends the request.
 
         Raises:
@@ -163,7 +163,7 @@ class Faults(faults.Faults[Call]):
         """A row can be hidden only after an insert."""
         return scenario.type != "unreadable_after_create" or call.operation == "insert"
 
-    async def on_answer(self, scenario: Scenario, call: Call, answer: Answer, wait: Wait) -> Answer:
+    async def on_answer(self, scenario: Scenario, call: Call, answer: Answer, wait: Wait, /) -> Answer:
         """The answer that goes out instead."""
         params = scenario.params
         match scenario.type:

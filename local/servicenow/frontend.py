@@ -62,7 +62,7 @@ class Frontend(frontend.Frontend[Call]):
             call.method = override.upper()
         return call
 
-    async def answer(self, request: web.Request, call: Call, wait: Wait) -> Answer:
+    async def answer(self, request: web.Request, call: Call, wait: Wait, /) -> Answer:
         """Answer a call, with its faults."""
         refusal = self._too_long(request)
         if refusal is not None:

@@ -89,11 +89,11 @@ class Faults(Generic[CallT]):
         """Does the kind of a scenario make sense for a call? The answer is None on arrival."""
         return True
 
-    async def on_arrival(self, scenario: Scenario, call: CallT, wait: Wait) -> Answer | None:
+    async def on_arrival(self, scenario: Scenario, call: CallT, wait: Wait, /) -> Answer | None:
         """Apply one of the simulator's own kinds of phase ``arrival``; an answer ends the request."""
         raise NotImplementedError(scenario.type)
 
-    async def on_answer(self, scenario: Scenario, call: CallT, answer: Answer, wait: Wait) -> Answer:
+    async def on_answer(self, scenario: Scenario, call: CallT, answer: Answer, wait: Wait, /) -> Answer:
         """Apply one of the simulator's own kinds of phase ``after``: the answer that goes out instead."""
         raise NotImplementedError(scenario.type)
 

@@ -67,7 +67,7 @@ class Frontend(ABC, Generic[CallT]):
         """Make a call of a request; :func:`call_fields` has what is the same everywhere."""
 
     @abstractmethod
-    async def answer(self, request: web.Request, call: CallT, wait: Wait) -> Answer:
+    async def answer(self, request: web.Request, call: CallT, wait: Wait, /) -> Answer:
         """Answer a call, with its faults.
 
         Raises:
