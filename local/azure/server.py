@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from local.azure.cloud import Cloud
-from local.azure.demo.estate import DEVELOPMENT, PRODUCTION, RETAIL
 from local.azure.demo.identities import CONTOSO, FABRIKAM, WEBHOOK_URI, guid, secret_of
+from local.azure.demo.inventory import DEVELOPMENT, PRODUCTION, RETAIL
 from local.azure.entra.keys import self_signed
 from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
 from local.azure.frontend import Frontend

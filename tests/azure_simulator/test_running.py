@@ -35,7 +35,7 @@ def test_the_command_prints_everything_and_ends_on_sigterm() -> None:
     try:
         assert process.stdout is not None
         described = json.loads(process.stdout.readline())
-        answer = httpx.get(f"{described['control_url']}/estate", verify=NO_AUTHORITIES)
+        answer = httpx.get(f"{described['control_url']}/inventory", verify=NO_AUTHORITIES)
         assert len(answer.json()["subscriptions"]) == 3
         process.terminate()
         assert process.wait(timeout=10) == 0

@@ -8,7 +8,7 @@ from local.azure.arm.access import Access
 from local.azure.arm.routing import Route, Router, Target
 from local.azure.arm.throttle import Throttle
 from local.azure.call import Call
-from local.azure.estate import subscription_id
+from local.azure.inventory import subscription_id
 from local.azure.settings import Settings
 from local.simulator_kit.calls import Answer
 

@@ -58,7 +58,7 @@ def type_of(resource_id: str) -> str:
     return "/".join([after[0], *after[1::2]]) if after else ""
 
 
-class Estate:
+class Inventory:
     """Everything that exists in Resource Manager, by id in lower case."""
 
     def __init__(self) -> None:
