@@ -12,7 +12,7 @@ import httpx
 
 from local.azure import running
 from local.servicenow.server import running as running_servicenow
-from tests.azure_simulator.support import NO_AUTHORITIES
+from tests.simulators import NO_AUTHORITIES
 
 
 async def test_two_simulators_can_share_one_authority(tmp_path: Path) -> None:
