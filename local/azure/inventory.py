@@ -64,7 +64,7 @@ class Inventory:
     def __init__(self) -> None:
         self.subscriptions: dict[str, Subscription] = {}
         self.resources: dict[str, Resource] = {}
-        #: Goes up with every change of anything; what is cached bears it.
+        #: Increases with every change; caches compare it.
         self.revision = 0
 
     def touch(self) -> None:
@@ -93,7 +93,7 @@ class Inventory:
         return found.tenant if found else ""
 
     def covers(self, scope: str, tenant: str) -> Callable[[str], bool]:
-        """What tells whether a resource id is at a scope or below, within a tenant.
+        """A function that says whether a resource id is at a scope or below, within a tenant.
 
         A scope is a management group, a subscription, a resource group, a resource, or ``/`` for the tenant.
         """

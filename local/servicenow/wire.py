@@ -1,4 +1,4 @@
-"""From an answer to bytes and headers: the header set every API answer bears, JSON or XML, gzip.
+"""From an answer to bytes and headers: the headers of every API answer, JSON or XML, gzip.
 
 Source: ServiceNow docs, "REST API HTTP response headers"; header names and values as instances send them.
 """

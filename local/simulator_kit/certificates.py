@@ -1,6 +1,6 @@
 """Keys and certificates of a simulator: its own authority, server and client certificate, and an RSA signing key.
 
-They are made once per directory and kept there, so that clients can trust the same authority across restarts.
+They are made once per directory and stay there, so that clients can trust the same authority across restarts.
 """
 
 from __future__ import annotations

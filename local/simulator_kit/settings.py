@@ -7,7 +7,7 @@ from typing import Any
 
 
 def metadata(help_text: str, *choices: str) -> dict[str, Any]:
-    """What a setting tells about itself."""
+    """Metadata of a field that is a setting: its help, and the values it may have (empty: any)."""
     return {"help": help_text, "choices": choices}
 
 

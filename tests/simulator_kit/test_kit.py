@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import subprocess
@@ -118,7 +119,7 @@ def test_faults_after_a_commit_leave_reads_alone(control: ControlClient, notes: 
 
 
 def test_faults_of_answers_leave_refusals_alone(control: ControlClient, notes: httpx.Client) -> None:
-    control.order("truncated_json")
+    control.order("truncated_json", times=1)
     control.order("busy", times=1)
     assert notes.get("/notes").status_code == 503
     assert notes.get("/notes").text == "["
@@ -163,6 +164,16 @@ def test_a_control_request_that_does_not_fit_says_why(
 ) -> None:
     notes.post("/notes", json={})
     assert text in control.refusal(method, path, body, status)
+
+
+async def test_a_call_that_waits_ends_when_the_server_stops() -> None:
+    async with httpx.AsyncClient(verify=NO_AUTHORITIES) as client:
+        async with running() as endpoints:
+            await client.post(f"{endpoints.control_url}/scenarios", json={"type": "slow", "seconds": 60})
+            call = asyncio.create_task(client.get(f"{endpoints.url}/notes"))
+            while (await client.get(f"{endpoints.control_url}/counters")).json()["in_flight"] == 0:
+                await asyncio.sleep(0.01)
+        assert (await call).status_code == 200, "it was answered, not cut off"
 
 
 def test_a_taken_port_is_an_error_and_leaves_nothing_open(endpoints: Endpoints) -> None:

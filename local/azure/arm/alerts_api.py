@@ -1,7 +1,7 @@
 """``Microsoft.AlertsManagement/alerts``: list, get, change state, history.
 
 Source: REST specification of Microsoft.AlertsManagement, 2019-05-05-preview and later. User state and monitor condition
-are independent; whoever changes the state never resolves the alert.
+are independent: a change of the state never resolves the alert.
 """
 
 from __future__ import annotations
