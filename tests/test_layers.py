@@ -42,7 +42,7 @@ def test_the_triggers_know_services_and_nothing_below_them() -> None:
 
 
 def test_no_file_of_ours_is_too_long_to_read_in_one_sitting() -> None:
-    own = [f for part in (*DEPLOYED, "local", "benchmarks", "tests") for f in (ROOT / part).rglob("*.py")]
+    own = [f for part in (*DEPLOYED, "cli", "local", "benchmarks", "tests") for f in (ROOT / part).rglob("*.py")]
     own = [f for f in own if "node_modules" not in f.parts] + [ROOT / "bridge.py", ROOT / "function_app.py"]
     long = {f.relative_to(ROOT).as_posix(): n for f in own if (n := len(f.read_text("utf-8").splitlines())) > 450}
     assert long == {}

@@ -1,7 +1,7 @@
 """A stateful stand-in for Microsoft's clouds (Entra ID, Resource Manager, Graph), for tests, demos and benchmarks.
 
 From Python: ``async with local.azure.running() as simulator: ...``; from a shell: ``python -m local.azure``.
-What it can be told is listed by ``GET /control``. Written from documentation and published specifications.
+``GET /control`` lists what tests can see and change. Written from documentation and published specifications.
 """
 
 from __future__ import annotations

@@ -1,17 +1,19 @@
-"""A request to one of the clouds and what refuses it, apart from the HTTP library."""
+"""A request to one of the clouds, who calls, and how a request is refused."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from local.servicenow.exchange import Answer
-from local.servicenow.request_log import RequestEntry
+from local.simulator_kit import calls
+from local.simulator_kit.calls import Answer
 
-#: What a scenario may match beside the path.
-TRAITS = ("method", "service", "operation", "user")
+#: What a scenario may match beside the path, with help.
+TRAITS = {
+    "method": "a value or a list",
+    "service": "entra, identity, arm or graph",
+    "operation": "Microsoft.AlertsManagement/alerts/read, secureScores/read, token ...; in phase arrival only Entra's",
+    "user": "name of an identity, or a list; in phase arrival it is not known yet",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +37,14 @@ class Refusal(Exception):
 
 
 @dataclass(slots=True)
-class Call:
+class Call(calls.Call):
     """One request.
 
     ``service`` is entra, identity, arm or graph; ``operation`` is what it does in the words of the service's
-    permissions (``Microsoft.AlertsManagement/alerts/read``, ``secureScores/read``, ``token``). ``params`` are the
-    decoded query parameters in order; ``base_url`` is scheme and host as the client addressed them.
+    permissions (``Microsoft.AlertsManagement/alerts/read``, ``secureScores/read``, ``token``).
     """
 
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-    base_url: str
-    entry: RequestEntry
-    params: list[tuple[str, str]] = field(default_factory=list)
-    service: str = ""
-    operation: str = ""
     caller: Caller | None = None
-    committed: bool = False
     #: Headers that go out whatever the answer is (remaining quota).
     extra_headers: list[tuple[str, str]] = field(default_factory=list)
 
@@ -69,26 +59,6 @@ class Call:
             raise RuntimeError("the call has no caller yet")
         return self.caller
 
-    def trait(self, name: str) -> str:
-        """Value of one of :data:`TRAITS`."""
-        traits = {
-            "method": self.method,
-            "service": self.service,
-            "operation": self.operation,
-            "user": self.entry.user or "",
-        }
-        return traits[name]
-
     def param(self, name: str, default: str = "") -> str:
         """First value of a query parameter; names compare without case, as ARM and OData do."""
         return next((value for key, value in self.params if key.lower() == name.lower()), default)
-
-    def json_object(self) -> dict[str, Any] | None:
-        """The body as a JSON object; empty without a body, None when it is something else."""
-        if not self.body.strip():
-            return {}
-        try:
-            body = json.loads(self.body)
-        except ValueError:
-            return None
-        return body if isinstance(body, dict) else None

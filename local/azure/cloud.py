@@ -16,25 +16,25 @@ from local.azure.arm.service import Arm
 from local.azure.arm.subscriptions import Subscriptions
 from local.azure.arm.throttle import Throttle
 from local.azure.call import TRAITS
-from local.azure.demo.estate import DATABASE, WEB_1, fill_estate
 from local.azure.demo.findings import fill_findings
 from local.azure.demo.identities import build_directory
+from local.azure.demo.inventory import DATABASE, WEB_1, fill_inventory
 from local.azure.demo.scores import fill_scores
 from local.azure.entra.endpoints import Entra
 from local.azure.entra.keys import SigningKeys
 from local.azure.entra.managed_identity import ManagedIdentity
 from local.azure.entra.tokens import Tokens
-from local.azure.estate import Estate
 from local.azure.faults import KINDS, Faults
 from local.azure.graph.service import Graph
 from local.azure.graph.store import SecureScores
-from local.azure.journal import Journal
+from local.azure.inventory import Inventory
 from local.azure.resource_graph.service import ResourceGraph
 from local.azure.resource_graph.tables import Tables
 from local.azure.settings import Settings
-from local.servicenow.clock import Clock
-from local.servicenow.request_log import RequestLog
-from local.servicenow.scenarios import Scenarios
+from local.simulator_kit.clock import Clock
+from local.simulator_kit.journal import Journal
+from local.simulator_kit.request_log import RequestLog
+from local.simulator_kit.scenarios import Scenarios
 
 
 class Cloud:
@@ -45,7 +45,7 @@ class Cloud:
         self.clock = Clock()
         self.settings = Settings()
         self.journal = Journal()
-        self.requests = RequestLog()
+        self.requests = RequestLog("operation")
         self.scenarios = Scenarios(KINDS, TRAITS)
         self.keys = SigningKeys()
         self.tokens = Tokens(build_directory(certificate), self.keys, self.clock, self.settings)
@@ -55,25 +55,25 @@ class Cloud:
 
     def _build(self) -> None:
         """Stores with their first data, and the services over them."""
-        self.estate = Estate()
-        self.alerts = AlertStore(self.estate, self.clock)
-        self.defender = Defender(self.estate, self.clock)
-        self.health = Health(self.estate, self.clock)
+        self.inventory = Inventory()
+        self.alerts = AlertStore(self.inventory, self.clock)
+        self.defender = Defender(self.inventory, self.clock)
+        self.health = Health(self.inventory, self.clock)
         self.scores = SecureScores(self.clock)
-        fill_estate(self.estate)
+        fill_inventory(self.inventory)
         fill_findings(self.defender, self.clock.now())
         fill_scores(self.scores)
         self.alerts.fire({"resource": WEB_1, "rule": "High CPU", "severity": "Sev2"})
         self.alerts.fire({"resource": DATABASE, "rule": "Deadlocks", "severity": "Sev1", "signalType": "Log"})
-        access = Access(self.tokens, self.estate)
-        shared = (self.estate, self.clock, self.journal, lambda: self.settings)
-        tables = Tables(self.estate, self.alerts, self.defender)
-        self.resource_graph = ResourceGraph(tables, self.estate, access, self.clock, lambda: self.settings)
+        access = Access(self.tokens, self.inventory)
+        shared = (self.inventory, self.clock, self.journal, lambda: self.settings)
+        tables = Tables(self.inventory, self.alerts, self.defender)
+        self.resource_graph = ResourceGraph(tables, self.inventory, access, self.clock, lambda: self.settings)
         self.arm = Arm(
             access,
             Throttle(self.clock),
             [
-                *Subscriptions(self.estate, access, lambda: self.settings).routes(),
+                *Subscriptions(self.inventory, access, lambda: self.settings).routes(),
                 *Permissions(access, lambda: self.settings).routes(),
                 *AlertsApi(self.alerts, *shared).routes(),
                 *DefenderApi(self.defender, *shared).routes(),
@@ -86,7 +86,7 @@ class Cloud:
         self.graph = Graph(self.scores, self.tokens, self.clock, self.journal, lambda: self.settings)
         self.faults = Faults(self.scenarios, self.clock, self.graph, self.resource_graph)
 
-    def reset(self, keep_settings: bool = False) -> None:
+    def reset(self, *, keep_settings: bool) -> None:
         """Back to the first day, now. Requests under way still count as in flight."""
         if not keep_settings:
             self.settings = Settings()

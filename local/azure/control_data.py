@@ -1,19 +1,17 @@
-"""The part of the control API that makes and changes what the clouds hold."""
+"""The part of the control API that creates and changes the data of the clouds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from local.azure.arm.alert_store import Alert
 from local.azure.cloud import Cloud
-from local.azure.demo.estate import more_subscriptions
 from local.azure.demo.findings import populate
+from local.azure.demo.inventory import more_subscriptions
 from local.azure.directory import Grant, Secret
-from local.azure.estate import Resource, Subscription, type_of
+from local.azure.inventory import Resource, Subscription, type_of
 from local.azure.times import parse
-
-Endpoint = Callable[[dict[str, Any], dict[str, str], str], Any]
+from local.simulator_kit.control import Endpoints
 
 
 class DataControl:
@@ -22,11 +20,11 @@ class DataControl:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def endpoints(self) -> dict[tuple[str, str], tuple[Endpoint, str]]:
+    def endpoints(self) -> Endpoints:
         """By method and path, with help."""
         return {
-            ("GET", "estate"): (
-                self._estate,
+            ("GET", "inventory"): (
+                self._inventory,
                 "Tenants, subscriptions, identities, and how much there is of each kind.",
             ),
             ("POST", "populate"): (
@@ -81,17 +79,17 @@ class DataControl:
             raise KeyError(text)
         return found.id
 
-    def _estate(self, *_: Any) -> Any:
+    def _inventory(self, *_: Any) -> Any:
         cloud = self._cloud
         defender = cloud.defender
         return {
             "tenants": [{"id": one.id, "name": one.name} for one in cloud.tokens.directory.tenants],
             "subscriptions": [
                 {"id": one.id, "name": one.name, "tenant": one.tenant, "groups": list(one.groups)}
-                for one in cloud.estate.subscriptions.values()
+                for one in cloud.inventory.subscriptions.values()
             ],
             "counts": {
-                "resources": len(cloud.estate.resources),
+                "resources": len(cloud.inventory.resources),
                 "alerts": len(cloud.alerts.alerts),
                 "assessments": len(defender.assessments),
                 "sub_assessments": len(defender.sub_assessments),
@@ -103,10 +101,10 @@ class DataControl:
     def _populate(self, body: dict[str, Any], *_: Any) -> Any:
         cloud = self._cloud
         tenant = next(one for one in cloud.tokens.directory.tenants if one.id == self._tenant(body))
-        subscriptions = more_subscriptions(cloud.estate, tenant, int(body.get("subscriptions", 50)))
+        subscriptions = more_subscriptions(cloud.inventory, tenant, int(body.get("subscriptions", 50)))
         each, unhealthy, seed = body.get("assessments", 200), body.get("unhealthy", 0.5), body.get("seed", 0)
         now = cloud.clock.now()
-        made = populate(cloud.estate, cloud.defender, subscriptions, int(each), float(unhealthy), int(seed), now)
+        made = populate(cloud.inventory, cloud.defender, subscriptions, int(each), float(unhealthy), int(seed), now)
         return {"assessments": made, "subscriptions": [one.id for one in subscriptions]}
 
     def _subscription(self, body: dict[str, Any], *_: Any) -> Any:
@@ -117,7 +115,7 @@ class DataControl:
             tuple(str(group) for group in body.get("groups", ())),
             str(body.get("state", "Enabled")),
         )
-        self._cloud.estate.add_subscription(one)
+        self._cloud.inventory.add_subscription(one)
         return {"id": one.id}
 
     def _resource(self, body: dict[str, Any], *_: Any) -> Any:
@@ -128,7 +126,7 @@ class DataControl:
             dict(body.get("tags") or {}),
             dict(body.get("properties") or {}),
         )
-        self._cloud.estate.add_resource(resource)
+        self._cloud.inventory.add_resource(resource)
         return {"id": resource.id, "type": resource.type}
 
     def _health(self, body: dict[str, Any], *_: Any) -> Any:
@@ -205,7 +203,7 @@ class DataControl:
 
     def _delete_alert(self, _body: dict[str, Any], _query: dict[str, str], tail: str) -> Any:
         del self._cloud.alerts.alerts[self._alert(tail).name]
-        self._cloud.estate.touch()
+        self._cloud.inventory.touch()
         return {"removed": tail}
 
     def _assessment(self, body: dict[str, Any], *_: Any) -> Any:
@@ -222,7 +220,7 @@ class DataControl:
 
     def _delete_sub_assessment(self, body: dict[str, Any], *_: Any) -> Any:
         del self._cloud.defender.sub_assessments[_text(body, "id").lower()]
-        self._cloud.estate.touch()
+        self._cloud.inventory.touch()
         return {"removed": body["id"]}
 
     def _security_alert(self, body: dict[str, Any], *_: Any) -> Any:
@@ -232,7 +230,7 @@ class DataControl:
 
     def _delete_security_alert(self, body: dict[str, Any], *_: Any) -> Any:
         del self._cloud.defender.alerts[_text(body, "id").lower()]
-        self._cloud.estate.touch()
+        self._cloud.inventory.touch()
         return {"removed": body["id"]}
 
     def _profile(self, body: dict[str, Any], *_: Any) -> Any:

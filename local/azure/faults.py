@@ -1,4 +1,7 @@
-"""Faults a test can order, and what they do to a request. How they are ordered: ``local.servicenow.scenarios``."""
+"""The faults that a test can switch on, and what each does to a request.
+
+A phase of this simulator's own: ``handling`` (after sign-in, before the service does anything).
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from local.azure.call import Call, Refusal
 from local.azure.entra.errors import entra_error
 from local.azure.graph.service import Graph
 from local.azure.resource_graph.service import READ, ResourceGraph
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer, html
-from local.servicenow.faults import Dropped, Wait
-from local.servicenow.scenarios import Kind, Scenario, Scenarios
+from local.simulator_kit import faults
+from local.simulator_kit.calls import Answer, html
+from local.simulator_kit.clock import Clock
+from local.simulator_kit.faults import COMMON_KINDS, Wait
+from local.simulator_kit.scenarios import Kind, Scenario, Scenarios
 
 KINDS: dict[str, Kind] = {
+    **COMMON_KINDS,
     "expire_tokens": Kind("now", "End every access token that was issued so far: 401 where it is shown."),
     "throttle": Kind(
         "handling",
@@ -31,47 +36,42 @@ KINDS: dict[str, Kind] = {
         "handling", "403; code: AuthorizationFailed or LinkedAuthorizationFailed.", {"code": "AuthorizationFailed"}
     ),
     "reject_credentials": Kind("arrival", "The token endpoint answers 401 invalid_client, whatever the credentials."),
-    "slow": Kind("arrival", "Wait, then go on.", {"seconds": 1.0}),
-    "cut_before_commit": Kind("arrival", "Drop the connection; nothing is done."),
     "page": Kind("after", "200 with an HTML page, as from a proxy that wants a sign-in."),
-    "cut_after_commit": Kind("after", "Commit, then drop the connection."),
-    "commit_then_fail": Kind("after", "Commit, then 500.", {}),
-    "commit_then_hang": Kind("after", "Commit and never answer (at most so many seconds).", {"seconds": 300.0}),
-    "truncated_json": Kind("after", "Cut the body; keep: fraction of its bytes.", {"keep": 0.5}),
+    "commit_then_fail": Kind("after", "Commit, then 500.", needs_commit=True),
     "empty_page": Kind("after", "A list page without items, whose nextLink is the page that was asked for."),
     "partial_content": Kind("after", "Graph only: 206 with a Warning header, as when one provider failed."),
 }
-_NEED_COMMIT = frozenset({"cut_after_commit", "commit_then_fail", "commit_then_hang"})
 _TITLES = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 
 
-class Faults:
+class Faults(faults.Faults[Call]):
     """Applies the scenarios that are on."""
 
     def __init__(self, scenarios: Scenarios, clock: Clock, graph: Graph, resource_graph: ResourceGraph) -> None:
-        self._scenarios = scenarios
+        super().__init__(scenarios)
         self._clock = clock
         self._graph = graph
         self._resource_graph = resource_graph
 
-    async def arrival(self, call: Call, wait: Wait) -> None:
-        """Before sign-in.
+    def concerns(self, scenario: Scenario, call: Call, answer: Answer | None, /) -> bool:
+        """Some kinds make sense for one service, or for lists, only."""
+        match scenario.type:
+            case "reject_credentials":
+                return call.operation == "token"
+            case "partial_content":
+                return call.service == "graph"
+            case "empty_page":
+                payload = answer.payload if answer else None
+                return isinstance(payload, dict) and isinstance(payload.get("value"), list)
+        return True
+
+    async def on_arrival(self, _scenario: Scenario, call: Call, _wait: Wait, /) -> Answer | None:
+        """The only own kind of this phase: ``reject_credentials``.
 
         Raises:
-            Refusal: the fault is an answer.
-            Dropped: the connection ends here.
+            Refusal: the fault.
         """
-        for scenario in self._scenarios.of_phase("arrival"):
-            if scenario.type == "reject_credentials" and call.operation != "token":
-                continue
-            if not scenario.strikes(call):
-                continue
-            if scenario.type == "slow":
-                await wait(scenario.params["seconds"])
-            elif scenario.type == "cut_before_commit":
-                raise Dropped
-            else:
-                raise entra_error(call, self._clock, 401, "invalid_client", 7000215, "Invalid client secret provided.")
+        raise entra_error(call, self._clock, 401, "invalid_client", 7000215, "Invalid client secret provided.")
 
     def handling(self, call: Call) -> None:
         """After sign-in, before the service does anything.
@@ -79,8 +79,8 @@ class Faults:
         Raises:
             Refusal: the fault.
         """
-        for scenario in self._scenarios.of_phase("handling"):
-            if scenario.strikes(call):
+        for scenario in self.scenarios.of_phase("handling"):
+            if scenario.triggers(call):
                 raise self._refusal(call, scenario)
 
     def _refusal(self, call: Call, scenario: Scenario) -> Refusal:
@@ -124,45 +124,13 @@ class Faults:
             call, self._clock, status, "server_error", 90033, "A transient error has occurred.", *headers
         )
 
-    async def after(self, call: Call, answer: Answer, wait: Wait) -> Answer:
-        """The service is done: the answer that goes out instead.
-
-        Raises:
-            Dropped: none does.
-        """
-        for scenario in self._scenarios.of_phase("after"):
-            if scenario.type in _NEED_COMMIT and not call.committed:
-                continue
-            if scenario.type not in _NEED_COMMIT and not self._fits(scenario, call, answer):
-                continue
-            if scenario.strikes(call):
-                answer = await self._finish(scenario, call, answer, wait)
-        return answer
-
-    @staticmethod
-    def _fits(scenario: Scenario, call: Call, answer: Answer) -> bool:
-        if answer.status >= 300:
-            return False
-        if scenario.type == "partial_content":
-            return call.service == "graph"
-        if scenario.type == "empty_page":
-            return isinstance(answer.payload, dict) and isinstance(answer.payload.get("value"), list)
-        return True
-
-    async def _finish(self, scenario: Scenario, call: Call, answer: Answer, wait: Wait) -> Answer:
-        params = scenario.params
+    async def on_answer(self, scenario: Scenario, call: Call, answer: Answer, _wait: Wait, /) -> Answer:
+        """The answer that goes out instead."""
         match scenario.type:
             case "page":
                 return html(200, "Sign in", "Sign in to continue.")
-            case "cut_after_commit":
-                raise Dropped
-            case "commit_then_hang":
-                await wait(params["seconds"])
-                raise Dropped
             case "commit_then_fail":
                 return self._failed(call, {"status": 500, "html": False, "retry_after": None}).answer
-            case "truncated_json":
-                answer.send = params["keep"]
             case "empty_page":
                 link = "@odata.nextLink" if call.service == "graph" else "nextLink"
                 again = f"{call.base_url}{call.path}?{call.query}"

@@ -5,28 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from local.azure.cloud import Cloud
-from local.azure.demo.estate import DEVELOPMENT, PRODUCTION, RETAIL
 from local.azure.demo.identities import CONTOSO, FABRIKAM, WEBHOOK_URI, guid, secret_of
+from local.azure.demo.inventory import DEVELOPMENT, PRODUCTION, RETAIL
 from local.azure.entra.keys import self_signed
 from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
-from local.azure.front import MAX_BODY, Front
-from local.servicenow.certificates import Certificates, ensure_certificates
-
-_LINE_LIMIT = 64 * 1024
+from local.azure.frontend import Frontend
+from local.simulator_kit.certificates import Certificates, ensure_certificates
+from local.simulator_kit.server import Endpoints, listening
 
 
 @dataclass(frozen=True, slots=True)
-class Simulator:
+class Simulator(Endpoints):
     """The running clouds, and everything a client needs to work with them.
 
     ``https_url`` is the authority, Resource Manager and Graph at once (azure-identity: ``authority=https_url,
@@ -37,10 +34,6 @@ class Simulator:
     Files are absolute paths.
     """
 
-    url: str
-    https_url: str
-    ca_file: str
-    control_url: str
     tenant_id: str
     other_tenant_id: str
     client_id: str
@@ -58,10 +51,6 @@ class Simulator:
     webhook_resource: str
     subscriptions: tuple[str, ...]
     other_subscriptions: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as an object."""
-        return asdict(self)
 
 
 @asynccontextmanager
@@ -81,25 +70,12 @@ async def running(
         OSError: a port is taken, or the directory cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="azure-") as scratch:
-        files = ensure_certificates(_prepare(certificates or scratch))
+        files = ensure_certificates(Path(certificates or scratch))
         application, pem = _application_certificate(files, Path(scratch))
         cloud = Cloud(application)
         cloud.settings.latency_ms = latency * 1000
-        front = Front(cloud)
-        runner = await _start(front)
-        try:
-            http = await _listen(runner, port, None)
-            https = await _listen(runner, https_port, files)
-            yield _describe(http, https, files, pem, cloud)
-        finally:
-            front.stopping.set()
-            await runner.cleanup()
-
-
-def _prepare(directory: Path | str) -> Path:
-    made = Path(directory).resolve()
-    made.mkdir(parents=True, exist_ok=True)
-    return made
+        async with listening(Frontend(cloud), files, port=port, https_port=https_port) as endpoints:
+            yield _describe(endpoints, pem, cloud)
 
 
 def _application_certificate(files: Certificates, scratch: Path) -> tuple[x509.Certificate, Path]:
@@ -115,34 +91,9 @@ def _application_certificate(files: Certificates, scratch: Path) -> tuple[x509.C
     return certificate, path
 
 
-async def _start(front: Front) -> web.AppRunner:
-    app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_route("*", "/{path:.*}", front.handle)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=2.0,
-        max_line_size=_LINE_LIMIT,
-        max_field_size=_LINE_LIMIT,
-        keepalive_timeout=75.0,
-    )
-    await runner.setup()
-    return runner
-
-
-async def _listen(runner: web.AppRunner, port: int, files: Certificates | None) -> int:
-    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=files.server_context() if files else None)
-    await site.start()
-    return int(runner.addresses[-1][1])
-
-
-def _describe(http: int, https: int, files: Certificates, pem: Path, cloud: Cloud) -> Simulator:
+def _describe(endpoints: Endpoints, pem: Path, cloud: Cloud) -> Simulator:
     return Simulator(
-        url=f"http://127.0.0.1:{http}",
-        https_url=f"https://127.0.0.1:{https}",
-        ca_file=str(files.ca_file),
-        control_url=f"http://127.0.0.1:{http}/control",
+        **endpoints.as_json(),
         tenant_id=CONTOSO.id,
         other_tenant_id=FABRIKAM.id,
         client_id=guid("app bridge"),
@@ -154,7 +105,7 @@ def _describe(http: int, https: int, files: Certificates, pem: Path, cloud: Clou
         stranger_client_secret=secret_of("stranger"),
         lapsed_client_id=guid("app lapsed"),
         lapsed_client_secret=secret_of("lapsed"),
-        identity_endpoint=f"http://127.0.0.1:{http}{IDENTITY_PATH}",
+        identity_endpoint=f"{endpoints.url}{IDENTITY_PATH}",
         identity_header=cloud.managed_identity.header,
         user_identity_client_id=guid("managed identity bridge-user"),
         webhook_resource=WEBHOOK_URI,

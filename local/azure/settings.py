@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from local.servicenow.settings import Switches, switch
+from local.simulator_kit.settings import Switches, switch
 
 
 @dataclass
 class Settings(Switches):
     """Current value of every switch; ``help`` and ``choices`` are in the field metadata."""
-
-    latency_ms: float = switch(0.0, "Service time added to every API call, in milliseconds.")
 
     # Entra ID
     token_lifetime_s: int = switch(3599, "Seconds that an access token lives from now (real: 60 to 90 minutes).")

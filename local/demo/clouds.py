@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from local.azure.demo.estate import STORAGE, WEB_1
 from local.azure.demo.findings import key_of
+from local.azure.demo.inventory import STORAGE, WEB_1
 from local.running import NotRunning, Running
 
 #: The sections that the demo adds to the shipped configuration.

@@ -1,7 +1,7 @@
 """A stateful stand-in for a ServiceNow instance, over http and https, for tests, demos and benchmarks.
 
 From Python: ``async with local.servicenow.running() as simulator: ...``; from a shell: ``python -m local.servicenow``.
-What it can be told is listed by ``GET /control``.
+``GET /control`` lists what tests can see and change.
 """
 
 from __future__ import annotations

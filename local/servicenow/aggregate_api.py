@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from local.servicenow.errors import ApiError, insufficient_rights
-from local.servicenow.exchange import Answer, Call, result
+from local.servicenow.exchange import Call, result
 from local.servicenow.instance import Instance
 from local.servicenow.query.parser import parse
 from local.servicenow.reading import Reader
 from local.servicenow.store import Row
 from local.servicenow.table_api import require_table
+from local.simulator_kit.calls import Answer
 
 _FUNCTIONS = ("avg", "min", "max", "sum")
 _HAVING = re.compile(r"(?P<function>\w+)\^(?P<field>[\w.]*)\^(?P<op>>=|<=|!=|=|>|<)\^(?P<value>-?\d+(?:\.\d+)?)")

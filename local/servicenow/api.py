@@ -12,7 +12,7 @@ from local.servicenow.change_routes import change_routes
 from local.servicenow.cmdb_api import cmdb_routes
 from local.servicenow.errors import ApiError
 from local.servicenow.events_api import EventsApi
-from local.servicenow.exchange import Answer, Call, result
+from local.servicenow.exchange import Call, result
 from local.servicenow.faults import error_answer
 from local.servicenow.import_api import ImportApi
 from local.servicenow.instance import Instance
@@ -20,6 +20,7 @@ from local.servicenow.media import accepted, one_record, read_body
 from local.servicenow.problem_action import ProblemAction
 from local.servicenow.routes import Route, route
 from local.servicenow.table_api import TableApi
+from local.simulator_kit.calls import Answer
 
 _OPERATIONS = {"GET": "query", "POST": "insert", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
 #: The Table API has two versions; the other APIs have one.
@@ -123,7 +124,7 @@ class Api:
             found = candidate.pattern.fullmatch(path)
             if found is not None:
                 at = found.groupdict(default="")
-                call.table = call.entry.table = candidate.table or at.get("table", "")
+                call.table = call.entry.target = candidate.table or at.get("table", "")
                 call.operation = _OPERATIONS.get(call.method, "") if call.table else ""
                 return candidate, at
         return None

@@ -12,13 +12,14 @@ from email.parser import BytesHeaderParser
 from typing import Any
 
 from local.servicenow.errors import ApiError, acl_refusal, insufficient_rights, record_not_found, unreadable
-from local.servicenow.exchange import Answer, Call, result
+from local.servicenow.exchange import Call, result
 from local.servicenow.instance import Instance
 from local.servicenow.query.parser import Condition, Term, parse
 from local.servicenow.reading import Reader
 from local.servicenow.schema.describe import words
 from local.servicenow.store import Row
 from local.servicenow.table_api import require_table, write_context
+from local.simulator_kit.calls import Answer
 
 DEFAULT_LIMIT = 1000
 _FIELDS = words(

@@ -11,12 +11,12 @@ import binascii
 import hmac
 from dataclasses import replace
 
-from local.servicenow.clock import parse_stored
 from local.servicenow.errors import ApiError, not_authorised, unauthenticated
 from local.servicenow.exchange import Call
 from local.servicenow.identity import Accounts, Identity, password_hash
 from local.servicenow.reading import Services
 from local.servicenow.store import Row
+from local.servicenow.stored_time import parse_stored
 from local.servicenow.tokens import Tokens
 
 UNSCOPED = "Access to unscoped api is not allowed"

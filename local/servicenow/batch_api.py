@@ -17,11 +17,12 @@ from urllib.parse import unquote
 from multidict import CIMultiDict
 
 from local.servicenow.errors import oversize, unreadable
-from local.servicenow.exchange import Answer, Call, read_params
+from local.servicenow.exchange import Call
 from local.servicenow.faults import error_answer
 from local.servicenow.instance import Instance
 from local.servicenow.media import read_body
 from local.servicenow.wire import encode_body
+from local.simulator_kit.calls import Answer, read_params
 
 OUTPUT_LIMIT_HEADER = "X-BATCHREQUEST-MAX-OUTPUT-SIZE"
 
@@ -115,8 +116,8 @@ class BatchApi:
             params=read_params(query),
             in_batch=True,
         )
-        table = outer.entry.table
+        table = outer.entry.target
         answer = self._serve(call)
-        outer.entry.table = table
-        outer.committed += call.committed
+        outer.entry.target = table
+        outer.changes += call.changes
         return answer, headers.get("Accept", "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from local.servicenow.errors import ApiError, insufficient_rights, record_not_found
-from local.servicenow.exchange import Answer, Call, result
+from local.servicenow.exchange import Call, result
 from local.servicenow.instance import Instance
 from local.servicenow.media import one_record, read_body
 from local.servicenow.query.parser import Condition, Term, parse
@@ -20,6 +20,7 @@ from local.servicenow.rules.change import possible_moves
 from local.servicenow.store import Row
 from local.servicenow.table_api import write_context
 from local.servicenow.writing import WriteContext
+from local.simulator_kit.calls import Answer
 
 TABLE, TASK_TABLE = "change_request", "change_task"
 DEFAULT_LIMIT = 500

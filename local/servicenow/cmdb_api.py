@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from local.servicenow.errors import ApiError, insufficient_rights, record_not_found, unreadable
-from local.servicenow.exchange import Answer, Call, result
+from local.servicenow.exchange import Call, result
 from local.servicenow.identification import Identification, Outcome, require_text
 from local.servicenow.instance import Instance
 from local.servicenow.media import one_record, read_body
@@ -18,6 +18,7 @@ from local.servicenow.rendering import Shape
 from local.servicenow.routes import Route, route
 from local.servicenow.store import Row
 from local.servicenow.table_api import require_table, write_context
+from local.simulator_kit.calls import Answer
 
 DEFAULT_LIMIT = 10_000
 _DIRECTIONS = {"inbound_relations": ("child", "parent"), "outbound_relations": ("parent", "child")}

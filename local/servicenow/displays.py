@@ -9,11 +9,11 @@ from collections.abc import Callable
 from datetime import UTC, tzinfo
 from functools import lru_cache
 
-from local.servicenow.clock import parse_stored
 from local.servicenow.identity import Identity
 from local.servicenow.schema.dictionary import Dictionary
 from local.servicenow.schema.model import SECRETS, Column
 from local.servicenow.store import Row
+from local.servicenow.stored_time import parse_stored
 
 SECRET_DISPLAY = "********"
 #: Java date patterns as users set them -> strftime.

@@ -11,13 +11,14 @@ import json
 from typing import Any
 
 from local.servicenow.errors import ApiError, acl_refusal, unreadable
-from local.servicenow.exchange import Answer, Call, result
+from local.servicenow.exchange import Call, result
 from local.servicenow.identity import SYSTEM
 from local.servicenow.instance import Instance
 from local.servicenow.media import read_body
 from local.servicenow.store import Row
 from local.servicenow.table_api import write_context
 from local.servicenow.writing import WriteContext
+from local.simulator_kit.calls import Answer
 
 _KEY_FIELDS = ("source", "node", "type", "resource", "metric_name")
 _ALERT_FIELDS = (

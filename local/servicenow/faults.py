@@ -1,11 +1,7 @@
-"""What scenarios do to a request: before sign-in, before the API, inside a write, and to the finished answer."""
+"""What the scenarios of this simulator do: before sign-in, before the API, inside a write, and to the answer."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
-from local.servicenow.clock import Clock
 from local.servicenow.errors import (
     ApiError,
     acl_refusal,
@@ -16,22 +12,19 @@ from local.servicenow.errors import (
     not_authorised,
     unauthenticated,
 )
-from local.servicenow.exchange import Answer, Call, html
-from local.servicenow.scenarios import NEEDS_COMMIT, Scenario, Scenarios
+from local.servicenow.exchange import Call
 from local.servicenow.schema.describe import demo_id
 from local.servicenow.visibility import Visibility
 from local.servicenow.writing import WriteContext
+from local.simulator_kit import faults
+from local.simulator_kit.calls import Answer, html
+from local.simulator_kit.clock import Clock
+from local.simulator_kit.faults import Wait
+from local.simulator_kit.scenarios import Scenario, Scenarios
 
 HIBERNATION_PATH = "/hibernating"
 _STATUS_TITLES = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 _OPERATIONS = {"insert": "Insert", "update": "Update", "delete": "Delete"}
-
-#: Waits some seconds; ends early with False when the client has gone or the server stops.
-Wait = Callable[[float], Awaitable[bool]]
-
-
-class Dropped(Exception):
-    """The connection is to be dropped without an answer."""
 
 
 def hibernation_page() -> Answer:
@@ -61,29 +54,20 @@ def api_name(call: Call) -> str:
     return "Attachment API" if "/attachment" in call.path else "REST API"
 
 
-class Faults:
+class Faults(faults.Faults[Call]):
     """Applies the scenarios that are on."""
 
     def __init__(self, scenarios: Scenarios, clock: Clock, visibility: Visibility) -> None:
-        self._scenarios = scenarios
+        super().__init__(scenarios)
         self._clock = clock
         self._visibility = visibility
 
-    async def arrival(self, call: Call, wait: Wait) -> Answer | None:
-        """Before sign-in. An answer ends the request.
+    async def on_arrival(self, scenario: Scenario, call: Call, wait: Wait, /) -> Answer | None:
+        """Apply a fault that comes before sign-in. An answer ends the request.
 
         Raises:
             ApiError: the fault is an error of the API.
-            Dropped: the connection ends here.
         """
-        for scenario in self._scenarios.of_phase("arrival"):
-            if scenario.strikes(call):
-                answer = await self._arrive(scenario, call, wait)
-                if answer is not None:
-                    return answer
-        return None
-
-    async def _arrive(self, scenario: Scenario, call: Call, wait: Wait) -> Answer | None:
         params = scenario.params
         match scenario.type:
             case "throttle":
@@ -101,13 +85,9 @@ class Faults:
             case "maintenance":
                 title = _STATUS_TITLES.get(params["status"], "Service Unavailable")
                 return html(params["status"], title, "The instance is being upgraded.")
-            case "slow":
-                await wait(params["seconds"])
             case "slow_quota":
                 await wait(params["seconds"])
                 raise execution_time_exceeded()
-            case "cut_before_commit":
-                raise Dropped
             case "session_queue":
                 return Answer(202)
             case "reject_credentials":
@@ -123,10 +103,10 @@ class Faults:
             ApiError: the fault.
         """
         headers: list[tuple[str, str]] = []
-        for scenario in self._scenarios.of_phase("handling"):
+        for scenario in self.scenarios.of_phase("handling"):
             if scenario.type == "rate_limit" and not count_rate:
                 continue
-            if scenario.strikes(call):
+            if scenario.triggers(call):
                 headers += self._handle(scenario, call)
         return headers
 
@@ -165,8 +145,8 @@ class Faults:
 
     def writing(self, call: Call, context: WriteContext) -> None:
         """Prepare a write the way the scenarios want it."""
-        for scenario in self._scenarios.of_phase("writing"):
-            if not scenario.strikes(call):
+        for scenario in self.scenarios.of_phase("writing"):
+            if not scenario.triggers(call):
                 continue
             params = scenario.params
             match scenario.type:
@@ -179,31 +159,14 @@ class Faults:
                 case "node_skew":
                     context.skew = params["seconds"]
 
-    async def after(self, call: Call, answer: Answer, wait: Wait) -> Answer:
-        """The API is done: the answer that goes out instead.
+    def concerns(self, scenario: Scenario, call: Call, _answer: Answer | None, /) -> bool:
+        """A row can be hidden only after an insert."""
+        return scenario.type != "unreadable_after_create" or call.operation == "insert"
 
-        Raises:
-            Dropped: none does.
-        """
-        for scenario in self._scenarios.of_phase("after"):
-            if scenario.type in NEEDS_COMMIT and not call.committed:
-                continue
-            if scenario.type == "unreadable_after_create" and call.operation != "insert":
-                continue
-            if scenario.type not in NEEDS_COMMIT and answer.status >= 300:
-                continue
-            if scenario.strikes(call):
-                answer = await self._finish(scenario, call, answer, wait)
-        return answer
-
-    async def _finish(self, scenario: Scenario, call: Call, answer: Answer, wait: Wait) -> Answer:
+    async def on_answer(self, scenario: Scenario, call: Call, answer: Answer, wait: Wait, /) -> Answer:
+        """The answer that goes out instead."""
         params = scenario.params
         match scenario.type:
-            case "cut_after_commit":
-                raise Dropped
-            case "commit_then_hang":
-                await wait(params["seconds"])
-                raise Dropped
             case "timeout_after_commit":
                 await wait(params["seconds"])
             case "commit_then_500":
@@ -211,12 +174,10 @@ class Faults:
             case "commit_then_403":
                 return error_answer(insufficient_rights())
             case "unreadable_after_create":
-                self._visibility.hide(call.committed[0].row, params["seconds"])
+                self._visibility.hide(call.changes[0].row, params["seconds"])
                 return error_answer(insufficient_rights())
             case "partial_result":
                 return _partial(answer, params["keep"])
-            case "truncated_json":
-                answer.send = params["keep"]
             case "missing_result":
                 return Answer(answer.status, {"status": "success"}, headers=answer.headers)
             case "wrong_content_type":
@@ -248,17 +209,3 @@ def _partial(answer: Answer, keep: int | None) -> Answer:
     error = {"detail": "Transaction cancelled: maximum execution time exceeded", "message": text}
     answer.payload = {"result": result, "error": error, "status": "failure"}
     return answer
-
-
-async def pause(seconds: float, gone: Callable[[], bool], stop: asyncio.Event) -> bool:
-    """Wait; False when the client went away or the server stops before the time is over."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while (left := deadline - asyncio.get_running_loop().time()) > 0:
-        if gone():
-            return False
-        try:
-            await asyncio.wait_for(stop.wait(), min(left, 0.05))
-        except TimeoutError:
-            continue
-        return False
-    return True

@@ -10,13 +10,14 @@ from typing import Any
 
 from local.servicenow.commits import Origin
 from local.servicenow.errors import ApiError, acl_refusal, record_not_found, unreadable
-from local.servicenow.exchange import Answer, Call
+from local.servicenow.exchange import Call
 from local.servicenow.identity import SYSTEM
 from local.servicenow.instance import Instance
 from local.servicenow.media import one_record, read_body
 from local.servicenow.store import Row
 from local.servicenow.table_api import write_context
 from local.servicenow.writing import WriteContext, new_id
+from local.simulator_kit.calls import Answer
 
 _STAGING = "sys_import_set_row"
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
-from local.servicenow.clock import STORED, to_stored
 from local.servicenow.displays import strftime_pattern
 from local.servicenow.errors import ApiError
 from local.servicenow.identity import Identity, password_hash
@@ -20,6 +19,7 @@ from local.servicenow.schema.dictionary import Dictionary
 from local.servicenow.schema.model import Column
 from local.servicenow.settings import Settings
 from local.servicenow.store import Row, Store
+from local.servicenow.stored_time import STORED, to_stored
 
 _HEX32 = re.compile(r"[0-9a-fA-F]{32}")
 _STORED = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}")

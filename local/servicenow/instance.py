@@ -10,7 +10,6 @@ from typing import Any
 from local.servicenow.access import Access
 from local.servicenow.attachments import Attachments
 from local.servicenow.authentication import Authentication
-from local.servicenow.clock import Clock, to_stored
 from local.servicenow.commits import Change, Entry, Journal, Origin
 from local.servicenow.demo.build import base_dictionary, base_rows
 from local.servicenow.dictionary_updates import apply_dictionary_change
@@ -21,17 +20,20 @@ from local.servicenow.oauth import OAuth
 from local.servicenow.persistence import CommitLog
 from local.servicenow.properties import Properties
 from local.servicenow.reading import Reader, Services
-from local.servicenow.request_log import RequestLog
 from local.servicenow.rules.draft import World
-from local.servicenow.scenarios import Scenarios
+from local.servicenow.scenarios import KINDS, TRAITS
 from local.servicenow.schema.choices import CLOSE_CODES
 from local.servicenow.schema.dictionary import Dictionary
 from local.servicenow.settings import Settings
 from local.servicenow.store import Row, Store
+from local.servicenow.stored_time import to_stored
 from local.servicenow.tokens import Tokens
 from local.servicenow.virtual_tables import register_virtual_tables
 from local.servicenow.visibility import Visibility
 from local.servicenow.writing import WriteContext, Writer, new_id
+from local.simulator_kit.clock import Clock
+from local.simulator_kit.request_log import RequestLog
+from local.simulator_kit.scenarios import Scenarios
 
 #: Instance seconds between two looks at what is due to be closed.
 _AUTO_CLOSE_EVERY = 60.0
@@ -47,8 +49,8 @@ class Instance:
         self.settings = Settings()
         self.log = CommitLog(directory)
         self.journal = Journal()
-        self.requests = RequestLog()
-        self.scenarios = Scenarios()
+        self.requests = RequestLog("table")
+        self.scenarios = Scenarios(KINDS, TRAITS)
         self.tiny_urls: dict[str, str] = {}
         self.dictionary: Dictionary = base_dictionary()
         self.store = Store(self.dictionary)

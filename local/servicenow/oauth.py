@@ -16,12 +16,13 @@ from urllib.parse import parse_qsl, urlencode
 
 from local.servicenow.authentication import Authentication
 from local.servicenow.errors import ApiError, OAuthError
-from local.servicenow.exchange import Answer, Call, html
+from local.servicenow.exchange import Call
 from local.servicenow.identity import Accounts
 from local.servicenow.jwt_grant import verify_assertion
 from local.servicenow.reading import Services
 from local.servicenow.store import Row
 from local.servicenow.tokens import Code, Token, Tokens
+from local.simulator_kit.calls import Answer, html
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 CODE_LIFETIME = 60.0

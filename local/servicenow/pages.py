@@ -10,10 +10,11 @@ import re
 from html import escape
 from urllib.parse import unquote
 
-from local.servicenow.exchange import Answer, Call
+from local.servicenow.exchange import Call
 from local.servicenow.identity import SYSTEM
 from local.servicenow.instance import Instance
 from local.servicenow.rendering import Shape
+from local.simulator_kit.calls import Answer
 
 _RECORD = re.compile(r"/?(\w+)\.do\?sys_id=(\w{32})")
 

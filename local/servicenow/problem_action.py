@@ -7,10 +7,11 @@ the certified Ansible collection therefore install ``PATCH /api/<namespace>/.../
 from __future__ import annotations
 
 from local.servicenow.errors import record_not_found
-from local.servicenow.exchange import Answer, Call, result
+from local.servicenow.exchange import Call, result
 from local.servicenow.instance import Instance
 from local.servicenow.media import one_record, read_body
 from local.servicenow.table_api import shape, write_context
+from local.simulator_kit.calls import Answer
 
 
 class ProblemAction:

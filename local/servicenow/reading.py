@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from local.servicenow.access import Access
-from local.servicenow.clock import Clock
 from local.servicenow.displays import Displays
 from local.servicenow.errors import insufficient_rights
 from local.servicenow.identity import Identity
@@ -19,6 +18,7 @@ from local.servicenow.rules.draft import World
 from local.servicenow.schema.model import Column
 from local.servicenow.store import Row
 from local.servicenow.visibility import Visibility
+from local.simulator_kit.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.servicenow.exchange import Answer, Call
+from local.servicenow.exchange import Call
+from local.simulator_kit.calls import Answer
 
 #: Takes the call and the named groups of the path.
 Handler = Callable[[Call, dict[str, str]], Answer]

@@ -5,24 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from aiohttp import web
-
-from local.servicenow.certificates import Certificates, ensure_certificates
 from local.servicenow.demo.people import BRIDGE_USER, USERS, password_of
-from local.servicenow.demo.platform import API_KEY, BROAD, CLIENT_CERTIFICATE_SUBJECT, JWT_KEY_ID, SCOPED, USERLESS
-from local.servicenow.front import MAX_BODY, Front
+from local.servicenow.demo.platform import API_KEY, BROAD, JWT_KEY_ID, SCOPED, USERLESS
+from local.servicenow.frontend import Frontend
 from local.servicenow.instance import Instance
-
-#: Longest request line and header the web server reads; the simulated one refuses earlier, with its own page.
-_LINE_LIMIT = 1024 * 1024
+from local.simulator_kit.certificates import CLIENT_CERTIFICATE_SUBJECT, Certificates, ensure_certificates
+from local.simulator_kit.server import Endpoints, listening
 
 
 @dataclass(frozen=True, slots=True)
-class Simulator:
+class Simulator(Endpoints):
     """A running instance, and everything a client needs to work with it.
 
     ``username`` is the administrator, ``integration_username`` has least privileges. The ``client_*`` pair may use any
@@ -30,10 +25,6 @@ class Simulator:
     are absolute paths.
     """
 
-    url: str
-    https_url: str
-    ca_file: str
-    control_url: str
     username: str
     password: str
     integration_username: str
@@ -51,10 +42,6 @@ class Simulator:
     jwt_key_file: str
     jwt_key_id: str
     accounts: dict[str, str]
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as an object."""
-        return asdict(self)
 
 
 @asynccontextmanager
@@ -77,60 +64,20 @@ async def running(
         OSError: a port is taken, or the directory cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="servicenow-") as scratch:
-        directory = _prepare(data)
-        certificates = ensure_certificates(directory or Path(scratch))
-        instance = Instance(certificates.jwt_public_key, directory)
+        certificates = ensure_certificates(Path(data or scratch))
+        instance = Instance(certificates.jwt_public_key, certificates.ca_file.parent if data else None)
         if latency:
             instance.settings.latency_ms = latency * 1000
-        front = Front(instance)
-        runner = await _start(front)
         try:
-            http = await _listen(runner, port, None)
-            https = await _listen(runner, https_port, certificates)
-            yield _describe(http, https, certificates)
+            async with listening(Frontend(instance), certificates, port=port, https_port=https_port) as endpoints:
+                yield _describe(endpoints, certificates)
         finally:
-            front.stopping.set()
-            await runner.cleanup()
             instance.close()
 
 
-def _prepare(data: Path | str | None) -> Path | None:
-    if data is None:
-        return None
-    directory = Path(data).resolve()
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
-async def _start(front: Front) -> web.AppRunner:
-    app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_route("*", "/{path:.*}", front.handle)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=2.0,
-        max_line_size=_LINE_LIMIT,
-        max_field_size=_LINE_LIMIT,
-        keepalive_timeout=75.0,
-    )
-    await runner.setup()
-    return runner
-
-
-async def _listen(runner: web.AppRunner, port: int, certificates: Certificates | None) -> int:
-    context = certificates.server_context() if certificates else None
-    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=context)
-    await site.start()
-    return int(runner.addresses[-1][1])
-
-
-def _describe(http: int, https: int, certificates: Certificates) -> Simulator:
+def _describe(endpoints: Endpoints, certificates: Certificates) -> Simulator:
     return Simulator(
-        url=f"http://127.0.0.1:{http}",
-        https_url=f"https://127.0.0.1:{https}",
-        ca_file=str(certificates.ca_file),
-        control_url=f"http://127.0.0.1:{http}/control",
+        **endpoints.as_json(),
         username="admin",
         password=password_of("admin"),
         integration_username=BRIDGE_USER,

@@ -16,7 +16,7 @@ from local.servicenow.errors import (
     no_rows_v1,
     record_not_found,
 )
-from local.servicenow.exchange import NO_BODY, Answer, Call, read_params, result
+from local.servicenow.exchange import Call, result
 from local.servicenow.instance import Instance
 from local.servicenow.media import one_record, read_body
 from local.servicenow.query.parser import Condition, Query, Term, parse
@@ -24,6 +24,7 @@ from local.servicenow.reading import Reader
 from local.servicenow.rendering import MOBILE_VIEW, Shape
 from local.servicenow.store import Row
 from local.servicenow.writing import WriteContext
+from local.simulator_kit.calls import NO_BODY, Answer, read_params
 
 DEFAULT_LIMIT = 10_000
 
@@ -78,7 +79,7 @@ def write_context(instance: Instance, call: Call) -> WriteContext:
         call.origin,
         by_display=call.flag("sysparm_input_display_value"),
         suppress_auto=call.flag("sysparm_suppress_auto_sys_field"),
-        committed=call.committed,
+        committed=call.changes,
     )
     instance.faults.writing(call, context)
     return context

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 
 @dataclass(slots=True)

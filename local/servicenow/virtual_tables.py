@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from local.servicenow.clock import to_stored
-from local.servicenow.request_log import redact
 from local.servicenow.schema.describe import demo_id
 from local.servicenow.store import Row
+from local.servicenow.stored_time import to_stored
+from local.simulator_kit.request_log import redact
 
 if TYPE_CHECKING:
     from local.servicenow.instance import Instance

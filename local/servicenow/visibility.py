@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from local.servicenow.clock import Clock
 from local.servicenow.identity import Identity
 from local.servicenow.store import Row
+from local.simulator_kit.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""From an answer to bytes and headers: the header set every API answer bears, JSON or XML, gzip.
+"""From an answer to bytes and headers: the headers of every API answer, JSON or XML, gzip.
 
 Source: ServiceNow docs, "REST API HTTP response headers"; header names and values as instances send them.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import secrets
 
-from local.servicenow.exchange import Answer, Call
+from local.servicenow.exchange import Call
 from local.servicenow.media import JSON_TYPE, XML_TYPE, compress, preferred, write_json, write_xml
 from local.servicenow.settings import Settings
+from local.simulator_kit.calls import Answer
 
 _FIXED = (
     ("X-Content-Type-Options", "nosniff"),
@@ -34,8 +35,8 @@ def encode_body(answer: Answer, accept: str = "") -> tuple[bytes, str]:
     return write_json(answer.payload), content_type
 
 
-def response_headers(call: Call, answer: Answer, settings: Settings, session: str) -> list[tuple[str, str]]:
-    """All headers but those about the body. ``session`` is the session cookie the client sent, empty if none."""
+def response_headers(call: Call, answer: Answer, settings: Settings) -> list[tuple[str, str]]:
+    """All headers but those about the body."""
     headers = [
         ("Server", settings.server_header),
         ("X-Is-Logged-In", "true" if call.identity is not None else "false"),
@@ -43,7 +44,7 @@ def response_headers(call: Call, answer: Answer, settings: Settings, session: st
         *_FIXED,
         *answer.headers,
     ]
-    if settings.cookies and not session:
+    if settings.cookies and not call.session:
         headers += _cookies(call.base_url.startswith("https"))
     return headers
 

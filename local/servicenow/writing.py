@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from local.servicenow.clock import parse_stored, to_stored
 from local.servicenow.commits import Change, Origin
 from local.servicenow.errors import ApiError, acl_refusal
 from local.servicenow.identity import Identity
@@ -18,6 +17,7 @@ from local.servicenow.rules.draft import Draft, FollowUp
 from local.servicenow.rules.scripts import AbortRules
 from local.servicenow.schema.model import JOURNALS, Column
 from local.servicenow.store import Row
+from local.servicenow.stored_time import parse_stored, to_stored
 
 _HEX32 = re.compile(r"[0-9a-fA-F]{32}")
 #: System columns a client may set only with sysparm_suppress_auto_sys_field.

@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
 from local.azure import Simulator, running
-from tests.azure_simulator.support import ARM, GRAPH, NO_AUTHORITIES, Control
+from tests.azure_simulator.support import ARM, GRAPH, Control
+from tests.simulators import NO_AUTHORITIES, in_background
 
 #: A client over TLS that shows the token of a client id and secret for a scope.
 SignIn = Callable[[str, str, str, str], httpx.Client]
 
 
-class _Background:
-    """Runs a simulator on an event loop in a thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._ready = threading.Event()
-        self.simulator: Simulator | None = None
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="azure-simulator")
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._serve())
-        except BaseException as error:  # handed to the waiting test run, whatever it is
-            self._failure = error
-        finally:
-            self._ready.set()
-            self._loop.close()
-
-    async def _serve(self) -> None:
-        async with running() as simulator:
-            self.simulator = simulator
-            self._ready.set()
-            await self._stop.wait()
-
-    def start(self) -> Simulator:
-        self._thread.start()
-        self._ready.wait(timeout=30)
-        assert self.simulator is not None, self._failure
-        return self.simulator
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout=30)
-        assert not self._thread.is_alive()
-        assert self._failure is None, self._failure
-
-
 @pytest.fixture(scope="session")
 def background_clouds() -> Iterator[Simulator]:
-    background = _Background()
-    try:
-        yield background.start()
-    finally:
-        background.stop()
+    with in_background(running) as simulator:
+        yield simulator
 
 
 @pytest.fixture(scope="session")

@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 import httpx
+
+from tests.simulators import NO_AUTHORITIES as NO_AUTHORITIES  # the tests of the sources use it, too
+from tests.simulators import ControlClient
 
 ARM = "https://management.azure.com/.default"
 GRAPH = "https://graph.microsoft.com/.default"
 ALERTS = "providers/Microsoft.AlertsManagement/alerts"
 ALERTS_VERSION = "2019-05-05-preview"
-#: For plain http: making httpx's own default, which loads every authority of the machine, takes longer than a test.
-NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-class Control:
-    """The control API, by its verbs."""
-
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
-
-    def get(self, path: str, **params: Any) -> Any:
-        return self._done(self._client.get(path, params=params))
-
-    def post(self, path: str, **body: Any) -> Any:
-        return self._done(self._client.post(path, json=body))
-
-    def delete(self, path: str, **body: Any) -> Any:
-        return self._done(self._client.request("DELETE", path, json=body))
-
-    def set(self, **settings: Any) -> None:
-        self._done(self._client.patch("/settings", json=settings))
-
-    def order(self, kind: str, **order: Any) -> str:
-        return str(self.post("/scenarios", type=kind, **order)["id"])
+class Control(ControlClient):
+    """The control API of the clouds."""
 
     def refused(self, method: str, path: str, status: int = 400, **body: Any) -> str:
-        answer = self._client.request(method, path, json=body)
-        assert answer.status_code == status, answer.text
-        return str(answer.json()["error"])
+        return self.refusal(method, path, body, status)
 
     def journal(self, **wanted: str) -> list[dict[str, Any]]:
         return list(self.get("/journal", **wanted)["journal"])
-
-    def last_request(self) -> dict[str, Any]:
-        return dict(self.get("/requests", limit=1)["requests"][0])
-
-    @staticmethod
-    def _done(answer: httpx.Response) -> Any:
-        assert answer.status_code == 200, answer.text
-        return answer.json()
 
 
 def body(answer: httpx.Response, status: int = 200) -> Any:

@@ -217,7 +217,7 @@ def test_security_alerts_are_read_and_dismissed(arm: httpx.Client, control: Cont
 def test_fifty_subscriptions_of_two_hundred_findings(arm: httpx.Client, control: Control) -> None:
     made = control.post("/populate", subscriptions=50, assessments=200, unhealthy=0.25, seed=7)
     assert (made["assessments"], len(made["subscriptions"])) == (10_000, 50)
-    assert control.get("/estate")["counts"]["assessments"] == 10_013
+    assert control.get("/inventory")["counts"]["assessments"] == 10_013
     listed = body(arm.get("/subscriptions", params={"api-version": "2022-12-01"}))["value"]
     assert len(listed) == 52
     query = (

@@ -12,7 +12,7 @@ import httpx
 
 from local.azure import running
 from local.servicenow.server import running as running_servicenow
-from tests.azure_simulator.support import NO_AUTHORITIES
+from tests.simulators import NO_AUTHORITIES
 
 
 async def test_two_simulators_can_share_one_authority(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_the_command_prints_everything_and_ends_on_sigterm() -> None:
     try:
         assert process.stdout is not None
         described = json.loads(process.stdout.readline())
-        answer = httpx.get(f"{described['control_url']}/estate", verify=NO_AUTHORITIES)
+        answer = httpx.get(f"{described['control_url']}/inventory", verify=NO_AUTHORITIES)
         assert len(answer.json()["subscriptions"]) == 3
         process.terminate()
         assert process.wait(timeout=10) == 0

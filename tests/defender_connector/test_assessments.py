@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from connectors.defender.assessments_api import AssessmentsApi
-from local.azure.demo.estate import WEB_1
 from local.azure.demo.findings import key_of
+from local.azure.demo.inventory import WEB_1
 from shared.core.errors import SourceRefused, SourceUnavailable
 from tests.defender_connector.conftest import Cloud
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from local.azure.demo.estate import WEB_1
 from local.azure.demo.findings import key_of
+from local.azure.demo.inventory import WEB_1
 from shared.core.errors import SourceRefused
 from tests.defender_connector.conftest import Cloud
 

@@ -22,7 +22,7 @@ from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints
 from local.azure import Simulator, running
-from local.azure.demo import estate as places
+from local.azure.demo import inventory as places
 from local.azure.demo.findings import key_of
 from shared.core.errors import StorageUnavailable
 from shared.core.messages import Envelope

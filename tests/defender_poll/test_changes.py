@@ -8,7 +8,7 @@ import pytest
 
 from connectors.defender.poll.changes import OVER_FOR
 from connectors.defender.poll.changes import FindingStage as Became
-from local.azure.demo import estate as places
+from local.azure.demo import inventory as places
 from local.azure.demo.findings import security_alert
 from shared.core.signal import Signal, SignalState
 from tests.defender_poll.stage import DEV_VM, WEB_1, WEB_2, Stage, assessment_id, key

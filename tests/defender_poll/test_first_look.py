@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.azure.demo import estate as places
+from local.azure.demo import inventory as places
 from local.azure.demo.findings import key_of
 from shared.core.signal import SignalState
 from tests.defender_poll.stage import DEV_VM, WEB_1, WEB_2, Stage, by_key, key

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from typer.testing import CliRunner
 
-import bridge
+from cli import app
 from connectors.microsoft.sign_in import own_identity
 from local.azure import running
 from local.azurite import Azurite
@@ -35,7 +35,7 @@ def invoke(azurite: Azurite, folder: Path, text: str, *arguments: str) -> tuple[
     file = folder / "bridge.yaml"
     file.write_text(text)
     options = ["--config", str(file), "--settings", str(folder / "none"), "--storage", azurite.connection_string]
-    result = CliRunner().invoke(bridge.app, [*options, "reconcile", *arguments])
+    result = CliRunner().invoke(app, [*options, "reconcile", *arguments])
     return result.exit_code, " ".join(result.output.split())
 
 

@@ -76,7 +76,7 @@ async def test_a_token_is_asked_for_once_whatever_the_environment_says_of_author
         assert (await application.get_token(GRAPH)).token == first.token
         assert await scores.latest_score() is not None
         assert scores.calls == 1
-    assert [one["table"] for one in await world.requests()].count("token") == 1
+    assert [one["operation"] for one in await world.requests()].count("token") == 1
 
 
 async def test_a_certificate_as_key_vault_keeps_it(world: World) -> None:

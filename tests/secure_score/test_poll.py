@@ -188,7 +188,7 @@ async def test_throttling_is_waited_out_or_the_next_hour_does_it(world: World) -
     await world.cloud("throttle", match=match, times=1, retry_after=1)
     polled = await world.poll()
     assert (polled.filed, polled.calls) == (6, 3)
-    times = [one["time"] for one in await world.requests() if one["table"] == match["operation"]]
+    times = [one["time"] for one in await world.requests() if one["operation"] == match["operation"]]
     assert len(set(times)) > 1
     await world.cloud("throttle", match=match, times=1, retry_after=600)
     polled = await world.poll()

@@ -13,7 +13,7 @@ from connectors.secure_score.settings import SecureScoreSettings
 from local.azure.demo.identities import CONTOSO
 from local.azure.demo.scores import fill_scores
 from local.azure.graph.store import SecureScores
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

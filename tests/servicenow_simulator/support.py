@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 
+from tests.simulators import NO_AUTHORITIES, ControlClient
+
 INCIDENTS = "/api/now/table/incident"
 PROBLEMS = "/api/now/table/problem"
 CHANGES = "/api/now/table/change_request"
 RESOLUTION = {"close_code": "Solution provided", "close_notes": "The disk was cleaned up."}
-
-
-#: For plain http: making httpx's own default, which loads every authority of the machine, takes longer than a test.
-NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def get(url: str, **options: Any) -> httpx.Response:
@@ -39,51 +36,26 @@ def connect(url: str, user: str = "", password: str = "") -> httpx.Client:
     return httpx.Client(base_url=url, auth=(user, password) if user else None, verify=NO_AUTHORITIES)
 
 
-class Control:
-    """The control API, by its verbs."""
-
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
-
-    def get(self, path: str) -> Any:
-        return self._done(self._client.get(path))
-
-    def delete(self, path: str) -> Any:
-        return self._done(self._client.delete(path))
-
-    def set(self, **settings: Any) -> None:
-        self._done(self._client.patch("/settings", json=settings))
+class Control(ControlClient):
+    """The control API of an instance."""
 
     def set_property(self, name: str, value: Any) -> None:
-        self._done(self._client.patch("/settings", json={name: value}))
+        self.set(**{name: value})
 
     def reset(self, **order: Any) -> None:
-        self._done(self._client.post("/reset", json=order))
+        self.post("/reset", **order)
 
     def clock(self, **order: Any) -> Any:
-        return self._done(self._client.post("/clock", json=order))
+        return self.post("/clock", **order)
 
     def insert(self, table: str, rows: list[dict[str, str]]) -> list[str]:
-        return list(self._done(self._client.post("/rows", json={"table": table, "rows": rows}))["sys_ids"])
-
-    def order(self, kind: str, **order: Any) -> str:
-        return str(self._done(self._client.post("/scenarios", json={"type": kind, **order}))["id"])
+        return list(self.post("/rows", table=table, rows=rows)["sys_ids"])
 
     def refused(self, method: str, path: str, body: Any = None) -> str:
-        answer = self._client.request(method, path, json=body)
-        assert answer.status_code in (400, 404, 405), answer.text
-        return str(answer.json()["error"])
+        return self.refusal(method, path, body, 400, 404, 405)
 
     def entries(self, table: str) -> list[dict[str, Any]]:
-        return list(self.get(f"/journal?table={table}")["journal"])
-
-    def last_request(self) -> dict[str, Any]:
-        return dict(self.get("/requests?limit=1")["requests"][0])
-
-    @staticmethod
-    def _done(answer: httpx.Response) -> Any:
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        return list(self.get("/journal", table=table)["journal"])
 
 
 def result(answer: httpx.Response, status: int = 200) -> Any:

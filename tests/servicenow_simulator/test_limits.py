@@ -10,8 +10,8 @@ import httpx
 
 from local.servicenow import Simulator
 from local.servicenow.sessions import SessionQueueFull, Sessions
-from tests.servicenow_simulator import support
 from tests.servicenow_simulator.support import INCIDENTS, Control, numbers
+from tests.simulators import NO_AUTHORITIES
 
 
 async def together(simulator: Simulator, count: int, cookie: str = "") -> tuple[Counter[int], float]:
@@ -20,7 +20,7 @@ async def together(simulator: Simulator, count: int, cookie: str = "") -> tuple[
     auth = (simulator.integration_username, simulator.integration_password)
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(
-        verify=support.NO_AUTHORITIES, base_url=simulator.url, auth=auth, limits=limits, timeout=30
+        verify=NO_AUTHORITIES, base_url=simulator.url, auth=auth, limits=limits, timeout=30
     ) as client:
         calls = [client.get(INCIDENTS, params={"sysparm_limit": "1"}, headers=headers) for _ in range(count)]
         started = time.monotonic()
@@ -74,7 +74,7 @@ async def test_f39_sessions_can_be_switched_off(simulator: Simulator, control: C
     control.set(cookies=False, session_queue=0, latency_ms=50)
     statuses, _ = await together(simulator, 8, cookie="ABCDEF")
     assert statuses == {200: 8}
-    async with httpx.AsyncClient(verify=support.NO_AUTHORITIES) as client:
+    async with httpx.AsyncClient(verify=NO_AUTHORITIES) as client:
         assert "Set-Cookie" not in (await client.get(simulator.url + INCIDENTS)).headers
 
 
@@ -88,9 +88,7 @@ async def test_f16_a_full_semaphore_queue_is_a_bare_429(simulator: Simulator, co
 
 async def test_creates_that_race_each_commit_whole(simulator: Simulator, admin: httpx.Client, control: Control) -> None:
     auth = (simulator.integration_username, simulator.integration_password)
-    async with httpx.AsyncClient(
-        verify=support.NO_AUTHORITIES, base_url=simulator.url, auth=auth, timeout=30
-    ) as client:
+    async with httpx.AsyncClient(verify=NO_AUTHORITIES, base_url=simulator.url, auth=auth, timeout=30) as client:
         bodies = [{"short_description": f"race {at}", "sys_id": "ab" * 16, "correlation_id": "race"} for at in range(6)]
         answers = await asyncio.gather(*(client.post(INCIDENTS, json=body) for body in bodies))
     assert sorted(answer.status_code for answer in answers) == [201, 403, 403, 403, 403, 403]

@@ -17,6 +17,7 @@ import pytest
 from local.servicenow import running
 from tests.servicenow_simulator import support
 from tests.servicenow_simulator.support import INCIDENTS, RESOLUTION, create, error, result, update
+from tests.simulators import NO_AUTHORITIES
 
 Starter = Callable[..., tuple[subprocess.Popen[str], dict[str, Any]]]
 ROOT = Path(__file__).parents[2]
@@ -125,7 +126,7 @@ def test_everything_survives_kill_9(start: Starter, tmp_path: Path) -> None:
 async def test_a_torn_last_line_is_cut_off_and_work_goes_on(tmp_path: Path, kept: int) -> None:
     async with (
         running(data=tmp_path) as simulator,
-        httpx.AsyncClient(verify=support.NO_AUTHORITIES, base_url=simulator.url) as client,
+        httpx.AsyncClient(verify=NO_AUTHORITIES, base_url=simulator.url) as client,
     ):
         headers = {"x-sn-apikey": simulator.api_key}
         for key in ("one", "two"):
@@ -138,7 +139,7 @@ async def test_a_torn_last_line_is_cut_off_and_work_goes_on(tmp_path: Path, kept
     for expected in (["one"], ["one", "three"]):
         async with (
             running(data=tmp_path) as simulator,
-            httpx.AsyncClient(verify=support.NO_AUTHORITIES, base_url=simulator.url) as client,
+            httpx.AsyncClient(verify=NO_AUTHORITIES, base_url=simulator.url) as client,
         ):
             headers = {"x-sn-apikey": simulator.api_key}
             params = {"sysparm_query": "correlation_idISNOTEMPTY^ORDERBYnumber", "sysparm_fields": "correlation_id"}
@@ -151,7 +152,7 @@ async def test_a_torn_last_line_is_cut_off_and_work_goes_on(tmp_path: Path, kept
 async def test_reset_empties_the_log(tmp_path: Path) -> None:
     async with (
         running(data=tmp_path) as simulator,
-        httpx.AsyncClient(verify=support.NO_AUTHORITIES, base_url=simulator.url) as client,
+        httpx.AsyncClient(verify=NO_AUTHORITIES, base_url=simulator.url) as client,
     ):
         headers = {"x-sn-apikey": simulator.api_key}
         await client.post(INCIDENTS, json={"correlation_id": "one"}, headers=headers)
@@ -159,7 +160,7 @@ async def test_reset_empties_the_log(tmp_path: Path) -> None:
         await client.post(INCIDENTS, json={"correlation_id": "two"}, headers=headers)
     async with (
         running(data=tmp_path) as simulator,
-        httpx.AsyncClient(verify=support.NO_AUTHORITIES, base_url=simulator.url) as client,
+        httpx.AsyncClient(verify=NO_AUTHORITIES, base_url=simulator.url) as client,
     ):
         headers = {"x-sn-apikey": simulator.api_key}
         answer = await client.get(INCIDENTS, params={"sysparm_query": "correlation_idISNOTEMPTY"}, headers=headers)
@@ -167,7 +168,7 @@ async def test_reset_empties_the_log(tmp_path: Path) -> None:
 
 
 async def test_two_simulators_run_side_by_side() -> None:
-    async with running() as one, running() as two, httpx.AsyncClient(verify=support.NO_AUTHORITIES) as client:
+    async with running() as one, running() as two, httpx.AsyncClient(verify=NO_AUTHORITIES) as client:
         answer = await client.post(one.url + INCIDENTS, json={}, headers={"x-sn-apikey": one.api_key})
         sys_id = answer.json()["result"]["sys_id"]
         other = await client.get(f"{two.url}{INCIDENTS}/{sys_id}", headers={"x-sn-apikey": two.api_key})

@@ -10,15 +10,15 @@ from local.azure.call import Call, Caller, Refusal
 from local.azure.demo.identities import ARM_AUDIENCES
 from local.azure.directory import Directory, Grant
 from local.azure.entra.tokens import TokenProblem, Tokens
-from local.azure.estate import Estate, subscription_id
+from local.azure.inventory import Inventory, subscription_id
 
 
 class Access:
     """Who calls, and what they may do where. Role assignments count at once; real ones take minutes."""
 
-    def __init__(self, tokens: Tokens, estate: Estate) -> None:
+    def __init__(self, tokens: Tokens, inventory: Inventory) -> None:
         self._tokens = tokens
-        self._estate = estate
+        self._inventory = inventory
 
     @property
     def _directory(self) -> Directory:
@@ -47,7 +47,7 @@ class Access:
         """
         subscription = subscription_id(scope)
         if subscription:
-            found = self._estate.subscriptions.get(subscription)
+            found = self._inventory.subscriptions.get(subscription)
             if found is None:
                 text = f"The subscription '{subscription}' could not be found."
                 raise arm_error(404, "SubscriptionNotFound", text)
@@ -75,7 +75,7 @@ class Access:
             for grant in (principal.grants if principal else ())
             if grant.scope == "/"
             or grant.scope.rstrip("/").lower() == scope.rstrip("/").lower()
-            or self._estate.covers(grant.scope, caller.tenant)(scope)
+            or self._inventory.covers(grant.scope, caller.tenant)(scope)
         ]
 
     def subscriptions(self, caller: Caller, action: str) -> list[str]:
@@ -84,11 +84,11 @@ class Access:
         grants = [grant for grant in principal.grants if grant.allows(action)] if principal else []
         return [
             key
-            for key, one in self._estate.subscriptions.items()
+            for key, one in self._inventory.subscriptions.items()
             if one.tenant == caller.tenant
             and any(
                 subscription_id(grant.scope) == key
-                or self._estate.covers(grant.scope, caller.tenant)(f"/subscriptions/{key}")
+                or self._inventory.covers(grant.scope, caller.tenant)(f"/subscriptions/{key}")
                 for grant in grants
             )
         ]

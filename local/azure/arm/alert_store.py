@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from local.azure.estate import Estate, resource_group, subscription_id, type_of
+from local.azure.inventory import Inventory, resource_group, subscription_id, type_of
 from local.azure.times import iso0, iso7
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 #: Names that the webhook uses where they differ from ``monitorService`` of the REST API.
 _WEBHOOK_SERVICES = {"Log Analytics": "Log Alerts V2"}
@@ -72,8 +72,8 @@ class Alert:
 class AlertStore:
     """All alerts, by GUID."""
 
-    def __init__(self, estate: Estate, clock: Clock) -> None:
-        self._estate = estate
+    def __init__(self, inventory: Inventory, clock: Clock) -> None:
+        self._inventory = inventory
         self._clock = clock
         self.alerts: dict[str, Alert] = {}
 
@@ -100,7 +100,7 @@ class AlertStore:
         if unknown or not order.get("resource"):
             raise ValueError(f"resource is needed; fields are {', '.join(ORDER)}")
         target = "/" + str(order["resource"]).strip("/")
-        if not self._estate.tenant_of(target):
+        if not self._inventory.tenant_of(target):
             raise KeyError(target)
         severity = str(order.get("severity", "Sev3"))
         if severity not in {f"Sev{level}" for level in range(5)}:
@@ -137,7 +137,7 @@ class AlertStore:
         }
         self._note(alert, "AlertCreated", "", "", "System", "", "New Alert Object is created")
         self.alerts[name] = alert
-        self._estate.touch()
+        self._inventory.touch()
         return alert
 
     def _rule(self, rule: str, target: str) -> str:
@@ -177,7 +177,7 @@ class AlertStore:
         alert.modified = now
         alert.essentials["lastModifiedDateTime"] = iso7(now)
         alert.essentials["lastModifiedUserName"] = user
-        self._estate.touch()
+        self._inventory.touch()
 
     def _note(self, alert: Alert, event: str, old: str, new: str, user: str, comments: str, text: str) -> None:
         alert.history.insert(

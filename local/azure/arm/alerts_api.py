@@ -1,26 +1,23 @@
 """``Microsoft.AlertsManagement/alerts``: list, get, change state, history.
 
 Source: REST specification of Microsoft.AlertsManagement, 2019-05-05-preview and later. User state and monitor condition
-are independent; whoever changes the state never resolves the alert.
+are independent: a change of the state never resolves the alert.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from local.azure.arm.alert_store import Alert, AlertStore
 from local.azure.arm.errors import bad_request, not_found
 from local.azure.arm.paging import page
+from local.azure.arm.provider import Provider
 from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
-from local.azure.estate import Estate
-from local.azure.journal import Journal
-from local.azure.settings import Settings
-from local.azure.times import iso7, parse
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.azure.inventory import Inventory
+from local.azure.times import parse
+from local.simulator_kit.calls import Answer
 
 VERSIONS = (
     "2018-05-05-preview",
@@ -60,17 +57,8 @@ _SORTS = (
 )
 
 
-class AlertsApi:
+class AlertsApi(Provider[AlertStore]):
     """The alerts of one simulator."""
-
-    def __init__(
-        self, store: AlertStore, estate: Estate, clock: Clock, journal: Journal, settings: Callable[[], Settings]
-    ) -> None:
-        self._store = store
-        self._estate = estate
-        self._clock = clock
-        self._journal = journal
-        self._settings = settings
 
     def routes(self) -> list[Route]:
         """Addresses and actions."""
@@ -84,7 +72,7 @@ class AlertsApi:
 
     def _list(self, call: Call, target: Target) -> Answer:
         settings = self._settings()
-        covers = self._estate.covers(target.scope, call.who.tenant)
+        covers = self._inventory.covers(target.scope, call.who.tenant)
         start, end = self._range(call)
         wanted = _wanted(call)
         # The value of the setting is startDateTime or lastModifiedDateTime.
@@ -124,7 +112,7 @@ class AlertsApi:
 
     def _find(self, call: Call, target: Target) -> Alert:
         alert = self._store.get(target.args["alert"], self._settings().alerts_kept_days)
-        if alert is None or not _reaches(target.scope, alert, self._estate, call.who.tenant):
+        if alert is None or not _reaches(target.scope, alert, self._inventory, call.who.tenant):
             raise not_found(call.path)
         return alert
 
@@ -143,7 +131,7 @@ class AlertsApi:
         before = alert.essentials["alertState"]
         self._store.set_state(alert, state, call.who.object_id, comments)
         if before != state:
-            self._journal.record(call, iso7(self._clock.now()), alert.id, before, state)
+            self._record(call, alert.id, before, state)
         return Answer(200, alert.as_json())
 
     def _history(self, call: Call, target: Target) -> Answer:
@@ -159,8 +147,8 @@ class AlertsApi:
         )
 
 
-def _reaches(scope: str, alert: Alert, estate: Estate, tenant: str) -> bool:
-    return estate.covers(scope, tenant)(alert.target)
+def _reaches(scope: str, alert: Alert, inventory: Inventory, tenant: str) -> bool:
+    return inventory.covers(scope, tenant)(alert.target)
 
 
 def _wanted(call: Call) -> dict[str, str]:

@@ -6,21 +6,15 @@ Source: REST specification of Microsoft.Security (assessments 2020-01-01 to 2025
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 from local.azure.arm.defender_store import Defender
 from local.azure.arm.errors import not_found
-from local.azure.arm.paging import page
+from local.azure.arm.provider import Provider
 from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
-from local.azure.estate import Estate
-from local.azure.journal import Journal
-from local.azure.settings import Settings
-from local.azure.times import iso7
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
 
 VERSIONS = ("2019-01-01-preview", "2020-01-01", "2021-06-01", "2025-05-04-preview", "2025-05-04")
 SUB_VERSIONS = ("2019-01-01-preview",)
@@ -29,17 +23,8 @@ _PROVIDER = "Microsoft.Security"
 _ALERT_ACTIONS = {"activate": "Active", "inProgress": "InProgress", "resolve": "Resolved", "dismiss": "Dismissed"}
 
 
-class DefenderApi:
+class DefenderApi(Provider[Defender]):
     """Reads findings, and changes the state of security alerts."""
-
-    def __init__(
-        self, store: Defender, estate: Estate, clock: Clock, journal: Journal, settings: Callable[[], Settings]
-    ) -> None:
-        self._store = store
-        self._estate = estate
-        self._clock = clock
-        self._journal = journal
-        self._settings = settings
 
     def routes(self) -> list[Route]:
         """Addresses and actions."""
@@ -68,16 +53,13 @@ class DefenderApi:
             ),
         ]
 
-    def _page(self, call: Call, items: list[dict[str, Any]]) -> Answer:
-        shown, link = page(
-            call, sorted(items, key=lambda item: str(item["id"]).lower()), self._settings().arm_page_size
-        )
-        return Answer(200, {"value": shown, **({"nextLink": link} if link else {})})
+    def _sorted(self, call: Call, items: list[dict[str, Any]]) -> Answer:
+        return self._page(call, sorted(items, key=lambda item: str(item["id"]).lower()))
 
     def _list(self, call: Call, target: Target) -> Answer:
-        covers = self._estate.covers(target.scope, call.who.tenant)
+        covers = self._inventory.covers(target.scope, call.who.tenant)
         found = [item for item in self._store.assessments.values() if covers(item["id"])]
-        return self._page(call, [_shown(item, "", target.version) for item in found])
+        return self._sorted(call, [_shown(item, "", target.version) for item in found])
 
     def _get(self, call: Call, target: Target) -> Answer:
         item = self._store.assessments.get(
@@ -88,10 +70,10 @@ class DefenderApi:
         return Answer(200, _shown(item, call.param("$expand"), target.version))
 
     def _subs(self, call: Call, target: Target) -> Answer:
-        covers = self._estate.covers(target.scope, call.who.tenant)
+        covers = self._inventory.covers(target.scope, call.who.tenant)
         part = f"/assessments/{target.args['key']}/".lower() if "key" in target.args else ""
         found = [item for key, item in self._store.sub_assessments.items() if covers(item["id"]) and part in key]
-        return self._page(call, found)
+        return self._sorted(call, found)
 
     def _sub(self, call: Call, target: Target) -> Answer:
         args = target.args
@@ -102,10 +84,10 @@ class DefenderApi:
         return Answer(200, item)
 
     def _alerts(self, call: Call, target: Target) -> Answer:
-        covers = self._estate.covers(target.scope, call.who.tenant)
+        covers = self._inventory.covers(target.scope, call.who.tenant)
         place = f"/locations/{target.args['location']}/".lower() if "location" in target.args else ""
         found = [item for key, item in self._store.alerts.items() if covers(item["id"]) and place in key]
-        return self._page(call, found)
+        return self._sorted(call, found)
 
     def _alert_id(self, call: Call, target: Target) -> str:
         args = target.args
@@ -122,7 +104,7 @@ class DefenderApi:
         status = next(state for name, state in _ALERT_ACTIONS.items() if name.lower() == verb)
         alert_id = self._alert_id(call, target)
         before, after = self._store.set_alert_status(alert_id, status)
-        self._journal.record(call, iso7(self._clock.now()), alert_id, before, after)
+        self._record(call, alert_id, before, after)
         return Answer(204)
 
 

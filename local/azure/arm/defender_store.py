@@ -8,9 +8,9 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from local.azure.estate import Estate
+from local.azure.inventory import Inventory
 from local.azure.times import iso7
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 _MARK = "/providers/microsoft.security/assessments/"
 _ALERT_STATES = ("Active", "InProgress", "Resolved", "Dismissed")
@@ -34,8 +34,8 @@ def split_assessment(assessment_id: str) -> tuple[str, str]:
 class Defender:
     """The findings, by id in lower case."""
 
-    def __init__(self, estate: Estate, clock: Clock) -> None:
-        self._estate = estate
+    def __init__(self, inventory: Inventory, clock: Clock) -> None:
+        self._inventory = inventory
         self._clock = clock
         self.assessments: dict[str, dict[str, Any]] = {}
         self.sub_assessments: dict[str, dict[str, Any]] = {}
@@ -48,10 +48,10 @@ class Defender:
         Raises:
             KeyError: its subscription is not known.
         """
-        if not self._estate.tenant_of(item["id"]):
+        if not self._inventory.tenant_of(item["id"]):
             raise KeyError(item["id"])
         self.assessments[item["id"].lower()] = item
-        self._estate.touch()
+        self._inventory.touch()
 
     def change_assessment(self, order: dict[str, Any]) -> dict[str, Any]:
         """Make or change an assessment as an evaluation would.
@@ -103,7 +103,7 @@ class Defender:
         for store in (self.sub_assessments, self.governance):
             for key in [key for key in store if key.startswith(below)]:
                 del store[key]
-        self._estate.touch()
+        self._inventory.touch()
 
     def put_sub_assessment(self, item: dict[str, Any]) -> None:
         """Add or replace a sub-assessment.
@@ -115,17 +115,17 @@ class Defender:
         if parent not in self.assessments:
             raise KeyError(parent)
         self.sub_assessments[item["id"].lower()] = item
-        self._estate.touch()
+        self._inventory.touch()
 
     def put_governance(self, item: dict[str, Any]) -> None:
         """Add or replace an assignment."""
         self.governance[item["id"].lower()] = item
-        self._estate.touch()
+        self._inventory.touch()
 
     def delete_governance(self, assignment_id: str) -> dict[str, Any] | None:
         """Remove an assignment; None when there was none."""
         removed = self.governance.pop(assignment_id.lower(), None)
-        self._estate.touch()
+        self._inventory.touch()
         return removed
 
     def put_alert(self, item: dict[str, Any]) -> None:
@@ -135,12 +135,12 @@ class Defender:
             KeyError: its subscription is not known.
             ValueError: no such status.
         """
-        if not self._estate.tenant_of(item["id"]):
+        if not self._inventory.tenant_of(item["id"]):
             raise KeyError(item["id"])
         if item["properties"].get("status") not in _ALERT_STATES:
             raise ValueError(f"status: one of {', '.join(_ALERT_STATES)}")
         self.alerts[item["id"].lower()] = item
-        self._estate.touch()
+        self._inventory.touch()
 
     def set_alert_status(self, alert_id: str, status: str) -> tuple[str, str]:
         """Change a security alert; returns old and new status.

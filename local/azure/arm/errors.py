@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from local.azure.call import Refusal
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
 
 
 def arm_error(

@@ -7,20 +7,15 @@ required, ``remediationEta`` is complete or absent, ``ticketNumber`` is an int32
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from local.azure.arm.defender_store import Defender
 from local.azure.arm.errors import bad_request, not_found
-from local.azure.arm.paging import page
+from local.azure.arm.provider import Provider
 from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
-from local.azure.estate import Estate
-from local.azure.journal import Journal
-from local.azure.settings import Settings
-from local.azure.times import iso7, parse
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.azure.times import parse
+from local.simulator_kit.calls import Answer
 
 VERSIONS = ("2022-01-01-preview",)
 _TYPE = "Microsoft.Security/assessments/governanceAssignments"
@@ -37,17 +32,8 @@ _KINDS: dict[str, type] = {
 _DATA_KINDS: dict[str, type] = {"ticketNumber": int, "ticketLink": str, "ticketStatus": str}
 
 
-class GovernanceApi:
+class GovernanceApi(Provider[Defender]):
     """The assignments of one simulator."""
-
-    def __init__(
-        self, store: Defender, estate: Estate, clock: Clock, journal: Journal, settings: Callable[[], Settings]
-    ) -> None:
-        self._store = store
-        self._estate = estate
-        self._clock = clock
-        self._journal = journal
-        self._settings = settings
 
     def routes(self) -> list[Route]:
         """Addresses and actions."""
@@ -61,11 +47,10 @@ class GovernanceApi:
         ]
 
     def _list(self, call: Call, target: Target) -> Answer:
-        covers = self._estate.covers(target.scope, call.who.tenant)
+        covers = self._inventory.covers(target.scope, call.who.tenant)
         part = f"/assessments/{target.args['key']}/governanceassignments/".lower()
         found = [item for key, item in self._store.governance.items() if part in key and covers(item["id"])]
-        shown, link = page(call, found, self._settings().arm_page_size)
-        return Answer(200, {"value": shown, **({"nextLink": link} if link else {})})
+        return self._page(call, found)
 
     def _assessment(self, target: Target) -> dict[str, Any]:
         wanted = f"{target.scope}/providers/Microsoft.Security/assessments/{target.args['key']}"
@@ -101,7 +86,7 @@ class GovernanceApi:
             "properties": {key: value for key, value in properties.items() if key in _KINDS},
         }
         self._store.put_governance(item)
-        self._journal.record(call, iso7(self._clock.now()), item["id"], before, item)
+        self._record(call, item["id"], before, item)
         return Answer(200 if before else 201, item)
 
     def _delete(self, call: Call, target: Target) -> Answer:
@@ -109,7 +94,7 @@ class GovernanceApi:
         removed = self._store.delete_governance(wanted)
         if removed is None:
             return Answer(204)
-        self._journal.record(call, iso7(self._clock.now()), wanted, removed, None)
+        self._record(call, wanted, removed, None)
         return Answer(200)
 
 

@@ -11,10 +11,10 @@ from local.azure.arm.errors import not_found
 from local.azure.arm.paging import page
 from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
-from local.azure.estate import Estate, subscription_id
+from local.azure.inventory import Inventory, subscription_id
 from local.azure.times import iso0, iso7
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.clock import Clock
 
 VERSIONS = (
     "2017-07-01",
@@ -39,8 +39,8 @@ _SUMMARIES = {
 class Health:
     """States of resources; who has none is available."""
 
-    def __init__(self, estate: Estate, clock: Clock) -> None:
-        self._estate = estate
+    def __init__(self, inventory: Inventory, clock: Clock) -> None:
+        self._inventory = inventory
         self._clock = clock
         self._states: dict[str, tuple[str, str, str]] = {}
         self._day = iso0(clock.now())
@@ -61,14 +61,14 @@ class Health:
         """
         if state not in STATES:
             raise ValueError(f"state: one of {', '.join(STATES)}")
-        if resource.lower() not in self._estate.resources:
+        if resource.lower() not in self._inventory.resources:
             raise KeyError(resource)
         self._states[resource.lower()] = (state, reason, iso0(self._clock.now()))
         return self._status(resource)
 
     def _status(self, resource: str) -> dict[str, Any]:
         state, reason, since = self._states.get(resource.lower(), ("Available", "", self._day))
-        found = self._estate.resources[resource.lower()]
+        found = self._inventory.resources[resource.lower()]
         properties = {
             "availabilityState": state,
             "title": state,
@@ -88,12 +88,12 @@ class Health:
         }
 
     def _current(self, _call: Call, target: Target) -> Answer:
-        if target.scope.lower() not in self._estate.resources:
+        if target.scope.lower() not in self._inventory.resources:
             raise not_found(target.scope)
         return Answer(200, self._status(target.scope))
 
     def _list(self, call: Call, target: Target) -> Answer:
-        covers = self._estate.covers(target.scope, call.who.tenant)
-        ids = sorted(one.id for one in self._estate.resources.values() if covers(one.id) and subscription_id(one.id))
+        covers = self._inventory.covers(target.scope, call.who.tenant)
+        ids = sorted(one.id for one in self._inventory.resources.values() if covers(one.id) and subscription_id(one.id))
         items, link = page(call, ids, 100)
         return Answer(200, {"value": [self._status(one) for one in items], **({"nextLink": link} if link else {})})

@@ -15,7 +15,7 @@ from local.azure.arm.paging import page
 from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
 from local.azure.settings import Settings
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
 
 VERSIONS = ("2015-07-01", "2018-07-01", "2022-04-01")
 READ = "Microsoft.Authorization/permissions/read"

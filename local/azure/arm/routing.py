@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from local.azure.arm.errors import arm_error, not_found
 from local.azure.call import Call
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
 
 _ADDRESS = re.compile(r"^(?P<scope>.*)/providers/(?P<namespace>[^/]+)/(?P<rest>.+)$", re.IGNORECASE)
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-[a-z]+)?")

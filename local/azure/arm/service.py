@@ -8,9 +8,9 @@ from local.azure.arm.access import Access
 from local.azure.arm.routing import Route, Router, Target
 from local.azure.arm.throttle import Throttle
 from local.azure.call import Call
-from local.azure.estate import subscription_id
+from local.azure.inventory import subscription_id
 from local.azure.settings import Settings
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
 
 _ALERTS = "microsoft.alertsmanagement/alerts"
 #: Operations that look up rights themselves: they show each caller what it may see.
@@ -37,7 +37,7 @@ class Arm:
         call.caller = self._access.sign_in(call)
         call.entry.user = call.caller.name
         route, target = self._router.find(call)
-        call.operation = call.entry.table = route.action
+        call.operation = call.entry.target = route.action
         return route, target
 
     def serve(self, call: Call, prepared: tuple[Route, Target]) -> Answer:

@@ -9,9 +9,9 @@ from local.azure.arm.access import Access
 from local.azure.arm.paging import page
 from local.azure.arm.routing import Route, Target
 from local.azure.call import Call
-from local.azure.estate import Estate, Subscription
+from local.azure.inventory import Inventory, Subscription
 from local.azure.settings import Settings
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
 
 VERSIONS = ("2016-06-01", "2019-06-01", "2020-01-01", "2021-01-01", "2022-12-01")
 READ = "Microsoft.Resources/subscriptions/read"
@@ -20,8 +20,8 @@ READ = "Microsoft.Resources/subscriptions/read"
 class Subscriptions:
     """Lists subscriptions."""
 
-    def __init__(self, estate: Estate, access: Access, settings: Callable[[], Settings]) -> None:
-        self._estate = estate
+    def __init__(self, inventory: Inventory, access: Access, settings: Callable[[], Settings]) -> None:
+        self._inventory = inventory
         self._access = access
         self._settings = settings
 
@@ -35,13 +35,13 @@ class Subscriptions:
     def _list(self, call: Call, _target: Target) -> Answer:
         visible = self._access.subscriptions(call.who, READ)
         items, link = page(call, visible, self._settings().arm_page_size)
-        value = [_as_json(self._estate.subscriptions[key]) for key in items]
+        value = [_as_json(self._inventory.subscriptions[key]) for key in items]
         count = {"type": "Total", "value": len(visible)}
         return Answer(200, {"value": value, "count": count, **({"nextLink": link} if link else {})})
 
     def _get(self, call: Call, target: Target) -> Answer:
         self._access.require(call.who, READ, f"/subscriptions/{target.args['subscription']}")
-        return Answer(200, _as_json(self._estate.subscriptions[target.args["subscription"].lower()]))
+        return Answer(200, _as_json(self._inventory.subscriptions[target.args["subscription"].lower()]))
 
 
 def _as_json(one: Subscription) -> dict[str, Any]:

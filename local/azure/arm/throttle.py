@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from local.azure.arm.errors import arm_error
 from local.azure.call import Call
 from local.azure.settings import Settings
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 _KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
 

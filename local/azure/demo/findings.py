@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from local.azure.arm.defender_store import Defender
-from local.azure.demo import estate as places
+from local.azure.demo import inventory as places
 from local.azure.demo.identities import CONTOSO, guid
-from local.azure.estate import Estate, Resource, Subscription, type_of
+from local.azure.inventory import Inventory, Resource, Subscription, type_of
 from local.azure.times import iso7
 
 #: Assessment keys by what they are about: display name, severity, categories, effort, remediation.
@@ -212,7 +212,7 @@ def security_alert(when: datetime) -> dict[str, Any]:
 
 
 def populate(
-    estate: Estate,
+    inventory: Inventory,
     defender: Defender,
     subscriptions: list[Subscription],
     each: int,
@@ -227,8 +227,8 @@ def populate(
         for number in range(each):
             group = f"/subscriptions/{one.id}/resourceGroups/rg-{number % 5}"
             machine = f"{group}/providers/Microsoft.Compute/virtualMachines/vm-{number // len(names):04}"
-            if machine.lower() not in estate.resources:
-                estate.add_resource(Resource(machine, type_of(machine)))
+            if machine.lower() not in inventory.resources:
+                inventory.add_resource(Resource(machine, type_of(machine)))
             code = "Unhealthy" if chance.random() < unhealthy else "Healthy"
             when = now - timedelta(minutes=chance.randrange(60 * 24 * 30))
             defender.put_assessment(_assessment(machine, names[number % len(names)], code, when))

@@ -18,8 +18,8 @@ from local.azure.entra.assertion import ASSERTION_TYPE, BadAssertion, check_asse
 from local.azure.entra.errors import correlation_id, entra_error
 from local.azure.entra.keys import SigningKeys
 from local.azure.entra.tokens import Tokens, issuer
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.clock import Clock
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
@@ -46,7 +46,7 @@ class Entra:
     def prepare(self, call: Call) -> None:
         """Say what the call is about; scenarios look at it."""
         rest = call.path.strip("/").partition("/")[2].lower()
-        call.operation = call.entry.table = _OPERATIONS.get(rest, "")
+        call.operation = call.entry.target = _OPERATIONS.get(rest, "")
 
     def serve(self, call: Call) -> Answer:
         """Answer one request.

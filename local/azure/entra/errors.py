@@ -7,8 +7,8 @@ import uuid
 
 from local.azure.call import Call, Refusal
 from local.azure.times import day_and_hour
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.clock import Clock
 
 
 def entra_error(

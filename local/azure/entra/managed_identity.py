@@ -11,7 +11,7 @@ import secrets
 from local.azure.call import Call
 from local.azure.directory import Principal
 from local.azure.entra.tokens import Tokens
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
 
 PATH = "/msi/token"
 _API_VERSION = "2019-08-01"

@@ -20,7 +20,7 @@ from local.azure.directory import Api, Directory, Principal
 from local.azure.entra.jws import BadToken, encode, parts, sign, verify
 from local.azure.entra.keys import SigningKeys
 from local.azure.settings import Settings
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 #: Entra dates tokens five minutes back, for clocks that go slow.
 _SKEW = 300

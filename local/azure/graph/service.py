@@ -17,11 +17,11 @@ from local.azure.call import Call, Caller, Refusal
 from local.azure.demo.identities import GRAPH_API, GRAPH_AUDIENCES
 from local.azure.entra.tokens import TokenProblem, Tokens
 from local.azure.graph.store import SecureScores
-from local.azure.journal import Journal
 from local.azure.settings import Settings
 from local.azure.times import iso0, iso7
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.clock import Clock
+from local.simulator_kit.journal import Journal
 
 _READ = frozenset({"SecurityEvents.Read.All", "SecurityEvents.ReadWrite.All"})
 _WRITE = frozenset({"SecurityEvents.ReadWrite.All"})
@@ -63,7 +63,7 @@ class Graph:
         segments = _segments(call)
         collection = _COLLECTIONS.get(segments[2].lower(), "") if len(segments) > 2 else ""
         if collection:
-            call.operation = call.entry.table = f"{collection}/{'write' if call.method == 'PATCH' else 'read'}"
+            call.operation = call.entry.target = f"{collection}/{'write' if call.method == 'PATCH' else 'read'}"
 
     def serve(self, call: Call) -> Answer:
         """Answer one prepared request.

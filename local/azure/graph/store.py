@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from local.azure.times import iso0, iso7
-from local.servicenow.clock import Clock
+from local.simulator_kit.clock import Clock
 
 #: Days that scores are kept.
 KEPT = 90

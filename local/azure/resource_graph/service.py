@@ -18,15 +18,15 @@ from local.azure.arm.errors import arm_error
 from local.azure.arm.paging import read_token, write_token
 from local.azure.arm.routing import Route, Target
 from local.azure.call import Call, Refusal
-from local.azure.estate import Estate
+from local.azure.inventory import Inventory
 from local.azure.resource_graph.parser import Parser
 from local.azure.resource_graph.steps import Plan, Row
 from local.azure.resource_graph.tables import TABLES, Tables
 from local.azure.resource_graph.tokens import BadQuery
 from local.azure.settings import Settings
 from local.azure.times import iso7
-from local.servicenow.clock import Clock
-from local.servicenow.exchange import Answer
+from local.simulator_kit.calls import Answer
+from local.simulator_kit.clock import Clock
 
 VERSIONS = ("2019-04-01", "2020-04-01-preview", "2021-03-01", "2022-10-01", "2024-04-01")
 READ = "Microsoft.ResourceGraph/resources/read"
@@ -40,10 +40,10 @@ class ResourceGraph:
     """Runs queries. The last results are kept until anything changes, as pages of one query ask for the same again."""
 
     def __init__(
-        self, tables: Tables, estate: Estate, access: Access, clock: Clock, settings: Callable[[], Settings]
+        self, tables: Tables, inventory: Inventory, access: Access, clock: Clock, settings: Callable[[], Settings]
     ) -> None:
         self._tables = tables
-        self._estate = estate
+        self._inventory = inventory
         self._access = access
         self._clock = clock
         self._settings = settings
@@ -107,7 +107,7 @@ class ResourceGraph:
             found = set()
             for group in groups:
                 scope = f"/providers/Microsoft.Management/managementGroups/{group}"
-                covers = self._estate.covers(scope, call.who.tenant)
+                covers = self._inventory.covers(scope, call.who.tenant)
                 found |= {one for one in readable if covers(f"/subscriptions/{one}")}
         if not found:
             text = f"There must be at least one subscription that is eligible to contain resources. Given: '{asked}'."
@@ -116,9 +116,9 @@ class ResourceGraph:
 
     def _result(self, query: str, scope: set[str], turn: Any) -> tuple[Plan, list[Row], int]:
         """Plan, rows and turn: without an order rows begin elsewhere each turn, but alike for all pages of a query."""
-        if self._kept_revision != self._estate.revision:
+        if self._kept_revision != self._inventory.revision:
             self._kept.clear()
-            self._kept_revision = self._estate.revision
+            self._kept_revision = self._inventory.revision
         key = json.dumps([query, sorted(scope)])
         kept = None if "now(" in query or "ago(" in query else self._kept.get(key)
         if kept is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from local.azure.arm.alert_store import AlertStore
 from local.azure.arm.defender_store import Defender
-from local.azure.estate import Estate, Resource, resource_group, subscription_id
+from local.azure.inventory import Inventory, Resource, resource_group, subscription_id
 from local.azure.resource_graph.steps import Row
 
 #: Columns of every table.
@@ -45,8 +45,8 @@ _PASCAL = {"id": "Id", "source": "Source"}
 class Tables:
     """Builds rows."""
 
-    def __init__(self, estate: Estate, alerts: AlertStore, defender: Defender) -> None:
-        self._estate = estate
+    def __init__(self, inventory: Inventory, alerts: AlertStore, defender: Defender) -> None:
+        self._inventory = inventory
         self._alerts = alerts
         self._defender = defender
 
@@ -69,7 +69,7 @@ class Tables:
             "id": item_id,
             "name": name,
             "type": kind.lower(),
-            "tenantId": self._estate.tenant_of(item_id),
+            "tenantId": self._inventory.tenant_of(item_id),
             "kind": "",
             "location": "",
             "resourceGroup": resource_group(item_id).lower(),
@@ -80,21 +80,21 @@ class Tables:
         return row | more
 
     def _resources(self) -> list[Row]:
-        return [self._of(one) for one in self._estate.resources.values() if one.type.lower() not in _CONTAINERS]
+        return [self._of(one) for one in self._inventory.resources.values() if one.type.lower() not in _CONTAINERS]
 
     def _of(self, one: Resource) -> Row:
         return self._row(one.id, one.name, one.type, one.properties, location=one.location, tags=one.tags or None)
 
     def _containers(self) -> list[Row]:
         made = []
-        for one in self._estate.subscriptions.values():
+        for one in self._inventory.subscriptions.values():
             chain = [{"name": name, "displayName": name} for name in reversed(one.groups)]
             properties = {"state": one.state, "managementGroupAncestorsChain": chain}
             own = f"/subscriptions/{one.id}"
-            known = self._estate.resources.get(own.lower())  # added with tags
+            known = self._inventory.resources.get(own.lower())  # added with tags
             tags = (known.tags if known is not None else {}) or None
             made.append(self._row(own, one.name, _SUBSCRIPTION, properties, tags=tags))
-        groups = [one for one in self._estate.resources.values() if one.type.lower() == _GROUP]
+        groups = [one for one in self._inventory.resources.values() if one.type.lower() == _GROUP]
         return [*made, *map(self._of, groups)]
 
     def _security(self) -> list[Row]:

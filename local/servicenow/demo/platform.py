@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from local.servicenow.clock import to_stored
 from local.servicenow.demo.people import BRIDGE_USER, user_id
 from local.servicenow.schema.describe import demo_id, system_row, words
 from local.servicenow.store import Row
+from local.servicenow.stored_time import to_stored
+from local.simulator_kit.certificates import CLIENT_CERTIFICATE_SUBJECT
 
 #: Instance properties with their starting values. Several are absent on a fresh instance; here they are spelled out.
 PROPERTIES = {
@@ -54,7 +55,6 @@ CLIENTS = (BROAD, SCOPED, USERLESS)
 
 API_KEY = "demo-api-key-of-azure-bridge"
 JWT_KEY_ID = "demo-jwt-key"
-CLIENT_CERTIFICATE_SUBJECT = "azure-bridge.contoso.example"
 
 #: transform map -> (staging table, target table, {target: source}, coalesced target)
 _MAPS = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from local.servicenow.clock import to_stored
 from local.servicenow.demo.cmdb import item_id
 from local.servicenow.demo.people import group_id, user_id
 from local.servicenow.schema.describe import demo_id, system_row
 from local.servicenow.schema.dictionary import Dictionary
 from local.servicenow.store import Row
+from local.servicenow.stored_time import to_stored
 
 _START = datetime(2025, 2, 3, 9, 0, tzinfo=UTC)
 _SUBJECTS = (

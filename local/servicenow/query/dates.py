@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from local.servicenow.clock import parse_stored, to_stored
+from local.servicenow.stored_time import parse_stored, to_stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.servicenow.clock import parse_stored
 from local.servicenow.query.dates import Sandbox, date_part, on_range, relative, resolve, run_script, shift
 from local.servicenow.schema.model import Column
+from local.servicenow.stored_time import parse_stored
 
 ValueTest = Callable[[str], bool]
 PairTest = Callable[[str, str], bool]

@@ -6,12 +6,12 @@ Scheduled (normal, emergency) happen by approval, never by writing the state.
 
 from __future__ import annotations
 
-from local.servicenow.clock import parse_stored
 from local.servicenow.demo.people import group_id, user_id
 from local.servicenow.errors import ApiError, business_rule_abort
 from local.servicenow.rules.draft import Draft, FollowUp
 from local.servicenow.schema.describe import demo_id
 from local.servicenow.store import Row
+from local.servicenow.stored_time import parse_stored
 
 NEW, ASSESS, AUTHORISE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED = "-5", "-4", "-3", "-2", "-1", "0", "3", "4"
 RULES = {"model": "Change Model: Check State Transition", "legacy": "Change Request: State model"}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from local.servicenow.clock import parse_stored
 from local.servicenow.errors import acl_refusal
 from local.servicenow.rules.draft import Draft, FollowUp
+from local.servicenow.stored_time import parse_stored
 
 NEW, IN_PROGRESS, ON_HOLD, RESOLVED, CLOSED, CANCELED = "1", "2", "3", "6", "7", "8"
 AWAITING_CALLER = "1"

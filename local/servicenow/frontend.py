@@ -1,11 +1,10 @@
-"""The HTTP front: from an aiohttp request to a call, through faults, sessions and sign-in, and back."""
+"""The HTTP frontend: from an aiohttp request to a call, through faults, sessions and sign-in, and back."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import binascii
-import os
 from email.utils import format_datetime
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl
@@ -15,83 +14,56 @@ from aiohttp import web
 from local.servicenow.api import Api
 from local.servicenow.control import Control
 from local.servicenow.errors import ApiError, oversize
-from local.servicenow.exchange import Answer, Call, html, read_params
-from local.servicenow.faults import HIBERNATION_PATH, Dropped, error_answer, hibernation_page, pause
+from local.servicenow.exchange import Call
+from local.servicenow.faults import HIBERNATION_PATH, error_answer, hibernation_page
 from local.servicenow.instance import Instance
 from local.servicenow.media import JSON_TYPE
 from local.servicenow.pages import record_page
-from local.servicenow.request_log import BODY_KEPT, RequestEntry
 from local.servicenow.sessions import SemaphoreQueueFull, Semaphores, SessionQueueFull, Sessions
 from local.servicenow.wire import SESSION_COOKIE, finish_body, response_headers
 from local.servicenow.writing import new_id
+from local.simulator_kit import frontend
+from local.simulator_kit.calls import Answer, html
+from local.simulator_kit.faults import Wait
+from local.simulator_kit.frontend import call_fields
+from local.simulator_kit.request_log import BODY_KEPT, RequestEntry
 
 TOKEN_PATH = "/oauth_token.do"
 #: Characters of all request headers above which the web server refuses (Tomcat's answer is HTML).
 _MAX_HEADERS = 65_536
-#: Above this an upload is not even read.
-MAX_BODY = 256 * 1024 * 1024
 
 
-class Front:
+class Frontend(frontend.Frontend[Call]):
     """Answers every request of one instance."""
 
+    #: Above this an upload is not even read.
+    max_body = 256 * 1024 * 1024
+    #: The simulated server refuses earlier, with its own page.
+    max_line = 1024 * 1024
+
     def __init__(self, instance: Instance) -> None:
+        super().__init__(instance, Control(instance))
         self._instance = instance
         self._api = Api(instance)
-        self._control = Control(instance)
         self._sessions = Sessions()
         self._semaphores = Semaphores()
-        self.stopping = asyncio.Event()
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The one handler: the control API, or a request to the instance."""
-        if request.path == "/control" or request.path.startswith("/control/"):
-            return await self._control.handle(request)
-        entry = RequestEntry(
-            id=new_id(),
-            transaction_id=os.urandom(8).hex(),
-            time=self._instance.clock.text(),
-            method=request.method,
-            path=request.path[:BODY_KEPT],
-            query=request.rel_url.raw_query_string[:BODY_KEPT],
+    def request_id(self) -> str:
+        """32 hexadecimal digits, as every id of an instance."""
+        return new_id()
+
+    async def receive(self, request: web.Request, entry: RequestEntry) -> Call:
+        """A call without its body: some refusals come before the body is read."""
+        call = Call(
+            **call_fields(request, entry), certificate=_certificate_subject(request), session=_session_of(request)
         )
-        requests = self._instance.requests
-        session = _session_of(request)
-        requests.open(entry, cookies="Cookie" in request.headers)
-        try:
-            call = self._call(request, entry)
-            try:
-                answer = await self._answer(request, call, session)
-            except Dropped:
-                entry.committed = bool(call.committed)
-                requests.decided(entry, None)
-                return _drop(request)
-            entry.committed = bool(call.committed)
-            requests.decided(entry, answer.status)
-            return self._response(request, call, answer, session)
-        finally:
-            requests.close()
-
-    def _call(self, request: web.Request, entry: RequestEntry) -> Call:
-        method = request.method
-        if method == "HEAD":
-            method = "GET"
         override = request.headers.get("X-HTTP-Method-Override", "")
-        if method == "POST" and override:
-            method = override.upper()
-        return Call(
-            method=method,
-            path=request.path,
-            query=request.rel_url.raw_query_string,
-            headers=request.headers,
-            body=b"",
-            base_url=f"{request.scheme}://{request.host}",
-            entry=entry,
-            certificate=_certificate_subject(request),
-            params=read_params(request.rel_url.raw_query_string),
-        )
+        if request.method == "POST" and override:
+            call.method = override.upper()
+        return call
 
-    async def _answer(self, request: web.Request, call: Call, session: str) -> Answer:
+    async def answer(self, request: web.Request, call: Call, wait: Wait, /) -> Answer:
+        """Answer a call, with its faults."""
         refusal = self._too_long(request)
         if refusal is not None:
             return refusal
@@ -102,14 +74,10 @@ class Front:
         self._instance.run_due_jobs()
         self._api.locate(call)
         refused = self._sign_in(call)
-
-        async def wait(seconds: float) -> bool:
-            return await pause(seconds, lambda: _gone(request), self.stopping)
-
         try:
             answer = await self._instance.faults.arrival(call, wait)
             if answer is None:
-                answer = await self._serve(call, session, refused)
+                answer = await self._serve(call, refused)
         except ApiError as error:
             answer = error_answer(error)
         return await self._instance.faults.after(call, answer, wait)
@@ -128,7 +96,7 @@ class Front:
         properties = self._instance.properties
         limit = properties.number("glide.rest.max_content_length", 10_485_760)
         if "/attachment" in call.path:
-            limit = MAX_BODY
+            limit = self.max_body
         length = request.content_length or 0
         status = int(self._instance.settings.oversize_status)
         if length > limit:
@@ -136,13 +104,13 @@ class Front:
         try:
             call.body = await request.read()
         except web.HTTPRequestEntityTooLarge as error:
-            raise oversize(MAX_BODY + 1, limit, status) from error
+            raise oversize(self.max_body + 1, limit, status) from error
         if len(call.body) > limit:
             raise oversize(len(call.body), limit, status)
         call.entry.body = call.body[:BODY_KEPT].decode("utf-8", "replace")
 
     def _sign_in(self, call: Call) -> ApiError | None:
-        """Find out who calls; a refusal is kept until faults that come before sign-in had their turn."""
+        """Find out who calls; a refusal waits until the faults that come before sign-in were applied."""
         if call.path == TOKEN_PATH:
             call.entry.user = _claimed_user(call)
             return None
@@ -154,7 +122,7 @@ class Front:
         call.entry.user = call.identity.user_name
         return None
 
-    async def _serve(self, call: Call, session: str, refused: ApiError | None) -> Answer:
+    async def _serve(self, call: Call, refused: ApiError | None) -> Answer:
         if not call.path.startswith("/api/"):
             return self._page(call)
         if refused is not None:
@@ -162,9 +130,9 @@ class Front:
         settings = self._instance.settings
         try:
             async with self._semaphores.permit(settings.semaphores, settings.semaphore_queue):
-                if not session or not settings.cookies:
+                if not call.session or not settings.cookies:
                     return await self._work(call)
-                async with self._sessions.turn(session, settings.session_queue):
+                async with self._sessions.turn(call.session, settings.session_queue):
                     return await self._work(call)
         except SessionQueueFull:
             call.entry.note = "the session's queue is full"
@@ -192,10 +160,11 @@ class Front:
         not_found = html(404, "Page not found", "The page you are looking for could not be found.")
         return record_page(self._instance, call) or not_found
 
-    def _response(self, request: web.Request, call: Call, answer: Answer, session: str) -> web.Response:
+    def respond(self, request: web.Request, call: Call, answer: Answer) -> web.Response:
+        """Encode an answer with the headers of an instance."""
         settings = self._instance.settings
         data, body_headers = finish_body(call, answer, settings)
-        headers = response_headers(call, answer, settings, session) + body_headers
+        headers = response_headers(call, answer, settings) + body_headers
         response = web.Response(status=answer.status, body=data if request.method != "HEAD" else b"")
         for name, value in headers:
             response.headers.add(name, value)
@@ -241,14 +210,3 @@ def _claimed_user(call: Call) -> str | None:
         return base64.b64decode(credentials).decode("utf-8", "replace").partition(":")[0] or None
     except (binascii.Error, ValueError):
         return None
-
-
-def _gone(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
-
-
-def _drop(request: web.Request) -> web.StreamResponse:
-    """Cut the connection; the response is never sent, the server needs one to return."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=500)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from local.azure.demo.identities import CONTOSO, FABRIKAM, guid
 from local.azure.directory import Tenant
-from local.azure.estate import Estate, Resource, Subscription, type_of
+from local.azure.inventory import Inventory, Resource, Subscription, type_of
 
 PRODUCTION = guid("subscription contoso production")
 DEVELOPMENT = guid("subscription contoso development")
@@ -46,23 +46,23 @@ _RESOURCES = (
 )
 
 
-def fill_estate(estate: Estate) -> None:
+def fill_inventory(inventory: Inventory) -> None:
     """Put everything there."""
     contoso, fabrikam = CONTOSO.id, FABRIKAM.id
     production = ("contoso-root", "contoso-production")
-    estate.add_subscription(Subscription(PRODUCTION, "Contoso Production", contoso, production))
-    estate.add_subscription(Subscription(DEVELOPMENT, "Contoso Development", contoso, ("contoso-root",)))
-    estate.add_subscription(Subscription(RETAIL, "Fabrikam Retail", fabrikam, ("fabrikam-root",)))
+    inventory.add_subscription(Subscription(PRODUCTION, "Contoso Production", contoso, production))
+    inventory.add_subscription(Subscription(DEVELOPMENT, "Contoso Development", contoso, ("contoso-root",)))
+    inventory.add_subscription(Subscription(RETAIL, "Fabrikam Retail", fabrikam, ("fabrikam-root",)))
     for resource in _RESOURCES:
-        estate.add_resource(Resource(resource, type_of(resource), tags=dict(_TAGS.get(resource, {}))))
+        inventory.add_resource(Resource(resource, type_of(resource), tags=dict(_TAGS.get(resource, {}))))
 
 
-def more_subscriptions(estate: Estate, tenant: Tenant, count: int) -> list[Subscription]:
+def more_subscriptions(inventory: Inventory, tenant: Tenant, count: int) -> list[Subscription]:
     """Add so many numbered subscriptions to a tenant; those that exist already stay."""
     made = []
     for number in range(1, count + 1):
         name = f"{tenant.name} load {number:03}"
         one = Subscription(guid(f"subscription {name}"), name.title(), tenant.id, (f"{tenant.name}-root", "load"))
-        estate.add_subscription(one)
+        inventory.add_subscription(one)
         made.append(one)
     return made

@@ -1,4 +1,4 @@
-"""The instance's clock: every time the simulator shows, stores or compares comes from here.
+"""The simulator's clock: every time that it shows, stores or compares comes from here.
 
 It runs with the machine's time plus an offset, or stands still, so that a test can let a token expire, a rate-limit
 hour pass or an incident auto-close without waiting.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-#: How ServiceNow stores a date-time: UTC, one-second resolution (ServiceNow docs, Table API, "Data retrieval").
-STORED = "%Y-%m-%d %H:%M:%S"
+_TEXT = "%Y-%m-%d %H:%M:%S"
 
 
 class Clock:
-    """Time of the instance: machine time plus ``offset`` seconds, or ``frozen_at``."""
+    """Time of a simulator: machine time plus ``offset`` seconds, or ``frozen_at``."""
 
     def __init__(self) -> None:
         self._offset = 0.0
@@ -22,7 +21,7 @@ class Clock:
         self._text = (-1, "")
 
     def timestamp(self) -> float:
-        """Seconds since 1970 as the instance sees them."""
+        """Seconds since 1970 as the simulator sees them."""
         return self._frozen_at if self._frozen_at is not None else time.time() + self._offset
 
     def now(self) -> datetime:
@@ -30,10 +29,10 @@ class Clock:
         return datetime.fromtimestamp(self.timestamp(), UTC)
 
     def text(self) -> str:
-        """The present second as stored text, ``YYYY-MM-DD HH:MM:SS`` in UTC."""
+        """The present second as text, ``YYYY-MM-DD HH:MM:SS`` in UTC."""
         second = int(self.timestamp())
         if self._text[0] != second:
-            self._text = (second, datetime.fromtimestamp(second, UTC).strftime(STORED))
+            self._text = (second, datetime.fromtimestamp(second, UTC).strftime(_TEXT))
         return self._text[1]
 
     @property
@@ -71,21 +70,6 @@ class Clock:
         return {"offset": self._offset, "frozen_at": self._frozen_at}
 
     def restore(self, state: dict[str, float | None]) -> None:
-        """Undo a restart, from :meth:`state`."""
+        """Take over a :meth:`state` after a restart."""
         self._offset = state["offset"] or 0.0
         self._frozen_at = state["frozen_at"]
-
-
-def parse_stored(text: str) -> datetime | None:
-    """Read stored text (``YYYY-MM-DD`` or ``YYYY-MM-DD HH:MM:SS``, UTC); None when it is neither."""
-    for form in (STORED, "%Y-%m-%d"):
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    return None
-
-
-def to_stored(when: datetime) -> str:
-    """Write an aware date-time the way it is stored."""
-    return when.astimezone(UTC).strftime(STORED)

@@ -1,7 +1,6 @@
 """The request log and the counters of the control API.
 
-Bodies and query strings are kept with passwords, secrets and tokens blacked out; the Authorization header is never
-kept.
+Passwords, secrets and tokens in bodies and query strings are redacted; the Authorization header is never stored.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-#: Requests the log remembers; older ones fall out, counters keep counting.
+#: Requests that the log holds; older ones are dropped, counters keep counting.
 CAPACITY = 5_000
-#: Characters of a body that are kept.
+#: Characters of a body that are stored.
 BODY_KEPT = 20_000
 _SECRET = "[redacted]"
 #: Kinds of target that are counted apart.
@@ -31,13 +30,17 @@ _JSON_SECRETS = re.compile(
 
 
 def redact(text: str) -> str:
-    """Black out secrets in a query string, a form or a JSON text."""
+    """Redact secrets in a query string, a form or a JSON text."""
     return _JSON_SECRETS.sub(rf'\1"{_SECRET}"', _FORM_SECRETS.sub(rf"\1={_SECRET}", text))
 
 
 @dataclass(slots=True)
 class RequestEntry:
-    """One request as the log shows it. ``status`` is None while it is under way, or when no answer was sent."""
+    """One request as the log shows it.
+
+    ``target`` is what the request is about and is counted by: a table, an operation. ``status`` is None while the
+    request is under way, or when no answer was sent.
+    """
 
     id: str
     transaction_id: str
@@ -47,7 +50,7 @@ class RequestEntry:
     query: str
     body: str = ""
     user: str | None = None
-    table: str = ""
+    target: str = ""
     status: int | None = None
     duration_ms: float | None = None
     committed: bool = False
@@ -55,7 +58,7 @@ class RequestEntry:
     note: str = ""
     started: float = field(default_factory=perf_counter)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, target_name: str) -> dict[str, Any]:
         """For the control API."""
         return {
             "id": self.id,
@@ -66,7 +69,7 @@ class RequestEntry:
             "query": redact(self.query),
             "body": redact(self.body),
             "user": self.user,
-            "table": self.table,
+            target_name: self.target,
             "status": self.status,
             "duration_ms": round(self.duration_ms, 3) if self.duration_ms is not None else None,
             "committed": self.committed,
@@ -76,9 +79,14 @@ class RequestEntry:
 
 
 class RequestLog:
-    """Every request to the instance (not those to the control API)."""
+    """Every request to the simulated API (not those to the control API).
 
-    def __init__(self) -> None:
+    Args:
+        target_name: what the control API calls the target of a request.
+    """
+
+    def __init__(self, target_name: str) -> None:
+        self._target_name = target_name
         self.entries: deque[RequestEntry] = deque(maxlen=CAPACITY)
         self.in_flight = 0
         self.reset()
@@ -104,7 +112,7 @@ class RequestLog:
         """What the answer will be is known; None: the connection is dropped without one."""
         entry.status = status
         entry.duration_ms = (perf_counter() - entry.started) * 1000
-        target = f"{entry.method} {entry.table or _ID.sub('{id}', entry.path)}"
+        target = f"{entry.method} {entry.target or _ID.sub('{id}', entry.path)}"
         self._by_target[target if target in self._by_target or len(self._by_target) < _TARGETS else "other"] += 1
         self._by_status[str(status) if status is not None else "dropped"] += 1
 
@@ -114,13 +122,13 @@ class RequestLog:
 
     def latest(self, limit: int) -> list[dict[str, Any]]:
         """The newest requests, oldest of them first."""
-        return [entry.as_json() for entry in list(self.entries)[-limit:]] if limit > 0 else []
+        return [entry.as_json(self._target_name) for entry in list(self.entries)[-limit:]] if limit > 0 else []
 
     def counters(self) -> dict[str, Any]:
         """Numbers since the last reset."""
         return {
             "total": self.total,
-            "by_method_and_table": dict(self._by_target),
+            f"by_method_and_{self._target_name}": dict(self._by_target),
             "by_status": dict(self._by_status),
             "in_flight": self.in_flight,
             "max_in_flight": self.max_in_flight,

@@ -1,6 +1,6 @@
-"""Keys and certificates of an instance: its own authority, server and client certificate, and the JWT signing key.
+"""Keys and certificates of a simulator: its own authority, server and client certificate, and an RSA signing key.
 
-They are made once per directory and kept there, so that clients can trust the same authority across restarts.
+They are made once per directory and stay there, so that clients can trust the same authority across restarts.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from local.servicenow.demo.platform import CLIENT_CERTIFICATE_SUBJECT
-
+#: Name in the client certificate.
+CLIENT_CERTIFICATE_SUBJECT = "azure-bridge.contoso.example"
 _HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Files of an instance; all PEM."""
+    """Files of a simulator; absolute paths, all PEM."""
 
     ca_file: Path
     server_file: Path
@@ -30,7 +30,7 @@ class Certificates:
     jwt_public_key: str
 
     def server_context(self) -> ssl.SSLContext:
-        """TLS for the listener: clients may, but need not, show a certificate of the instance's authority."""
+        """TLS for the listener: clients may, but need not, show a certificate of the simulator's authority."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.ca_file))
         context.load_cert_chain(str(self.server_file))
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -38,7 +38,13 @@ class Certificates:
 
 
 def ensure_certificates(directory: Path) -> Certificates:
-    """Use the files of the directory, making them first if they are not complete."""
+    """Use the files of a directory; make it, and them, first if they are not complete.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
     files = {name: directory / f"{name}.pem" for name in ("ca", "server", "client", "client-key", "jwt-key")}
     if not all(path.exists() for path in files.values()):
         _make(files)

@@ -58,13 +58,13 @@ def type_of(resource_id: str) -> str:
     return "/".join([after[0], *after[1::2]]) if after else ""
 
 
-class Estate:
+class Inventory:
     """Everything that exists in Resource Manager, by id in lower case."""
 
     def __init__(self) -> None:
         self.subscriptions: dict[str, Subscription] = {}
         self.resources: dict[str, Resource] = {}
-        #: Goes up with every change of anything; what is cached bears it.
+        #: Increases with every change; caches compare it.
         self.revision = 0
 
     def touch(self) -> None:
@@ -93,7 +93,7 @@ class Estate:
         return found.tenant if found else ""
 
     def covers(self, scope: str, tenant: str) -> Callable[[str], bool]:
-        """What tells whether a resource id is at a scope or below, within a tenant.
+        """A function that says whether a resource id is at a scope or below, within a tenant.
 
         A scope is a management group, a subscription, a resource group, a resource, or ``/`` for the tenant.
         """

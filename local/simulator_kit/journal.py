@@ -1,4 +1,4 @@
-"""What was changed through the clouds' own APIs, and by whom; changes by the control API are not in it."""
+"""What was changed through the simulated API, and by whom; changes by the control API are not in it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from local.azure.call import Call
+from local.simulator_kit.calls import Call
 
-#: Changes the journal remembers.
+#: Changes that the journal holds.
 CAPACITY = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One committed change. ``time`` is ISO 8601 UTC of the clouds' clock; ``target`` is the id of what changed."""
+    """One committed change. ``time`` is ISO 8601 UTC of the simulator's clock; ``target`` is the id of what changed."""
 
     time: str
     request_id: str
@@ -34,20 +34,13 @@ class Journal:
         self._entries: deque[Entry] = deque(maxlen=CAPACITY)
 
     def record(self, call: Call, time: str, target: str, before: Any, after: Any) -> None:
-        """A call changed ``target``; None stands for absent. Marks the call as one that committed."""
-        call.committed = True
-        self._entries.append(
-            Entry(
-                time,
-                call.entry.id,
-                call.who.name,
-                call.service,
-                call.operation,
-                target,
-                deepcopy(before),
-                deepcopy(after),
-            )
+        """A call changed ``target``; None stands for absent. Adds the entry to the changes of the call."""
+        user = call.entry.user or ""
+        entry = Entry(
+            time, call.entry.id, user, call.service, call.operation, target, deepcopy(before), deepcopy(after)
         )
+        call.changes.append(entry)
+        self._entries.append(entry)
 
     def listed(self, service: str = "", operation: str = "", target: str = "") -> list[dict[str, Any]]:
         """Entries that fit, for the control API; ``target`` compares without case, what is empty matches all."""

@@ -1,0 +1,84 @@
+"""The command ``check``: are the connections and Microsoft's services usable as the configuration needs them?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.container import Container
+from cli.runtime import err, fail, out, run
+from shared.core.ticket_system import CheckLine, CheckStatus
+
+_MARKS = {
+    CheckStatus.OK: "[green]ok[/]",
+    CheckStatus.WARNING: "[yellow]warning[/]",
+    CheckStatus.FAILED: "[red]failed[/]",
+}
+
+
+class Checks(StrEnum):
+    """What ``check`` looks at."""
+
+    ALL = "all"
+    CONNECTIONS = "connections"
+    SOURCES = "sources"
+
+
+def check(
+    connection: Annotated[str, typer.Argument(help="Only this connection.")] = "",
+    probe_writes: Annotated[
+        bool,
+        typer.Option(
+            "--probe-writes",
+            help="Also create and delete a test ticket: the only way to see that tickets can be written and that "
+            "the instance keeps ids chosen by the client.",
+        ),
+    ] = False,
+    only: Annotated[
+        Checks, typer.Option(help="Only the connections, or only Microsoft's services; with CONNECTION only that.")
+    ] = Checks.ALL,
+) -> None:
+    """Check the connections: reachable, awake, signed in, rights, fields and choices; then Microsoft's services that
+    the configuration uses: signed in, rights, what is visible. Each failure comes with a fix."""
+    if connection and only is Checks.SOURCES:
+        fail("give either a connection or --only sources")
+
+    async def work(services: Container) -> bool:
+        names = [connection] if connection else sorted(services.config.connections)
+        names = [] if only is Checks.SOURCES else names
+        passed = True
+        for name in names:
+            if name not in services.config.connections:
+                known = ", ".join(sorted(services.config.connections))
+                fail(f"there is no connection '{name}'; known: {known}")
+            with err.status(f"checking {name} ..."):
+                lines = await services.system(name, budgeted=False).check(
+                    services.mapper.needs(name), probe_writes=probe_writes
+                )
+            passed &= _show(name, list(lines))
+        if connection or only is Checks.CONNECTIONS:
+            return passed
+        with err.status("checking Microsoft's services ..."):
+            sources = await services.check_sources()
+        for checked in sources:
+            passed &= _show(checked.name, list(checked.lines))
+        return passed
+
+    if not run(work):
+        raise typer.Exit(1)
+
+
+def _show(name: str, lines: list[CheckLine]) -> bool:
+    """Print the lines of one check as a table; False when one of them failed."""
+    table = Table(title=name, title_justify="left", box=None, pad_edge=False)
+    for column in ("check", "result", "what was found"):
+        table.add_column(column, overflow="fold")
+    for line in lines:
+        text = line.detail + (f"\nFix: {line.fix}" if line.fix else "")
+        table.add_row(escape(line.name), _MARKS[line.verdict], escape(text))
+    out.print(table)
+    return all(line.verdict is not CheckStatus.FAILED for line in lines)

@@ -1,0 +1,57 @@
+"""The commands that send nothing: ``validate`` checks the configuration, ``preview`` shows what payloads become."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.container import Container
+from cli.runtime import fail, out, run
+from shared.core.problem import Problem
+from shared.web.intake import read_json
+
+
+def validate() -> None:
+    """Check bridge.yaml: every mistake at once, each with line, path and fix."""
+
+    async def work(services: Container) -> None:
+        config = services.config
+        counts = {"connection": len(config.connections), "route": len(config.routes) + (config.default is not None)}
+        counted = ", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items())
+        out.print(f"{services.config_path.name}: valid; {counted}")
+
+    run(work)
+
+
+def preview(
+    files: Annotated[list[str], typer.Argument(help="Payload files as Azure would post them; - is standard input.")],
+) -> None:
+    """Show what payloads would become: signal, route, ticket and warnings, as JSON. Nothing is sent anywhere.
+
+    Example: python bridge.py preview tests/fixtures/azure_monitor/common/metric-static-fired.json
+    """
+    bodies = [(name, _read(name)) for name in files]
+
+    async def work(services: Container) -> None:
+        for name, data in bodies:
+            try:
+                items = services.preview(read_json(data, None))
+            except Problem as problem:
+                fail(f"{name}: {problem.title}: {problem.detail}", 1)
+            for item in items:
+                print(json.dumps(item, indent=2, ensure_ascii=False))
+
+    run(work)
+
+
+def _read(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        fail(f"{name}: {error.strerror}")
