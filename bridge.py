@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app import Services
+from app.requests import Services
 from connectors.azure_monitor.reconcile.comparison import ReconcileResult
 from local.kept_commands import Desk, kept_commands
 from shared.core.errors import BridgeError

@@ -11,7 +11,8 @@ from typing import Any, List, Literal  # noqa: UP035 - see Messages
 
 import azure.functions as func
 
-from app import Services
+from app.registry import REGISTRY
+from app.requests import Services
 from shared.core.errors import BridgeError, ConfigurationError
 from shared.core.messages import POISON_QUEUE, QUEUE
 from shared.core.problem import Problem
@@ -67,7 +68,7 @@ async def secure_alerts(req: func.HttpRequest, queued: Messages) -> func.HttpRes
 async def _take_in(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
     try:
         body = read_json(req.get_body(), req.headers.get("Content-Type"))
-        accepted = accept(body, datetime.now(UTC))
+        accepted = accept(body, datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign)
         queued.set([await services.message(envelope) for envelope in accepted.envelopes])
     except Problem as problem:
         record("refused_request", status=problem.status, reason=problem.detail)
@@ -97,7 +98,9 @@ if os.environ.get("RECOMMENDATIONS_EVENT_HUB"):
     )
     async def recommendations_from_event_hub(events: List[func.EventHubEvent], queued: Messages) -> None:  # noqa: UP006
         """Continuous export to an Event Hub. The host goes on to the next messages once these are on the queue."""
-        accepted = accept_events([event.get_body() for event in events], datetime.now(UTC))
+        accepted = accept_events(
+            [event.get_body() for event in events], datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign
+        )
         queued.set([await services.message(envelope) for envelope in accepted.envelopes])
         services.taken_in(accepted)
 

@@ -6,9 +6,3 @@ whose last class is what triggers and the command line use.
 
 Imports are made where a service is first used, so that a webhook's cold start pays for none of the others.
 """
-
-from __future__ import annotations
-
-from app.requests import Services
-
-__all__ = ["Services"]

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.registry import REGISTRY
 from shared.core.errors import ConfigurationError, Refused
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Foundation:
         """What operators do with dead letters and quarantine."""
         from shared.operations.parked_items import ParkedItems
 
-        return ParkedItems(self.kept, self.queue, now=self._now)
+        return ParkedItems(self.kept, self.queue, REGISTRY.schemas, REGISTRY.foreign, now=self._now)
 
     @cached_property
     def actions(self) -> AuditLog:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from app.registry import REGISTRY
 from app.timers import Timers
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.version import VERSION
@@ -23,7 +24,7 @@ class Services(Timers):
         """What a body would become. Raises ConfigurationError."""
         from shared.operations.preview import preview
 
-        return preview(body, self.mapper, self._now(), self._rules)
+        return preview(body, self.mapper, self._now(), REGISTRY.schemas, REGISTRY.foreign, self._rules)
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Can signals be taken in, and the health report: version, configuration, queue depth, connections.

@@ -6,7 +6,8 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
-from app import Services
+from app.registry import REGISTRY
+from app.requests import Services
 from benchmarks.report import Figure, Report, at_most
 from local.azurite import Azurite
 from local.demo.alerts import Azure
@@ -71,5 +72,5 @@ async def _measure() -> dict[str, float]:
 async def _deliver(services: Services, azure: Azure, alert: str, *, resolved: bool) -> None:
     body = azure.metric(alert, resolved=resolved)
     body["data"]["customProperties"] = None
-    for envelope in accept(body, azure.now + timedelta(seconds=1)).envelopes:
+    for envelope in accept(body, azure.now + timedelta(seconds=1), REGISTRY.schemas).envelopes:
         await services.worker.handle(envelope.id, await services.message(envelope), 1)

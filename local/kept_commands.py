@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app import Services
+from app.requests import Services
 from shared.delivery.parked import ParkedItem, ParkedKind
 from shared.operations.parked_items import LARGEST_PAGE, ParkedFilter
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from connectors.defender.assignments.rules import CompiledRule, assign, stamped
 from shared.core.identity import DISPLAY, correlation
+from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.signal import Signal, SignalState, Unreadable, rfc3339, to_dict
 from shared.core.ticket_system import TicketKind
 from shared.mapping.allow_list import not_allowed
@@ -20,7 +21,12 @@ _INNER = ("occurred_at", "opens", "origin", "warnings")
 
 
 def preview(
-    body: dict[str, Any] | list[Any], mapper: Mapper, now: datetime, rules: Sequence[CompiledRule] = ()
+    body: dict[str, Any] | list[Any],
+    mapper: Mapper,
+    now: datetime,
+    schemas: Sequence[PayloadSchema],
+    foreign: ForeignReason = no_foreign_reason,
+    rules: Sequence[CompiledRule] = (),
 ) -> list[dict[str, Any]]:
     """One object per item of the body, in order.
 
@@ -35,9 +41,10 @@ def preview(
         body: of a request to the webhook.
         mapper: the compiled configuration.
         now: present time.
+        schemas, foreign: as in ``shared.payloads.parse.parse``.
         rules: governance rules of the configuration.
     """
-    return [_item(item, mapper, now, rules) for item in parse(body, now)]
+    return [_item(item, mapper, now, rules) for item in parse(body, now, schemas, foreign)]
 
 
 def _item(item: Signal | Unreadable, mapper: Mapper, now: datetime, rules: Sequence[CompiledRule]) -> dict[str, Any]:

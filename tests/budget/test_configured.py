@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app import Services
+from app.requests import Services
 from shared.budget import plan
 from shared.platform.storage import Storage
 

@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 import httpx
 import yaml
 
-from app import Services
+from app.requests import Services
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.payloads.identity import recommendation_key
 from connectors.microsoft import Endpoint

@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import yaml
 
-from app import Services
+from app.requests import Services
 from connectors.defender.assignments.assignment import Assignment
 from local.servicenow import Simulator
 from local.servicenow.server import running

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app import Services
+from app.requests import Services
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.store import AssignmentStore
 from local import azure, servicenow
@@ -20,9 +20,9 @@ from local.azurite import Azurite
 from shared.core.messages import Envelope
 from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
-from shared.payloads.parse import parse
 from shared.platform.storage import Storage
 from tests.defender_assignments.house import DISKS, NAME, House, simulators
+from tests.payloads.support import parse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app import Services
+from app.requests import Services
 from shared.core.messages import QUEUE, Envelope, decode
 from shared.core.secrets import SettingSecrets
 from shared.platform.storage import Storage

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from app import Services
+from app.requests import Services
 from connectors.key_vault import KeyVaultSecrets
 from shared.config.load import load_config
 from shared.core.errors import StorageUnavailable

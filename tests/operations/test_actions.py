@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from app import Services
+from app.requests import Services
 from local.azurite import Azurite
 from shared.core.messages import Envelope
 from shared.core.signal import SignalState

@@ -19,7 +19,7 @@ import httpx
 import pytest
 import yaml
 
-from app import Services
+from app.requests import Services
 from app.source_checks import SectionCheck, check_sources
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints

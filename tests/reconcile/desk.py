@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from app import Services
+from app.requests import Services
 from local.servicenow import Simulator
 from local.servicenow.server import running
 from shared.core.messages import Envelope, encode

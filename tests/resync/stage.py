@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import httpx
 
-from app import Services
+from app.requests import Services
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints
 from local.azure import Simulator as Clouds

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.registry import REGISTRY
 from shared.config.load import parse_config
 from shared.core.errors import ConfigurationError
 from shared.core.ticket_system import TicketKind
@@ -72,7 +73,7 @@ def test_the_section_alone_is_a_configuration() -> None:
 
 
 def of(routes: Mapper, **changes: Any) -> dict[str, Any]:
-    (item,) = preview(control(6.5, **changes), routes, RECEIVED)
+    (item,) = preview(control(6.5, **changes), routes, RECEIVED, REGISTRY.schemas)
     return item
 
 

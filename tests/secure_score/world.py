@@ -15,7 +15,7 @@ import httpx
 import yaml
 from azure.core.exceptions import ResourceNotFoundError
 
-from app import Services
+from app.requests import Services
 from connectors.microsoft import Endpoint
 from connectors.microsoft.identities import CloudEndpoints
 from connectors.secure_score.payloads.control import control_key

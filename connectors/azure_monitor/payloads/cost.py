@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from connectors.azure_monitor.payloads.essentials import Essentials, is_test_name
+from connectors.azure_monitor.payloads.common import Essentials, alert_builder, is_test_name
+from connectors.microsoft.azure_resources import canonical, last_segment
+from shared.core.payload_schema import Fields
 from shared.core.signal import Signal
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, listed, make_key
-from shared.payloads.resources import canonical, last_segment
-from shared.payloads.text import Fields, given, number, object_of
+from shared.payloads.values import given, number, object_of
 
 
 def read_budget(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
@@ -47,7 +48,7 @@ def read_aip_budget(body: Fields, received_at: datetime) -> Signal:
     Raises:
         Unidentified: it names no budget.
     """
-    builder = SignalBuilder(kind="budget", received_at=received_at)
+    builder = alert_builder("budget", received_at)
     data = object_of(body.get("data"))
     name = given(data.get("budgetname"))
     subscription, group = given(data.get("subscriptionid")), given(data.get("resourcegroup"))

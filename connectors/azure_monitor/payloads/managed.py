@@ -19,12 +19,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connectors.azure_monitor.payloads.essentials import managed_id
-from connectors.azure_monitor.payloads.rest import read_rest
+from connectors.azure_monitor.payloads.common import managed_id
+from connectors.azure_monitor.payloads.schemas import read_rest
 from shared.core.signal import Signal, SignalState
 from shared.payloads.keys import Unidentified
-from shared.payloads.text import fold, given, object_of, squash
-from shared.payloads.times import moment
+from shared.payloads.values import fold, given, moment, object_of, squash
 
 #: Kinds whose key is the alert's id whatever the context holds.
 _BY_ID = frozenset({"metric", "log", "prometheus", "smart_detection", "backup", "activity"})

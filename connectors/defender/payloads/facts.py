@@ -12,13 +12,19 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
+from connectors.microsoft.azure_resources import (
+    ResourceList,
+    is_id,
+    last_segment,
+    parse_id,
+    portal_host,
+    subscription_of,
+)
+from shared.core.payload_schema import Fields
 from shared.core.signal import Resource, SignalState
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.markup import plain
-from shared.payloads.resources import is_id, last_segment, parse_id, subscription_of
-from shared.payloads.text import Fields, array_of, compact, cut, given, line, object_of, raw_object, squash, texts
-from shared.payloads.times import moment
-from shared.payloads.web_links import portal_host
+from shared.payloads.values import array_of, compact, cut, given, line, moment, object_of, raw_object, squash, texts
 
 SOURCE = "defender"
 
@@ -41,6 +47,11 @@ _HOST = r"(?:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\.){1,8}[a-z]{2,24}(?:[/#?].*)?
 
 #: The page of a recommendation for one resource (pattern of the links that Defender for Cloud sends itself).
 _BLADE = "#blade/Microsoft_Azure_Security/RecommendationsBlade/assessmentKey/"
+
+
+def finding_builder(kind: str, received_at: datetime) -> SignalBuilder:
+    """An empty builder for a signal of this source."""
+    return SignalBuilder(kind=kind, received_at=received_at, source=SOURCE, resources=ResourceList())
 
 
 def read_status(builder: SignalBuilder, body: Fields, properties: Fields) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from connectors.microsoft.azure_resources import canonical, is_id, is_precise, last_segment
+from shared.core.payload_schema import Fields
 from shared.payloads.keys import Unidentified, make_key
-from shared.payloads.resources import canonical, is_id, is_precise, last_segment
-from shared.payloads.text import Fields, given, line
+from shared.payloads.values import given, line
 
 _MARK = "/providers/microsoft.security/assessments/"
 _BELOW = "/subassessments/"

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from connectors.microsoft.azure_resources import ResourceList
+from shared.core.payload_schema import Fields
 from shared.core.signal import Signal, SignalState, rfc3339
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key
 from shared.payloads.markup import plain
-from shared.payloads.text import Fields, array_of, fold, given, line, number, object_of, squash, texts
-from shared.payloads.times import moment
+from shared.payloads.values import array_of, fold, given, line, moment, number, object_of, squash, texts
 
 SOURCE = "secure_score"
 
@@ -72,7 +73,7 @@ def read_control(body: Fields, received_at: datetime) -> Signal:
     score, day = _score_of(object_of(body.get("score")), control_id)
     tenant = given(profile.get("azuretenantid")) or given(day.get("azuretenantid"))
     tenant = tenant or given(body.get("tenant_id")) or given(body.get("tenantid"))
-    builder = SignalBuilder(kind="control", received_at=received_at, source=SOURCE)
+    builder = SignalBuilder(kind="control", received_at=received_at, source=SOURCE, resources=ResourceList())
     builder.key = control_key(tenant, control_id)
     if given(profile.get("deprecated")).lower() == "true":
         raise Unidentified(f"the control {control_id[:80]!r} is deprecated, and deprecated controls get no tickets")

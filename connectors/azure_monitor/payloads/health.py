@@ -1,7 +1,9 @@
-"""Service Health: issues, maintenance and advisories of Azure itself, followed through their updates.
+"""Service Health (issues, maintenance and advisories of Azure itself) and Resource Health (the state of one resource).
 
-Source: Microsoft Learn, "View Azure service health notifications" (properties, stages, meaning of levels). Every
-message says Fired; the stage tells what it means:
+Sources: Microsoft Learn, "View Azure service health notifications" (properties, stages, meaning of levels), "Resource
+Health virtual machine health annotations", "Configure resource health alerts".
+
+Every message has the condition Fired. In Service Health the stage tells what it means:
 
 ============================  ==========  ======================
 stage                         state       opens a ticket
@@ -16,19 +18,23 @@ One issue is one tracking id within a subscription; each subscription gets its o
 in the future for planned maintenance, so an update and a resolution are dated by the event itself
 (``eventTimestamp``); ``fired_at`` stays the firedDateTime of the message, which is later by seconds to minutes, and
 orders a resolution after the firing whatever the delay of either.
+
+In Resource Health the operation (``.../Activated/action``) tells what it means. An Updated event may say Available
+although the Resolved has not come, and must not close anything. No id is shared by Activated and Resolved, so the
+resource itself is the key. An update and a resolution are dated as in Service Health.
 """
 
 from __future__ import annotations
 
 from connectors.azure_monitor.payloads.activity import event_severity, is_true, read_event
-from connectors.azure_monitor.payloads.essentials import Essentials, state_of
+from connectors.azure_monitor.payloads.common import Essentials, level, state_of
+from connectors.microsoft.azure_resources import canonical, is_id, parse_id, subscription_of
+from shared.core.payload_schema import Fields
 from shared.core.signal import SignalState
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import make_key
 from shared.payloads.markup import plain
-from shared.payloads.resources import subscription_of
-from shared.payloads.severity import level
-from shared.payloads.text import Fields, array_of, fold, given, line, object_of, squash, text
+from shared.payloads.values import array_of, fold, given, line, object_of, squash, text
 
 _STAGES = {
     "active": (SignalState.FIRED, True),
@@ -51,13 +57,13 @@ def read_service_health(builder: SignalBuilder, essentials: Essentials, event: F
     properties = object_of(event.get("properties"))
     read_event(builder, event)
     builder.severity = event_severity(essentials, level(event.get("level")))
-    _read_state(builder, essentials, event, properties)
-    _read_properties(builder, properties)
+    _read_stage(builder, essentials, event, properties)
+    _read_issue(builder, properties)
     title = given(properties.get("title")) or given(properties.get("defaultlanguagetitle"))
     builder.heading = line(plain(title))
     message = text(properties.get("communication")) or text(properties.get("defaultlanguagecontent"))
     builder.prose.insert(0, plain(message))
-    builder.condition = _say(builder)
+    builder.condition = _service_sentence(builder)
     subscription = _subscription(essentials, event)
     builder.resources.add_all(essentials.targets)
     if builder.resources.vague and subscription:
@@ -68,7 +74,7 @@ def read_service_health(builder: SignalBuilder, essentials: Essentials, event: F
         builder.key = make_key("service_health", *parts, separator="/")
 
 
-def _read_state(builder: SignalBuilder, essentials: Essentials, event: Fields, properties: Fields) -> None:
+def _read_stage(builder: SignalBuilder, essentials: Essentials, event: Fields, properties: Fields) -> None:
     stage = given(properties.get("stage"))
     # without a stage, Active and Resolved of the event itself say the same
     found = _STAGES.get(squash(stage)) or _STAGES.get(squash(event.get("status")))
@@ -83,7 +89,7 @@ def _read_state(builder: SignalBuilder, essentials: Essentials, event: Fields, p
         builder.resolved_at = builder.event_at or builder.resolved_at or builder.fired_at
 
 
-def _read_properties(builder: SignalBuilder, properties: Fields) -> None:
+def _read_issue(builder: SignalBuilder, properties: Fields) -> None:
     services, regions = _impacted(properties.get("impactedservices"))
     builder.detail("service", ", ".join(services) or line(given(properties.get("service"))))
     builder.detail("region", ", ".join(regions) or line(given(properties.get("region"))))
@@ -119,7 +125,7 @@ def _subscription(essentials: Essentials, event: Fields) -> str:
     return subscription_of(essentials.alert_id) or given(event.get("subscriptionid"))
 
 
-def _say(builder: SignalBuilder) -> str:
+def _service_sentence(builder: SignalBuilder) -> str:
     details = builder.details
     words = [details.get("incident_type", "Service Health event")]
     if "tracking_id" in details:
@@ -129,3 +135,84 @@ def _say(builder: SignalBuilder) -> str:
     said = ", ".join(words)
     where = " in ".join(filter(None, (details.get("service"), details.get("region"))))
     return f"{said}: {where}" if where else said
+
+
+_OPERATIONS = {
+    "activated": SignalState.FIRED,
+    "updated": SignalState.UPDATED,
+    "inprogress": SignalState.UPDATED,
+    "pending": SignalState.UPDATED,
+    "resolved": SignalState.RESOLVED,
+}
+_STATUSES = {
+    "active": SignalState.FIRED,
+    "inprogress": SignalState.UPDATED,
+    "updated": SignalState.UPDATED,
+    "pending": SignalState.UPDATED,
+}
+_ILL = frozenset({"unavailable", "degraded"})
+_SCOPES = frozenset({"microsoft.resources/resourcegroups", "microsoft.resources/subscriptions"})
+
+
+def read_resource_health(builder: SignalBuilder, essentials: Essentials, event: Fields) -> None:
+    """Fill in what a Resource Health event says. ``event`` is the folded alertContext or activityLog."""
+    properties = object_of(event.get("properties"))
+    read_event(builder, event)
+    builder.severity = event_severity(essentials, level(event.get("level")))
+    builder.detail("health_from", properties.get("previoushealthstatus"))
+    builder.detail("health_to", properties.get("currenthealthstatus"))
+    builder.detail("health_type", properties.get("type"))
+    builder.detail("cause", properties.get("cause"))
+    current = squash(properties.get("currenthealthstatus"))
+    builder.state = _health_state(builder, essentials, event, current)
+    if builder.state is SignalState.UPDATED:
+        builder.opens = current in _ILL
+    elif builder.state is SignalState.RESOLVED:
+        builder.resolved_at = builder.event_at or builder.resolved_at or builder.fired_at
+    builder.heading = line(plain(given(properties.get("title"))))
+    builder.prose[:0] = [builder.heading, plain(text(properties.get("details")))]
+    builder.condition = _health_sentence(builder)
+    targets = [*essentials.targets, given(event.get("resourceid"))]
+    builder.resources.add_all([*targets, *essentials.items])
+    builder.key = _resource_key(list(filter(None, targets)), essentials.items)
+
+
+def _health_state(builder: SignalBuilder, essentials: Essentials, event: Fields, current: str) -> SignalState:
+    for segment in reversed(given(event.get("operationname")).lower().split("/")[-2:]):
+        if segment in _OPERATIONS:
+            return _OPERATIONS[segment]
+    status = squash(event.get("status"))
+    if status == "resolved":
+        if current == "available":
+            return SignalState.RESOLVED
+        builder.warn("The event says Resolved while the resource is not available; it is taken as an update.")
+        return SignalState.UPDATED
+    if status not in _STATUSES:
+        builder.warn("Neither operation nor status tells what happened to the resource.")
+        return state_of(builder, essentials.monitor_condition)
+    return _STATUSES[status]
+
+
+def _resource_key(targets: list[str], items: list[str]) -> str:
+    """Key of the resource; ``""`` when the alert names none.
+
+    Some rules put their scope, a resource group, where the resource belongs; then the affected item tells.
+    """
+    for target in targets:
+        if not is_id(target) or (parse_id(target).type or "").lower() not in _SCOPES:
+            return make_key("resource_health", canonical(target))
+    if targets and items:
+        if is_id(items[0]):
+            return make_key("resource_health", canonical(items[0]))
+        return make_key("resource_health", canonical(targets[0]), items[0])
+    known = targets or items
+    return make_key("resource_health", canonical(known[0])) if known else ""
+
+
+def _health_sentence(builder: SignalBuilder) -> str:
+    details = builder.details
+    before, now = details.get("health_from", ""), details.get("health_to", "")
+    cause = f" ({details['cause']})" if "cause" in details else ""
+    if before and now and before != now:
+        return f"Health changed from {before} to {now}{cause}"
+    return f"Health is {now}{cause}" if now else ""
