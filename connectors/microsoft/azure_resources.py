@@ -87,8 +87,8 @@ def parse_id(value: str) -> Resource:
 
 def _after(word: str, low: list[str], segments: list[str]) -> str | None:
     """The segment after a word of the scope."""
-    place = low.index(word) + 1 if word in low else len(low)
-    return segments[place] if place < len(low) else None
+    position = low.index(word) + 1 if word in low else len(low)
+    return segments[position] if position < len(low) else None
 
 
 def is_precise(value: str) -> bool:

@@ -24,7 +24,7 @@ LONGEST_LINK = 4096
 _PLAIN = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:@/?#\[\]]+")
 _UNQUOTED = "%!$&'()*+,;=:@/?#[]~"
 
-#: Entries of one map that are looked at: more than a signal keeps, so that it says that some were left out.
+#: Entries of one map that are read: more than a signal keeps, so that a warning says that some were left out.
 MOST_ENTRIES = 200
 
 #: Longest origin: ids are far shorter, and a row of a table has to hold it.
@@ -278,7 +278,7 @@ def fit(signal: Signal) -> Signal:
 
 
 def _surely_fits(signal: Signal) -> bool:
-    """A cheap look that lets small signals pass. False for some that fit."""
+    """A cheap check for small signals. False for some that fit."""
     size = len(signal.title) + len(signal.description) + len(signal.rule or "") + len(signal.rule_id or "")
     size += sum(map(len, signal.details.values())) + sum(map(len, signal.links.values()))
     size += sum(map(len, signal.warnings))
@@ -354,20 +354,20 @@ def _bounded_description(signal: Signal, condition: str, limit: int) -> str:
 
 
 def _bounded_entries(what: str, entries: Mapping[str, str], share: int, warnings: list[str]) -> dict[str, str]:
-    kept: dict[str, str] = {}
+    bounded: dict[str, str] = {}
     shortened = 0
     most = ENTRIES if what == "details" else max(ENTRIES // share, 1)  # there are only so many details
     for name, value in entries.items():
-        if len(kept) >= most:
+        if len(bounded) >= most:
             break
         shorter = cut(value, _LONG.get(name, VALUE) // share)
         shortened += len(shorter) < len(value) or len(name) > NAME
-        kept.setdefault(cut(name, NAME), shorter)
+        bounded.setdefault(cut(name, NAME), shorter)
     if shortened:
         warnings.append(f"Some of the {what} ({shortened}) were cut.")
-    if len(kept) < len(entries):
-        warnings.append(f"Only the first {len(kept)} {what} are kept.")
-    return kept
+    if len(bounded) < len(entries):
+        warnings.append(f"Only the first {len(bounded)} {what} are kept.")
+    return bounded
 
 
 def web_link(value: str) -> str:

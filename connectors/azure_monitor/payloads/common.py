@@ -81,7 +81,7 @@ _SEVERITIES = {
 
 @dataclass(slots=True)
 class Essentials:
-    """What every alert says of itself, ``""`` or empty where it does not.
+    """What every alert states of itself, ``""`` or empty where it does not.
 
     Attributes:
         alert_id: as sent. managed_id: its last segment, see the function of that name.
@@ -168,14 +168,14 @@ def begin(builder: SignalBuilder, essentials: Essentials) -> None:
     builder.test = is_test(essentials)
 
 
-def state_of(builder: SignalBuilder, said: str, name: str = "monitorCondition") -> SignalState:
+def state_of(builder: SignalBuilder, condition: str, name: str = "monitorCondition") -> SignalState:
     """Fired or Resolved by the one field that says so; anything else counts as fired, with a warning.
 
     ``name`` is that field's, for the warning: ``status`` in the schemas before the common one.
     """
-    state = _CONDITIONS.get(squash(said))
+    state = _CONDITIONS.get(squash(condition))
     if state is None:
-        problem = f"says {said[:40]!r}" if said else "is missing"
+        problem = f"says {condition[:40]!r}" if condition else "is missing"
         builder.warn(f"{name} {problem}; the alert is taken as fired.")
         return SignalState.FIRED
     return state
@@ -251,7 +251,7 @@ def is_test(essentials: Essentials) -> bool:
 
 
 def is_test_name(name: str) -> bool:
-    """Whether a rule, budget or alert bears a name of the portal's test payloads."""
+    """Whether a rule, budget or alert has a name of the portal's test payloads."""
     return name[:5].lower() in ("test-", "test_") and re.fullmatch(_TEST_NAMES, name.lower()) is not None
 
 

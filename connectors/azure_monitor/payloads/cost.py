@@ -30,7 +30,7 @@ def read_budget(builder: SignalBuilder, essentials: Essentials, context: Fields)
     builder.detail("threshold", given(data.get("notificationthresholdamount")) or data.get("budgetthreshold"))
     builder.detail("budget_amount", data.get("budgetthreshold"))
     builder.detail("spent", data.get("spentamount"))
-    _settle(builder, name)
+    _write_sentences(builder, name)
     if not builder.rule:
         builder.rule = name
     builder.resources.add(scope)
@@ -58,7 +58,7 @@ def read_aip_budget(body: Fields, received_at: datetime) -> Signal:
     builder.detail("budget_amount", data.get("budget"))
     builder.detail("spent", data.get("spendingamount"))
     builder.detail("subscription_name", data.get("subscriptionname"))
-    _settle(builder, name)
+    _write_sentences(builder, name)
     builder.rule = name
     scope = f"/subscriptions/{subscription}" if subscription else ""
     if scope and group:
@@ -83,7 +83,7 @@ def _read_details(builder: SignalBuilder, data: Fields) -> None:
     builder.time_detail("budget_start", data.get("budgetstartdate"))
 
 
-def _settle(builder: SignalBuilder, name: str) -> None:
+def _write_sentences(builder: SignalBuilder, name: str) -> None:
     details = builder.details
     forecast = details.get("threshold_type", "").lower() == "forecasted"
     words = "is forecast to exceed" if forecast else "has passed"

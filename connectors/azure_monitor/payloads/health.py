@@ -112,8 +112,8 @@ def _impacted(value: object) -> tuple[list[str], list[str]]:
         entry = fold(item)
         if name := line(given(entry.get("servicename"))):
             services[name] = None
-        for place in array_of(entry.get("impactedregions"))[:_MOST_REGIONS]:
-            if region := line(given(fold(place).get("regionname"))):
+        for item_region in array_of(entry.get("impactedregions"))[:_MOST_REGIONS]:
+            if region := line(given(fold(item_region).get("regionname"))):
                 regions[region] = None
     return list(services), list(regions)
 
@@ -132,9 +132,9 @@ def _service_sentence(builder: SignalBuilder) -> str:
         words[0] += f" {details['tracking_id']}"
     if "stage" in details:
         words.append(f"stage {details['stage']}")
-    said = ", ".join(words)
+    sentence = ", ".join(words)
     where = " in ".join(filter(None, (details.get("service"), details.get("region"))))
-    return f"{said}: {where}" if where else said
+    return f"{sentence}: {where}" if where else sentence
 
 
 _OPERATIONS = {

@@ -219,12 +219,14 @@ def _columns(table: Fields) -> list[str]:
 
 def _named_cells(table: Fields) -> Iterator[list[tuple[str, str]]]:
     """Per row, the cells of the columns that name a resource."""
-    places = [(place, name) for place, name in enumerate(_columns(table)) if name.lower() in RESOURCE_NAMES]
-    if not places:
+    positions = [(position, name) for position, name in enumerate(_columns(table)) if name.lower() in RESOURCE_NAMES]
+    if not positions:
         return
     for row in array_of(table.get("rows"))[:_MOST_ROWS]:
         cells = row if isinstance(row, list) else []
-        yield [(name, found) for place, name in places if place < len(cells) and (found := given(cells[place]))]
+        yield [
+            (name, found) for position, name in positions if position < len(cells) and (found := given(cells[position]))
+        ]
 
 
 def _table(table: Fields) -> str:

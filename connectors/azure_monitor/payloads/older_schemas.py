@@ -206,8 +206,8 @@ def read_autoscale(body: Fields, received_at: datetime) -> Signal:
     builder.detail("old_instances", old)
     builder.detail("new_instances", new)
     builder.detail("region", context.get("resourceregion"))
-    said = f" from {old} to {new} instances" if old and new else ""
-    builder.condition = f"{operation or 'Scaling'}{said}"
+    change = f" from {old} to {new} instances" if old and new else ""
+    builder.condition = f"{operation or 'Scaling'}{change}"
     builder.heading = f"{operation or 'Autoscale'} by {name}" if name else operation or "Autoscale"
     builder.prose.append(text(context.get("details")))
     builder.resources.add(resource)

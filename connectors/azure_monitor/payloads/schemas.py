@@ -111,8 +111,8 @@ def build(essentials: Essentials, raw_context: object, custom: object, received_
         builder.state = state_of(builder, essentials.monitor_condition)
     if family not in ("activity", *_OWN_STATE):
         builder.severity = severity(essentials.severity)
-        if builder.severity is None and (said := given(essentials.severity)):
-            builder.warn(f"The severity {said[:40]!r} is not known.")
+        if builder.severity is None and (unknown := given(essentials.severity)):
+            builder.warn(f"The severity {unknown[:40]!r} is not known.")
     if family == "log_results" and builder.severity is None and not given(essentials.severity):
         builder.severity = severity(context.get("severitydescription"))
     READERS[family](builder, essentials, context)

@@ -71,12 +71,14 @@ def _expression_sentence(builder: SignalBuilder) -> str:
         value = f"{value} ({scaled})"
     if not (expression or value):
         return ""
-    said = f"Expression {expression}" if expression else "Expression"
+    sentence = f"Expression {expression}" if expression else "Expression"
     if value:
-        said += f" has the value {value}" if builder.state is SignalState.FIRED else f", value {value}"
+        sentence += f" has the value {value}" if builder.state is SignalState.FIRED else f", value {value}"
     if "for" in details:
-        said += f", for {details['for']}" if builder.state is SignalState.FIRED else f", watched for {details['for']}"
-    return said
+        sentence += (
+            f", for {details['for']}" if builder.state is SignalState.FIRED else f", watched for {details['for']}"
+        )
+    return sentence
 
 
 def read_smart_detection(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
@@ -110,10 +112,10 @@ def read_backup(builder: SignalBuilder, essentials: Essentials, context: Fields)
     builder.detail("job_id", more.get("jobid"))
     builder.detail("occurrences", more.get("occurrencecount"))
     for name, words in (("possible_causes", "Possible causes"), ("recommended_actions", "Recommended actions")):
-        said = plain(text(more.get(name.replace("_", ""))))
-        builder.detail(name, said)
+        sentence = plain(text(more.get(name.replace("_", ""))))
+        builder.detail(name, sentence)
         if name in builder.details:
-            builder.prose.append(f"{words}: {said}")
+            builder.prose.append(f"{words}: {sentence}")
     resources = builder.resources
     resources.add(context.get("linkedresourceid"))
     if resources.vague:
@@ -134,6 +136,6 @@ def _backup_sentence(builder: SignalBuilder, essentials: Essentials, context: Fi
     what = line(essentials.rule) or "Backup alert"
     workload = builder.details.get("workload", "")
     name = given(context.get("linkedresourcename"))
-    said = what + (f" of {workload}" if workload else "") + (f" on {name}" if name else "")
+    sentence = what + (f" of {workload}" if workload else "") + (f" on {name}" if name else "")
     occurrences = builder.details.get("occurrences", "")
-    return f"{said}, {occurrences} occurrences" if occurrences not in ("", "0", "1") else said
+    return f"{sentence}, {occurrences} occurrences" if occurrences not in ("", "0", "1") else sentence
