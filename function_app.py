@@ -66,7 +66,7 @@ async def secure_alerts(req: func.HttpRequest, queued: Messages) -> func.HttpRes
 async def _take_in(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
     try:
         body = read_json(req.get_body(), req.headers.get("Content-Type"))
-        accepted = accept(body, datetime.now(UTC))
+        accepted = accept(body, datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign)
         queued.set([await services.webhook.message(envelope) for envelope in accepted.envelopes])
     except Problem as problem:
         record("refused_request", status=problem.status, reason=problem.detail)
@@ -91,7 +91,8 @@ def _add_event_hub(hub: EventHubIntake) -> None:
     """An Event Hub of a source. The host goes on to the next messages once these are on the queue."""
 
     async def take_in(events: List[func.EventHubEvent], queued: Messages) -> None:  # noqa: UP006
-        accepted = accept_events([event.get_body() for event in events], datetime.now(UTC))
+        bodies = [event.get_body() for event in events]
+        accepted = accept_events(bodies, datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign)
         queued.set([await services.webhook.message(envelope) for envelope in accepted.envelopes])
         services.webhook.record_accepted(accepted)
 

@@ -399,7 +399,8 @@ class Container(Closing):
         """What a body would become. Raises ConfigurationError."""
         from shared.operations.preview import preview
 
-        return preview(body, self.mapper, self.now(), self._preview_by_source)
+        registry = self.registry
+        return preview(body, self.mapper, self.now(), registry.schemas, registry.foreign, self._preview_by_source)
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Can signals be taken in, and the health report; see ``shared.operations.health.report``."""
@@ -412,7 +413,7 @@ class Container(Closing):
         """What operators do with dead letters and quarantine."""
         from shared.operations.parked_items import ParkedItems
 
-        return ParkedItems(self.parked, self.queue, now=self.now)
+        return ParkedItems(self.parked, self.queue, self.registry.schemas, self.registry.foreign, now=self.now)
 
     async def parked_request(
         self, kind: ParkedKind, method: str, item: str, query: Mapping[str, str], body: bytes, content_type: str | None

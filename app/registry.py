@@ -1,4 +1,8 @@
-"""The plug-ins of the app. The one file that names the folders under ``connectors/`` that offer something."""
+"""The plug-ins of the app. The one file that names the folders under ``connectors/`` that offer something.
+
+A webhook's cold start imports it: the plug-ins of sources are cheap, those of ticket systems are imported when they are
+first asked for.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,23 @@ from typing import TYPE_CHECKING
 from connectors.azure_monitor.plugin import PLUGIN as AZURE_MONITOR
 from connectors.defender.plugin import PLUGIN as DEFENDER
 from connectors.secure_score.plugin import PLUGIN as SECURE_SCORE
+from shared.core.payload_schema import Fields
 from shared.core.plugins import Registry
 
 if TYPE_CHECKING:
     from shared.core.secrets import SecretSource
 
+
+def _foreign(body: Fields) -> str:
+    from connectors.microsoft.foreign_payloads import foreign_reason
+
+    return foreign_reason(body)
+
+
 REGISTRY = Registry(
     sources=(AZURE_MONITOR, DEFENDER, SECURE_SCORE),
     ticket_system_modules=("connectors.servicenow.plugin",),
+    foreign=_foreign,
 )
 
 

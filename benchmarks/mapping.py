@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.configuration import load_config, mapper_of
+from app.registry import REGISTRY
 from benchmarks.report import Figure, Report, at_most
 from shared.core.signal import Signal
 from shared.mapping.mapper import Mapper
@@ -31,7 +32,7 @@ def run(report: Report, many: int = 100_000) -> None:
     mapper = _mapper()
     per_kind: dict[str, tuple[str, float]] = {}
     for name, body in _payloads():
-        found = parse(body, _NOW)
+        found = parse(body, _NOW, REGISTRY.schemas, REGISTRY.foreign)
         if len(found) != 1 or not isinstance(found[0], Signal):
             continue
         kind = found[0].kind
@@ -54,7 +55,7 @@ def _payloads() -> list[tuple[str, Any]]:
 
 
 def _whole(mapper: Mapper, body: Any) -> None:
-    for item in parse(body, _NOW):
+    for item in parse(body, _NOW, REGISTRY.schemas, REGISTRY.foreign):
         if isinstance(item, Signal):
             route = mapper.route(item)
             if route is not None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 from app.container import Container
+from app.registry import REGISTRY
 from benchmarks.report import Figure, Report, at_most
 from local.azurite import Azurite
 from local.demo.alerts import Azure
@@ -71,5 +72,5 @@ async def _measure() -> dict[str, float]:
 async def _deliver(services: Container, azure: Azure, alert: str, *, resolved: bool) -> None:
     body = azure.metric(alert, resolved=resolved)
     body["data"]["customProperties"] = None
-    for envelope in accept(body, azure.now + timedelta(seconds=1)).envelopes:
+    for envelope in accept(body, azure.now + timedelta(seconds=1), REGISTRY.schemas).envelopes:
         await services.worker.handle(envelope.id, await services.webhook.message(envelope), 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connectors.azure_monitor.payloads.schemas import SCHEMAS
 from shared.core.plugins import Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def _open(engine: Engine) -> AzureMonitorSource:
 PLUGIN = SourcePlugin(
     name="azure_monitor",
     words=SourceWords("Azure", "Azure Monitor", "alert", "fired again"),
+    schemas=SCHEMAS,
     sections=_sections,
     jobs=(Job("reconcile", "0 4,19,34,49 * * * *"),),
     open=_open,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connectors.defender.payloads.schemas import SCHEMAS
 from shared.core.plugins import Endpoint, EventHubIntake, Intake, Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _open(engine: Engine) -> DefenderSource:
 PLUGIN = SourcePlugin(
     name="defender",
     words=SourceWords("Microsoft Defender for Cloud", "Microsoft Defender for Cloud"),
+    schemas=SCHEMAS,
     sections=_sections,
     layouts=_layouts,
     routes=_routes,

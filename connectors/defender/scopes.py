@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
+from connectors.microsoft.azure_resources import canonical
 from shared.core.signal import Signal
-from shared.payloads.resources import canonical
 
 #: The prefix of an ARM id in its canonical form (lower case) that scopes can name.
 _PREFIX = re.compile(

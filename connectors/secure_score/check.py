@@ -13,7 +13,7 @@ from connectors.secure_score.api import SecureScores
 from connectors.secure_score.settings import ScoreTenant, SecureScoreSettings
 from connectors.secure_score.tenants import ScoreTenants
 from shared.core.errors import SourceError
-from shared.payloads.times import in_words, moment
+from shared.payloads.values import in_words, moment
 
 WRITE = "SecurityEvents.ReadWrite.All"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connectors.secure_score.payloads.schemas import SCHEMAS
 from shared.core.plugins import Endpoint, Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _open(engine: Engine) -> SecureScoreSource:
 PLUGIN = SourcePlugin(
     name="secure_score",
     words=SourceWords("Microsoft Secure Score", "Microsoft Secure Score"),
+    schemas=SCHEMAS,
     sections=_sections,
     layouts=_layouts,
     routes=_routes,

@@ -13,7 +13,7 @@ from typing import Any
 from connectors.defender.assignments.request import RequestMistake, problem
 from connectors.secure_score.payloads.request import Request
 from shared.core.ticket_system import TicketKind
-from shared.payloads.times import moment
+from shared.payloads.values import moment
 
 _MEMBERS = ("requested_by", "priority", "name", "description", "due_date", "ticket", "tenant")
 _KINDS = (TicketKind.CHANGE_REQUEST.value, TicketKind.INCIDENT.value)

@@ -32,7 +32,7 @@ from shared.delivery.worker import Absorbed
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import CompiledRoute, MappedFields, Mapper
 from shared.payloads.keys import Unidentified
-from shared.payloads.text import fold, given, line
+from shared.payloads.values import fold, given, line
 
 #: Controls that may have been meant.
 _MOST_CLOSE = 5

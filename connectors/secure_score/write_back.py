@@ -15,7 +15,7 @@ from shared.core.errors import SourceRefused
 from shared.core.link import Link
 from shared.core.ticket_system import StateName
 from shared.mapping.templates import compile_template
-from shared.payloads.text import given
+from shared.payloads.values import given
 from shared.platform.log import record
 
 #: Longest comment; Microsoft names no limit, and a ticket's number and address need less.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, create_model
@@ -171,6 +172,7 @@ class BridgeConfig(SettingsModel):
         return value if isinstance(value, model) else None
 
 
+@lru_cache(maxsize=8)
 def config_model(registry: Registry) -> type[BridgeConfig]:
     """The model of the whole file: the engine's sections, those of sources, and the connections of ticket systems."""
     models = tuple(plugin.settings for plugin in registry.ticket_systems.values())

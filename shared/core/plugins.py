@@ -16,10 +16,12 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from shared.core.payload_schema import no_foreign_reason
+
 if TYPE_CHECKING:
     from shared.core.fields import FieldMap
     from shared.core.http import Handler
-    from shared.core.payload_schema import PayloadSchema
+    from shared.core.payload_schema import ForeignReason, PayloadSchema
     from shared.core.rate_gate import RateGate
     from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
@@ -279,7 +281,7 @@ class SourcePlugin:
     open: Callable[[Any], Source] = _plain_source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Registry:
     """The plug-ins of an app. Sources are imported with it; ticket systems when they are first asked for.
 
@@ -287,11 +289,13 @@ class Registry:
         sources: in the order in which their payloads are tried.
         ticket_system_modules: modules with a ``PLUGIN``.
         more_ticket_systems: plug-ins that are no module: those of tests.
+        foreign: why a payload that no source can read is not taken, where it is known what it is.
     """
 
     sources: tuple[SourcePlugin, ...]
     ticket_system_modules: tuple[str, ...] = ()
     more_ticket_systems: tuple[TicketSystemPlugin, ...] = field(default=())
+    foreign: ForeignReason = no_foreign_reason
 
     @cached_property
     def ticket_systems(self) -> Mapping[str, TicketSystemPlugin]:

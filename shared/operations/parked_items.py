@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from shared.core.errors import StorageUnavailable
 from shared.core.messages import Envelope, decode
+from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.signal import Signal
 from shared.delivery.parked import ParkedItem, ParkedKind, ParkedStore
 from shared.delivery.queue import SignalQueue
@@ -96,10 +97,19 @@ class ParkedItems:
     """Dead letters and quarantine, as operators work with them."""
 
     def __init__(
-        self, kept: ParkedStore, queue: SignalQueue, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        kept: ParkedStore,
+        queue: SignalQueue,
+        schemas: Sequence[PayloadSchema],
+        foreign: ForeignReason = no_foreign_reason,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """Arguments ``schemas`` and ``foreign`` as in ``shared.payloads.parse.parse``."""
         self._kept = kept
         self._queue = queue
+        self._schemas = schemas
+        self._foreign = foreign
         self._now = now
 
     async def page(
@@ -233,7 +243,7 @@ class ParkedItems:
         if envelope.unreadable is None:
             readable, reasons = [envelope.signal] if envelope.signal else [], []
         else:
-            again = parse(envelope.unreadable.item, envelope.received_at)
+            again = parse(envelope.unreadable.item, envelope.received_at, self._schemas, self._foreign)
             readable = [one for one in again if isinstance(one, Signal)]
             reasons = [one.reason for one in again if not isinstance(one, Signal)]
         if reasons or not readable:  # as long as a part of it cannot be read, it stays whole

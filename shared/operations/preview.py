@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from shared.core.identity import correlation
+from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.plugins import Previewed
 from shared.core.signal import Signal, SignalState, Unreadable, to_dict
 from shared.mapping.allow_list import not_allowed
@@ -22,7 +23,12 @@ BySource = Callable[[Signal], Previewed]
 
 
 def preview(
-    body: dict[str, Any] | list[Any], mapper: Mapper, now: datetime, by_source: BySource = Previewed
+    body: dict[str, Any] | list[Any],
+    mapper: Mapper,
+    now: datetime,
+    schemas: Sequence[PayloadSchema],
+    foreign: ForeignReason = no_foreign_reason,
+    by_source: BySource = Previewed,
 ) -> list[dict[str, Any]]:
     """One object per item of the body, in order.
 
@@ -34,9 +40,10 @@ def preview(
         body: of a request to the webhook.
         mapper: the compiled configuration.
         now: present time.
+        schemas, foreign: as in ``shared.payloads.parse.parse``.
         by_source: applies what sources would do first, for example the rules that assign findings to somebody.
     """
-    return [_item(item, mapper, by_source) for item in parse(body, now)]
+    return [_item(item, mapper, by_source) for item in parse(body, now, schemas, foreign)]
 
 
 def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dict[str, Any]:

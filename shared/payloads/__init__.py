@@ -1,1 +1,1 @@
-"""Payload -> Signal, one module per source. Pure: no I/O, no clock, no environment."""
+"""Payload -> Signal: what readers of every source need; schemas are handed in. Pure: no I/O, clock or environment."""

@@ -1,23 +1,75 @@
-"""The signal while it is being read: readers fill it in, ``finish`` settles times, title and bounds."""
+"""The signal while it is being read: readers fill it in; ``finish`` decides times and title, and bounds its size.
+
+A queue message holds 64 KiB in base64, and payloads can be larger. Texts are cut to the limits below. Where the signal
+is still too large, names and values of maps are shortened first, descriptions next. Links are never cut, only left out.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import islice
+from typing import Protocol
+from urllib.parse import quote, urlsplit
 
-from shared.core.signal import Resource, Signal, SignalState, rfc3339
-from shared.payloads.fit import fit
-from shared.payloads.resources import ResourceList
-from shared.payloads.text import anything, clean, given, line, raw_object
-from shared.payloads.times import moment
-from shared.payloads.web_links import LONGEST, web_link
+from shared.core.signal import Resource, Signal, SignalState, rfc3339, to_dict
+from shared.payloads.values import anything, clean, cut, given, line, moment, raw_object
 
-#: Entries of one map that are looked at: more than a signal keeps, so that it says that some were left out.
+#: Longest link in characters.
+LONGEST_LINK = 4096
+
+_PLAIN = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:@/?#\[\]]+")
+_UNQUOTED = "%!$&'()*+,;=:@/?#[]~"
+
+#: Entries of one map that are read: more than a signal keeps, so that a warning says that some were left out.
 MOST_ENTRIES = 200
 
-#: Longest origin: ARM ids are far shorter, and a row has to hold it.
+#: Longest origin: ids are far shorter, and a row of a table has to hold it.
 MOST_ORIGIN = 1_000
+
+#: Details that the builder itself sets; each source has more (``connectors/<source>/payloads/details.py``).
+DETAILS: Mapping[str, str] = {"is_test": "'true' when the source says or shows that this is a test"}
+
+
+class AffectedResources(Protocol):
+    """Collects affected resources. A source knows what its ids mean, so the collection is the source's."""
+
+    @property
+    def warning(self) -> str:
+        """What was left out, one sentence; ``""`` for nothing."""
+        ...
+
+    @property
+    def vague(self) -> bool:
+        """Whether nothing is known so far but what collects signals of other resources."""
+        ...
+
+    def add(self, value: object) -> None:
+        """Add an id or a bare name; whatever means nothing is left out."""
+        ...
+
+    def add_known(self, resource: Resource) -> None:
+        """Add a resource whose name and type are known apart from its id."""
+        ...
+
+    def add_all(self, values: object, most: int = 500) -> None:
+        """Add the items of an array, or the one value given instead of an array."""
+        ...
+
+    def alias(self, value: object) -> None:
+        """Note a name of a resource that is listed by its id, so that it is not listed again."""
+        ...
+
+    def result(self) -> list[Resource]:
+        """The resources, each once, the most precise first."""
+        ...
+
+    def title_name(self, resource: Resource) -> str:
+        """The name of a resource for a title, ``""`` where its name tells people nothing."""
+        ...
 
 
 @dataclass(slots=True)
@@ -25,23 +77,27 @@ class SignalBuilder:
     """Collects what a payload says.
 
     Attributes:
-        kind: kind of the signal. received_at: when the payload arrived, with zone.
+        kind: kind of the signal. received_at: when the payload arrived, with zone. source: as in Signal.
+        resources: what is affected.
+        untitled: title where there is neither heading nor rule.
         key: finished key, ``""`` until identity is settled.
         state, severity, rule, rule_id, fired_at, resolved_at, condition: as in Signal.
         event_at: the event's own time, for updates.
         orders_at: when the event happened, where that is neither its firing nor its end as people are shown them.
         opens: None means by state: fired opens a ticket, nothing else does.
         heading: title of the event itself; without one the title is made of rule and resource.
-        prose: what rule and event say in words; each once, in this order, above the condition.
+        prose: texts of rule and event, in the order in which the description has them; the condition follows them.
         pairs: every dimension as sent, for keys.
-        origin: by what the source knows the thing, see Signal.
+        origin: id of the thing at its source, see Signal.
         api_link: address of the query API, never shown: its host tells which cloud an alert belongs to.
-        test: Azure says, or shows by the names it uses, that this is a test.
+        test: the source says, or shows by the names it uses, that this is a test.
     """
 
     kind: str
     received_at: datetime
-    source: str = "azure_monitor"
+    source: str
+    resources: AffectedResources
+    untitled: str = "Signal"
     key: str = ""
     state: SignalState = SignalState.FIRED
     severity: int | None = None
@@ -55,7 +111,6 @@ class SignalBuilder:
     heading: str = ""
     condition: str = ""
     prose: list[str] = field(default_factory=list)
-    resources: ResourceList = field(default_factory=ResourceList)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     dimensions: dict[str, str] = field(default_factory=dict)
     custom_properties: dict[str, str] = field(default_factory=dict)
@@ -73,7 +128,7 @@ class SignalBuilder:
             self.warnings.append(sentence)
 
     def detail(self, name: str, value: object) -> None:
-        """Set a detail unless it is set already or ``value`` means nothing. Names are those of DETAILS."""
+        """Set a detail unless it is set already or ``value`` means nothing. Names: DETAILS of the source."""
         if name not in self.details and (found := given(value)):
             self.details[name] = found
 
@@ -115,8 +170,8 @@ class SignalBuilder:
         found = given(value)
         if not found or name in self.links:
             return
-        if len(found) > LONGEST or len(found := web_link(found)) > LONGEST:
-            self.warn(f"The {name} link is longer than {LONGEST} characters and was left out.")
+        if len(found) > LONGEST_LINK or len(found := web_link(found)) > LONGEST_LINK:
+            self.warn(f"The {name} link is longer than {LONGEST_LINK} characters and was left out.")
         elif found:
             self.links[name] = found
         else:
@@ -125,8 +180,8 @@ class SignalBuilder:
     def finish(self) -> Signal:
         """The signal. Raises ValueError if no key was set."""
         resources = self.resources.result()
-        if self.resources.overlong:
-            self.warn("A resource id longer than any that Azure gives was left out.")
+        if self.resources.warning:
+            self.warn(self.resources.warning)
         if self.test:
             self.details["is_test"] = "true"
         for name, value in self.dimensions.items():
@@ -175,21 +230,14 @@ class SignalBuilder:
         return found
 
     def _title(self, resources: list[Resource]) -> str:
-        where = _short_name(resources[0]) if resources and self.kind != "budget" else ""
+        where = self.resources.title_name(resources[0]) if resources and self.kind != "budget" else ""
         if self.heading:
             what = line(self.heading)
             if where.lower() in what.lower():
                 return what
         else:
-            what = line(self.rule) or f"Azure {self.kind.replace('_', ' ')} alert"
+            what = line(self.rule) or self.untitled
         return f"{what} on {where}" if where else what
-
-
-def _short_name(resource: Resource) -> str:
-    """Name for a title; a subscription's is a GUID and says nothing."""
-    if resource.type is not None and resource.type.lower() == "microsoft.resources/subscriptions":
-        return ""
-    return resource.name or ""
 
 
 def label(name: str) -> str:
@@ -197,8 +245,145 @@ def label(name: str) -> str:
     return name if name.isalnum() else line(clean(name)) or "(no name)"
 
 
-def utc(received_at: datetime) -> datetime:
-    """The time of receipt in UTC; without zone it is taken for UTC."""
-    if received_at.tzinfo is UTC:
-        return received_at
-    return received_at.replace(tzinfo=UTC) if received_at.tzinfo is None else received_at.astimezone(UTC)
+#: Bytes of a signal as JSON, measured with every non-ASCII character escaped: the worst that any encoder makes of it.
+LARGEST = 40_000
+
+TITLE = 255
+DESCRIPTION = 8_000
+CONDITION = 2_000
+VALUE = 2_000
+QUERY = 4_000
+NAME = 200
+RULE = 512
+RULE_ID = 1_024
+RESOURCES = 50
+ENTRIES = 100
+WARNINGS = 20
+WARNING = 200
+
+#: Steps of shrinking: share of the limits that maps and resources, and prose, may use.
+_STEPS = ((1, 1), (2, 1), (4, 1), (4, 2), (8, 2), (16, 4), (32, 8), (64, 16))
+
+#: Details that are long by nature, with their own limit.
+_LONG = {"search_query": QUERY, "remediation_steps": QUERY}
+
+#: Up to this many characters a signal fits even if each is escaped as six bytes. The key and the second copy of the
+#: condition are not counted; they are bounded themselves, and so are the names of details.
+_SURELY_FITS = 3_500
+
+
+def fit(signal: Signal) -> Signal:
+    """The signal within its bounds, with a warning for each part that was cut. Most signals come back as they are."""
+    return signal if _surely_fits(signal) else _shrink(signal)
+
+
+def _surely_fits(signal: Signal) -> bool:
+    """A cheap check for small signals. False for some that fit."""
+    size = len(signal.title) + len(signal.description) + len(signal.rule or "") + len(signal.rule_id or "")
+    size += sum(map(len, signal.details.values())) + sum(map(len, signal.links.values()))
+    size += sum(map(len, signal.warnings))
+    for resource in signal.resources:
+        size += 2 * len(resource.id or resource.name or "")  # the other fields are parts of the id
+    for entries in (signal.dimensions, signal.custom_properties, signal.tags):
+        if entries:
+            size += sum(map(len, entries)) + sum(map(len, entries.values()))
+            if len(entries) > ENTRIES or max(map(len, entries)) > NAME:
+                return False
+    if size > VALUE and any(len(value) > VALUE for entries in _maps(signal) for value in entries.values()):
+        return False
+    return (
+        size < _SURELY_FITS
+        and len(signal.title) <= TITLE
+        and len(signal.condition) <= CONDITION
+        and len(signal.rule or "") <= RULE
+        and len(signal.rule_id or "") <= RULE_ID
+        and len(signal.resources) <= RESOURCES
+        and len(signal.warnings) <= WARNINGS
+    )
+
+
+def _maps(signal: Signal) -> tuple[Mapping[str, str], ...]:
+    return (signal.details, signal.dimensions, signal.custom_properties, signal.tags)
+
+
+def _shrink(signal: Signal) -> Signal:
+    smaller = signal
+    for maps, prose in _STEPS:
+        smaller = _bounded(signal, maps, prose)
+        if len(json.dumps(to_dict(smaller))) <= LARGEST:
+            return smaller
+    return replace(
+        smaller, links={}, warnings=(*smaller.warnings, "The links were left out: the alert is too large with them.")
+    )
+
+
+def _bounded(signal: Signal, maps: int, prose: int) -> Signal:
+    warnings = [cut(warning, WARNING) for warning in signal.warnings[:WARNINGS]]
+    resources = signal.resources[: max(RESOURCES // maps, 1)]
+    if len(resources) < len(signal.resources):
+        warnings.append(f"Only the first {len(resources)} resources are listed.")
+    condition = cut(signal.condition, CONDITION // prose)
+    description = _bounded_description(signal, condition, DESCRIPTION // prose)
+    if len(condition) < len(signal.condition):
+        warnings.append("The condition was cut.")
+    if len(description) < len(signal.description) - (len(signal.condition) - len(condition)):
+        warnings.append("The description was cut.")
+    return replace(
+        signal,
+        title=cut(signal.title, TITLE),
+        rule=cut(signal.rule, RULE) if signal.rule else None,
+        rule_id=cut(signal.rule_id, RULE_ID) if signal.rule_id else None,
+        condition=condition,
+        description=description,
+        resources=resources,
+        dimensions=_bounded_entries("dimensions", signal.dimensions, maps, warnings),
+        custom_properties=_bounded_entries("custom properties", signal.custom_properties, maps, warnings),
+        tags=_bounded_entries("tags", signal.tags, maps, warnings),
+        details=_bounded_entries("details", signal.details, maps, warnings),
+        warnings=tuple(warnings),
+    )
+
+
+def _bounded_description(signal: Signal, condition: str, limit: int) -> str:
+    """The description, cut before its last sentence: the condition says most in the fewest words."""
+    if signal.condition and signal.description.endswith(signal.condition):
+        prose = signal.description[: -len(signal.condition)].rstrip()
+        prose = cut(prose, limit - len(condition) - 2)
+        return f"{prose}\n\n{condition}" if prose else condition
+    return cut(signal.description, limit)
+
+
+def _bounded_entries(what: str, entries: Mapping[str, str], share: int, warnings: list[str]) -> dict[str, str]:
+    bounded: dict[str, str] = {}
+    shortened = 0
+    most = ENTRIES if what == "details" else max(ENTRIES // share, 1)  # there are only so many details
+    for name, value in entries.items():
+        if len(bounded) >= most:
+            break
+        shorter = cut(value, _LONG.get(name, VALUE) // share)
+        shortened += len(shorter) < len(value) or len(name) > NAME
+        bounded.setdefault(cut(name, NAME), shorter)
+    if shortened:
+        warnings.append(f"Some of the {what} ({shortened}) were cut.")
+    if len(bounded) < len(entries):
+        warnings.append(f"Only the first {len(bounded)} {what} are kept.")
+    return bounded
+
+
+def web_link(value: str) -> str:
+    """A link that can be shown, ``""`` for anything that is no absolute http(s) address.
+
+    Blanks and other characters that may not stand in an address are percent-encoded. An address with user
+    information before its host is refused: it can look like a well-known address and lead elsewhere.
+    """
+    if not value[:8].lower().startswith(("http://", "https://")):
+        return ""
+    if not _PLAIN.fullmatch(value):
+        value = quote(value, safe=_UNQUOTED)
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+        parts.port  # noqa: B018 - reading it checks it: raises ValueError for a port that is no number
+    except ValueError:
+        return ""
+    return value if host and "@" not in parts.netloc and "%" not in host else ""

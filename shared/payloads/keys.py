@@ -7,7 +7,7 @@ values and no times (a budget's month is its identity, not a time).
 
 from __future__ import annotations
 
-from shared.payloads.text import line
+from shared.payloads.values import line
 
 VERSION = 1
 

@@ -1,4 +1,4 @@
-"""HTML to readable plain text, for the messages of Service Health, Advisor and Smart Detection.
+"""HTML to readable plain text, for messages that sources send.
 
 Those messages are fragments, often broken, sometimes escaped twice. A browser's parser is not needed and would have
 to be imported by every cold start: known tags are replaced, everything else is text. Every pass runs in linear time,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from shared.payloads.text import clean
+from shared.payloads.values import clean
 
 #: Longer messages are cut before they are read: what fits into a signal is far shorter.
 _LONGEST = 30_000

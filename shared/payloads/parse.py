@@ -1,26 +1,25 @@
-"""The one entry: a decoded request body becomes signals, and what cannot be read becomes Unreadable, never an error."""
+"""A decoded request body becomes signals. What cannot be read becomes Unreadable, never an error."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
+from shared.core.payload_schema import Fields, ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.signal import Signal, Unreadable
-from shared.payloads.builder import utc
-from shared.payloads.detect import detect
-from shared.payloads.foreign import foreign_name, refusal
 from shared.payloads.keys import Unidentified
-from shared.payloads.text import Fields, array_of, fold, from_json, given, object_of
+from shared.payloads.values import fold, from_json, given
 
 #: Wrappers inside wrappers are followed this deep.
 _DEPTH = 5
 
 _KEYS_NAMED = 8
 
-#: Keys of a page of a list: Resource Manager's and Microsoft Graph's.
+#: Keys of a page of a list, as OData services and their like answer.
 _PAGE = frozenset({"value", "nextlink", "@odata.context", "@odata.nextlink", "@odata.count"})
 
-#: Keys that Event Hubs adds to a message, as the trigger of Logic Apps, Capture and the SDKs write them.
+#: Keys that an Event Hub adds to a message, as triggers, Capture and the SDKs write them.
 _EVENT_HUB = frozenset(
     {"contentdata", "systemproperties", "enqueuedtimeutc", "sequencenumber", "partitionkey", "offset"}
 )
@@ -29,27 +28,49 @@ _NESTED = "This is an array inside an array; every alert is an object."
 _NO_OBJECT = "This is no JSON object; every alert is one."
 
 
-def parse(body: object, received_at: datetime) -> list[Signal | Unreadable]:
+def parse(
+    body: object,
+    received_at: datetime,
+    schemas: Sequence[PayloadSchema],
+    foreign: ForeignReason = no_foreign_reason,
+) -> list[Signal | Unreadable]:
     """Turn a request body into signals.
 
     Args:
         body: any decoded JSON value; one alert, an array of alerts, or either inside the wrapper of an Automation
-            runbook, an envelope with ``records``, an Event Hub message, or a page of a list as ARM, Graph and Resource
-            Graph answer it.
+            runbook, an envelope with ``records``, an Event Hub message, or a page of a list (``value``, or ``data``
+            with ``resultTruncated``).
         received_at: when the body arrived. Without zone it is taken for UTC.
+        schemas: the payloads that can be read; the first whose test holds reads.
+        foreign: why a body that follows none of them is not taken, where it is known what it is.
 
     Returns:
         One item per alert in the order of the body, unreadable ones included. An array that stands inside an array is
         one unreadable item. Never raises, whatever the body holds.
     """
-    items: list[Signal | Unreadable] = []
-    moment = utc(received_at)
+    reading = _Reading(_utc(received_at), schemas, foreign, [])
     for element in body if isinstance(body, list) else (body,):
-        _add(items, element, moment, _DEPTH)
-    return items
+        _add(reading, element, _DEPTH)
+    return reading.items
 
 
-def _add(items: list[Signal | Unreadable], element: object, received_at: datetime, depth: int) -> None:
+class _Reading(NamedTuple):
+    """One body: what it is read with, and what came of it so far."""
+
+    received_at: datetime
+    schemas: Sequence[PayloadSchema]
+    foreign: ForeignReason
+    items: list[Signal | Unreadable]
+
+
+def _utc(received_at: datetime) -> datetime:
+    if received_at.tzinfo is UTC:
+        return received_at
+    return received_at.replace(tzinfo=UTC) if received_at.tzinfo is None else received_at.astimezone(UTC)
+
+
+def _add(reading: _Reading, element: object, depth: int) -> None:
+    items = reading.items
     if not isinstance(element, dict):
         items.append(Unreadable(_NESTED if isinstance(element, list) else _NO_OBJECT, element))
         return
@@ -58,12 +79,12 @@ def _add(items: list[Signal | Unreadable], element: object, received_at: datetim
     if problem:
         items.append(Unreadable(problem, element))
     elif inner is None:
-        items.append(_read(element, fields, received_at))
+        items.append(_read(reading, element, fields))
     elif depth == 0:
         items.append(Unreadable(f"The alert is wrapped more than {_DEPTH} times.", element))
     else:
         for item in inner:
-            _add(items, item, received_at, depth - 1)
+            _add(reading, item, depth - 1)
 
 
 def _unwrap(fields: Fields) -> tuple[list[Any] | None, str]:
@@ -110,30 +131,24 @@ def _from_base64(value: str) -> str:
         return ""
 
 
-def _read(element: dict[str, Any], fields: Fields, received_at: datetime) -> Signal | Unreadable:
+def _read(reading: _Reading, element: dict[str, Any], fields: Fields) -> Signal | Unreadable:
     try:
-        schema = detect(fields)
-        if schema is None:
-            return Unreadable(_unknown(fields), element)
+        for schema in reading.schemas:
+            if schema.test(fields):
+                break
+        else:
+            return Unreadable(reading.foreign(fields) or _no_schema(fields), element)
         try:
-            return schema.read(fields, received_at)
+            return schema.read(fields, reading.received_at)
         except Unidentified as error:
             return Unreadable(f"This looks like {schema.name}, but {error}.", element)
     except Exception as error:
-        # The last line of defence: a payload that trips over a mistake of ours must be kept and mended later, since
-        # Azure never sends it again. Tests assert that no known or mutated payload comes here.
+        # The last line of defence: a payload that fails because of a mistake of ours must be kept and the mistake
+        # mended later, since senders do not repeat alerts. Tests assert that no known or mutated payload comes here.
         return Unreadable(f"Reading this payload failed ({type(error).__name__}); it is kept for replay.", element)
 
 
-def _unknown(fields: Fields) -> str:
-    name = foreign_name(fields)
-    if name:
-        return refusal(name)
-    listed = array_of(fields.get("data"))
-    if listed and (name := foreign_name(fold(listed[0]))):
-        return refusal(f"a list; its first item is {name}")
-    if "alertcontext" in fields or "alertcontext" in object_of(fields.get("data")):
-        return "This is the alertContext of an alert without its essentials, which say what it is about."
+def _no_schema(fields: Fields) -> str:
     if not fields:
         return "This is an empty JSON object."
     keys = ", ".join(given(key)[:40] or "''" for key in list(fields)[:_KEYS_NAMED])

@@ -6,7 +6,7 @@ This is the cold-start path: nothing here imports an SDK, pydantic or a connecto
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from shared.core.http import Request
 from shared.core.messages import Envelope
+from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.problem import Problem
 from shared.core.signal import Signal, Unreadable
 from shared.payloads.parse import parse
@@ -121,9 +122,14 @@ class Accepted:
         return {"items": items}
 
 
-def accept_events(bodies: Iterable[bytes], received_at: datetime) -> Accepted:
-    """Turn the messages of an Event Hub into envelopes. Never raises: nobody could be told, so that what is no JSON is
-    kept in quarantine too."""
+def accept_events(
+    bodies: Iterable[bytes],
+    received_at: datetime,
+    schemas: Sequence[PayloadSchema],
+    foreign: ForeignReason = no_foreign_reason,
+) -> Accepted:
+    """Turn the messages of an Event Hub into envelopes. Never raises: no sender waits for an answer, so what is no JSON
+    goes to quarantine too. Arguments as in ``shared.payloads.parse.parse``."""
     envelopes: list[Envelope] = []
     for body in bodies:
         try:
@@ -135,14 +141,22 @@ def accept_events(bodies: Iterable[bytes], received_at: datetime) -> Accepted:
             unreadable = Unreadable(reason, body[:MAX_BODY_BYTES].decode("utf-8", "replace"))
             envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, unreadable=unreadable))
             continue
-        envelopes += accept(data, received_at).envelopes
+        envelopes += accept(data, received_at, schemas, foreign).envelopes
     return Accepted(tuple(envelopes))
 
 
-def accept(body: object, received_at: datetime) -> Accepted:
-    """Turn a decoded body into envelopes. Never raises: what cannot be read is an envelope for quarantine."""
+def accept(
+    body: object,
+    received_at: datetime,
+    schemas: Sequence[PayloadSchema],
+    foreign: ForeignReason = no_foreign_reason,
+) -> Accepted:
+    """Turn a decoded body into envelopes. Never raises: what cannot be read is an envelope for quarantine.
+
+    Arguments as in ``shared.payloads.parse.parse``.
+    """
     envelopes: list[Envelope] = []
-    for item in parse(body, received_at):
+    for item in parse(body, received_at, schemas, foreign):
         match item:
             case Signal():
                 envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, signal=item))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.registry import REGISTRY
 from local.chaos.backlog import in_order
 from local.chaos.calls import Call, efficiency, per_window
 from local.chaos.ledger import Ledger, balance
@@ -184,7 +185,7 @@ def test_a_storm_is_the_same_for_the_same_seed_and_has_every_kind_of_trouble() -
 
 def test_the_bridge_reads_the_storm_as_it_was_meant() -> None:
     for one in [*storm(7, 300, NOW), *one_rule(7, 3, NOW)]:
-        (envelope,) = accept(body(one), NOW).envelopes
+        (envelope,) = accept(body(one), NOW, REGISTRY.schemas).envelopes
         signal = envelope.signal
         if one.fate is Fate.UNREADABLE:
             assert envelope.unreadable is not None

@@ -11,8 +11,8 @@ from connectors.defender.assignments.assignment import Assignment
 from shared.core.messages import Envelope
 from shared.core.problem import Problem
 from shared.core.signal import Signal, SignalState
-from shared.payloads.parse import parse
 from tests.defender_assignments.house import DISKS, House
+from tests.payloads.support import parse
 
 PATCHES = str(uuid5(NAMESPACE_URL, "assessment of patches"))
 HOUR = timedelta(hours=1)

@@ -21,9 +21,9 @@ from local.azurite import Azurite
 from shared.core.messages import Envelope
 from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
-from shared.payloads.parse import parse
 from shared.platform.storage import Storage
 from tests.defender_assignments.house import DISKS, NAME, House, simulators
+from tests.payloads.support import parse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

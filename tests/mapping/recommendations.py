@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.defender.payloads.identity import assessment_id, recommendation_key
+from connectors.microsoft.azure_resources import parse_id
 from shared.core.signal import Resource, Signal, SignalState
-from shared.payloads.resources import parse_id
 
 SUBSCRIPTION = "3f6c1a52-7d0e-4b8c-9a41-5e2d7c9b0f13"
 TENANT = "9d2b7c14-5a60-4c7e-8f31-2b6e9a0d4c75"

@@ -12,10 +12,8 @@ from connectors.secure_score.layouts import LAYOUTS as SECURE_SCORE
 from shared.core.signal import Signal
 from shared.mapping.layouts import PLAIN
 from shared.mapping.summary import summary as summary_by
-from shared.payloads.details import DETAILS
-from shared.payloads.parse import parse
 from tests.mapping.signals import CPU, mapper, signal
-from tests.payloads.support import fixture
+from tests.payloads.support import DETAILS, fixture, parse
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -90,7 +88,8 @@ def test_steps_that_do_not_fit_are_cut_before_the_link() -> None:
 @pytest.mark.parametrize("kind", LAYOUTS)
 def test_layouts_name_only_details_that_exist(kind: str) -> None:
     layout = LAYOUTS[kind]
-    assert {name for name, _ in (*layout.facts, *layout.texts)} <= DETAILS.keys()
+    source = "secure_score" if kind == "control" else "defender"
+    assert {name for name, _ in (*layout.facts, *layout.texts)} <= DETAILS[source].keys()
 
 
 def test_other_kinds_are_shown_as_before() -> None:

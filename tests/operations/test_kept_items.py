@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from azure.core.exceptions import ResourceExistsError
 
+from app.registry import REGISTRY
 from local.azurite import Azurite
 from local.demo.alerts import Azure
 from shared.core.errors import StorageUnavailable
@@ -46,7 +47,7 @@ def kept(storage: Storage) -> ParkedStore:
 
 @pytest.fixture
 def items(storage: Storage, kept: ParkedStore) -> ParkedItems:
-    return ParkedItems(kept, SignalQueue(storage), now=lambda: NOW)
+    return ParkedItems(kept, SignalQueue(storage), REGISTRY.schemas, now=lambda: NOW)
 
 
 @pytest.fixture
@@ -276,7 +277,7 @@ async def test_secrets_in_a_message_are_hidden_when_it_is_shown_and_kept_for_its
 
 async def test_storage_that_is_away_is_said_at_once_and_not_a_thousand_times() -> None:
     storage = Storage({"AzureWebJobsStorage": NOWHERE}, transport={"retry_total": 0})
-    items = ParkedItems(ParkedStore(storage), SignalQueue(storage))
+    items = ParkedItems(ParkedStore(storage), SignalQueue(storage), REGISTRY.schemas)
     ids = [uuid4().hex for _ in range(1000)]
     for doing in (items.replay("dead-letter", ids), items.drop("dead-letter", ids)):
         with pytest.raises(StorageUnavailable):

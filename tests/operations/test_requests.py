@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.registry import REGISTRY
 from local.azurite import Azurite
 from shared.core.messages import Envelope
 from shared.core.problem import Problem
@@ -34,7 +35,7 @@ async def storage(azurite: Azurite) -> AsyncIterator[Storage]:
 
 @pytest.fixture
 def items(storage: Storage) -> ParkedItems:
-    return ParkedItems(ParkedStore(storage), SignalQueue(storage))
+    return ParkedItems(ParkedStore(storage), SignalQueue(storage), REGISTRY.schemas)
 
 
 async def kept(storage: Storage, code: str) -> str:
@@ -168,7 +169,7 @@ async def test_replay_and_drop_by_filter_report_each_id_and_whether_there_are_mo
 async def test_storage_that_is_away_or_not_configured_is_503() -> None:
     for settings in ({"AzureWebJobsStorage": NOWHERE}, {}):
         storage = Storage(settings, transport={"retry_total": 0})
-        items = ParkedItems(ParkedStore(storage), SignalQueue(storage))
+        items = ParkedItems(ParkedStore(storage), SignalQueue(storage), REGISTRY.schemas)
         ids = json.dumps({"ids": ["x"], "confirm": True}).encode()
         for asked in (
             read(items, "dead-letter", "", {}),

@@ -238,7 +238,7 @@ def shown():
     print(sorted({"opentelemetry", "azure.monitor", "psutil", "msrest", "requests"} & set(sys.modules)), flush=True)
 
 shown()
-function_app.services.webhook.record_accepted(accept(ALERT, datetime.now(UTC)))
+function_app.services.webhook.record_accepted(accept(ALERT, datetime.now(UTC), function_app.REGISTRY.schemas))
 record("refused_request", status=400)
 shown()
 function_app.services.worker

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.registry import REGISTRY
+from connectors.azure_monitor.payloads import details as azure_monitor
+from connectors.defender.payloads import details as defender
+from connectors.secure_score.payloads import details as secure_score
 from shared.core.signal import Signal, Unreadable
-from shared.payloads.parse import parse
+from shared.payloads import builder
+from shared.payloads import parse as reading
 
 _FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -24,6 +30,14 @@ VM = f"/subscriptions/{SUB}/resourceGroups/rg-shop-prod/providers/Microsoft.Comp
 WORKSPACE = (
     f"/subscriptions/{SUB}/resourceGroups/rg-logs/providers/Microsoft.OperationalInsights/workspaces/log-contoso"
 )
+
+
+#: The names that ``Signal.details`` may hold, by source.
+DETAILS: Mapping[str, Mapping[str, str]] = {
+    "azure_monitor": {**builder.DETAILS, **azure_monitor.DETAILS},
+    "defender": {**builder.DETAILS, **defender.DETAILS},
+    "secure_score": {**builder.DETAILS, **secure_score.DETAILS},
+}
 
 
 def names(source: str = "azure_monitor") -> list[str]:
@@ -46,6 +60,11 @@ def fixture(name: str, source: str = "azure_monitor") -> Any:
 def expected(name: str, source: str = "azure_monitor") -> Any:
     """What reading a fixture yields: one object per item, ``unreadable`` holds the reason where there is one."""
     return json.loads((_FIXTURES / source / f"{name}.expected.json").read_text("utf-8"))
+
+
+def parse(body: object, received_at: datetime) -> list[Signal | Unreadable]:
+    """As the app reads a body: with the schemas of every source."""
+    return reading.parse(body, received_at, REGISTRY.schemas, REGISTRY.foreign)
 
 
 def read(body: Any) -> Signal:

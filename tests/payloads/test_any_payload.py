@@ -13,10 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.core.signal import Signal, SignalState, Unreadable, from_dict, to_dict
-from shared.payloads.details import DETAILS
-from shared.payloads.fit import LARGEST
-from shared.payloads.parse import parse
-from tests.payloads.support import RECEIVED, every_name, fixture, names
+from shared.payloads.builder import LARGEST
+from tests.payloads.support import DETAILS, RECEIVED, every_name, fixture, names, parse
 
 KINDS = {
     "azure_monitor": {
@@ -144,7 +142,7 @@ def check_signal(signal: Signal) -> None:
     assert "\n" not in signal.title
     assert len(signal.description) <= 8000
     assert signal.opens is not True or signal.state is not SignalState.RESOLVED
-    assert signal.details.keys() <= DETAILS.keys()
+    assert signal.details.keys() <= DETAILS[signal.source].keys()
     for entries in (signal.dimensions, signal.custom_properties, signal.tags, signal.details, signal.links):
         assert len(entries) <= 100
         for name, value in entries.items():

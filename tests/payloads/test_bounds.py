@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from shared.core.signal import Signal, to_dict
-from shared.payloads.fit import LARGEST
-from shared.payloads.parse import parse
-from tests.payloads.support import RECEIVED, VM, common, event, log, metric, read
+from shared.payloads.builder import LARGEST
+from tests.payloads.support import RECEIVED, VM, common, event, log, metric, parse, read
 
 #: Azure Monitor sends at most 256 KB (Microsoft Learn, "Common alert schema").
 LIMIT = 256 * 1024

@@ -10,9 +10,8 @@ import pytest
 
 from connectors.defender.payloads.identity import recommendation_key
 from shared.core.signal import Signal
-from shared.payloads.parse import parse
 from tests.payloads.findings import ALERT, ASSESSMENT, arm_alert, assessment, exported_alert, sub_assessment
-from tests.payloads.support import RECEIVED, SUB, VM, fixture, names, read, refuse
+from tests.payloads.support import RECEIVED, SUB, VM, fixture, names, parse, read, refuse
 
 KEY = f"recommendation:1:{VM.lower()}/{ASSESSMENT}"
 

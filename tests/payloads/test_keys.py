@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from shared.core.signal import Signal
 from shared.payloads.keys import Unidentified, make_key, series
-from shared.payloads.parse import parse
 from tests.payloads.support import (
     ALERT_ID,
     GUID,
@@ -29,6 +28,7 @@ from tests.payloads.support import (
     metric,
     metric_alert,
     names,
+    parse,
     read,
     refuse,
 )

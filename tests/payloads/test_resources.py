@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.payloads.resources import ResourceList, parse_id
+from connectors.microsoft.azure_resources import ResourceList, parse_id
 from tests.payloads.support import SUB, VM, WORKSPACE, activity_log, common, event, log, metric, metric_alert, read
 
 GROUP = f"/subscriptions/{SUB}/resourceGroups/rg-shop-prod"

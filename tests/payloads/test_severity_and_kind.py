@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.payloads.severity import level, rank, severity
+from connectors.azure_monitor.payloads.common import level, severity
+from shared.payloads.values import rank
 from tests.payloads.support import activity_log, common, event, log, metric, metric_alert, read
 
 

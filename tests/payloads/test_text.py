@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.payloads.markup import plain
-from shared.payloads.text import anything, array_of, clean, fold, given, number, object_of, squash, text, texts
+from shared.payloads.values import anything, array_of, clean, fold, given, number, object_of, squash, text, texts
 from tests.payloads.support import common, event, read
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors.azure_monitor.payloads.prometheus import plain_number
+from connectors.azure_monitor.payloads.service_contexts import plain_number
 from tests.payloads.support import SUB, activity_log, common, event, fixture, log, metric, metric_alert, read
 
 CPU = {

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from shared.core.signal import Signal, Unreadable
-from shared.payloads.parse import parse
-from tests.payloads.support import GUID, RECEIVED, common, fixture, names, read, refuse
+from tests.payloads.support import GUID, RECEIVED, common, fixture, names, parse, read, refuse
 
 KEY = f"alert:1:{GUID}"
 UNRELATED = {"text": "My rule fired."}

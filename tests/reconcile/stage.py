@@ -24,10 +24,10 @@ from shared.core.messages import Envelope
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
-from shared.payloads.parse import parse
 from shared.platform.storage import Storage
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES
 from tests.mapping.signals import mapper
+from tests.payloads.support import parse
 
 DEFAULT = "default: {connection: desk}\n"
 

@@ -22,8 +22,8 @@ from local import azure, servicenow
 from shared.core.link import Link
 from shared.core.link import LinkStage as Ticketed
 from shared.core.signal import Signal
-from shared.payloads.parse import parse
 from shared.platform.storage import Storage
+from tests.payloads.support import parse
 from tests.resync.stage import Stage, admin, staged
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

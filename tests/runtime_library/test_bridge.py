@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.registry import REGISTRY
 from local.azurite import Azurite
 from local.demo.alerts import Azure
 from local.servicenow import running
@@ -109,7 +110,7 @@ async def test_poison_is_kept(app: App) -> None:
     import function_app
     from shared.web.intake import accept
 
-    (envelope,) = accept(Azure().metric(str(uuid4())), Azure().now).envelopes
+    (envelope,) = accept(Azure().metric(str(uuid4())), Azure().now, REGISTRY.schemas).envelopes
     await app.queue("park_poison", encode(envelope), dequeue_count=1)
     assert isinstance(envelope, Envelope)
     kept = [row.id async for row in function_app.services.parked.list("dead-letter")]

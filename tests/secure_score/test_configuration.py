@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.configuration import parse_config
+from app.registry import REGISTRY
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import ConfigurationError
 from shared.core.ticket_system import TicketKind
@@ -73,7 +74,7 @@ def test_the_section_alone_is_a_configuration() -> None:
 
 
 def of(routes: Mapper, **changes: Any) -> dict[str, Any]:
-    (item,) = preview(control(6.5, **changes), routes, RECEIVED)
+    (item,) = preview(control(6.5, **changes), routes, RECEIVED, REGISTRY.schemas)
     return item
 
 

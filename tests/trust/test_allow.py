@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from app.registry import REGISTRY
 from shared.config.access import AcceptOnly
 from shared.core.signal import Resource, Signal
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.routes import matches_any
 from shared.operations.preview import preview
-from shared.payloads.parse import parse
 from tests.mapping.signals import CPU, VM, mapper, signal
-from tests.payloads.support import common
+from tests.payloads.support import common, parse
 
 OURS = "11111111-2222-3333-4444-555555555555"
 THEIRS = "99999999-2222-3333-4444-555555555555"
@@ -131,7 +131,7 @@ def test_what_a_rules_author_writes_freely_opens_no_door() -> None:
 def test_the_preview_shows_a_refused_alert_as_quarantined() -> None:
     body = common(alertTargetIDs=[f"/subscriptions/{THEIRS}/resourceGroups/rg-shop-prod/providers/a/b/c"])
     built = mapper(f"default: {{connection: desk}}\naccept_only: {{subscriptions: ['{OURS}']}}\n")
-    (item,) = preview(body, built, datetime.now(UTC))
+    (item,) = preview(body, built, datetime.now(UTC), REGISTRY.schemas)
     assert (item["outcome"], item["ticket"], item["route"]) == ("quarantined", None, None)
     assert "accept_only.subscriptions does not allow" in item["reason"]
     assert item["signal"]["key"]

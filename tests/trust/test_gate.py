@@ -88,9 +88,10 @@ def test_both_sections_belong_to_the_whole_file(tmp_path: Path) -> None:
 def test_the_webhook_with_a_key_pays_for_none_of_this() -> None:
     probe = (
         "import sys, function_app\n"
+        "from app.registry import REGISTRY\n"
         "from shared.web.intake import accept, read_json\n"
         "from datetime import UTC, datetime\n"
-        "accept(read_json(b'{}', None), datetime.now(UTC))\n"
+        "accept(read_json(b'{}', None), datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign)\n"
         "print(sorted(m for m in sys.modules if m.split('.')[0] in "
         "('jwt', 'cryptography', 'httpx', 'pydantic', 'jinja2', 'yaml') or m.startswith('shared.web.trust')))"
     )

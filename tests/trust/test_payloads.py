@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.registry import REGISTRY
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from connectors.servicenow.text import journal
 from shared.core.messages import encode
@@ -20,10 +21,9 @@ from shared.core.ticket_system import Draft, Note, TicketKind
 from shared.mapping.layouts import PLAIN
 from shared.mapping.notes import event_note, reopening_note
 from shared.mapping.summary import summary
-from shared.payloads.parse import parse
 from shared.web.intake import MAX_BODY_BYTES, MAX_DEPTH, MAX_ITEMS, accept, read_json
 from tests.mapping.signals import mapper, signal
-from tests.payloads.support import common
+from tests.payloads.support import common, parse
 from tests.servicenow_connector.scripted import Asked, Echo, Instance, Say, result, running
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -67,7 +67,9 @@ def test_brackets_in_texts_and_many_in_a_row_are_no_depth() -> None:
 
 
 def test_a_body_as_deep_as_allowed_can_be_kept_and_sent() -> None:
-    for envelope in accept(read_json(nested(MAX_DEPTH, "objects"), None), datetime.now(UTC)).envelopes:
+    for envelope in accept(
+        read_json(nested(MAX_DEPTH, "objects"), None), datetime.now(UTC), REGISTRY.schemas
+    ).envelopes:
         assert encode(envelope)
 
 

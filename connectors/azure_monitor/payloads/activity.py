@@ -7,12 +7,11 @@ rules have no severity (Azure writes Sev4 always), so the event's own level, imp
 
 from __future__ import annotations
 
-from connectors.azure_monitor.payloads.essentials import Essentials
+from connectors.azure_monitor.payloads.common import Essentials, level, severity
+from shared.core.payload_schema import Fields
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.markup import plain
-from shared.payloads.severity import level, rank, severity
-from shared.payloads.text import Fields, array_of, fold, given, line, object_of, squash, text
-from shared.payloads.times import moment
+from shared.payloads.values import array_of, fold, given, line, moment, object_of, rank, squash, text
 
 _CONSTANT_SEVERITY = 4
 _MOST_POLICIES = 20

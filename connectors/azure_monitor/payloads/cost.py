@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from connectors.azure_monitor.payloads.essentials import Essentials, is_test_name
+from connectors.azure_monitor.payloads.common import Essentials, alert_builder, is_test_name
+from connectors.microsoft.azure_resources import canonical, last_segment
+from shared.core.payload_schema import Fields
 from shared.core.signal import Signal
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, listed, make_key
-from shared.payloads.resources import canonical, last_segment
-from shared.payloads.text import Fields, given, number, object_of
+from shared.payloads.values import given, number, object_of
 
 
 def read_budget(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
@@ -29,7 +30,7 @@ def read_budget(builder: SignalBuilder, essentials: Essentials, context: Fields)
     builder.detail("threshold", given(data.get("notificationthresholdamount")) or data.get("budgetthreshold"))
     builder.detail("budget_amount", data.get("budgetthreshold"))
     builder.detail("spent", data.get("spentamount"))
-    _settle(builder, name)
+    _write_sentences(builder, name)
     if not builder.rule:
         builder.rule = name
     builder.resources.add(scope)
@@ -47,7 +48,7 @@ def read_aip_budget(body: Fields, received_at: datetime) -> Signal:
     Raises:
         Unidentified: it names no budget.
     """
-    builder = SignalBuilder(kind="budget", received_at=received_at)
+    builder = alert_builder("budget", received_at)
     data = object_of(body.get("data"))
     name = given(data.get("budgetname"))
     subscription, group = given(data.get("subscriptionid")), given(data.get("resourcegroup"))
@@ -57,7 +58,7 @@ def read_aip_budget(body: Fields, received_at: datetime) -> Signal:
     builder.detail("budget_amount", data.get("budget"))
     builder.detail("spent", data.get("spendingamount"))
     builder.detail("subscription_name", data.get("subscriptionname"))
-    _settle(builder, name)
+    _write_sentences(builder, name)
     builder.rule = name
     scope = f"/subscriptions/{subscription}" if subscription else ""
     if scope and group:
@@ -82,7 +83,7 @@ def _read_details(builder: SignalBuilder, data: Fields) -> None:
     builder.time_detail("budget_start", data.get("budgetstartdate"))
 
 
-def _settle(builder: SignalBuilder, name: str) -> None:
+def _write_sentences(builder: SignalBuilder, name: str) -> None:
     details = builder.details
     forecast = details.get("threshold_type", "").lower() == "forecasted"
     words = "is forecast to exceed" if forecast else "has passed"

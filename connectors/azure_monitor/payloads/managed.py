@@ -1,9 +1,9 @@
-"""Alerts as Azure's own list has them, for comparing with what webhooks told. Pure.
+"""Alerts as Azure's own list has them, for comparing with what webhooks sent. Pure.
 
-The signal of a listed alert bears the key and the time that the webhook's payload of the same alert gives, so that a
+The signal of a listed alert has the key and the time that the webhook's payload of the same alert gives, so that a
 webhook that comes later changes nothing: the key is the last segment of the alert's id, and ``startDateTime`` and
 ``monitorConditionResolvedDateTime`` are the webhook's ``firedDateTime`` and ``resolvedDateTime``. Microsoft documents
-both pairs as the moments of creation and resolution and nowhere that they are equal to the last digit; who compares
+both pairs as the moments of creation and resolution and nowhere that they are equal to the last digit: a comparison
 must not rely on it.
 
 What cannot be equal: a list leaves out ``alertContext``. Service Health, Resource Health and budgets have their key
@@ -19,12 +19,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connectors.azure_monitor.payloads.essentials import managed_id
-from connectors.azure_monitor.payloads.rest import read_rest
+from connectors.azure_monitor.payloads.common import managed_id
+from connectors.azure_monitor.payloads.schemas import read_rest
 from shared.core.signal import Signal, SignalState
 from shared.payloads.keys import Unidentified
-from shared.payloads.text import fold, given, object_of, squash
-from shared.payloads.times import moment
+from shared.payloads.values import fold, given, moment, object_of, squash
 
 #: Kinds whose key is the alert's id whatever the context holds.
 _BY_ID = frozenset({"metric", "log", "prometheus", "smart_detection", "backup", "activity"})
@@ -40,7 +39,7 @@ class ManagedAlert:
     Attributes:
         name: last segment of its id, lower case.
         condition: fired or resolved, as Azure says.
-        started_at, resolved_at: UTC; a resolved alert whose end is not told has that of its last change.
+        started_at, resolved_at: UTC; a resolved alert without an end has that of its last change.
         closed: a person closed it in Azure. suppressed: a processing rule kept its notifications back.
         signal: as good as the object allows. complete: its key and its state are those that the webhook gives.
     """
@@ -99,7 +98,7 @@ def read_managed(item: Mapping[str, Any], received_at: datetime) -> ManagedAlert
 
 
 def firing_of(signal: Signal) -> Signal:
-    """The firing that a Resolved ends, as its own webhook would have told it."""
+    """The firing that a Resolved ends, as its own webhook would have reported it."""
     begun = signal.fired_at or signal.occurred_at
     return replace(signal, state=SignalState.FIRED, occurred_at=begun, resolved_at=None, opens=True)
 

@@ -20,9 +20,11 @@ from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.plans import AssignmentPlan, has_ticket, newer
 from connectors.defender.assignments.request import AssignmentRequest, RequestMistake, problem
 from connectors.defender.assignments.store import AssignmentStore
+from connectors.defender.payloads.schemas import SCHEMAS
 from connectors.defender.routes import KINDS, integration_of, settings_of
 from connectors.defender.scopes import places as places_of
 from connectors.defender.settings import DefenderSettings, IntegrationSettings
+from connectors.microsoft.azure_resources import parse_id
 from shared.config.access import AcceptOnly
 from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, TicketKind, TicketSystem
@@ -30,7 +32,6 @@ from shared.delivery.links import LinkStore
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import Mapper
 from shared.payloads.parse import parse
-from shared.payloads.resources import parse_id
 
 #: Resources that are looked up at the same time.
 ABREAST = 4
@@ -146,7 +147,7 @@ class AssignmentChecks:
                 return RequestMistake("recommendation", f"several of {resource} are called '{text}'", tuple(keys))
             if keys:
                 found = await reader.get(f"{resource}/providers/Microsoft.Security/assessments/{keys[0]}")
-        read = parse(found, now)[0] if found is not None else None
+        read = parse(found, now, SCHEMAS)[0] if found is not None else None
         if not isinstance(read, Signal) or read.kind != "recommendation":
             close = get_close_matches(text, sorted(set(names.values())), n=_MOST_SUGGESTIONS, cutoff=0.4)
             return RequestMistake("recommendation", f"{resource} has none that is '{text}'", tuple(close))

@@ -12,8 +12,8 @@ from connectors.defender.assignments.request import RequestMistake, problem
 from connectors.defender.assignments.store import AssignmentStore, first
 from connectors.defender.assignments.withdraw_request import WithdrawRequest
 from connectors.defender.payloads.identity import recommendation_key
+from connectors.microsoft.azure_resources import canonical
 from shared.payloads.keys import make_key
-from shared.payloads.resources import canonical
 
 #: Assignments that one request withdraws; who asks for more is told to ask again.
 MOST = 500

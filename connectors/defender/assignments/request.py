@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, field_validator
 from pydantic import model_validator as checked
 
+from connectors.microsoft.azure_resources import canonical, is_id
 from shared.core.problem import Problem
 from shared.core.ticket_system import TicketKind
-from shared.payloads.resources import canonical, is_id
 
 #: Resources of one request: each is a ticket of its own, and all have to be done within one answer.
 MOST_RESOURCES = 50

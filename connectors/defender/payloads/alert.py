@@ -23,13 +23,12 @@ from itertools import islice
 
 from connectors.defender.payloads import facts
 from connectors.defender.payloads.identity import security_alert_key
+from connectors.microsoft.azure_resources import last_segment
+from shared.core.payload_schema import Fields
 from shared.core.signal import Resource, Signal, SignalState
 from shared.payloads.builder import MOST_ENTRIES, SignalBuilder, label
 from shared.payloads.markup import plain
-from shared.payloads.resources import last_segment
-from shared.payloads.severity import rank
-from shared.payloads.text import Fields, anything, array_of, fold, given, line, object_of, raw_object, squash
-from shared.payloads.times import moment
+from shared.payloads.values import anything, array_of, fold, given, line, moment, object_of, rank, raw_object, squash
 
 _STATES = {
     "new": SignalState.FIRED,
@@ -50,7 +49,7 @@ _NAMES = (
 
 def read_security_alert(body: Fields, received_at: datetime) -> Signal:
     """Read a security alert. Raises Unidentified when it has no id."""
-    builder = SignalBuilder(kind="security_alert", received_at=received_at, source=facts.SOURCE)
+    builder = facts.finding_builder("security_alert", received_at)
     in_arm = "alertdisplayname" not in body and "systemalertid" not in body
     properties = object_of(body.get("properties")) if in_arm else body
     system_id = given(properties.get("systemalertid"))

@@ -12,13 +12,19 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
+from connectors.microsoft.azure_resources import (
+    ResourceList,
+    is_id,
+    last_segment,
+    parse_id,
+    portal_host,
+    subscription_of,
+)
+from shared.core.payload_schema import Fields
 from shared.core.signal import Resource, SignalState
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.markup import plain
-from shared.payloads.resources import is_id, last_segment, parse_id, subscription_of
-from shared.payloads.text import Fields, array_of, compact, cut, given, line, object_of, raw_object, squash, texts
-from shared.payloads.times import moment
-from shared.payloads.web_links import portal_host
+from shared.payloads.values import array_of, compact, cut, given, line, moment, object_of, raw_object, squash, texts
 
 SOURCE = "defender"
 
@@ -43,6 +49,11 @@ _HOST = r"(?:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\.){1,8}[a-z]{2,24}(?:[/#?].*)?
 _BLADE = "#blade/Microsoft_Azure_Security/RecommendationsBlade/assessmentKey/"
 
 
+def finding_builder(kind: str, received_at: datetime) -> SignalBuilder:
+    """An empty builder for a signal of this source."""
+    return SignalBuilder(kind=kind, received_at=received_at, source=SOURCE, resources=ResourceList())
+
+
 def read_status(builder: SignalBuilder, body: Fields, properties: Fields) -> None:
     """State, resolution, times and condition of a recommendation or finding.
 
@@ -51,12 +62,12 @@ def read_status(builder: SignalBuilder, body: Fields, properties: Fields) -> Non
     """
     status = object_of(properties.get("status"))
     code = given(status.get("code")) or given(properties.get("status"))
-    cause, said = given(status.get("cause")), plain(given(status.get("description")))
+    cause, description = given(status.get("cause")), plain(given(status.get("description")))
     action = _action(body)
     changed = moment(status.get("statuschangedate"))
     builder.detail("status", code)
     builder.detail("status_cause", cause)
-    builder.detail("status_description", said)
+    builder.detail("status_description", description)
     builder.detail("event_action", action)
     builder.time_detail("first_evaluation", status.get("firstevaluationdate"))
     builder.time_detail("status_changed", status.get("statuschangedate"))
@@ -73,18 +84,18 @@ def read_status(builder: SignalBuilder, body: Fields, properties: Fields) -> Non
             words.append(f"Its last status was {code}." if code else "")
         else:
             builder.resolved_at = builder.orders_at
-            words.append(_reason(cause, said))
+            words.append(_reason(cause, description))
         builder.condition = " ".join(filter(None, words))
         return
     builder.fired_at = builder.orders_at
     if squash(code) != "unhealthy":
         builder.warn(f"The status {code[:40]!r} is not known; the finding is taken as unhealthy.")
-    builder.condition = _unhealthy(builder, _reason(cause, said))
+    builder.condition = _unhealthy(builder, _reason(cause, description))
 
 
-def _reason(cause: str, said: str) -> str:
+def _reason(cause: str, description: str) -> str:
     """Cause and description, which often say the same."""
-    reason = said if squash(cause) in squash(said) else ": ".join(filter(None, (cause, said)))
+    reason = description if squash(cause) in squash(description) else ": ".join(filter(None, (cause, description)))
     return reason if not reason or reason.endswith((".", "!", "?")) else f"{reason}."
 
 
@@ -177,8 +188,8 @@ def with_scheme(value: str) -> str:
 
 def add_links(builder: SignalBuilder, links: Fields, resource: str, assessment: str) -> None:
     """Link the recommendation's page: as sent, else built."""
-    said = given(links.get("azureportal")) or given(links.get("azureportaluri"))
-    builder.link("portal", with_scheme(said))
+    sent = given(links.get("azureportal")) or given(links.get("azureportaluri"))
+    builder.link("portal", with_scheme(sent))
     if "portal" not in builder.links and is_id(resource) and assessment:
         where = quote("/" + resource.strip("/ "), safe="")
         page = f"https://{portal_host(())}/{_BLADE}{quote(assessment, safe='')}/resourceId/{where}"

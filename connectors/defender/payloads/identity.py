@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from connectors.microsoft.azure_resources import canonical, is_id, is_precise, last_segment
+from shared.core.payload_schema import Fields
 from shared.payloads.keys import Unidentified, make_key
-from shared.payloads.resources import canonical, is_id, is_precise, last_segment
-from shared.payloads.text import Fields, given, line
+from shared.payloads.values import given, line
 
 _MARK = "/providers/microsoft.security/assessments/"
 _BELOW = "/subassessments/"
@@ -27,14 +28,14 @@ class FindingIdentity(NamedTuple):
 def split_id(value: str) -> FindingIdentity:
     """Take ``<resource>/providers/Microsoft.Security/assessments/<key>[/subAssessments/<name>]`` apart."""
     low = value.lower()
-    place = low.find(_MARK)
-    if place < 0 or len(low) != len(value):  # a few characters change their number when lowered
+    position = low.find(_MARK)
+    if position < 0 or len(low) != len(value):  # a few characters change their number when lowered
         return FindingIdentity()
-    tail = value[place + len(_MARK) :].strip("/ ")
+    tail = value[position + len(_MARK) :].strip("/ ")
     below = tail.lower().find(_BELOW)
     if below < 0:
-        return FindingIdentity(value[:place], tail.partition("/")[0])
-    return FindingIdentity(value[:place], tail[:below], tail[below + len(_BELOW) :].partition("/")[0])
+        return FindingIdentity(value[:position], tail.partition("/")[0])
+    return FindingIdentity(value[:position], tail[:below], tail[below + len(_BELOW) :].partition("/")[0])
 
 
 def resource_of(own: FindingIdentity, details: Fields) -> str:
@@ -47,11 +48,11 @@ def resource_of(own: FindingIdentity, details: Fields) -> str:
     Returns:
         An ARM id; an id of another cloud where that is all there is; ``""`` for nothing.
     """
-    said = line(given(details.get("id")))
-    if said and (inner := split_id(said).resource):
-        said = inner  # sub-assessments name themselves here
-    if canonical(said):
-        return said
+    sent = line(given(details.get("id")))
+    if sent and (inner := split_id(sent).resource):
+        sent = inner  # sub-assessments name themselves here
+    if canonical(sent):
+        return sent
     native = line(given(details.get("nativeresourceid")))
     if native and not is_precise(own.resource):
         return native

@@ -18,7 +18,7 @@ from typing import Any
 
 from shared.core.errors import StorageUnavailable
 from shared.core.signal import Signal, rfc3339
-from shared.payloads.fit import fit
+from shared.payloads.builder import fit
 from shared.platform.storage import Storage, storage_errors
 
 CONTAINER = "bridge-findings"

@@ -14,10 +14,10 @@ from connectors.defender.poll.kinds import FindingKind, quoted
 from connectors.defender.poll.tenants import tenant_of
 from connectors.defender.resource_graph import PAGE, ResourceGraph, ResourceGraphPage
 from connectors.defender.settings import DefenderTenant
+from connectors.microsoft.azure_resources import is_id
 from shared.core.signal import Signal, SignalState
-from shared.payloads.fit import fit
-from shared.payloads.resources import is_id
-from shared.payloads.text import anything
+from shared.payloads.builder import fit
+from shared.payloads.values import anything
 
 #: Management groups are read again after this time.
 KNOWN_FOR = timedelta(hours=6)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from shared.payloads.text import Fields, given, object_of, squash
+from shared.core.payload_schema import Fields
+from shared.payloads.values import given, object_of, squash
 
 #: Longest value of ``resourceDetails`` that is kept for the end of a finding.
 _LONGEST = 1_024

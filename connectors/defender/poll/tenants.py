@@ -12,9 +12,9 @@ from connectors.defender.resource_graph import FIXES as GRAPH_FIXES
 from connectors.defender.resource_graph import ResourceGraph
 from connectors.defender.settings import DefenderSettings, DefenderTenant
 from connectors.microsoft import ResourceManager
+from connectors.microsoft.azure_resources import subscription_of
 from connectors.microsoft.identities import CloudEndpoints, Identities
 from shared.core.secrets import SecretSource
-from shared.payloads.resources import subscription_of
 
 
 class DefenderTenants:

@@ -19,18 +19,19 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from connectors.defender.payloads.schemas import SCHEMAS
 from connectors.defender.poll.ancestry import ManagementGroupPaths, with_ancestry
 from connectors.defender.poll.changes import Entry, FindingChange, FindingStage, Need, end, need, need_of_gone, settle
 from connectors.defender.poll.estate import TenantView, marked, with_surroundings
 from connectors.defender.poll.kinds import FindingFacts, FindingKind, deletion, facts_of, remembered
 from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.snapshot import Ahead, PollProgress, Snapshot, SnapshotWriter
+from connectors.microsoft.azure_resources import subscription_of
 from shared.core.errors import SourceError
 from shared.core.messages import Envelope, QueueSender
 from shared.core.signal import Signal, SignalState
 from shared.delivery.facts import accepted
 from shared.payloads.parse import parse
-from shared.payloads.resources import subscription_of
 from shared.platform.log import record
 
 #: Messages that are put on the queue at the same time.
@@ -211,7 +212,7 @@ class PollRun:
     def _ended(self, old: Entry) -> FindingChange:
         if not self._kind.ends:
             return FindingChange(None)
-        (signal,) = parse(deletion(self._kind, old.body or {}), self._began)
+        (signal,) = parse(deletion(self._kind, old.body or {}), self._began, SCHEMAS)
         if not isinstance(signal, Signal):  # an entry of another release, from which nothing can be told
             self.result.unreadable += 1
             return FindingChange(None)
@@ -228,7 +229,7 @@ class PollRun:
             self.result.unchanged += 1
             item.outcome = FindingChange(item.old if what is Need.NOTHING else None)
             return None
-        (signal,) = parse(dict(item.row), self._began)
+        (signal,) = parse(dict(item.row), self._began, SCHEMAS)
         if isinstance(signal, Signal):
             return item, facts, signal
         if not self.result.unreadable:

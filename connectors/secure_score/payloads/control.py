@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from connectors.microsoft.azure_resources import ResourceList
+from shared.core.payload_schema import Fields
 from shared.core.signal import Signal, SignalState, rfc3339
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key
 from shared.payloads.markup import plain
-from shared.payloads.text import Fields, array_of, fold, given, line, number, object_of, squash, texts
-from shared.payloads.times import moment
+from shared.payloads.values import array_of, fold, given, line, moment, number, object_of, squash, texts
 
 SOURCE = "secure_score"
 
@@ -72,7 +73,7 @@ def read_control(body: Fields, received_at: datetime) -> Signal:
     score, day = _score_of(object_of(body.get("score")), control_id)
     tenant = given(profile.get("azuretenantid")) or given(day.get("azuretenantid"))
     tenant = tenant or given(body.get("tenant_id")) or given(body.get("tenantid"))
-    builder = SignalBuilder(kind="control", received_at=received_at, source=SOURCE)
+    builder = SignalBuilder(kind="control", received_at=received_at, source=SOURCE, resources=ResourceList())
     builder.key = control_key(tenant, control_id)
     if given(profile.get("deprecated")).lower() == "true":
         raise Unidentified(f"the control {control_id[:80]!r} is deprecated, and deprecated controls get no tickets")
@@ -83,7 +84,7 @@ def read_control(body: Fields, received_at: datetime) -> Signal:
     state, since = _read_updates(builder, profile)
     share, score_at = _read_score(builder, score, day)
     builder.orders_at = max(filter(None, (score_at, since, moment(profile.get("lastmodifieddatetime")))), default=None)
-    _settle(builder, share, (state, since), score_at)
+    _decide_state(builder, share, (state, since), score_at)
     for name, detail in _DIMENSIONS:
         if found := builder.details.get(detail):
             builder.dimensions[name] = found
@@ -91,7 +92,7 @@ def read_control(body: Fields, received_at: datetime) -> Signal:
 
 
 def _score_of(score: Fields, control_id: str) -> tuple[Fields, Fields]:
-    """The control's own entry, and the object that tells the day and the tenant."""
+    """The control's own entry, and the object that names the day and the tenant."""
     for item in array_of(score.get("controlscores"))[:_MOST]:
         entry = fold(item)
         if given(entry.get("controlname")).lower() == control_id.lower():
@@ -145,10 +146,10 @@ def _latest_update(profile: Fields) -> tuple[Fields, datetime]:
 def _read_updates(builder: SignalBuilder, profile: Fields) -> tuple[str, datetime | None]:
     """Effective state and since when: that of the latest update, Default where there is none."""
     latest, since = _latest_update(profile)
-    said = given(latest.get("state"))
-    state = _STATES.get(squash(said), said) or "Default"
+    stated = given(latest.get("state"))
+    state = _STATES.get(squash(stated), stated) or "Default"
     if state not in _STATES.values():
-        builder.warn(f"The control's state {said[:40]!r} is not known; it is taken as Default.")
+        builder.warn(f"The control's state {stated[:40]!r} is not known; it is taken as Default.")
     builder.detail("control_state", state)
     builder.detail("state_comment", latest.get("comment"))
     builder.detail("assigned_to", latest.get("assignedto"))
@@ -175,7 +176,7 @@ def _read_score(builder: SignalBuilder, score: Fields, day: Fields) -> tuple[flo
     return share, at
 
 
-def _settle(
+def _decide_state(
     builder: SignalBuilder, share: float | None, settled: tuple[str, datetime | None], score_at: datetime | None
 ) -> None:
     details = builder.details

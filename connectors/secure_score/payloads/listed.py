@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.secure_score.payloads.control import read_control
 from shared.core.signal import Signal, SignalState
-from shared.payloads.text import array_of, fold, given
+from shared.payloads.values import array_of, fold, given
 
 DEPRECATED = "deprecated"
 

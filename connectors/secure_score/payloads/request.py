@@ -7,7 +7,7 @@ from datetime import datetime
 
 from shared.core.signal import Signal, rfc3339
 from shared.core.ticket_system import TicketKind
-from shared.payloads.fit import fit
+from shared.payloads.builder import fit
 
 
 @dataclass(frozen=True, slots=True)

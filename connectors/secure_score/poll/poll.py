@@ -34,7 +34,7 @@ from shared.core.messages import Envelope, QueueSender
 from shared.core.signal import Signal, SignalState
 from shared.delivery.links import LinkStore
 from shared.payloads.keys import Unidentified
-from shared.payloads.text import fold, given
+from shared.payloads.values import fold, given
 from shared.platform.log import record
 
 #: The timer is never exactly on time.

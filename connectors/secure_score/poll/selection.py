@@ -20,7 +20,7 @@ from connectors.secure_score.settings import ScoreRuleSettings, ScoreWhen, Secur
 from shared.core.link import Link, LinkStage
 from shared.core.signal import RESOLVED_RANK, Signal, SignalState, rfc3339
 from shared.mapping.routes import matches_any
-from shared.payloads.text import fold, given, number
+from shared.payloads.values import fold, given, number
 
 #: Members of a profile that change without the control changing.
 _VOLATILE = frozenset({"controlstateupdates", "lastmodifieddatetime", "rank", "azuretenantid"})

@@ -1,4 +1,4 @@
-"""Affected resources: ARM ids taken apart, and the list that shows each of them once.
+"""Azure resources in payloads: ids taken apart, the list that shows each of them once, and pages of the portal.
 
 ARM ids compare case-insensitively and are kept as first spelt (Microsoft Learn, "Naming rules and restrictions for
 Azure resources"). An id is read by walking the pairs of type and name after its last ``/providers/``: nested types,
@@ -7,11 +7,14 @@ extension resources and ids without a resource group all break index arithmetic.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from urllib.parse import quote, urlsplit
 
 from shared.core.signal import Resource
-from shared.payloads.text import given, line
+from shared.payloads.values import given, line
 
 #: Things that collect signals of others: shown only where nothing better is known, the lower number first.
 _COLLECTORS = {
@@ -25,7 +28,18 @@ _COLLECTORS = {
     "microsoft.resources/subscriptions": 3,
 }
 
+_SIMPLE_ID = re.compile(r"[A-Za-z0-9\-._~/]+")
+
+#: Portals by the ending of the host names of their cloud (Microsoft Learn, "Compare Azure Government and global Azure",
+#: "Azure China developer guide").
+_PORTALS = {".us": "portal.azure.us", ".cn": "portal.azure.cn"}
+_PORTAL = "portal.azure.com"
+
+#: Blade that shows one alert; see Microsoft's own e-mail notifications of Azure Monitor.
+_BLADE = "#blade/Microsoft_Azure_Monitoring_Alerts/AlertDetails.ReactView/alertId/"
+
 _LONGEST_ID = 1024
+_OVERLONG = "A resource id longer than any that Azure gives was left out."
 _LONGEST_NAME = 256
 
 
@@ -73,8 +87,8 @@ def parse_id(value: str) -> Resource:
 
 def _after(word: str, low: list[str], segments: list[str]) -> str | None:
     """The segment after a word of the scope."""
-    place = low.index(word) + 1 if word in low else len(low)
-    return segments[place] if place < len(low) else None
+    position = low.index(word) + 1 if word in low else len(low)
+    return segments[position] if position < len(low) else None
 
 
 def is_precise(value: str) -> bool:
@@ -99,8 +113,8 @@ class ResourceList:
         self._found: dict[str, Resource] = {}
         self._collectors: dict[str, Resource] = {}
         self._aliases: set[str] = set()
-        #: An id was longer than any that Azure gives, and left out.
-        self.overlong = False
+        #: What was left out, one sentence.
+        self.warning = ""
 
     def add(self, value: object) -> None:
         """Add an id or a bare name; whatever means nothing is passed over."""
@@ -110,7 +124,7 @@ class ResourceList:
         if not found.strip("/"):
             return
         if len(found) > _LONGEST_ID:
-            self.overlong = True
+            self.warning = _OVERLONG
             return
         if not is_id(found):
             name = found[:_LONGEST_NAME]
@@ -127,8 +141,10 @@ class ResourceList:
 
     def add_known(self, resource: Resource) -> None:
         """Add a resource whose name and type the sender tells apart from its id, which may be another cloud's."""
-        if not resource.name or len(resource.id or "") > _LONGEST_ID:
-            self.overlong |= bool(resource.name)
+        if not resource.name:
+            return
+        if len(resource.id or "") > _LONGEST_ID:
+            self.warning = _OVERLONG
             return
         name = resource.name[:_LONGEST_NAME]
         key = canonical(resource.id or "") or "\0" + name.lower()
@@ -165,6 +181,12 @@ class ResourceList:
                 ordered[key] = resource
         return list(ordered.values()) or self._closest()
 
+    def title_name(self, resource: Resource) -> str:
+        """The name of a resource for a title, ``""`` for a subscription: its name is a GUID that tells nothing."""
+        if resource.type is not None and resource.type.lower() == "microsoft.resources/subscriptions":
+            return ""
+        return resource.name or ""
+
     def _closest(self) -> list[Resource]:
         best = min(map(_rank, self._collectors.values()), default=0)
         return [r for r in self._collectors.values() if _rank(r) == best]
@@ -172,3 +194,27 @@ class ResourceList:
 
 def _rank(resource: Resource) -> int:
     return _COLLECTORS[(resource.type or "").lower()]
+
+
+def host_of(value: str) -> str:
+    """Host name of a link, lower case, ``""`` when it has none."""
+    try:
+        return urlsplit(value).hostname or ""
+    except ValueError:
+        return ""
+
+
+def portal_host(links: Iterable[str]) -> str:
+    """Portal of the cloud that the other links of a payload belong to."""
+    for link in links:
+        ending = host_of(link)[-3:]
+        if ending in _PORTALS:
+            return _PORTALS[ending]
+    return _PORTAL
+
+
+def alert_link(alert_id: str, host: str) -> str:
+    """The page of an alert in the Azure portal, for an id of Microsoft.AlertsManagement."""
+    path = "/" + alert_id.strip("/")
+    encoded = path.replace("/", "%2F") if _SIMPLE_ID.fullmatch(path) else quote(path, safe="")
+    return f"https://{host}/{_BLADE}{encoded}"

@@ -1,13 +1,14 @@
-"""Payloads of other Microsoft services that are no signals: recognised, so that quarantine says what they are.
+"""Payloads of Microsoft services that are no signals: recognised, so that quarantine says what they are.
 
-An issue that adds one of these sources moves its row from here into :mod:`shared.payloads.detect`, with a reader.
+A row goes when a source is added that can read its payloads. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from shared.payloads.text import Fields, fold, given, object_of
+from shared.core.payload_schema import Fields
+from shared.payloads.values import array_of, fold, given, object_of
 
 _ADVICE = "taken are Azure Monitor alerts, findings and alerts of Defender for Cloud, and Secure Score controls"
 
@@ -93,13 +94,24 @@ FOREIGN: tuple[tuple[str, Test], ...] = (
 
 
 def foreign_name(body: Fields) -> str:
-    """What a body is if it comes from another service we know, else ``""``."""
+    """What a body is if it comes from one of these services, else ``""``."""
     for name, test in FOREIGN:
         if test(body):
             return name
     return ""
 
 
-def refusal(name: str) -> str:
-    """The reason shown in quarantine for a payload of another service."""
-    return f"This is {name}; {_ADVICE}."
+def foreign_reason(body: Fields) -> str:
+    """The reason shown in quarantine for a body that follows no schema, ``""`` where it is not known what it is.
+
+    Args:
+        body: with folded keys.
+    """
+    name = foreign_name(body)
+    if not name and (items := array_of(body.get("data"))) and (name := foreign_name(fold(items[0]))):
+        name = f"a list; its first item is {name}"
+    if name:
+        return f"This is {name}; {_ADVICE}."
+    if "alertcontext" in body or "alertcontext" in object_of(body.get("data")):
+        return "This is the alertContext of an alert without its essentials, which say what it is about."
+    return ""
