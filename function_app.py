@@ -20,7 +20,7 @@ from app.timers import JOBS
 from shared.core.errors import BridgeError, ConfigurationError
 from shared.core.http import Handler, Request
 from shared.core.messages import POISON_QUEUE, QUEUE
-from shared.core.plugins import Endpoint, EventHubIntake, Intake, Job
+from shared.core.plugins import EventHubIntake, HttpEndpoint, Intake, Job
 from shared.core.problem import Problem
 from shared.platform.log import record
 from shared.web.intake import accept, accept_events, read_json
@@ -183,7 +183,7 @@ async def _answer(work: Callable[[], Awaitable[tuple[int, Any]]]) -> func.HttpRe
         return _problem(Problem(503, "Not available", str(error), {"Retry-After": "5"}))
 
 
-def _add_endpoint(source: str, endpoint: Endpoint) -> None:
+def _add_endpoint(source: str, endpoint: HttpEndpoint) -> None:
     """An HTTP endpoint of a source."""
 
     async def handle(req: func.HttpRequest) -> func.HttpResponse:

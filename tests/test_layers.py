@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,3 +47,72 @@ def test_no_file_of_ours_is_too_long_to_read_in_one_sitting() -> None:
     own = [f for f in own if "node_modules" not in f.parts] + [ROOT / "bridge.py", ROOT / "function_app.py"]
     long = {f.relative_to(ROOT).as_posix(): n for f in own if (n := len(f.read_text("utf-8").splitlines())) > 450}
     assert long == {}
+
+
+#: Columns and names of ticket systems. Another system adds its own words here.
+_SYSTEM_WORDS = re.compile(
+    r"sys_id|sys_mod_count|work_notes|caller_id|short_description|service[-_ ]?now", re.IGNORECASE
+)
+
+
+def test_the_engine_speaks_no_ticket_systems_language() -> None:
+    files = [ROOT / "function_app.py", *(f for part in ("app", "shared") for f in (ROOT / part).rglob("*.py"))]
+    lines = [
+        f"{file.relative_to(ROOT)}:{number}"
+        for file in files
+        if file != ROOT / "app" / "registry.py"
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if _SYSTEM_WORDS.search(line)
+    ]
+    assert lines == []
+
+
+def test_only_the_registry_names_a_connector() -> None:
+    files = [ROOT / "function_app.py", *(f for part in ("app", "shared") for f in (ROOT / part).rglob("*.py"))]
+    users = {f.relative_to(ROOT).as_posix() for f in files if any(n.startswith("connectors") for n in imports(f))}
+    assert users == {"app/registry.py"}
+
+
+def test_a_public_class_name_is_used_once_in_the_product() -> None:
+    places: dict[str, list[str]] = {}
+    for part in (*DEPLOYED, "cli"):
+        for file in (ROOT / part).rglob("*.py"):
+            for name in _classes(file):
+                places.setdefault(name, []).append(file.relative_to(ROOT).as_posix())
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def _classes(file: Path) -> Iterator[str]:
+    """Names of public classes, and of aliases of types, that a module defines."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        else:
+            continue
+        yield from (name for name in names if re.fullmatch(r"[A-Z][a-z]\w*", name) and name != "T")
+
+
+#: What every folder under connectors/ has beside its code: tests, and a page of documentation.
+_CONNECTORS = {
+    "azure_monitor": ("tests/reconcile", "docs/reconcile.md"),
+    "defender": ("tests/defender_connector", "docs/defender.md"),
+    "key_vault": ("tests/key_vault", "docs/configuration.md"),
+    "microsoft": ("tests/reconcile/test_reach.py", "docs/reconcile.md"),
+    "secure_score": ("tests/secure_score", "docs/secure-score.md"),
+    "servicenow": ("tests/servicenow_connector/test_conformance.py", "docs/servicenow.md"),
+}
+
+
+def test_every_connector_has_settings_a_check_tests_and_a_page() -> None:
+    folders = {f.name for f in (ROOT / "connectors").iterdir() if (f / "__init__.py").is_file()}
+    assert folders == _CONNECTORS.keys()
+    for name, (tests, page) in _CONNECTORS.items():
+        assert (ROOT / tests).exists(), tests
+        assert (ROOT / page).is_file(), page
+        folder = ROOT / "connectors" / name
+        if not (folder / "plugin.py").is_file():
+            continue  # a part that others use, no plug-in
+        assert (folder / "settings.py").is_file(), name
+        assert (folder / "check.py").is_file() or (folder / "check" / "__init__.py").is_file(), name

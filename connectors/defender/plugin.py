@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors.defender.payloads.schemas import SCHEMAS
-from shared.core.plugins import Endpoint, EventHubIntake, Intake, Job, Section, SourcePlugin, SourceWords
+from shared.core.plugins import EventHubIntake, HttpEndpoint, Intake, Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +60,9 @@ PLUGIN = SourcePlugin(
         ),
     ),
     endpoints=(
-        Endpoint("assignments", "assignments"),
-        Endpoint("withdraw_assignments", "assignments/withdraw"),
-        Endpoint("integrations", "integrations", ("GET",)),
+        HttpEndpoint("assignments", "assignments"),
+        HttpEndpoint("withdraw_assignments", "assignments/withdraw"),
+        HttpEndpoint("integrations", "integrations", ("GET",)),
     ),
     jobs=(Job("poll_findings", "0 9,24,39,54 * * * *"), Job("remind", "0 12 * * * *")),
     open=_open,

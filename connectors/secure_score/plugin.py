@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors.secure_score.payloads.schemas import SCHEMAS
-from shared.core.plugins import Endpoint, Job, Section, SourcePlugin, SourceWords
+from shared.core.plugins import HttpEndpoint, Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +51,8 @@ PLUGIN = SourcePlugin(
     layouts=_layouts,
     routes=_routes,
     endpoints=(
-        Endpoint("secure_score_ticket", "secure-score/{control}/ticket"),
-        Endpoint("secure_score_preview", "secure-score/{control}/preview"),
+        HttpEndpoint("secure_score_ticket", "secure-score/{control}/ticket"),
+        HttpEndpoint("secure_score_preview", "secure-score/{control}/preview"),
     ),
     jobs=(Job("poll_scores", "0 22 * * * *"),),
     open=_open,

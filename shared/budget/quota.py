@@ -1,7 +1,7 @@
 """How many calls may be made in a window of time. Pure values and arithmetic.
 
 Times are Unix seconds by our own clock; ``skew`` is how many seconds the instance's clock is ahead of it. Windows are
-the fixed clock windows in which the instance counts (ServiceNow docs, "Inbound REST API rate limiting": clock hours).
+the fixed clock windows in which the instance counts.
 
 A call that leaves near the end of a window may be counted in the next one, because clocks differ and requests travel.
 So our window begins ``lead`` after the instance's, and a call that leaves after ``window_closes`` (``lead`` and

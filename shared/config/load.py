@@ -6,21 +6,19 @@ import os
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from shared.config.checks import FieldChecks, check_file, suggest
-from shared.config.model import BridgeConfig, config_model
+from shared.config.model import AnySection, BridgeConfig, config_model
 from shared.core.errors import ConfigurationError
 from shared.core.plugins import ConfigPath, ConfigView, Mistake, Registry, TicketSystemPlugin
 from shared.core.settings import format_duration
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-
-AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):

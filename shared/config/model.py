@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, create_model
@@ -176,7 +177,8 @@ class BridgeConfig(SettingsModel):
 def config_model(registry: Registry) -> type[BridgeConfig]:
     """The model of the whole file: the engine's sections, those of sources, and the connections of ticket systems."""
     models = tuple(plugin.settings for plugin in registry.ticket_systems.values())
-    one: Any = Annotated[models, Field(discriminator="type")] if len(models) > 1 else models[0]
+    either: Any = reduce(or_, models)
+    one: Any = Annotated[either, Field(discriminator="type")] if len(models) > 1 else either
     fields: dict[str, Any] = {"connections": _described("connections", Annotated[dict[Name, one], Field(min_length=1)])}
     inner: dict[str, dict[str, Any]] = {}
     for section in registry.sections:

@@ -78,7 +78,7 @@ class ThrottleSettings(SettingsModel):
 
 class MaintenanceSettings(SettingsModel):
     """A window in which signals open no tickets: once (``from`` and ``to``), again and again (``cron`` and ``lasts``),
-    or while ServiceNow works on the affected configuration item (``changes_of``)."""
+    or while people work on the affected configuration item (``changes_of``)."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     """Shown where something was held or suppressed because of it."""
@@ -95,8 +95,8 @@ class MaintenanceSettings(SettingsModel):
     time_zone: str = "UTC"
     """Time zone of ``cron``, for example ``Europe/Berlin``."""
     changes_of: str | None = None
-    """Name of a ServiceNow connection: its change requests in state Implement hold the signals of their configuration
-    items, as long as the change is planned to last."""
+    """Name of a connection whose ticket system plans changes: change requests that are being carried out hold the
+    signals of their configuration items, as long as the change is planned to last."""
 
     @field_validator("time_zone")
     @classmethod

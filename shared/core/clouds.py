@@ -1,9 +1,9 @@
 """Microsoft's clouds, as far as a token of Secure Webhook differs between them.
 
 Sources: Microsoft Learn, "Microsoft Entra authentication and national clouds" (hosts), "Access token claims reference"
-(issuers of v1.0 and v2.0), "Action groups" (secure webhook: the application of the global cloud); ServiceNow docs,
-"Configure Azure Monitor events authentication" (the application of Azure Government). For Azure operated by 21Vianet
-no document names the application, so there the configuration has to.
+(issuers of v1.0 and v2.0), "Action groups" (secure webhook: the application of the global cloud); a ticket
+system's docs, "Configure Azure Monitor events authentication" (the application of Azure Government). For Azure operated
+by 21Vianet no document names the application, so there the configuration has to.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class TicketSystemError(BridgeError):
         status: HTTP status of the answer, None when there was none.
         upstream: what the system said, shortened and redacted; empty when it said nothing.
         advice: what a person can do about it.
-        request_id: the system's own id of the request (ServiceNow: X-Transaction-ID), None if not given.
+        request_id: the system's own id of the request, None if not given.
         retry_after: seconds the system asked to wait, None if it did not say.
     """
 

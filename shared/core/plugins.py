@@ -128,7 +128,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class HttpEndpoint:
     """An HTTP endpoint: the function's name, its route below ``/api/``, and its methods."""
 
     name: str
@@ -276,7 +276,7 @@ class SourcePlugin:
     routes: Callable[[Any], Any] = _no_routes
     intakes: tuple[Intake, ...] = ()
     event_hubs: tuple[EventHubIntake, ...] = ()
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[HttpEndpoint, ...] = ()
     jobs: tuple[Job, ...] = ()
     open: Callable[[Any], Source] = _plain_source
 

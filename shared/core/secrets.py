@@ -16,7 +16,7 @@ class SecretSource(Protocol):
         """Return the secret's value.
 
         Args:
-            name: as in bridge.yaml, e.g. ``servicenow-password`` (letters, digits and dashes, the form that Key
+            name: as in bridge.yaml, e.g. ``desk-password`` (letters, digits and dashes, the form that Key
                 Vault allows).
             refresh: read it anew instead of from a cache, because the value at hand was just refused.
 

@@ -33,7 +33,7 @@ class SecretRef(SettingsModel):
 
     secret: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,127}$")]
     """Name of the secret in Key Vault; where no vault is configured, the application setting of the same name in
-    upper case with underscores (servicenow-password: SERVICENOW_PASSWORD)."""
+    upper case with underscores (desk-password: DESK_PASSWORD)."""
 
 
 def parse_duration(value: Any) -> Any:

@@ -35,7 +35,7 @@ class ActiveWindow:
 
 
 def compile_windows(sections: Sequence[MaintenanceSettings]) -> tuple[MaintenanceWindow, ...]:
-    """Windows of the configuration that the calendar decides; those of ServiceNow changes are left out."""
+    """Windows of the configuration that the calendar decides; those of changes in ticket systems are left out."""
     return tuple(
         MaintenanceWindow(section.name, compile_when(section.when), _ends(section))
         for section in sections
