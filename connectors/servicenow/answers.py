@@ -1,4 +1,5 @@
-"""What an answer of ServiceNow proves. Pure: a call and its answer in, the JSON result or a typed error out.
+"""What an answer of ServiceNow proves, and what it tells the call budget. Pure: a call and its answer in, the JSON
+result or a typed error out.
 
 The rules, strictest first:
 
@@ -14,14 +15,14 @@ Sources: ServiceNow docs, "Table API", "REST API HTTP response codes", "Inbound 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from connectors.servicenow.refusals import DuplicateKey, Ruling, duplicate, forbidden
-from connectors.servicenow.throttle import retry_after
-from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall, shorten
+from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall, http_date, retry_after, shorten
 from shared.core.errors import (
     NotAuthorised,
     OutcomeUnknown,
@@ -31,6 +32,7 @@ from shared.core.errors import (
     TicketSystemError,
     Unavailable,
 )
+from shared.core.rate_gate import CallReport, SystemCondition
 
 _LOOK_FIRST = "The ticket is looked up before anything is repeated"
 _TRY_LATER = "It is tried again later"
@@ -40,6 +42,9 @@ _CHANGE_API = "/api/sn_chg_rest/"
 
 #: Client errors that say "not now" instead of "never".
 _LATER = frozenset({408, 421, 425})
+
+#: Answers of the load balancer of an instance that is down, restarting or being upgraded.
+_DOWN = frozenset({502, 503, 504})
 
 
 def interpret(
@@ -55,24 +60,24 @@ def interpret(
     Args:
         call, reply: what was asked and what came back.
         connection: name for errors.
-        redact: takes secrets out of what the instance said.
+        redact: takes secrets out of the instance's error text.
         now: present time, for answers without a Date header.
 
     Raises:
         Unavailable, OutcomeUnknown, Throttled, NotAuthorised, Refused, TicketMissing: see the module's text.
         DuplicateKey: an insert met an existing row (a kind of OutcomeUnknown).
     """
-    said = redact(reply.said()) if reply.status >= 300 else ""
-    ruling = _judge(call, reply, said)
+    error_text = redact(reply.error_text()) if reply.status >= 300 else ""
+    ruling = _judge(call, reply, error_text)
     if not isinstance(ruling, Ruling):
         return ruling.result
-    raise error(ruling, reply, said or redact(reply.said()), connection=connection, now=now)
+    raise error(ruling, reply, error_text or redact(reply.error_text()), connection=connection, now=now)
 
 
 def error(
-    ruling: Ruling, reply: ServiceNowReply, said: str, *, connection: str = "", now: datetime | None = None
+    ruling: Ruling, reply: ServiceNowReply, error_text: str, *, connection: str = "", now: datetime | None = None
 ) -> TicketSystemError:
-    """The exception that a ruling stands for. ``said`` must be free of secrets."""
+    """The exception that a ruling stands for. ``error_text`` must be free of secrets."""
     wait = None
     if reply.status in (429, 503):
         wait = retry_after(reply.headers, now or datetime.now(UTC))
@@ -80,7 +85,7 @@ def error(
         ruling.message,
         connection=connection,
         status=reply.status,
-        upstream=shorten(said),
+        upstream=shorten(error_text),
         advice=ruling.advice + "." if ruling.advice else "",
         request_id=reply.request_id,
         retry_after=wait,
@@ -113,7 +118,7 @@ SLEEPING = Ruling(
 )
 
 
-def _judge(call: WireCall, reply: ServiceNowReply, said: str) -> _Success | Ruling:
+def _judge(call: WireCall, reply: ServiceNowReply, error_text: str) -> _Success | Ruling:
     status = reply.status
     if asleep(reply):
         return SLEEPING
@@ -124,9 +129,9 @@ def _judge(call: WireCall, reply: ServiceNowReply, said: str) -> _Success | Ruli
     if status == 401:
         return _unauthenticated(reply)
     if status == 403:
-        return forbidden(call, said, reply.json() is not None)
+        return forbidden(call, error_text, reply.json() is not None)
     if status == 404:
-        return _judge_missing(call, reply, said)
+        return _judge_missing(call, reply, error_text)
     if status == 407:
         return Ruling(NotAuthorised, "a proxy asks for credentials", "Let the app reach the instance directly")
     if status == 429:
@@ -136,10 +141,10 @@ def _judge(call: WireCall, reply: ServiceNowReply, said: str) -> _Success | Ruli
             "Calls pause until it allows more. Raise the limit in the instance's rate limit rules if it lasts",
         )
     if 400 <= status < 500 and status not in _LATER:
-        return _judge_bad_request(call, status, said)
-    if call.purpose is Purpose.CREATE and duplicate(said):
+        return _judge_bad_request(call, status, error_text)
+    if call.purpose is Purpose.CREATE and duplicate(error_text):
         return Ruling(DuplicateKey, "the instance could not insert the record", "It is looked up by its id")
-    return _unproven(call, f"the instance failed at {call}", _advice_for_failure(status, said))
+    return _unproven(call, f"the instance failed at {call}", _advice_for_failure(status, error_text))
 
 
 def _unproven(call: WireCall, message: str, advice: str = "") -> Ruling:
@@ -167,7 +172,7 @@ def _judge_success(call: WireCall, reply: ServiceNowReply) -> _Success | Ruling:
         return _unproven(call, f"the answer to {call} is cut or no JSON object")
     if data.get("error") is not None or data.get("status") == "failure":
         return _unproven(
-            call, f"{call} was answered with success and an error at once", _advice_for_failure(500, reply.said())
+            call, f"{call} was answered with success and an error at once", _advice_for_failure(500, reply.error_text())
         )
     result = data.get("result")
     if call.purpose is not Purpose.LIST and call.path.startswith(_CHANGE_API) and isinstance(result, list):
@@ -218,8 +223,8 @@ def _unauthenticated(reply: ServiceNowReply) -> Ruling:
     )
 
 
-def _judge_missing(call: WireCall, reply: ServiceNowReply, said: str) -> _Success | Ruling:
-    text = said.lower()
+def _judge_missing(call: WireCall, reply: ServiceNowReply, error_text: str) -> _Success | Ruling:
+    text = error_text.lower()
     if call.purpose is Purpose.LIST and "no record found" in text:
         return _Success([])  # version 1 of the API says it so
     on_record = call.purpose in (Purpose.RECORD, Purpose.UPDATE, Purpose.DELETE)
@@ -229,11 +234,11 @@ def _judge_missing(call: WireCall, reply: ServiceNowReply, said: str) -> _Succes
             "the record does not exist (any more), or the user may not see it",
             "If it exists, check the access control rules for the integration user",
         )
-    return _judge_bad_request(call, 404, said)
+    return _judge_bad_request(call, 404, error_text)
 
 
-def _judge_bad_request(call: WireCall, status: int, said: str) -> Ruling:
-    text = said.lower()
+def _judge_bad_request(call: WireCall, status: int, error_text: str) -> Ruling:
+    text = error_text.lower()
     advice = "See what the instance says"
     if "invalid table" in text:
         advice = "The table does not exist on this instance: check the name, and that its plugin is active"
@@ -244,9 +249,36 @@ def _judge_bad_request(call: WireCall, status: int, said: str) -> Ruling:
     return Ruling(Refused, f"the instance refuses {call}", advice)
 
 
-def _advice_for_failure(status: int, said: str) -> str:
-    if "maximum execution time" in said.lower():
+def _advice_for_failure(status: int, error_text: str) -> str:
+    if "maximum execution time" in error_text.lower():
         return "It ran out of time: look for slow business rules, or a missing index on correlation_id"
     if status in (502, 503, 504):
         return "It is restarting, being upgraded or out of reach"
     return ""
+
+
+def call_report(reply: ServiceNowReply, now: datetime) -> CallReport:
+    """What a reply that came at ``now`` tells the call budget: the instance's condition, its rate limit and its clock.
+
+    Sources: ServiceNow docs, "Inbound REST API rate limiting" (X-RateLimit-Limit, X-RateLimit-Reset in Unix seconds,
+    Retry-After with 429; there is no header for what remains). A 429 without any of them comes from a full queue of
+    the instance's semaphores.
+    """
+    if asleep(reply):
+        return CallReport(SystemCondition.ASLEEP)
+    if reply.status in _DOWN:
+        return CallReport(SystemCondition.UNAVAILABLE, retry_after=retry_after(reply.headers, now))
+    refused = reply.status == 429
+    sent = http_date(reply.headers.get("date", ""))
+    reset = _number(reply.headers.get("x-ratelimit-reset", ""))
+    return CallReport(
+        SystemCondition.THROTTLED if refused else SystemCondition.ANSWERED,
+        retry_after=retry_after(reply.headers, now) if refused else None,
+        limit=_number(reply.headers.get("x-ratelimit-limit", "")),
+        reset=None if reset is None else float(reset),
+        date=None if sent is None else sent.timestamp(),
+    )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"\d{1,11}", text.strip()) else None

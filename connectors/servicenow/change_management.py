@@ -1,4 +1,4 @@
-"""The Change Management API, as far as the bridge uses it: making a change, and asking which states may follow. Pure.
+"""The Change Management API as far as the bridge uses it: create a change, list the states that may follow. Pure.
 
 Source: ServiceNow docs, "Change Management API": POST ``/change/normal``, ``/change/emergency``,
 ``/change/standard/{template}`` answer 200 with every field as ``{"display_value", "value"}``; GET
@@ -19,7 +19,7 @@ from connectors.servicenow.wire import Purpose, WireCall
 BASE = "/api/sn_chg_rest/v1/change"
 
 
-def creation(fields: Mapping[str, str]) -> WireCall | None:
+def create_call(fields: Mapping[str, str]) -> WireCall | None:
     """The call that makes a change of the type in ``fields``; None for a standard change without a template's id."""
     kind = fields.get("type", "").strip().lower() or "normal"
     body = {name: text for name, text in fields.items() if name not in ("type", TEMPLATE_FIELD)}
@@ -31,22 +31,22 @@ def creation(fields: Mapping[str, str]) -> WireCall | None:
     return WireCall("POST", f"{BASE}/standard/{quote(template, safe='')}", Purpose.CREATE, body=body)
 
 
-def next_states(sys_id: str) -> WireCall:
-    """The call that asks which states may follow."""
+def next_states_call(sys_id: str) -> WireCall:
+    """The call that lists the states which may follow."""
     return WireCall("GET", f"{BASE}/{quote(sys_id, safe='')}/nextstates", Purpose.RECORD)
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """What the instance says of the next states: those that may be written now, and per other state the names of the
+class NextStates:
+    """The next states by the instance's answer: those that may be written now, and per other state the names of the
     conditions that are not met."""
 
     open: frozenset[str] = frozenset()
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def offer(result: Mapping[str, Any], state: str) -> Offer:
-    """Read an answer to :func:`next_states` for a change in ``state``. What cannot be read counts as not offered."""
+def parse_next_states(result: Mapping[str, Any], state: str) -> NextStates:
+    """Read an answer to :func:`next_states_call` for a change in ``state``. States that cannot be read are left out."""
     named = result.get("available_states")
     available = {str(one) for one in named} if isinstance(named, list) else set()
     missing: dict[str, tuple[str, ...]] = {}
@@ -55,8 +55,8 @@ def offer(result: Mapping[str, Any], state: str) -> Offer:
         if _false(move.get("transition_available")):
             missing[to] = tuple(_unmet(move.get("conditions")))
         if not _false(move.get("automatic_transition", False)):
-            missing.setdefault(to, ())  # it happens by itself, and a write of the state is refused
-    return Offer(frozenset(available - {state, *missing}), missing)
+            missing.setdefault(to, ())  # an automatic transition: a write of the state is refused
+    return NextStates(frozenset(available - {state, *missing}), missing)
 
 
 def _moves(listed: Any) -> list[Mapping[str, Any]]:

@@ -1,33 +1,29 @@
-"""The HTTP side: one attempt per call, inside a limit of calls in flight and a limit of time.
+"""The HTTP client of one instance: one attempt per call, within a limit of calls in flight and a limit of time.
 
-What is tried again here is only what proves that nothing was done: a call answered with 401 is repeated once, after
-the credentials were renewed.
+Only a call answered with 401 is repeated, once and after the credentials were renewed: a 401 proves that nothing was
+done.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 
-from connectors.servicenow.answers import interpret
-from connectors.servicenow.auth import Proof, Vault, credential
+from connectors.servicenow.answers import call_report, interpret
+from connectors.servicenow.auth import CredentialSecrets, Redactor, RequestAuth, Secret, credential
 from connectors.servicenow.failures import BROKEN, failure, is_unsent, unanswered
-from connectors.servicenow.observations import reported
-from connectors.servicenow.pool import ConnectionPool
-from connectors.servicenow.secrecy import Redactor, Secret
 from connectors.servicenow.settings import ServiceNowSettings
-from connectors.servicenow.throttle import moment
 from connectors.servicenow.tls import no_trust, present, server_trust
-from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall
+from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall, http_date
 from shared.core.call_counter import spend
 from shared.core.errors import NotAuthorised, NotSent, SecretUnavailable, TicketSystemError
 from shared.core.rate_gate import CallReport, RateGate, SystemCondition, UnlimitedGate
@@ -41,30 +37,20 @@ _REVOKE_CALL = WireCall("GET", "/oauth_revoke_token.do", Purpose.RECORD)
 #: When the operation under way must end (monotonic clock of the loop).
 _DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
 
-
-class Calls:
-    """Counts HTTP requests that left: API calls ``by_method``, and requests for tokens."""
-
-    def __init__(self) -> None:
-        self.by_method: Counter[str] = Counter()
-        self.tokens = 0
-
-    @property
-    def total(self) -> int:
-        """All API calls. The instance's rate limits do not count requests for tokens, and neither does this."""
-        return self.by_method.total()
+#: Bytes of an answer that are read at most. No answer that the bridge asks for comes near this.
+MAX_ANSWER = 16 * 1024 * 1024
 
 
-class Observed:
-    """What answers tell beside their result: ``skew`` (instance's clock less ours, seconds) and rate limit headers."""
+class ResponseFacts:
+    """Facts of the latest answers: ``skew`` (instance's clock less ours, seconds) and the rate limit headers."""
 
     def __init__(self) -> None:
         self.skew: float | None = None
         self.rate_limit: dict[str, str] = {}
 
-    def note(self, reply: ServiceNowReply) -> None:
-        """Take over what a reply tells."""
-        sent = moment(reply.headers.get("date", ""))
+    def update(self, reply: ServiceNowReply) -> None:
+        """Take the facts of a reply."""
+        sent = http_date(reply.headers.get("date", ""))
         if sent is not None:
             self.skew = (sent - datetime.now(UTC)).total_seconds()
         limits = {name: value for name, value in reply.headers.items() if name.startswith("x-ratelimit-")}
@@ -79,7 +65,7 @@ class Client:
         connection: name for errors.
         settings: of the connection.
         secrets: where secrets come from.
-        transport: instead of the network; then the settings about TLS are its own business.
+        transport: used instead of the network; the settings about TLS have no effect then.
         turnstile: lets requests out; without one only ``max_in_flight`` counts.
 
     Raises ConfigurationError when ``ca_bundle`` cannot be used.
@@ -94,14 +80,15 @@ class Client:
         turnstile: RateGate | None = None,
     ) -> None:
         self.connection = connection
-        self.calls = Calls()
-        self.observed = Observed()
+        self.response_facts = ResponseFacts()
         self._settings = settings
         self._transport = transport
         if transport is None and settings.ca_bundle is not None:
-            server_trust(connection, settings.ca_bundle)  # a wrong path shall show at once, not at the first alert
+            server_trust(
+                connection, settings.ca_bundle
+            )  # so that a wrong path shows at the start, not at the first alert
         self._redactor = Redactor()
-        self._credential = credential(settings.auth, Vault(secrets, self._redactor, connection))
+        self._credential = credential(settings.auth, CredentialSecrets(secrets, self._redactor, connection))
         self._turnstile = turnstile or UnlimitedGate(settings.max_in_flight)
         self._pool: ConnectionPool | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -119,7 +106,7 @@ class Client:
             _DEADLINE.reset(token)
 
     @asynccontextmanager
-    async def in_time(self, what: str) -> AsyncIterator[None]:
+    async def within_deadline(self, what: str) -> AsyncIterator[None]:
         """Bound a wait that is no call by the operation's deadline. Raises NotSent when it passes."""
         try:
             async with asyncio.timeout_at(_DEADLINE.get() or self._new_deadline()):
@@ -136,30 +123,25 @@ class Client:
 
         Raises NotSent, OutcomeUnknown, Throttled, Unavailable, NotAuthorised, Refused, TicketMissing, DuplicateKey.
         """
-        return self._interpret(call, await self._answered(call))
+        return self._interpret(call, await self._send_authenticated(call))
 
-    async def listed(self, call: WireCall) -> tuple[list[Mapping[str, Any]], int | None]:
-        """Make a call that lists rows. Returns the rows, and how many rows match the query, seen or not.
+    async def call_with_total(self, call: WireCall) -> tuple[list[Mapping[str, Any]], int | None]:
+        """Make a call that lists rows. Returns the rows, and how many rows match the query, visible or not.
 
         The number is that of the header X-Total-Count (before access rules hide rows); None when there is none.
         Raises what :meth:`call` raises.
         """
-        reply = await self._answered(call)
+        reply = await self._send_authenticated(call)
         total = reply.headers.get("x-total-count", "").strip()
         return self._interpret(call, reply), int(total) if total.isdecimal() else None
 
     async def log_in(self) -> None:
-        """Read the secrets, and fetch a token where the way to log in needs one.
+        """Read the secrets, and fetch a token where the credential needs one.
 
         Raises SecretUnavailable, NotAuthorised, NotSent, Unavailable, Throttled.
         """
-        async with self.in_time("logging in"), self._turnstile.slot():
-            await self._credential.proof(_Exchange(self))
-
-    async def revoke(self) -> None:
-        """Revoke the OAuth tokens at hand; the next call logs in anew. Nothing for other ways to log in."""
-        async with self.in_time("revoking tokens"), self._turnstile.slot():
-            await self._credential.revoke(_Exchange(self))
+        async with self.within_deadline("logging in"), self._turnstile.slot():
+            await self._credential.authenticate(_Endpoint(self))
 
     async def aclose(self) -> None:
         """Close connections. A call made afterwards opens new ones."""
@@ -168,11 +150,11 @@ class Client:
             await pool.aclose()
         await asyncio.gather(*self._closing)
 
-    async def _answered(self, call: WireCall) -> ServiceNowReply:
+    async def _send_authenticated(self, call: WireCall) -> ServiceNowReply:
         """Send a call; once more with fresh credentials when they were refused."""
-        reply, proof = await self._attempt(call)
+        reply, auth = await self._attempt(call)
         if reply.status == 401:
-            await self._renew(call, proof, reply)
+            await self._renew(call, auth, reply)
             reply, _ = await self._attempt(call)
         return reply
 
@@ -182,19 +164,19 @@ class Client:
     def _new_deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._settings.total_timeout.total_seconds()
 
-    async def _attempt(self, call: WireCall) -> tuple[ServiceNowReply, Proof]:
+    async def _attempt(self, call: WireCall) -> tuple[ServiceNowReply, RequestAuth]:
         """Send once, if there is time left."""
         deadline = _DEADLINE.get() or self._new_deadline()
         sent = False
         if asyncio.get_running_loop().time() < deadline:
             try:
                 async with asyncio.timeout_at(deadline), self._turnstile.slot():
-                    proof = await self._proof()
-                    pool = self._pool_for(proof)
+                    auth = await self._authenticate()
+                    pool = self._pool_for(auth)
                     permit = await self._turnstile.acquire()
                     sent = True
-                    reply = await self._send(pool, lambda: _request(pool, call, proof), call, permit)
-                    return reply, proof
+                    reply = await self._send(pool, lambda: _request(pool, call, auth), call, permit)
+                    return reply, auth
             except TimeoutError:
                 pass
         if sent:
@@ -205,17 +187,17 @@ class Client:
             advice="Earlier calls take too long: look at the instance.",
         )
 
-    async def _proof(self) -> Proof:
+    async def _authenticate(self) -> RequestAuth:
         try:
-            return await self._credential.proof(_Exchange(self))
+            return await self._credential.authenticate(_Endpoint(self))
         except SecretUnavailable as error:
             raise NotSent(f"no credentials: {error}", connection=self.connection) from error
 
-    async def _renew(self, call: WireCall, refused: Proof, reply: ServiceNowReply) -> None:
+    async def _renew(self, call: WireCall, refused: RequestAuth, reply: ServiceNowReply) -> None:
         """Renew the credentials after a 401."""
         try:
-            async with self.in_time("renewing the credentials"), self._turnstile.slot():
-                await self._credential.renew(refused, _Exchange(self))
+            async with self.within_deadline("renewing the credentials"), self._turnstile.slot():
+                await self._credential.renew(refused, _Endpoint(self))
         except SecretUnavailable as error:
             try:
                 self._interpret(call, reply)
@@ -223,9 +205,10 @@ class Client:
                 first.advice = f"{first.advice} The secret could not be read again: {error}."
                 raise
 
-    def _pool_for(self, proof: Proof | None) -> ConnectionPool:
-        """The connections that show the proof's certificate. Those of an earlier certificate end with their work."""
-        certificate = proof.certificate if proof is not None and self._transport is None else None
+    def _pool_for(self, auth: RequestAuth | None) -> ConnectionPool:
+        """The connections that present the client certificate of ``auth``. Those with an earlier certificate are closed
+        when their last request has ended."""
+        certificate = auth.certificate if auth is not None and self._transport is None else None
         if self._pool is None or self._pool.certificate != certificate:
             fresh = self._new_pool(certificate)
             if self._pool is not None:
@@ -267,51 +250,137 @@ class Client:
     ) -> ServiceNowReply:
         """Send a request, count it, and report to the gate that let it out what became of it.
 
-        It is made by ``make`` at the last moment, and our errors leave the library's own behind: what prints the
-        local variables of a traceback finds no request in it, and thus no secret.
+        It is made by ``make`` at the last moment, and our errors do not refer to those of the library: a tool that
+        prints the local variables of a traceback finds no request in it, and thus no secret.
         """
-        broken: TicketSystemError | None = None
+        error_of_call: TicketSystemError | None = None
         left = True
         report = CallReport(SystemCondition.UNKNOWN)
         try:
             reply = await pool.send(make(), logged=logged)
-            report = reported(reply, datetime.now(UTC))
+            report = call_report(reply, datetime.now(UTC))
         except BROKEN as error:
             left = not is_unsent(error)
             report = CallReport(SystemCondition.UNAVAILABLE, left=left)
-            broken = failure(call, error, self.connection, certified=pool.certificate is not None)
+            error_of_call = failure(call, error, self.connection, certified=pool.certificate is not None)
         finally:
             if left:
-                self._count(call)
+                spend()
             self._turnstile.report(permit, report)
-        if broken is not None:
-            raise broken
-        self.observed.note(reply)
+        if error_of_call is not None:
+            raise error_of_call
+        self.response_facts.update(reply)
         return reply
 
-    def _count(self, call: WireCall) -> None:
-        spend()
-        if call in (_TOKEN_CALL, _REVOKE_CALL):
-            self.calls.tokens += 1
-        else:
-            self.calls.by_method[call.method] += 1
+
+class AnswerTooLarge(httpx.ReadError):
+    """The answer went on beyond ``MAX_ANSWER``."""
 
 
-class _Exchange:
-    """How credentials reach the instance: inside the slot of the call that needs them."""
+class ConnectionPool:
+    """An HTTP client that can be retired: closed as soon as its last request has ended."""
+
+    def __init__(
+        self,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport,
+        *,
+        timeout: httpx.Timeout,
+        headers: dict[str, str],
+        certificate: tuple[str, str] | None = None,
+    ) -> None:
+        self.certificate = certificate
+        self._transport = transport
+        # Calls that share a cookie are run one after the other by the instance, and those that queue too long are
+        # answered 202 and dropped (ServiceNow docs, "Inbound REST integrations"): the jar accepts nothing.
+        jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            transport=transport,
+            timeout=timeout,
+            headers=headers,
+            cookies=jar,
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._users = 0
+        self._retired = False
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Request:
+        """A request to the instance."""
+        return self._http.build_request(method, path, params=params or None, content=content, headers=headers)
+
+    async def send(self, request: httpx.Request, *, logged: bool = True) -> ServiceNowReply:
+        """Send and read the whole answer.
+
+        Args:
+            request: made by :meth:`request`.
+            logged: False for a URL that must not be logged; httpx's client logs every URL that it sends, its
+                transport none.
+
+        Raises httpx.HTTPError.
+        """
+        self._users += 1
+        try:
+            if logged:
+                response = await self._http.send(request, stream=True)
+            else:
+                response = await self._transport.handle_async_request(request)
+                response.request = request
+            try:
+                return await _read(response)
+            finally:
+                await response.aclose()
+        finally:
+            self._users -= 1
+            if self._retired and not self._users:
+                await self._http.aclose()
+
+    async def retire(self) -> None:
+        """Close now, or when the last request under way has ended."""
+        self._retired = True
+        if not self._users:
+            await self._http.aclose()
+
+    async def aclose(self) -> None:
+        """Close now."""
+        await self._http.aclose()
+
+
+async def _read(response: httpx.Response) -> ServiceNowReply:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise AnswerTooLarge("the answer is too large", request=response.request)
+    return ServiceNowReply(
+        response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body)
+    )
+
+
+class _Endpoint:
+    """Sends the requests of OAuth, inside the slot of the call that needs a token."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def token(self, form: Mapping[str, str]) -> ServiceNowReply:
-        """POST to the token endpoint. JSON is not understood there."""
+        """POST a form to the token endpoint, which does not accept JSON."""
         client = self._client
         pool = client._pool_for(None)
         permit = await client._turnstile.acquire()
         return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL, permit)
 
     async def revoke(self, token: str) -> ServiceNowReply:
-        """The token stands in the URL, as ServiceNow wants it; so the URL goes into no log."""
+        """Revoke a token. ServiceNow takes it in the URL, so the URL is not logged."""
         client = self._client
         pool = client._pool_for(None)
         hidden = Secret(token)
@@ -319,8 +388,8 @@ class _Exchange:
         return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, permit, logged=False)
 
 
-def _request(pool: ConnectionPool, call: WireCall, proof: Proof) -> httpx.Request:
-    headers = dict(proof.headers)
+def _request(pool: ConnectionPool, call: WireCall, auth: RequestAuth) -> httpx.Request:
+    headers = dict(auth.headers)
     content = None
     if call.body is not None:
         headers["Content-Type"] = "application/json"

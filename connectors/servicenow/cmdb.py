@@ -1,4 +1,4 @@
-"""Finds the configuration item of an affected resource, and creates it when that is wanted.
+"""Finds the configuration item of an affected resource, and creates it where the settings say so.
 
 Sources: ServiceNow docs, "Table API" and the dictionary of cmdb_ci (name, fqdn, object_id, install_status).
 """
@@ -12,14 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from connectors.servicenow.client import Client
-from connectors.servicenow.echo import is_sys_id, value
-from connectors.servicenow.query import any_of, equal, rows, searchable
 from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.settings import ConfigurationItems
-from connectors.servicenow.tables import DISPLAY
-from connectors.servicenow.text import clean
-from connectors.servicenow.wire import Purpose, WireCall
+from connectors.servicenow.tables import clean
+from connectors.servicenow.wire import Purpose, WireCall, any_of, equal, is_sys_id, list_call, searchable, value
 from shared.core.errors import OutcomeUnknown
+from shared.core.identity import DISPLAY
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,14 +25,14 @@ _LIMIT = 50
 _TABLE = "cmdb_ci"
 _FQDN = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})+")
 
-#: install_status of items that are gone: retired, absent.
-_GONE = frozenset({"7", "100"})
+#: install_status of items that no longer exist: retired, absent.
+_RETIRED = frozenset({"7", "100"})
 
 #: Namespace of the ids that new items get.
 _NAMESPACE = uuid.UUID("7d2a6f0e-3c5b-4d0a-9b0e-52f1c8a4e6d3")
 
 
-class Cmdb:
+class ConfigurationItemFinder:
     """Configuration items of one instance."""
 
     def __init__(self, client: Client, settings: ConfigurationItems) -> None:
@@ -48,13 +46,13 @@ class Cmdb:
         kind of match that any item has wins. None when there is no item, or several are equally good. Raises what
         calls raise.
         """
-        wanted = list(dict.fromkeys(pair for pair in self._wanted(text) if searchable(pair[1])))
+        wanted = list(dict.fromkeys(pair for pair in self._search_terms(text) if searchable(pair[1])))
         if not wanted:
             return None
-        found = await self._ask(wanted)
+        found = await self._query(wanted)
         if len(found) >= _LIMIT:  # a common name, such as "default", crowds the others out: ask for the best alone
             wanted = wanted[:1]
-            found = await self._ask(wanted)
+            found = await self._query(wanted)
         matches = _matches([row for row in found if not self._is_another(row, text)], wanted)
         if len(matches) > 1 or len(found) >= _LIMIT:
             _LOG.warning("%s: several configuration items fit %r", self._client.connection, text[:200])
@@ -65,15 +63,15 @@ class Cmdb:
             return await self._create(text)
         return None
 
-    async def _ask(self, wanted: list[tuple[str, str]]) -> list[Mapping[str, Any]]:
+    async def _query(self, wanted: list[tuple[str, str]]) -> list[Mapping[str, Any]]:
         """Rows that match any of the pairs of column and value."""
         query = any_of([equal(column, term) for column, term in wanted])
         attribute = self._settings.resource_id_attribute
         columns = dict.fromkeys(("sys_id", "install_status", attribute, *(column for column, _ in wanted)))
-        found: list[Mapping[str, Any]] = await self._client.call(rows(_TABLE, query, list(columns), _LIMIT))
+        found: list[Mapping[str, Any]] = await self._client.call(list_call(_TABLE, query, list(columns), _LIMIT))
         return found
 
-    def _wanted(self, text: str) -> Iterator[tuple[str, str]]:
+    def _search_terms(self, text: str) -> Iterator[tuple[str, str]]:
         """Pairs of column and value, best first."""
         text = text.strip()
         resource = is_resource_id(text)
@@ -118,7 +116,7 @@ class Cmdb:
         except DuplicateKey:
             return sys_id
         except OutcomeUnknown as error:
-            # The ticket shall not wait for its configuration item: the next ticket finds the item, if it was made.
+            # The ticket is created without it: the next ticket finds the item, if it was created.
             _LOG.warning("%s: a configuration item may not have been created: %s", self._client.connection, error)
             return None
         return made if is_sys_id(made) else None
@@ -131,7 +129,7 @@ def is_resource_id(text: str) -> bool:
 
 
 def _matches(found: list[Mapping[str, Any]], wanted: list[tuple[str, str]]) -> list[str]:
-    """Ids of the items that fit best. Items that are gone count only when no other fits."""
+    """Ids of the items that fit best. Items that no longer exist count only when no other fits."""
     best: list[tuple[bool, str]] = []
     for column, term in wanted:
         for row in found:
@@ -139,9 +137,9 @@ def _matches(found: list[Mapping[str, Any]], wanted: list[tuple[str, str]]) -> l
                 continue
             sys_id = value(row, "sys_id") or ""
             if is_sys_id(sys_id):
-                best.append((value(row, "install_status") in _GONE, sys_id))
+                best.append((value(row, "install_status") in _RETIRED, sys_id))
         if best:
-            present = [sys_id for gone, sys_id in best if not gone]
+            present = [sys_id for retired, sys_id in best if not retired]
             return present or [sys_id for _, sys_id in best]
     return []
 

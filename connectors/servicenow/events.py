@@ -1,11 +1,12 @@
-"""Events for Event Management, which makes alerts of them: one alert per message_key, however often it is sent.
+"""Events for Event Management, which makes one alert of all events with the same message_key.
 
 So nothing is looked up here and everything may be repeated: the key is the ticket's identity. Every operation sends
-one more event with that key. What an event has beyond the table's columns goes into additional_info.
+one more event with that key. Fields that are no columns of the table go into additional_info. An event has no notes:
+the note of a draft is ignored.
 
-An event changes the alert's severity to its own. ``comment`` knows none and sends none: the text is kept with the
-events of the key and the alert stays as it is. ``reopen`` needs one and takes Warning; send ``create`` again, or
-``update`` with the severity, where it is known.
+An event changes the alert's severity to its own. ``comment`` sends none: the text is stored with the events of the key
+and the alert stays as it is. ``reopen`` needs one and sends Warning; send ``create`` again, or ``update`` with the
+severity, where it is known.
 
 Source: ServiceNow docs, "Send events via web service" and "Event field format for event collection".
 """
@@ -14,16 +15,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectors.servicenow.client import Client
-from connectors.servicenow.query import searchable
-from connectors.servicenow.tables import DISPLAY
-from connectors.servicenow.text import clean
-from connectors.servicenow.wire import Purpose, WireCall
+from connectors.servicenow.tables import clean, journal_text
+from connectors.servicenow.wire import Purpose, WireCall, searchable
 from shared.core.errors import OutcomeUnknown, Refused
-from shared.core.ticket_system import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.identity import DISPLAY
+from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 
 #: Columns of em_event that may be sent, and their length in characters; 0 where a value is not text to be cut.
 COLUMNS: Mapping[str, int] = {
@@ -54,7 +54,9 @@ _ENDED = "The problem has ended."
 
 
 class Events:
-    """Sends events to one instance."""
+    """Handles the kind of ticket that is an event. Events cannot be looked up; they are idempotent by their key."""
+
+    findable = False
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -67,15 +69,22 @@ class Events:
             fields["follows"] = draft.follows.number or draft.follows.id
         return await self._send(ref, {"resolution_state": _OPEN, **fields}, Phase.OPEN)
 
+    async def find(
+        self, kind: TicketKind, ticket_id: str, correlation: str, marker: str | None = None
+    ) -> Ticket | None:
+        """Always None."""
+        del kind, ticket_id, correlation, marker
+        return None
+
     async def comment(self, ref: TicketRef, note: Note) -> Ticket:
         """Send the note as a further event of the key, without severity."""
-        return await self._send(ref, {"resolution_state": _OPEN, "description": note.text}, Phase.OPEN)
+        return await self._send(ref, {"resolution_state": _OPEN, "description": journal_text(note.text)}, Phase.OPEN)
 
-    async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None) -> Ticket:
+    async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> Ticket:
         """Send the fields as a further event of the key; the note becomes its description, or joins
         additional_info where the fields have a description of their own."""
-        said = {} if note is None else {"note" if "description" in fields else "description": note.text}
-        return await self._send(ref, {"resolution_state": _OPEN, **fields, **said}, Phase.OPEN)
+        text = {} if note is None else {"note" if "description" in fields else "description": journal_text(note.text)}
+        return await self._send(ref, {"resolution_state": _OPEN, **fields, **text}, Phase.OPEN)
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
         """Send the clearing event: severity 0, Closing."""
@@ -85,8 +94,28 @@ class Events:
 
     async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
         """Send the key again as a new problem of severity Warning."""
-        fields = {"resolution_state": _OPEN, "severity": _WARNING, "description": note.text}
+        fields = {"resolution_state": _OPEN, "severity": _WARNING, "description": journal_text(note.text)}
         return await self._send(ref, fields, Phase.OPEN)
+
+    def state_name(self, kind: TicketKind, state: str) -> str:
+        """The state itself: resolution states are stored as their names."""
+        del kind
+        return state
+
+    async def missing_fields(self, kind: TicketKind, fields: Iterable[str]) -> Sequence[str]:
+        """None: what is no column goes into additional_info."""
+        del kind, fields
+        return ()
+
+    async def changes_since(self, kind: TicketKind, watermark: str | None, limit: int) -> ChangePage:
+        """An empty page."""
+        del kind, limit
+        return ChangePage((), watermark or "", more=False)
+
+    async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
+        """All of the ids."""
+        del kind
+        return frozenset(ids)
 
     async def _send(self, ref: TicketRef, fields: Mapping[str, str], phase: Phase) -> Ticket:
         if not searchable(ref.correlation) or len(ref.correlation) > COLUMNS["message_key"]:

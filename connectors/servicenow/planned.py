@@ -11,23 +11,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from connectors.servicenow.client import Client
-from connectors.servicenow.echo import is_sys_id, value
-from connectors.servicenow.query import equal, rows
 from connectors.servicenow.settings import ConfigurationItems
+from connectors.servicenow.watermark import parse_time
+from connectors.servicenow.wire import equal, is_sys_id, list_call, value
 from shared.core.errors import NotAuthorised, Refused
 from shared.core.ticket_system import PlannedWork, WorkItem
 
 _LOG = logging.getLogger(__name__)
 
 PAGE = 500
-MOST_PAGES = 10
+MAX_PAGES = 10
 
 
-class Planned:
+class PlannedChanges:
     """Planned work of one instance.
 
     Args:
@@ -41,7 +40,7 @@ class Planned:
         self._columns = (settings.resource_id_attribute, "fqdn", "name")
         self._state = state
 
-    async def now(self) -> list[PlannedWork]:
+    async def current(self) -> list[PlannedWork]:
         """Changes under way, each with its items. Raises what calls raise."""
         fields = ["sys_id", "number", "state", "end_date", *(f"cmdb_ci.{column}" for column in self._columns)]
         found = await self._all("change_request", equal("state", self._state), fields)
@@ -52,7 +51,7 @@ class Planned:
         return [
             PlannedWork(
                 value(row, "number") or sys_id,
-                _moment(value(row, "end_date")),
+                parse_time(value(row, "end_date") or ""),
                 tuple(dict.fromkeys(item for item in items[sys_id] if item != WorkItem())),
             )
             for sys_id, row in changes.items()
@@ -76,9 +75,9 @@ class Planned:
     async def _all(self, table: str, query: str, fields: Sequence[str]) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
         last = ""
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             after = f"^sys_id>{last}" if last else ""
-            page = await self._client.call(rows(table, f"{query}{after}^ORDERBYsys_id", fields, PAGE))
+            page = await self._client.call(list_call(table, f"{query}{after}^ORDERBYsys_id", fields, PAGE))
             found += page
             last = value(page[-1], "sys_id") or "" if page else ""
             if len(page) < PAGE or not is_sys_id(last):
@@ -88,11 +87,3 @@ class Planned:
 
     def _item(self, row: Mapping[str, Any], reference: str) -> WorkItem:
         return WorkItem(*((value(row, f"{reference}.{column}") or "").strip() for column in self._columns))
-
-
-def _moment(text: str | None) -> datetime | None:
-    """A stored date and time, which is UTC."""
-    try:
-        return datetime.strptime(text or "", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None

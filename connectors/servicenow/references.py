@@ -1,25 +1,35 @@
-"""Names in reference fields become sys_ids. A name that cannot be resolved costs the field, never the ticket."""
+"""Replaces names in reference fields by sys_ids, and caches what was found.
+
+A field whose name cannot be resolved is left out; the ticket is written without it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from connectors.servicenow.client import Client
-from connectors.servicenow.cmdb import Cmdb
-from connectors.servicenow.echo import is_sys_id, value
-from connectors.servicenow.memory import Memory
-from connectors.servicenow.query import any_of, equal, rows, searchable
+from connectors.servicenow.cmdb import ConfigurationItemFinder
 from connectors.servicenow.settings import Reference, ServiceNowSettings
 from connectors.servicenow.tables import CI_FIELD, REFERENCES, WITH_ACTIVE
-from connectors.servicenow.wire import shorten
+from connectors.servicenow.wire import any_of, equal, is_sys_id, list_call, searchable, shorten, value
 from shared.core.errors import NotAuthorised, Refused
 
 _LOG = logging.getLogger(__name__)
 
 #: With one column, two rows show that a name is not unique. With several, rows that fit a worse column come too.
 _LIMIT_ONE, _LIMIT_SEVERAL = 2, 10
+
+#: Results that are kept at most. A company has fewer groups that tickets go to, but resources come and go.
+MAX_ENTRIES = 4096
+
+#: Seconds for which "not found" is believed at most, so that a name that is put right soon works.
+NEGATIVE_TTL = 600.0
 
 
 class References:
@@ -28,22 +38,22 @@ class References:
     def __init__(self, client: Client, settings: ServiceNowSettings) -> None:
         self._client = client
         self._fields: Mapping[str, Reference] = {**REFERENCES, **settings.references}
-        self._memory = Memory(settings.reference_ttl.total_seconds())
-        self._cmdb = None if CI_FIELD in settings.references else Cmdb(client, settings.ci)
+        self._cache = LookupCache(settings.reference_ttl.total_seconds())
+        self._cmdb = None if CI_FIELD in settings.references else ConfigurationItemFinder(client, settings.ci)
 
-    def knows(self, field: str) -> bool:
-        """Whether values of this field are resolved."""
+    def is_reference(self, field: str) -> bool:
+        """Whether the values of this field are resolved."""
         return field in self._fields or (field == CI_FIELD and self._cmdb is not None)
 
-    def place(self, field: str) -> str:
-        """The table that a known field refers to."""
+    def table_of(self, field: str) -> str:
+        """The table that a reference field refers to."""
         return self._fields[field].table if field in self._fields else "cmdb_ci"
 
-    async def resolve(self, field: str, text: str, *, tried: bool = False) -> str | None:
+    async def resolve(self, field: str, text: str, *, warn: bool = True) -> str | None:
         """The sys_id that ``text`` stands for in ``field``; None when there is none, or several fit equally well.
 
-        An id and an empty text, which clears the field, are taken as they are. ``tried``: it is only looked whether
-        there is one, and nothing is left out of a ticket when there is none.
+        An id and an empty text, which clears the field, are taken as they are. ``warn``: log when there is no result,
+        because the field is then left out of the ticket.
 
         Raises NotSent, Throttled, Unavailable, and NotAuthorised when the credentials are not accepted at all.
         """
@@ -52,16 +62,16 @@ class References:
             return text
         found = None
         if searchable(text):
-            key = (self.place(field), self._columns(field), text.casefold())
-            wait = self._client.in_time(f"looking up {field}")
-            found = await self._memory.get(key, lambda: self._look_up(field, text), wait)
-        if found is None and not tried:
+            key = (self.table_of(field), self._columns(field), text.casefold())
+            wait = self._client.within_deadline(f"looking up {field}")
+            found = await self._cache.get(key, lambda: self._look_up(field, text), wait)
+        if found is None and warn:
             _LOG.warning(
                 "%s: %s is left out: no single match for %r in %s",
                 self._client.connection,
                 field,
                 shorten(text, 120),
-                self.place(field),
+                self.table_of(field),
             )
         return found
 
@@ -76,7 +86,7 @@ class References:
         except Refused as error:
             reason: Exception = error
         except NotAuthorised as error:
-            if error.status != 403:  # not this table but the credentials: the ticket would fare no better
+            if error.status != 403:  # the credentials are refused, not this table: the ticket would be refused too
                 raise
             reason = error
         _LOG.warning("%s: %s cannot be looked up: %s", self._client.connection, field, reason)
@@ -87,11 +97,11 @@ class References:
         if reference.table in WITH_ACTIVE:
             query += "^active=true"
         limit = _LIMIT_ONE if len(reference.by) == 1 else _LIMIT_SEVERAL
-        found = await self._client.call(rows(reference.table, query, ["sys_id", *reference.by], limit))
-        return best(found, [(column, text) for column in reference.by], limit)
+        found = await self._client.call(list_call(reference.table, query, ["sys_id", *reference.by], limit))
+        return best_match(found, [(column, text) for column in reference.by], limit)
 
 
-def best(found: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[str, str]], limit: int) -> str | None:
+def best_match(found: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[str, str]], limit: int) -> str | None:
     """The id of the one row that fits best: by the first pair of column and text that any row fits.
 
     None when no row fits, when several fit equally well, and when the page is full, so that others may fit as well.
@@ -108,3 +118,73 @@ def best(found: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[str, str]], 
         if ids:
             return ids[0] if len(ids) == 1 and is_sys_id(ids[0] or "") else None
     return None
+
+
+class LookupCache:
+    """Results of look-ups, for a limited time and in limited number, with one look-up at a time per name.
+
+    Args:
+        ttl: seconds for which a found name is believed. 0: nothing is cached.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ttl = ttl
+        self._clock = clock
+        self._entries: OrderedDict[Hashable, tuple[float, str | None]] = OrderedDict()
+        self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
+
+    async def get(
+        self,
+        key: Hashable,
+        look_up: Callable[[], Awaitable[str | None]],
+        wait: AbstractAsyncContextManager[None],
+    ) -> str | None:
+        """The result for ``key``, looked up when it is not known.
+
+        Args:
+            key: the name and where it is looked for.
+            look_up: finds it; None when there is nothing.
+            wait: limits the time to wait for another task that is looking it up already.
+
+        Raises what ``look_up`` and ``wait`` raise; a failed look-up is not cached.
+        """
+        found = self._cached(key)
+        if found is not None:
+            return found[0]
+        lock, waiting = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, waiting + 1)
+        try:
+            async with wait:
+                await lock.acquire()
+            try:
+                found = self._cached(key)
+                if found is None:
+                    found = (await look_up(),)
+                    self._store(key, found[0])
+                return found[0]
+            finally:
+                lock.release()
+        finally:
+            lock, waiting = self._locks.pop(key)
+            if waiting > 1:
+                self._locks[key] = (lock, waiting - 1)
+
+    def _cached(self, key: Hashable) -> tuple[str | None] | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        until, value = entry
+        if self._clock() >= until:
+            del self._entries[key]
+            return None
+        self._entries.move_to_end(key)
+        return (value,)
+
+    def _store(self, key: Hashable, value: str | None) -> None:
+        ttl = self._ttl if value is not None else min(self._ttl, NEGATIVE_TTL)
+        if ttl <= 0:
+            return
+        self._entries[key] = (self._clock() + ttl, value)
+        while len(self._entries) > MAX_ENTRIES:
+            self._entries.popitem(last=False)

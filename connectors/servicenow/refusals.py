@@ -1,4 +1,4 @@
-"""What a 403 means, by what it says. Pure.
+"""What a 403 means, by its error text. Pure.
 
 ServiceNow answers 403 for very different things: a token that may not use the API at all, a missing role, a business
 rule that stopped the write, and even for rows that were written but may not be read back by the user who wrote them.
@@ -45,29 +45,29 @@ class DuplicateKey(OutcomeUnknown):
     connector."""
 
 
-def duplicate(said: str) -> bool:
+def duplicate(error_text: str) -> bool:
     """Whether a text reports an insert that the database refused."""
-    return _DUPLICATE.search(said) is not None
+    return _DUPLICATE.search(error_text) is not None
 
 
-def about_one_table(said: str) -> bool:
+def about_one_table(error_text: str) -> bool:
     """Whether a 403 concerns the table that was read, and not the API as a whole."""
-    return _NO_ROWS.search(said) is not None
+    return _NO_ROWS.search(error_text) is not None
 
 
-def forbidden(call: WireCall, said: str, is_json: bool) -> Ruling:
+def forbidden(call: WireCall, error_text: str, is_json: bool) -> Ruling:
     """What a 403 means.
 
     Args:
         call: the call that was refused.
-        said: what the answer says, see ``Reply.said``.
+        error_text: see ``ServiceNowReply.error_text``.
         is_json: whether the answer came as JSON, thus from the API and not from something in front of it.
     """
     for pattern, ruling in _RULINGS:
-        match = pattern.search(said)
+        match = pattern.search(error_text)
         if match:
             return ruling(call, match)
-    if call.purpose is Purpose.CREATE and duplicate(said):
+    if call.purpose is Purpose.CREATE and duplicate(error_text):
         return Ruling(DuplicateKey, "the instance could not insert the record", "It is looked up by its id")
     if call.purpose.writes and (is_json or call.purpose is Purpose.CREATE):
         return Ruling(

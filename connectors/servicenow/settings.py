@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from connectors.servicenow.state_settings import Change, StateOverrides
+from connectors.servicenow.states import StateOverrides
 from shared.config.connection import ConnectionSettings
 from shared.core.settings import Duration, SecretRef, SettingsModel
 
@@ -176,6 +176,26 @@ class ConfigurationItems(SettingsModel):
     """Create a configuration item for an Azure resource that the CMDB does not have."""
     new_class: Annotated[Identifier, Field(alias="class")] = "cmdb_ci"
     """Class (table) of the items that ``create_missing`` creates."""
+
+
+class Change(SettingsModel):
+    """How change requests are made. A route may differ from it with the fields ``type`` and
+    ``std_change_producer_version``."""
+
+    api: Literal["table", "change_management"] = "table"
+    """``table``: a new change is inserted into the table. ``change_management``: it is made by the Change Management
+    API, which applies the standard change template. Everything that follows (reading, notes, states) goes through the
+    Table API either way."""
+    type: Literal["normal", "standard", "emergency"] | None = None
+    """Type of change. Left out: the instance's default, normal."""
+    template: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """Name or sys_id of the template of standard changes (table ``std_change_producer_version``)."""
+
+    @model_validator(mode="after")
+    def _standard_has_a_template(self) -> Self:
+        if self.type == "standard" and self.api == "change_management" and self.template is None:
+            raise ValueError("a standard change is made from a template. Fix: name it under 'template'")
+        return self
 
 
 class ServiceNowSettings(ConnectionSettings):

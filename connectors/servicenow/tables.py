@@ -1,4 +1,5 @@
-"""The tables that tickets live in, as data: states, closing fields, field lengths, references.
+"""The tables of tickets as data (states, closing fields, column lengths, references), how a text is prepared for a
+column, and which values came back different. Pure.
 
 Sources: ServiceNow docs, "Incident, Problem and Change Management" (state models) and the dictionary of the base
 system; where instances differ, the settings of the connection override what is here.
@@ -13,30 +14,32 @@ is a step on the way and counts as open.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from connectors.servicenow.settings import Reference
-from connectors.servicenow.state_settings import GuardedStates, StateOverrides, TicketStates
 from connectors.servicenow.states import (
     CHANGE_MODEL,
     CHANGE_NAMES,
     INCIDENT_NAMES,
     PROBLEM_MODEL,
     PROBLEM_NAMES,
+    GuardedStates,
     StateModel,
+    StateOverrides,
+    TicketStates,
 )
-from shared.core.ticket_system import Phase, TicketKind
-
-#: Written into correlation_display and looked for beside the key.
-DISPLAY = "Azure ITSM Bridge"
+from connectors.servicenow.wire import is_sys_id, value
+from shared.core.ticket_system import Note, Phase, TicketKind
 
 _ENDED = "Resolved by Azure ITSM Bridge: the problem that it reported has ended."
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TicketTable:
     """One kind of ticket.
 
     Attributes:
@@ -77,24 +80,24 @@ class Table:
         fields = {"state": self.resolved, **self.closing, **given}
         return {**fields, "state": self.value(fields["state"])}
 
-    def called(self, state: str) -> str:
-        """What a state is called; the stored value where it has no name."""
+    def state_name(self, state: str) -> str:
+        """The name of a state; the stored value where it has no name."""
         return self.names.get(state, state)
 
     def value(self, text: str) -> str:
-        """The stored value of the state of that name; the text itself where no state is called so."""
+        """The stored value of the state of that name; the text itself where no state has that name."""
         wanted = text.strip().casefold()
         return next((value for value, name in self.names.items() if name.casefold() == wanted), text.strip())
 
-    def shown(self, state: str) -> str:
+    def state_label(self, state: str) -> str:
         """A state for a message: name and stored value."""
-        name = self.called(state)
+        name = self.state_name(state)
         return name if name == state else f"{name} ({state})"
 
 
-_BASE: Mapping[TicketKind, Table] = MappingProxyType(
+_BASE: Mapping[TicketKind, TicketTable] = MappingProxyType(
     {
-        TicketKind.INCIDENT: Table(
+        TicketKind.INCIDENT: TicketTable(
             name="incident",
             resolved="6",
             reopened="2",
@@ -104,7 +107,7 @@ _BASE: Mapping[TicketKind, Table] = MappingProxyType(
             counter="reopen_count",
             born_resolved=True,
         ),
-        TicketKind.PROBLEM: Table(
+        TicketKind.PROBLEM: TicketTable(
             name="problem",
             resolved="106",
             reopened="103",
@@ -118,7 +121,7 @@ _BASE: Mapping[TicketKind, Table] = MappingProxyType(
             model=PROBLEM_MODEL,
             steps=("102", "103", "104", "106"),
         ),
-        TicketKind.CHANGE_REQUEST: Table(
+        TicketKind.CHANGE_REQUEST: TicketTable(
             name="change_request",
             resolved="0",
             reopened="-1",
@@ -192,16 +195,25 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
     }
 )
 
-#: Tables whose rows that are not active must not be assigned anything.
+#: Tables whose inactive rows must not be assigned anything.
 WITH_ACTIVE = frozenset({"sys_user", "sys_user_group"})
 
+_ELLIPSIS = "…"
 
-def tables(overrides: StateOverrides) -> dict[TicketKind, Table]:
+#: Control characters that no field shows and that XML, in which records are exported, cannot hold.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_CODE_TAG = re.compile(r"\[(/?)code\]", re.IGNORECASE)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+_BOOLEANS = {"true": "true", "false": "false", "1": "true", "0": "false"}
+
+
+def ticket_tables(overrides: StateOverrides) -> dict[TicketKind, TicketTable]:
     """The tables by kind of ticket, with the states that a connection overrides."""
     return {kind: _with_states(table, getattr(overrides, kind.value)) for kind, table in _BASE.items()}
 
 
-def _with_states(table: Table, states: TicketStates) -> Table:
+def _with_states(table: TicketTable, states: TicketStates) -> TicketTable:
     resolved = table.resolved if states.resolved is None else states.value(states.resolved)
     closed = table.closed - (table.model.before(resolved) if table.model is not None else frozenset())
     steps = states.steps if isinstance(states, GuardedStates) else None
@@ -213,3 +225,74 @@ def _with_states(table: Table, states: TicketStates) -> Table:
         names=MappingProxyType({**table.names, **states.names}),
         steps=table.steps if steps is None else tuple(states.value(text) for text in steps),
     )
+
+
+def clean(value: str) -> str:
+    """Without control characters and lone surrogates, which cannot be sent as UTF-8."""
+    return _SURROGATE.sub("\ufffd", _UNPRINTABLE.sub("", value))
+
+
+def cut(field: str, value: str) -> str:
+    """Cut to the field's length, ending in an ellipsis.
+
+    The database cuts silently what does not fit into a column of up to 255 characters, and then what comes back
+    differs from what was sent (ServiceNow support article KB0685779).
+    """
+    limit = LIMITS.get(field)
+    if limit is None or len(value) <= limit:
+        return value
+    return value[: limit - 1].rstrip() + _ELLIPSIS
+
+
+def journal_text(value: str) -> str:
+    """Text without [code] tags, for a journal field: what stands between them there is rendered as HTML.
+
+    Apply it last, to text that :func:`clean` returned.
+
+    Source: ServiceNow docs, "Enable rendering of HTML and hyperlinks in journal fields"
+    (glide.ui.security.allow_codetag).
+    """
+    return _CODE_TAG.sub(r"(\1code)", value)
+
+
+def note_text(note: Note, field: str = "work_notes") -> str:
+    """A note's text for a journal field. Where it has to be cut, its marker stays."""
+    text, mark = journal_text(clean(note.text)), clean(note.marker)
+    short = cut(field, text)
+    if mark in short or mark not in text:
+        return short
+    room = LIMITS[field] - len(mark) - 3
+    return f"{text[:room].rstrip()}{_ELLIPSIS}\n\n{mark}"
+
+
+def dropped(sent: Mapping[str, str], row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of fields whose value came back different from what was sent, in the order sent.
+
+    ServiceNow answers 200 or 201 although it left a field out: unknown column, field access rule, data policy that
+    makes it read-only, a business rule that computes it, a value too long for its column.
+    """
+    return tuple(name for name, wanted in sent.items() if name not in JOURNALS and not _same(wanted, value(row, name)))
+
+
+def _same(sent: str, stored: str | None) -> bool:
+    if stored is None:
+        return False
+    if _plain(sent) == _plain(stored):
+        return True
+    if is_sys_id(sent):
+        return sent.lower() == stored.strip().lower()
+    if _number(sent) is not None:
+        return _number(sent) == _number(stored) or _BOOLEANS.get(sent) == stored.lower()
+    flag = _BOOLEANS.get(sent.lower())
+    return flag is not None and flag == _BOOLEANS.get(stored.lower())
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
+
+
+def _number(text: str) -> float | None:
+    """The value of a plain decimal number such as ``3`` or ``3.50``; None for anything else."""
+    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", text.strip()):
+        return None
+    return float(text)

@@ -1,10 +1,10 @@
-"""Incidents, problems and change requests through the Table API; changes are made by the Change Management API where
-the settings want it.
+"""Incidents, problems and change requests through the Table API; changes are created by the Change Management API where
+the settings say so.
 
-Create is idempotent by the record's own key: the sys_id is ours and goes with the POST, so that a repetition meets the
-first row and fails as a duplicate, which is a success to us. Where an instance ignores the sys_id, a create looks for
-the correlation_id first, from the moment that habit is known. Of the Change Management API nobody says what it does
-with a sys_id, so there a create looks first until the instance has shown that it keeps it.
+Create is idempotent by the record's own key: the POST carries our sys_id, so that a repetition fails as a duplicate of
+the first row, which counts as success. Where an instance ignores the sys_id, a create looks for the correlation_id
+first, as soon as that is known of the instance. The documentation of the Change Management API does not say what it
+does with a sys_id, so there a create looks first until the instance has shown that it keeps it.
 
 Source: ServiceNow docs, "Table API", "Change Management API"; the state models are in ``states``.
 """
@@ -12,83 +12,103 @@ Source: ServiceNow docs, "Table API", "Change Management API"; the state models 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from connectors.servicenow.change_management import creation
+from connectors.servicenow.change_management import create_call
 from connectors.servicenow.client import Client
-from connectors.servicenow.echo import display, dropped, is_sys_id, value
-from connectors.servicenow.query import equal, rows, searchable
+from connectors.servicenow.dictionary import TableColumns
+from connectors.servicenow.polling import Polling
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import DuplicateKey
-from connectors.servicenow.state_settings import Change
-from connectors.servicenow.tables import DISPLAY, JOURNALS, LIMITS, TEMPLATE_FIELD, Table
-from connectors.servicenow.text import clean, cut, journal, note_text
-from connectors.servicenow.walk import StatePosition, Walker
-from connectors.servicenow.wire import Purpose, WireCall
+from connectors.servicenow.settings import ServiceNowSettings
+from connectors.servicenow.tables import (
+    JOURNALS,
+    LIMITS,
+    TEMPLATE_FIELD,
+    TicketTable,
+    clean,
+    cut,
+    dropped,
+    journal_text,
+    note_text,
+)
+from connectors.servicenow.transitions import StateTransitions, TicketRecord
+from connectors.servicenow.wire import Purpose, WireCall, display, equal, is_sys_id, list_call, searchable, value
 from shared.core.errors import OutcomeUnknown, Refused, TicketMissing
-from shared.core.ticket_system import Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.identity import DISPLAY
+from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 
 _LOG = logging.getLogger(__name__)
 
 _READ = ("sys_id", "number", "state", "active", "correlation_id")
 
-#: A key names one ticket; a few more rows show that somebody copied it.
+#: Rows of a search for a key. It names one ticket; more rows show that somebody copied it.
 _LIMIT = 5
 
 
 class Tickets:
-    """Records of the task tables."""
+    """Handles the kinds of tickets that are records of a task table.
+
+    Args:
+        client: makes the calls.
+        tables: by kind of ticket.
+        references: resolves names in reference fields.
+        settings: of the connection.
+    """
+
+    findable = True
 
     def __init__(
         self,
         client: Client,
-        tables: Mapping[TicketKind, Table],
+        tables: Mapping[TicketKind, TicketTable],
         references: References,
-        url: str,
-        change: Change | None = None,
+        settings: ServiceNowSettings,
     ) -> None:
-        self._honours: dict[TicketKind, bool] = {}
-        self._change = change or Change()
-        self._walker = Walker(client, self)
         self._client = client
         self._tables = tables
         self._references = references
-        self._url = url
+        self._url = settings.url
+        self._change = settings.change
+        self._honours: dict[TicketKind, bool] = {}
+        self._transitions = StateTransitions(client, self)
+        self._polling = Polling(client, tables, self._ref_of)
+        self._columns = TableColumns(client)
 
     @property
     def honours_ids(self) -> bool | None:
-        """Whether the instance keeps the sys_id of a POST, on every table where that was seen; None before."""
+        """Whether the instance keeps the sys_id of a POST, on all tables that got one; None before the first."""
         return all(self._honours.values()) if self._honours else None
 
     async def create(self, draft: Draft) -> Ticket:
         """Create a record, or return the one that an earlier attempt made. See ``TicketSystem.create``."""
-        self._require(draft.correlation)
+        self._check_key(draft.correlation)
         table = self._tables[draft.kind]
         if self._honours.get(draft.kind, not self._by_change_api(draft.kind)) is False:
-            standing = await self._standing(draft)
-            if standing is not None:
-                return standing
-        fields, lost = await self._resolved({**self._of_change(draft), **_opening(draft)})
+            existing = await self._of_earlier_attempt(draft)
+            if existing is not None:
+                return existing
+        fields, lost = await self._prepared({**self._change_fields(draft), **_draft_fields(draft)})
         if draft.closure is None or not table.born_resolved:
             return await self._insert(draft, table, fields, lost)
-        ending, more = await self._resolved(table.closure(draft.closure.fields))
+        closing, more = await self._prepared(table.closure(draft.closure.fields))
         try:
-            return await self._insert(draft, table, {**fields, **ending}, lost + more)
+            return await self._insert(draft, table, {**fields, **closing}, lost + more)
         except TicketMissing:
             raise
         except Refused as error:
-            # Some instances insert nothing that is resolved already: then it is born open and resolved afterwards.
-            _LOG.info("%s: %s cannot be born resolved: %s", self._client.connection, table.name, error)
+            # Some instances insert no resolved record: then it is created open, and delivery resolves it afterwards.
+            _LOG.info("%s: %s cannot be created as resolved: %s", self._client.connection, table.name, error)
             return await self._insert(draft, table, fields, lost)
 
     async def find(
         self, kind: TicketKind, ticket_id: str, correlation: str, marker: str | None = None
     ) -> Ticket | None:
         """Look up by id, then by key. See ``TicketSystem.find``."""
-        self._require(correlation)
+        self._check_key(correlation)
         row = await self._by_id(kind, ticket_id, marker is not None) if is_sys_id(ticket_id) else None
         if row is None or value(row, "correlation_id") != correlation:
             row = await self._by_key(kind, correlation, marker is not None)
@@ -100,23 +120,27 @@ class Tickets:
         notes = display(row, "work_notes")
         return replace(ticket, noted=None if notes is None else clean(marker) in notes)
 
+    async def comment(self, ref: TicketRef, note: Note) -> Ticket:
+        """Append a note. See ``TicketSystem.comment``."""
+        return await self.update(ref, {}, note)
+
     async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> Ticket:
         """Set fields and append a note, in one PATCH. See ``TicketSystem.update``."""
         return (await self.write(ref, fields, (), note)).ticket
 
     async def write(
         self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...] = (), note: Note | None = None
-    ) -> StatePosition:
-        """The same, with further columns in what comes back."""
-        prepared, lost = await self._resolved(fields)
+    ) -> TicketRecord:
+        """As :meth:`update`; the record has the further columns ``also``."""
+        prepared, lost = await self._prepared(fields)
         if note is not None:
             prepared["work_notes"] = note_text(note)
             if note.comment:
-                prepared["comments"] = cut("comments", journal(clean(note.comment)))
+                prepared["comments"] = cut("comments", journal_text(clean(note.comment)))
         names = [*_READ, *also, *(name for name in prepared if name not in JOURNALS)]
-        call = WireCall("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, _shape(names), prepared)
+        call = WireCall("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, _selected(names), prepared)
         row = await self._client.call(call)
-        return StatePosition(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
+        return TicketRecord(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
         """Write state, code and notes: in one PATCH, or step by step where a state model guards the states."""
@@ -124,11 +148,11 @@ class Tickets:
         fields = table.closure(closure.fields)
         if table.model is None:
             return await self.update(ref, fields)
-        return await self._walker.walk(table, table.model, ref, fields)
+        return await self._transitions.move(table, table.model, ref, fields)
 
-    async def standing(self, ref: TicketRef, also: tuple[str, ...] = ()) -> StatePosition:
+    async def read(self, ref: TicketRef, also: tuple[str, ...] = ()) -> TicketRecord:
         """Read a ticket that is known by its id. Raises TicketMissing where it does not bear its key."""
-        call = WireCall("GET", self._record(ref.kind, ref.id), Purpose.RECORD, _shape([*_READ, *also]))
+        call = WireCall("GET", self._record(ref.kind, ref.id), Purpose.RECORD, _selected([*_READ, *also]))
         row = await self._client.call(call)
         if value(row, "correlation_id") != ref.correlation:
             raise TicketMissing(
@@ -136,11 +160,11 @@ class Tickets:
                 connection=self._client.connection,
                 advice="Somebody changed its correlation_id. The problem gets a new ticket.",
             )
-        return StatePosition(self._ticket(ref.kind, ref.correlation, row, ref), row)
+        return TicketRecord(self._ticket(ref.kind, ref.correlation, row, ref), row)
 
     async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
         """Read the ticket; put it back to work unless it is closed. One that people reopened gets the note only."""
-        ticket = (await self.standing(ref)).ticket
+        ticket = (await self.read(ref)).ticket
         if ticket.phase is Phase.CLOSED:
             raise Refused(
                 f"{ticket.ref.number or ref.id} is closed (state {ticket.state}) and cannot be reopened",
@@ -150,13 +174,31 @@ class Tickets:
         state = {"state": self._tables[ref.kind].reopened} if ticket.phase is Phase.RESOLVED else {}
         return await self.update(ref, state, note)
 
-    async def _insert(self, draft: Draft, table: Table, fields: Mapping[str, str], lost: tuple[str, ...]) -> Ticket:
+    def state_name(self, kind: TicketKind, state: str) -> str:
+        """The name that the settings give, else that of the base system."""
+        return self._tables[kind].state_name(state)
+
+    async def missing_fields(self, kind: TicketKind, fields: Iterable[str]) -> Sequence[str]:
+        """Those of the names that are no columns of the kind's table. See ``TableColumns.missing``."""
+        return await self._columns.missing(self._tables[kind].name, fields)
+
+    async def changes_since(self, kind: TicketKind, watermark: str | None, limit: int) -> ChangePage:
+        """See ``Polling.changes_since``."""
+        return await self._polling.changes_since(kind, watermark, limit)
+
+    async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
+        """See ``Polling.existing``."""
+        return await self._polling.existing(kind, ids)
+
+    async def _insert(
+        self, draft: Draft, table: TicketTable, fields: Mapping[str, str], lost: tuple[str, ...]
+    ) -> Ticket:
         ours = {"sys_id": draft.id, "correlation_id": draft.correlation, "correlation_display": DISPLAY}
         body = {**fields, **ours}
         names = [*_READ, "correlation_display", *(name for name in fields if name not in JOURNALS)]
-        call = WireCall("POST", f"/api/now/table/{table.name}", Purpose.CREATE, _shape(names), body)
+        call = WireCall("POST", f"/api/now/table/{table.name}", Purpose.CREATE, _selected(names), body)
         if self._by_change_api(draft.kind):
-            call = self._made_by_change_api(body)
+            call = self._change_api_call(body)
             body = dict(call.body or {})
         try:
             row = await self._client.call(call)
@@ -180,7 +222,7 @@ class Tickets:
                 connection=self._client.connection,
                 advice=f"Give the integration user the right to read the {table.name} records that it creates.",
             )
-        self._note_habit(draft.kind, made.lower() == draft.id.lower())
+        self._record_honoured(draft.kind, made.lower() == draft.id.lower())
         changed = dropped({name: text for name, text in body.items() if name != "sys_id"}, row)
         if "correlation_id" in changed:
             _LOG.warning(
@@ -193,16 +235,16 @@ class Tickets:
     def _by_change_api(self, kind: TicketKind) -> bool:
         return kind is TicketKind.CHANGE_REQUEST and self._change.api == "change_management"
 
-    def _of_change(self, draft: Draft) -> dict[str, str]:
-        """What the settings say about the type of a new change; the fields of the route win."""
+    def _change_fields(self, draft: Draft) -> dict[str, str]:
+        """The fields of a new change that the settings give. The fields of the route take precedence."""
         if draft.kind is not TicketKind.CHANGE_REQUEST:
             return {}
         kind = draft.fields.get("type", self._change.type or "")
         given = {"type": kind, TEMPLATE_FIELD: self._change.template if kind == "standard" else None}
         return {name: text for name, text in given.items() if text}
 
-    def _made_by_change_api(self, fields: Mapping[str, str]) -> WireCall:
-        call = creation(fields)
+    def _change_api_call(self, fields: Mapping[str, str]) -> WireCall:
+        call = create_call(fields)
         if call is None:
             raise Refused(
                 "a standard change is made from a template, and the one that is wanted was not found",
@@ -212,7 +254,7 @@ class Tickets:
             )
         return call
 
-    def _note_habit(self, kind: TicketKind, honoured: bool) -> None:
+    def _record_honoured(self, kind: TicketKind, honoured: bool) -> None:
         if not honoured and self._honours.get(kind) is not False:
             _LOG.warning(
                 "%s: the instance ignores the sys_id of a new %s; from now on creates look for the key first",
@@ -221,7 +263,7 @@ class Tickets:
             )
         self._honours[kind] = honoured
 
-    async def _standing(self, draft: Draft) -> Ticket | None:
+    async def _of_earlier_attempt(self, draft: Draft) -> Ticket | None:
         """The ticket that an earlier attempt made, on an instance that ignores ids: not a closed one, and not the one
         that the draft follows."""
         found = await self.find(draft.kind, draft.id, draft.correlation)
@@ -229,7 +271,7 @@ class Tickets:
         return None if found is None or found.phase is Phase.CLOSED or found.ref.id == follows else found
 
     async def _by_id(self, kind: TicketKind, ticket_id: str, notes: bool) -> Mapping[str, Any] | None:
-        call = WireCall("GET", self._record(kind, ticket_id), Purpose.RECORD, _reading(notes))
+        call = WireCall("GET", self._record(kind, ticket_id), Purpose.RECORD, _read_params(notes))
         try:
             row: Mapping[str, Any] = await self._client.call(call)
         except TicketMissing:
@@ -245,7 +287,7 @@ class Tickets:
             )
         )
         names = [*_READ, "work_notes"] if notes else _READ
-        call = rows(self._tables[kind].name, query, names, _LIMIT)
+        call = list_call(self._tables[kind].name, query, names, _LIMIT)
         if notes:
             call = replace(call, params={**call.params, "sysparm_display_value": "all"})
         found: list[Mapping[str, Any]] = await self._client.call(call)
@@ -260,14 +302,14 @@ class Tickets:
             )
         return found[0] if found else None
 
-    async def _resolved(self, fields: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    async def _prepared(self, fields: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
         """Fields as they are written, and the names of those left out because their reference is unknown."""
         ready: dict[str, str] = {}
         lost: list[str] = []
         for name, text in fields.items():
-            if not self._references.knows(name):
+            if not self._references.is_reference(name):
                 shown = clean(text)
-                ready[name] = cut(name, journal(shown) if name in JOURNALS else shown)
+                ready[name] = cut(name, journal_text(shown) if name in JOURNALS else shown)
                 continue
             found = await self._references.resolve(name, clean(text))
             if found is None:
@@ -277,17 +319,17 @@ class Tickets:
         if "assigned_to" in lost:
             group = await self._group(fields["assigned_to"])
             if group:
-                # It is the group's work, and no longer that of whoever had it.
+                # The group is responsible now, so the previous person is removed.
                 lost.remove("assigned_to")
                 ready = {"assignment_group": group, **ready, "assigned_to": ""}
         return ready, tuple(lost)
 
     async def _group(self, text: str) -> str | None:
-        """The group that a text which is no person's name stands for: owners of work may be groups as well."""
-        return None if "@" in text else await self._references.resolve("assignment_group", clean(text), tried=True)
+        """The group of that name: owners of work may be groups as well as persons."""
+        return None if "@" in text else await self._references.resolve("assignment_group", clean(text), warn=False)
 
-    def _require(self, correlation: str) -> None:
-        """A key that cannot be searched for would match everything, or never be found again."""
+    def _check_key(self, correlation: str) -> None:
+        """Raise Refused for a key that cannot be searched for: it would match every record, or none."""
         if (
             searchable(correlation)
             and len(correlation) <= LIMITS["correlation_id"]
@@ -313,13 +355,13 @@ class Tickets:
     ) -> Ticket:
         state = value(row, "state") or ""
         return Ticket(
-            ref=self.link_to(kind, correlation, row, ref),
+            ref=self._ref_of(kind, correlation, row, ref),
             phase=self._tables[kind].phase(state, value(row, "active") or ""),
             state=state,
             dropped=tuple(dict.fromkeys(lost)),
         )
 
-    def link_to(
+    def _ref_of(
         self, kind: TicketKind, correlation: str, row: Mapping[str, Any], ref: TicketRef | None = None
     ) -> TicketRef:
         """The reference to a record; what the row does not hold is taken from ``ref``."""
@@ -329,25 +371,26 @@ class Tickets:
         return TicketRef(kind, sys_id, correlation, number, f"{self._url}/nav_to.do?uri={page}")
 
 
-def _opening(draft: Draft) -> dict[str, str]:
-    """The fields of a new ticket, with what links it to the closed one that it follows."""
-    fields = {name: text for name, text in draft.fields.items() if name != "sys_id"}
+def _draft_fields(draft: Draft) -> dict[str, str]:
+    """The fields of a new ticket, its first note included, and what links it to the closed one that it follows."""
+    fields = {"work_notes": draft.note} if draft.note else {}
+    fields |= {name: text for name, text in draft.fields.items() if name != "sys_id"}
     if draft.follows is None:
         return fields
     before = draft.follows
-    said = f"Follows {before.number or before.id}, which is closed."
+    reference = f"Follows {before.number or before.id}, which is closed."
     notes = fields.get("work_notes")
-    fields["work_notes"] = f"{said}\n{notes}" if notes else said
+    fields["work_notes"] = f"{reference}\n{notes}" if notes else reference
     fields["parent"] = before.id
     return fields
 
 
-def _shape(names: Iterable[str]) -> dict[str, str]:
+def _selected(names: Iterable[str]) -> dict[str, str]:
     return {"sysparm_fields": ",".join(dict.fromkeys(names)), "sysparm_exclude_reference_link": "true"}
 
 
-def _reading(notes: bool) -> dict[str, str]:
-    """Work notes are readable by display value only; their own table is for administrators."""
+def _read_params(notes: bool) -> dict[str, str]:
+    """Parameters to read a record. Work notes can be read only as display values: their table needs admin."""
     if notes:
-        return {**_shape([*_READ, "work_notes"]), "sysparm_display_value": "all"}
-    return _shape(_READ)
+        return {**_selected([*_READ, "work_notes"]), "sysparm_display_value": "all"}
+    return _selected(_READ)

@@ -1,8 +1,8 @@
-"""How far the changes of a table were read, as text that outlives a restart. Pure.
+"""The position up to which the changes of a table were read, as text that is stored. Pure.
 
-The table is read by keyset in the order of (sys_updated_on, sys_id). A reading that came to the end is followed by one
-that begins a little earlier, because a row may be committed after its time stamp was taken, and the clocks of an
-instance's nodes differ; what was read before is known by id and revision and left out.
+The table is read by keyset in the order of (sys_updated_on, sys_id). After a reading that came to the end, the next one
+begins a little earlier, because a row may be committed after its time stamp was taken, and the clocks of an
+instance's nodes differ; a row that was read before is recognised by id and revision and left out.
 
 Source: ServiceNow docs, "Table API"; that ``sys_updated_on`` has a resolution of one second and no order of its own.
 """
@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 #: Seconds before the newest change from which the next reading begins.
 OVERLAP = 120
 
-#: Seconds after which a change is settled by the instance's own clock: nothing older appears any more.
+#: Seconds, by the instance's own clock, after which no older change appears any more.
 SETTLED = 900
 
 _FORMAT = "1"
@@ -40,12 +40,12 @@ class WatermarkRead:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """Where the reading stands. Times are seconds since 1970, by the instance's clock.
+    """The position of the reading. Times are seconds since 1970, by the instance's clock.
 
     Attributes:
-        since: where this reading began; None for the beginning of time.
+        since: where this reading began; None: everything is read.
         after: the last row that this reading has seen, as time and id; None at its start.
-        offset: rows after ``after`` that are hidden from us and were passed over.
+        offset: rows after ``after`` that are hidden from us and were skipped.
         newest: newest change seen so far.
         started: when this reading began, None where the instance did not say.
         seen: marks of the rows read, by time, as far back as the next reading goes.
@@ -58,17 +58,17 @@ class Watermark:
     started: int | None = None
     seen: dict[int, frozenset[bytes]] = field(default_factory=dict)
 
-    def knows(self, row: WatermarkRead) -> bool:
+    def has_seen(self, row: WatermarkRead) -> bool:
         """Whether this revision of the row was read before."""
         return _digest(row) in self.seen.get(_seconds(row.at), frozenset())
 
-    def onward(self, rows: Iterable[WatermarkRead], *, more: bool, passed: int, now: float | None) -> Watermark:
+    def advance(self, rows: Iterable[WatermarkRead], *, more: bool, skipped: int, now: float | None) -> Watermark:
         """The mark after a page.
 
         Args:
-            rows: of the page, in their order, those that were known included.
+            rows: of the page, in their order, including those that were read before.
             more: whether more rows follow.
-            passed: rows that the page covered although none could be seen.
+            skipped: rows that the page covered although none was visible.
             now: the instance's time before the page was asked for, seconds since 1970.
         """
         after, newest = self.after, self.newest
@@ -84,7 +84,7 @@ class Watermark:
         moved = Watermark(
             since=self.since,
             after=after,
-            offset=0 if fresh else self.offset + passed,
+            offset=0 if fresh else self.offset + skipped,
             newest=newest,
             started=started,
             seen=_since(seen, None if newest is None else newest - OVERLAP),
@@ -107,8 +107,8 @@ class Watermark:
         body = b"".join(
             struct.pack(">qI", at, len(marks)) + b"".join(sorted(marks)) for at, marks in sorted(self.seen.items())
         )
-        said = json.dumps(head, separators=(",", ":")).encode()
-        return ".".join((_FORMAT, base64.urlsafe_b64encode(said).decode(), base64.urlsafe_b64encode(body).decode()))
+        header = json.dumps(head, separators=(",", ":")).encode()
+        return ".".join((_FORMAT, base64.urlsafe_b64encode(header).decode(), base64.urlsafe_b64encode(body).decode()))
 
 
 def decode(text: str) -> Watermark:
@@ -117,20 +117,20 @@ def decode(text: str) -> Watermark:
         form, head, body = text.split(".")
         if form != _FORMAT:
             raise ValueError(f"format {form[:20]!r} is not known")
-        said = json.loads(base64.urlsafe_b64decode(head))
-        after = None if said["a"] is None else (int(said["a"][0]), str(said["a"][1]))
-        since, newest, started = (None if said[name] is None else int(said[name]) for name in ("s", "n", "t"))
-        return Watermark(since, after, int(said["o"]), newest, started, _unpacked(base64.urlsafe_b64decode(body)))
+        values = json.loads(base64.urlsafe_b64decode(head))
+        after = None if values["a"] is None else (int(values["a"][0]), str(values["a"][1]))
+        since, newest, started = (None if values[name] is None else int(values[name]) for name in ("s", "n", "t"))
+        return Watermark(since, after, int(values["o"]), newest, started, _unpack(base64.urlsafe_b64decode(body)))
     except (binascii.Error, struct.error, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"it cannot be read: {type(error).__name__}") from error
 
 
-def stored(seconds: int) -> str:
+def format_time(seconds: int) -> str:
     """A time as queries write it."""
     return datetime.fromtimestamp(seconds, UTC).strftime(_STORED)
 
 
-def moment(text: str) -> datetime | None:
+def parse_time(text: str) -> datetime | None:
     """A time as the Table API gives it (UTC, ``YYYY-MM-DD HH:MM:SS``); None for anything else."""
     if len(text) != 19 or text[10] != " ":
         return None
@@ -140,16 +140,16 @@ def moment(text: str) -> datetime | None:
         return None
 
 
-def _unpacked(body: bytes) -> dict[int, frozenset[bytes]]:
+def _unpack(body: bytes) -> dict[int, frozenset[bytes]]:
     seen: dict[int, frozenset[bytes]] = {}
-    place = 0
-    while place < len(body):
-        at, count = struct.unpack_from(">qI", body, place)
-        place += struct.calcsize(">qI")
-        if place + count * _DIGEST > len(body):
+    position = 0
+    while position < len(body):
+        at, count = struct.unpack_from(">qI", body, position)
+        position += struct.calcsize(">qI")
+        if position + count * _DIGEST > len(body):
             raise ValueError("it is cut")
-        seen[at] = frozenset(body[place + n * _DIGEST : place + (n + 1) * _DIGEST] for n in range(count))
-        place += count * _DIGEST
+        seen[at] = frozenset(body[position + n * _DIGEST : position + (n + 1) * _DIGEST] for n in range(count))
+        position += count * _DIGEST
     return seen
 
 

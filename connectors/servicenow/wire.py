@@ -1,25 +1,40 @@
-"""One call and one answer as values, apart from any HTTP library, so that answers can be judged by a pure function."""
+"""The format of calls and answers: a call, an encoded query, an answer, the values in its rows, its times. Pure.
+
+No HTTP library is used here, so that ``answers`` can judge an answer as a pure function.
+
+An unknown column or operator in a query is dropped in silence and the rest still runs, so that a query can match far
+too much: every caller sets a limit and checks what came back. Values are never evaluated: one that starts with
+``javascript:`` would run as a script on the instance.
+
+Sources: ServiceNow docs, "Encoded query strings", "Table API", "Inbound REST API rate limiting"; RFC 9110, 10.2.3.
+"""
 
 from __future__ import annotations
 
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
-#: Errors quote at most this much of what the instance said.
+#: Characters of an instance's error text that errors quote at most.
 QUOTED = 300
 
-#: Of an answer that is no result, no more than this is looked at.
+#: Characters of an answer without a result that are read at most.
 _READ = 8000
 
 _HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]{0,2000}>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_SYS_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+
+#: Longest wait that is believed, in seconds. Rate limit rules count per hour: more is a mistake or an attack.
+LONGEST_WAIT = 86_400.0
 
 
 class Purpose(StrEnum):
@@ -81,10 +96,10 @@ class ServiceNowReply:
         except (ValueError, RecursionError):
             return None
 
-    def said(self) -> str:
-        """What the instance says in this answer, as one line of plain text; empty when it says nothing.
+    def error_text(self) -> str:
+        """The instance's error message as one line of plain text; empty when there is none.
 
-        Knows the envelope of the REST APIs (error.message, error.detail), that of OAuth (error as text and
+        Reads the envelope of the REST APIs (error.message, error.detail), that of OAuth (error as text and
         error_description), and HTML pages.
         """
         data = self.json()
@@ -114,3 +129,88 @@ def plain(text: str) -> str:
 def shorten(text: str, limit: int = QUOTED) -> str:
     """Cut to ``limit`` characters, ending in an ellipsis when something was cut."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def searchable(text: str) -> bool:
+    """Whether a text can stand as a value in a query."""
+    return bool(text.strip()) and not text.strip().lower().startswith("javascript:") and "\n" not in text
+
+
+def equal(column: str, text: str) -> str:
+    """The condition ``column`` is ``text``."""
+    return f"{column}={text.replace('^', '^^')}"
+
+
+def any_of(conditions: Sequence[str]) -> str:
+    """One of the conditions. ``^OR`` binds to the condition before it, so put these first in a query."""
+    return "^OR".join(conditions)
+
+
+def list_call(table: str, query: str, fields: Sequence[str], limit: int) -> WireCall:
+    """A call that lists rows: values only, no count, no links."""
+    return WireCall(
+        "GET",
+        f"/api/now/table/{table}",
+        Purpose.LIST,
+        {
+            "sysparm_query": query,
+            "sysparm_fields": ",".join(fields),
+            "sysparm_limit": str(limit),
+            "sysparm_exclude_reference_link": "true",
+            "sysparm_no_count": "true",
+            "sysparm_suppress_pagination_header": "true",
+        },
+    )
+
+
+def is_sys_id(text: str) -> bool:
+    """Whether a text is the id of a record: 32 hex digits."""
+    return _SYS_ID.fullmatch(text) is not None
+
+
+def value(row: Mapping[str, Any], name: str) -> str | None:
+    """The stored value of a field, whatever the display settings of the answer; None when the field is not there."""
+    found = row.get(name)
+    if isinstance(found, Mapping):
+        found = found.get("value", found.get("display_value"))
+    if found is None:
+        return None
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    return str(found)
+
+
+def display(row: Mapping[str, Any], name: str) -> str | None:
+    """What people see of a field, from an answer with display values; None when it is not there."""
+    found = row.get(name)
+    if isinstance(found, Mapping):
+        found = found.get("display_value")
+    return found if isinstance(found, str) else None
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait, or None when the answer gives no time.
+
+    ``Retry-After`` (seconds, or an HTTP date) wins over ``X-RateLimit-Reset`` (Unix time of the next hour). Times
+    are compared with the answer's own ``Date`` when it has one, so that a wrong clock here does no harm.
+    """
+    server = http_date(headers.get("date", "")) or now
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
+        return min(float(text), LONGEST_WAIT)
+    until = http_date(text)
+    if until is None:
+        reset = headers.get("x-ratelimit-reset", "").strip()
+        if not re.fullmatch(r"\d{1,11}", reset):
+            return None
+        until = datetime.fromtimestamp(int(reset), UTC)
+    return min(max((until - server).total_seconds(), 0.0), LONGEST_WAIT)
+
+
+def http_date(text: str) -> datetime | None:
+    """An HTTP date as aware datetime; None for anything else."""
+    try:
+        parsed = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

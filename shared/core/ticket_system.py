@@ -1,8 +1,8 @@
-"""The contract of every ticket system: what delivery may ask of a connector, and what it gets back.
+"""The contract of every ticket system: what delivery may call, and what a connector returns.
 
 A connector is one folder under ``connectors/``. It implements :class:`TicketSystem`, raises only the
 ``TicketSystemError`` branch of ``shared/core/errors.py``, and passes ``tests/conformance``. It knows nothing of queues,
-links or retries: it makes one attempt and says truthfully what is known of the outcome.
+links or retries: it makes one attempt and reports exactly what is known of the outcome.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 
 class TicketKind(StrEnum):
-    """What a route opens. Not every system has every kind; ``TicketSystem.kinds`` tells."""
+    """What a route opens. Not every system has every kind; see ``TicketSystem.kinds``."""
 
     INCIDENT = "incident"
     CHANGE_REQUEST = "change_request"
@@ -24,9 +24,9 @@ class TicketKind(StrEnum):
 
 
 class Phase(StrEnum):
-    """A ticket's state as far as the bridge cares: may it be written, reopened, or never touched again?
+    """A ticket's state as far as the bridge needs it: whether it may be written, reopened, or must not be written.
 
-    A state from which no way leads back counts as closed, even when people may still write the ticket.
+    A state that cannot be left for an open one counts as closed, even when people may still write the ticket.
     """
 
     OPEN = "open"
@@ -38,8 +38,8 @@ class Phase(StrEnum):
 class TicketRef:
     """Names one ticket.
 
-    ``id`` is the system's own identity (ServiceNow: sys_id, 32 hex); ``number`` is what people say (INC0010001)
-    and may be empty for kinds that have none; ``correlation`` is the key text we wrote into it.
+    ``id`` is the system's own identity; ``number`` is what people call it, empty for kinds that have none;
+    ``correlation`` is the text of the key that the bridge wrote into it.
     """
 
     kind: TicketKind
@@ -55,8 +55,8 @@ class Ticket:
 
     ``phase`` is derived from ``state`` (the system's raw value). ``dropped`` names the fields whose value came back
     different from what was sent (silently ignored, overwritten or cut) and those that were left out because what they
-    refer to was not found. ``noted`` answers a look-up that asked for a
-    note's marker: True or False, None when notes could not be read or were not asked for.
+    refer to was not found. ``noted`` is the result of a look-up for a note's marker: True or False, None when notes
+    could not be read or no marker was given.
     """
 
     ref: TicketRef
@@ -68,9 +68,10 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A work note. ``marker`` is a short unique text contained in ``text``; looking for it tells whether an attempt
-    whose answer was lost had in fact arrived, so that no note is written twice. ``comment`` is what whoever asked for
-    the ticket is told in the same call; empty for nothing."""
+    """A private note. ``marker`` is a short unique text contained in ``text``; searching for it tells whether an
+    attempt whose answer was lost had in fact arrived, so that no note is written twice. ``comment`` is a public note,
+    which the requester of the ticket sees, written in the same call; empty for none. Both are plain text: the connector
+    takes out what its system would render as markup."""
 
     text: str
     marker: str
@@ -81,8 +82,8 @@ class Note:
 class Closure:
     """How a ticket is resolved: the fields to set (state, code, notes: already rendered) by field name.
 
-    What is missing of the kind's own fields (state, code, notes) the connector fills in, so that states set for a
-    connection hold wherever nobody names another.
+    The connector fills in those of the kind's fields (state, code, notes) that are missing, so that the states in the
+    settings of a connection apply where a route names no other.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -94,8 +95,9 @@ class Draft:
 
     ``id`` is ours: 32 hex characters derived from key and generation, so that a repeated create cannot make a second
     row. ``fields`` hold text; references may be names and are resolved by the connector. ``follows`` is the closed
-    ticket that this one continues. ``closure`` is set when the problem is already over: the ticket is to be born
-    resolved where the system allows that, otherwise left open and resolved by a second call.
+    ticket that this one continues. ``closure`` is set when the problem has already ended: the ticket is created as
+    resolved where the system allows that, otherwise left open and resolved by a second call. ``note`` is the first
+    private note of the ticket; written unless the fields set one. Kinds that have no notes ignore it.
     """
 
     kind: TicketKind
@@ -104,11 +106,12 @@ class Draft:
     fields: Mapping[str, str]
     follows: TicketRef | None = None
     closure: Closure | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in the ticket system: its own id, and what of the others may be read (else empty)."""
+    """A person in the ticket system: the system's id, and those of the other values that may be read (else empty)."""
 
     id: str
     user_name: str = ""
@@ -118,12 +121,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class TicketSnapshot:
-    """A ticket of ours as a look at what changed found it.
+    """A ticket of ours as it was read by polling for changes.
 
-    ``state`` is the raw value, ``state_name`` what people call it on this connection. Times are UTC. ``updated_by`` is
-    the user name of whoever changed it last, as the system writes it: the connection's own user when that was us.
-    ``revision`` grows with every change of the ticket (ServiceNow: sys_mod_count). ``reopened`` counts, 0 where the
-    kind has no counter.
+    ``state`` is the raw value, ``state_name`` its name on this connection. Times are UTC. ``updated_by`` is the user
+    name of the last writer, as the system writes it: the connection's own user when that was the bridge. ``revision``
+    grows with every change of the ticket. ``reopened`` counts how often it was reopened, 0 where the kind has no
+    counter.
     """
 
     ref: TicketRef
@@ -144,10 +147,10 @@ class TicketSnapshot:
 class ChangePage:
     """One page of what changed.
 
-    ``watermark`` goes into the next call: keep it once the rows are dealt with. It is ASCII text: some hundred
+    ``watermark`` goes into the next call: store it when the rows are processed. It is ASCII text: some hundred
     characters, and eleven more for every ticket that changed within two minutes of the newest (about 55,000 for 5,000
-    tickets), which is too long for a text column of Table storage. ``more``: ask again at once; otherwise at the next
-    poll.
+    tickets), which is too long for a text column of Table storage. ``more``: call again at
+    once; otherwise at the next poll.
     """
 
     rows: tuple[TicketSnapshot, ...]
@@ -165,7 +168,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """One line of the connection check: what was looked at, how it went, and the fix when it did not go well."""
+    """One line of the connection check: what was tested, the result, and the fix when it failed."""
 
     name: str
     verdict: CheckStatus
@@ -187,7 +190,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """A configuration item that is being worked on, by what an alert may call it; empty where it has no such name."""
+    """A configuration item that is being worked on, by the names that an alert may use; empty where it has none."""
 
     resource_id: str = ""
     fqdn: str = ""
@@ -196,7 +199,7 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class PlannedWork:
-    """A change that is being carried out now: what people call it, its planned end (UTC, None for none), its items."""
+    """A change that is being carried out now: its number, its planned end (UTC, None for none), its items."""
 
     number: str
     ends: datetime | None
@@ -205,7 +208,7 @@ class PlannedWork:
 
 @runtime_checkable
 class PlansWork(Protocol):
-    """What a ticket system may know besides: the planned work that is under way."""
+    """Optional part of a ticket system: the planned work that is under way."""
 
     async def planned_work(self) -> Sequence[PlannedWork]:
         """All changes that are being carried out now. Raises as the methods of :class:`TicketSystem` that read."""
@@ -214,7 +217,7 @@ class PlansWork(Protocol):
 
 @runtime_checkable
 class KnowsPeople(Protocol):
-    """What a ticket system may know besides: who can be given work, and which fields its tickets have.
+    """Optional part of a ticket system: who can be given work, and which fields its tickets have.
 
     All methods raise as the methods of :class:`TicketSystem` that read; ``watch`` as those that write.
     """
@@ -225,11 +228,11 @@ class KnowsPeople(Protocol):
         ...
 
     async def find_group(self, text: str) -> str | None:
-        """The name of the one active group that is called so, as it is spelt there."""
+        """The name of the one active group with that name, as it is spelt there."""
         ...
 
     async def suggest_people(self, text: str, limit: int = 5) -> Sequence[Person]:
-        """Active people with similar names, the likeliest first."""
+        """Active people with similar names, the most similar first."""
         ...
 
     async def manager_of(self, text: str) -> Person | None:
@@ -237,8 +240,8 @@ class KnowsPeople(Protocol):
         ...
 
     async def watch(self, ref: TicketRef, person: Person) -> bool:
-        """Let a person be told of what happens to a ticket, beside those who are. False: nothing was written, because
-        they are told already, or because the ticket is closed."""
+        """Notify a person of changes of a ticket, in addition to those who are. False: nothing was written, because
+        the person is notified already, or because the ticket is closed."""
         ...
 
     async def lacks(self, kind: TicketKind, fields: Iterable[str]) -> Sequence[str]:
@@ -265,7 +268,7 @@ class TicketSystem(Protocol):
         ...
 
     def findable(self, kind: TicketKind) -> bool:
-        """False for kinds that cannot be looked up and are idempotent by key instead (ServiceNow events)."""
+        """False for kinds that cannot be looked up and are idempotent by key instead."""
         ...
 
     async def create(self, draft: Draft) -> Ticket:
@@ -282,7 +285,8 @@ class TicketSystem(Protocol):
         ...
 
     async def comment(self, ref: TicketRef, note: Note) -> Ticket:
-        """Append a work note and change nothing else. For kinds that are idempotent by key: one more message of it."""
+        """Append a note and change nothing else. For kinds that are idempotent by key: send one more message of the
+        key."""
         ...
 
     async def update(self, ref: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> Ticket:
@@ -293,7 +297,7 @@ class TicketSystem(Protocol):
         """Resolve. Repeating it on a resolved ticket changes nothing that matters.
 
         Where a state model guards the states, the ticket is moved step by step. Steps that were taken stay when a
-        later one fails, whatever the error says; a repetition goes on from there. A ticket that cannot be moved on
+        later one fails, whatever the error says; a repetition continues from there. A ticket that cannot be moved on
         raises Refused, which says where it stopped and what is missing.
         """
         ...
@@ -304,35 +308,35 @@ class TicketSystem(Protocol):
         ...
 
     def state_name(self, kind: TicketKind, state: str) -> str:
-        """What people call a raw state on this connection; the state itself where it has no name."""
+        """The name of a raw state on this connection; the state itself where it has no name."""
         ...
 
     async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
         """The next tickets of ours that changed, oldest change first: one page, one call.
 
-        Call it again with the page's watermark while ``more``. Every change is given once, also across a restart (a
-        page whose watermark was not kept is given again), while tickets change, and where more change in one second
-        than a page holds. Several changes of a ticket may come as one, with its latest state. Empty for kinds that
-        cannot be looked up.
+        Call it again with the page's watermark while ``more``. Every change is returned once, also across a restart (a
+        page whose watermark was not stored is returned again), while tickets change, and where more change in one
+        second than a page holds. Several changes of a ticket may come as one, with its latest state. Empty for kinds
+        that cannot be looked up.
 
         Args:
             kind: of the tickets.
-            watermark: of the page before; None for everything there is.
+            watermark: of the page before; None for all tickets.
             limit: rows per page, 1 to 1000.
         """
         ...
 
     async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
-        """Those of the ids whose tickets can be seen: the others were deleted, or hidden from us. One call per 100
+        """Those of the ids whose tickets are visible: the others were deleted, or hidden from us. One call per 100
         ids. All of them for kinds that cannot be looked up."""
         ...
 
     async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[CheckLine]:
-        """Test reachability, credentials, rights, choices and habits of the instance. Never raises the tree.
+        """Test reachability, credentials, rights, choices and behaviour. Never raises a TicketSystemError.
 
         Args:
-            needs: what the configuration will ask for.
-            probe_writes: also write a test ticket per kind and take it away again; only that shows some things.
+            needs: what the configuration uses.
+            probe_writes: also write a test ticket per kind and delete it; some mistakes show only then.
         """
         ...
 
@@ -344,5 +348,5 @@ class TicketSystem(Protocol):
 #: Gives the ticket system of a connection, within its budget. Raises Refused for one that is not configured.
 TicketSystems = Callable[[str], TicketSystem]
 
-#: What people call a state: of a connection's name, the kind of ticket and the stored value.
+#: The name of a state: of a connection's name, the kind of ticket and the stored value.
 StateName = Callable[[str, TicketKind, str], str]

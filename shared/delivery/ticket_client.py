@@ -101,9 +101,6 @@ class TicketClient:
         if route is None:
             raise Refused(f"no route matches {self._signal.key} any more", advice="Add one to bridge.yaml, then replay")
         mapped = self._mapper.ticket(route, self._signal)
-        fields = mapped.fields
-        if pending.kind is not TicketKind.EVENT:
-            fields = {"work_notes": opening_note(self._trace), **fields}
         closure = None
         warnings = mapped.warnings
         if pending.over and route.resolve_action == "resolve" and link.over is not None:
@@ -113,9 +110,10 @@ class TicketClient:
             kind=pending.kind,
             id=ticket_id(pending.connection, link.key, pending.generation),
             correlation=correlation(link.key, pending.generation),
-            fields=fields,
+            fields=mapped.fields,
             follows=link.ticket,
             closure=closure,
+            note=opening_note(self._trace),
         )
         return CallResult(await system.create(draft), warnings)
 

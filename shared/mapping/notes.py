@@ -1,9 +1,9 @@
-"""Work notes that deliveries write. Each ends in a marker that tells whether it had arrived, when nobody knows."""
+"""Notes that deliveries write. Each ends in a marker; searching for it tells whether a note arrived whose answer was
+lost. The texts are plain text: the connector takes out what its system would render as markup."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import datetime
 
 from shared.core.plugins import SourceWords
@@ -12,9 +12,6 @@ from shared.core.ticket_system import Note
 
 _LIMIT = 3800
 
-#: ServiceNow renders what stands between [code] tags of a journal as HTML; a payload must not be able to.
-_JOURNAL_TAG = re.compile(r"\[(/?)(code)\]", re.IGNORECASE)
-
 
 def marker(key: str, moment: datetime, rank: int) -> str:
     """Twelve hex digits in brackets, the same at every attempt to write the note about one event."""
@@ -22,20 +19,15 @@ def marker(key: str, moment: datetime, rank: int) -> str:
     return f"[bridge:{digest[:12]}]"
 
 
-def plain(text: str) -> str:
-    """Text that a journal field shows as text."""
-    return _JOURNAL_TAG.sub(r"(\1\2)", text)
-
-
 def opening_note(trace: str) -> str:
-    """The first work note of a ticket, unless the route writes one: under which id its signal can be followed."""
+    """The first note of a ticket, unless the route writes one: the id under which its signal can be traced."""
     return f"Opened by Azure ITSM Bridge, signal {trace}."
 
 
 def event_note(signal: Signal, words: SourceWords, mark: str, trace: str, ended: datetime | None = None) -> Note:
-    """What a ticket that exists already is told of a signal.
+    """The note that an existing ticket gets for a signal.
 
-    ``trace`` is the id under which the signal can be followed. ``ended`` is given when the note is about the end of
+    ``trace`` is the id under which the signal can be traced. ``ended`` is given when the note is about the end of
     the problem, which another signal of the key reported.
     """
     what = words.thing
@@ -64,7 +56,7 @@ def flapping_note(signal: Signal, words: SourceWords, changes: tuple[datetime, .
 
 
 def _note(head: str, body: str, mark: str, trace: str) -> Note:
-    text = plain(f"{head}\n\n{body}" if body else head)
+    text = f"{head}\n\n{body}" if body else head
     if len(text) > _LIMIT:
         text = text[: _LIMIT - 1].rstrip() + "…"
     return Note(text=f"{text}\n\nsignal {trace} {mark}", marker=mark)

@@ -97,6 +97,21 @@ class TicketSystemConformance(Kinds):
         ticket = await stage.system.create(Draft(kind, wanted.id, wanted.correlation, fields))
         assert ticket.dropped == ("u_no_such_field",)
 
+    async def test_the_first_note_of_a_ticket_is_found_by_its_marker(self, stage: Stage, kind: TicketKind) -> None:
+        first = note("Opened by the bridge")
+        wanted = draft(kind, note=first.text)
+        ticket = await stage.system.create(wanted)
+        assert first.marker in "".join(await stage.notes(ticket.ref))
+        found = await stage.system.find(kind, wanted.id, wanted.correlation, first.marker)
+        assert found is not None
+        assert found.noted
+
+    async def test_a_first_note_is_no_hindrance_where_there_are_no_notes(
+        self, stage: Stage, any_kind: TicketKind
+    ) -> None:
+        ticket = await stage.system.create(draft(any_kind, note="Opened by the bridge"))
+        assert (ticket.phase, ticket.dropped) == (Phase.OPEN, ())
+
     async def test_a_ticket_can_follow_a_closed_one(self, stage: Stage, kind: TicketKind) -> None:
         first = await stage.system.create(draft(kind))
         await stage.work_on(first.ref)

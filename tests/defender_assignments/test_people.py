@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from connectors.servicenow.people import likeliest
+from connectors.servicenow.people import most_similar
 from local import servicenow
 from shared.core.errors import NotAuthorised, Unavailable
 from shared.core.ticket_system import Closure, Draft, KnowsPeople, Note, Person, TicketKind, TicketRef
@@ -101,7 +101,7 @@ async def test_nobody_is_suggested_for_what_is_like_nobody_or_has_left(desk: Sim
 
 async def test_a_name_of_a_megabyte_is_compared_by_its_beginning() -> None:
     people = [Person(str(n), f"user{n}", f"User {n}", "") for n in range(100)]
-    assert len(likeliest("user1" + "x" * 1_000_000, people, 5)) <= 5
+    assert len(most_similar("user1" + "x" * 1_000_000, people, 5)) <= 5
 
 
 async def test_groups_are_found_by_name(desk: SimulatedServiceNow) -> None:

@@ -351,7 +351,8 @@ def test_a_crash_between_any_two_steps_changes_nothing(sequence: str) -> None:
 def test_the_id_of_each_signal_stands_in_the_ticket() -> None:
     story = Story(recheck="10m")
     story.fired(0)
-    assert f"signal {1:032x}" in story.world.desk.drafts[0].fields["work_notes"]
+    assert f"signal {1:032x}" in story.world.desk.drafts[0].note
+    assert "work_notes" not in story.world.desk.drafts[0].fields
     story.fired(5)
     assert f"signal {2:032x}" in story.ticket().notes[-1]
     story.resolved(6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -43,19 +44,23 @@ _FAULTS: dict[Fault, dict[str, Any]] = {
 
 
 class SimulatedServiceNow(Stage):
-    """A connector as the integration user, the simulator's control API, and an administrator's REST client."""
+    """A connector as the integration user, the simulator's control API, and an administrator's REST client.
+
+    ``known``: the connector's secrets by setting. A change of a value rotates that secret.
+    """
 
     def __init__(
         self,
         simulator: Simulator,
         system: ServiceNow,
-        secrets: frozenset[str],
+        known: dict[str, str],
         control: httpx.AsyncClient,
         admin: httpx.AsyncClient,
     ) -> None:
         self.simulator = simulator
         self.system: ServiceNow = system
-        self.secrets = secrets
+        self.known = known
+        self.secrets = frozenset(known.values())
         self._control = control
         self._admin = admin
 
@@ -74,6 +79,16 @@ class SimulatedServiceNow(Stage):
     async def told(self, path: str) -> Any:
         """What the control API tells."""
         return (await self._control.get(path)).raise_for_status().json()
+
+    async def requests_to(self, path: str, status: int | None = None) -> int:
+        """How many requests to a path arrived, with one status or with any."""
+        requests = (await self.told("/requests?limit=1000"))["requests"]
+        return sum(one["path"] == path and status in (None, one["status"]) for one in requests)
+
+    async def methods(self) -> Counter[str]:
+        """How many API requests the integration user made, by method."""
+        requests = (await self.told("/requests?limit=1000"))["requests"]
+        return Counter(one["method"] for one in requests if one["user"] == "azure.bridge")
 
     async def reset(self) -> None:
         """Back to the simulator's first day."""
@@ -240,6 +255,6 @@ async def connected(
         _plain_http(simulator.url, auth=(simulator.username, simulator.password)) as admin,
     ):
         try:
-            yield SimulatedServiceNow(simulator, system, frozenset(known.values()), control, admin)
+            yield SimulatedServiceNow(simulator, system, known, control, admin)
         finally:
             await system.aclose()

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.servicenow.answers import interpret
 from connectors.servicenow.refusals import DuplicateKey
-from connectors.servicenow.throttle import LONGEST_WAIT, retry_after
-from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall
+from connectors.servicenow.wire import LONGEST_WAIT, Purpose, ServiceNowReply, WireCall, retry_after
 from shared.core.errors import (
     NotAuthorised,
     OutcomeUnknown,

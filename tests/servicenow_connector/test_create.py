@@ -53,6 +53,26 @@ async def test_create_is_one_call_that_bears_our_id_and_key(
     assert connector.honours_ids is True
 
 
+@pytest.mark.parametrize("kind", list(TABLES))
+async def test_the_first_note_goes_to_the_work_notes_unless_the_fields_have_some(
+    instance: Instance, connector: ServiceNow, kind: TicketKind
+) -> None:
+    instance.handler = Echo()
+    own = {**FIELDS, "work_notes": "by the route"}
+    for name, fields in (("a", FIELDS), ("b", own), ("c", {**FIELDS, "work_notes": ""})):
+        await connector.create(Draft(kind, ID, f"{KEY}{name}", fields, note="[code]opened[/code]"))
+    await connector.create(Draft(kind, ID, KEY, FIELDS))
+    notes = [asked.json.get("work_notes") for asked in instance.asked]
+    assert notes == ["(code)opened(/code)", "by the route", "", None]
+
+
+async def test_a_ticket_that_follows_another_keeps_its_first_note(instance: Instance, connector: ServiceNow) -> None:
+    instance.handler = Echo()
+    closed = TicketRef(TicketKind.INCIDENT, OTHER, "alert:1:b", "INC0000007")
+    await connector.create(Draft(TicketKind.INCIDENT, ID, KEY, FIELDS, follows=closed, note="opened"))
+    assert instance.asked[0].json["work_notes"] == "Follows INC0000007, which is closed.\nopened"
+
+
 async def test_the_answer_is_asked_for_what_is_compared_and_no_more(instance: Instance, connector: ServiceNow) -> None:
     instance.handler = Echo()
     await connector.create(Draft(TicketKind.INCIDENT, ID, KEY, {**FIELDS, "work_notes": "x"}))

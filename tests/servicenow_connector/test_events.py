@@ -56,6 +56,25 @@ async def test_create_sends_one_event_with_the_key(instance: Instance, connector
     assert (ticket.ref, ticket.phase, ticket.dropped) == (REF, Phase.OPEN, ())
 
 
+async def test_an_event_ignores_the_first_note(instance: Instance, connector: ServiceNow) -> None:
+    instance.says(DONE)
+    await connector.create(Draft(TicketKind.EVENT, ID, KEY, {"node": "web01"}, note="opened"))
+    assert "opened" not in instance.asked[-1].body.decode()
+
+
+async def test_no_note_that_becomes_an_event_holds_a_tag_of_journals(instance: Instance, connector: ServiceNow) -> None:
+    note = Note("[code]<b>x</b>[/CODE] [bridge:1]", "[bridge:1]")
+    instance.says(DONE, DONE, DONE, DONE)
+    await connector.comment(REF, note)
+    await connector.update(REF, {}, note)
+    await connector.update(REF, {"description": "own"}, note)
+    await connector.reopen(REF, note)
+    assert len(instance.asked) == 4
+    for asked in instance.asked:
+        assert "(code)<b>x</b>(/code) [bridge:1]" in asked.body.decode()
+        assert "[code]" not in asked.body.decode().lower()
+
+
 async def test_resolve_sends_the_clearing_event_of_the_same_key(instance: Instance, connector: ServiceNow) -> None:
     instance.says(DONE, DONE)
     ticket = await connector.resolve(REF, Closure())

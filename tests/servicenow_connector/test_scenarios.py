@@ -78,7 +78,7 @@ async def test_tokens_that_end_early_are_replaced_in_the_middle_of_the_work(
         await create(stage.system, "a")
         await stage.order(type="expire_tokens", which=which)
         await asyncio.gather(*(create(stage.system, name) for name in "bcdef"))
-        assert stage.system.calls.tokens <= 3
+        assert await stage.requests_to("/oauth_token.do") <= 3
         assert len(await stage.rows("incident", "correlation_idSTARTSWITHalert:1:")) == 6
 
 
@@ -106,12 +106,17 @@ async def test_accounts_that_cannot_log_in(stages: Stages, account: str) -> None
             await create(stage.system)
 
 
-async def test_a_revoked_token_opens_nothing_and_the_next_call_logs_in_again(stages: Stages) -> None:
-    async with stages(WAYS["password"]) as stage:
+async def test_the_tokens_of_a_rotated_secret_are_revoked_and_the_next_call_logs_in_again(stages: Stages) -> None:
+    async with stages(WAYS["jwt_bearer"]) as stage:
         await create(stage.system, "a")
-        await stage.system.revoke()
+        stage.known["DEMO_JWT_KEY"] += "\n"  # another text, and still the key that the instance trusts
+        await stage.order(type="reject_credentials", match={"path": "^/api/"}, times=1)
         await create(stage.system, "b")
-        assert stage.system.calls.by_method == {"POST": 2}  # not one call was refused
+        assert await stage.requests_to("/oauth_token.do") == 2
+        assert await stage.requests_to("/oauth_revoke_token.do", status=200) == 1
+        await create(stage.system, "c")
+        assert await stage.requests_to("/api/now/table/incident", status=201) == 3
+        assert await stage.requests_to("/api/now/table/incident") == 4  # the rejected one besides
 
 
 # -- habits of instances ---------------------------------------------------------------------------------------------
@@ -233,7 +238,7 @@ async def test_groups_people_and_configuration_items_are_found_by_name(stage: Si
     (row,) = await stage.rows("incident", f"sys_id={ticket.ref.id}", sysparm_exclude_reference_link="true")
     assert (row["cmdb_ci"], row["caller_id"]) == (item["sys_id"], person["sys_id"])
     assert row["assignment_group"] == "287ebd7da9fe198100f92cc8d1d2154e"
-    assert stage.system.calls.by_method == {"GET": 3, "POST": 1}
+    assert await stage.methods() == {"GET": 3, "POST": 1}
 
 
 async def test_an_inactive_person_is_not_found(stage: SimulatedServiceNow) -> None:

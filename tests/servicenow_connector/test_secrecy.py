@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import traceback
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,16 @@ from connectors.servicenow import ServiceNow
 from shared.core.errors import BridgeError
 from shared.core.ticket_system import Closure, Draft, Needs, Note, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import Connect
-from tests.servicenow_connector.scripted import CUT_SHORT, HANG_UP, Asked, Instance, Say, refusal, token
+from tests.servicenow_connector.scripted import (
+    CUT_SHORT,
+    HANG_UP,
+    Asked,
+    Instance,
+    Say,
+    not_authenticated,
+    refusal,
+    token,
+)
 
 ID = "0123456789abcdef0123456789abcdef"
 REF = TicketRef(TicketKind.INCIDENT, ID, "alert:1:a")
@@ -110,8 +119,8 @@ async def collect(work: Awaitable[object]) -> str:
     return ""
 
 
-async def exercise(connector: ServiceNow) -> str:
-    """Every operation once; what their errors would print."""
+async def exercise(connector: ServiceNow, rotate: Callable[[], None] = lambda: None) -> str:
+    """Every operation once; what their errors would print. ``rotate`` makes the last of them renew the credentials."""
     note = Note("text [m]", "[m]")
     parts = [
         await collect(connector.create(Draft(TicketKind.INCIDENT, ID, "alert:1:a", {"caller_id": "sam"}))),
@@ -120,7 +129,10 @@ async def exercise(connector: ServiceNow) -> str:
         await collect(connector.resolve(REF, Closure())),
         await collect(connector.reopen(REF, note)),
         await collect(connector.create(Draft(TicketKind.EVENT, ID, "alert:1:a", {}))),
-        await collect(connector.revoke()),
+    ]
+    rotate()
+    parts += [
+        await collect(connector.find(TicketKind.INCIDENT, ID, "alert:1:a")),
         repr([connector, vars(connector), vars(connector._client), connector._client._credential]),
         repr(await connector.check(Needs(frozenset({TicketKind.INCIDENT}), {}))),
     ]
@@ -151,21 +163,30 @@ async def test_no_secret_shows_whatever_goes_wrong(
     caplog.set_level(logging.DEBUG)
     assert logging.getLogger("httpcore.http11").isEnabledFor(logging.DEBUG)
     revoked: list[str] = []
+    known = dict(secrets)
+    new = {"DEMO_CLIENT_SECRET": "SEEN-new-client-secret"}
+
+    def rotate() -> None:
+        known.update(new)
+        instance.says(not_authenticated())
 
     def answer(asked: Asked) -> Say:
         if asked.path == "/oauth_token.do":
-            return token("SEEN-access", 1799, "SEEN-refresh")
+            rotated = "-2" if "SEEN-new" in asked.body.decode() else ""
+            return token(f"SEEN-access{rotated}", 1799, f"SEEN-refresh{rotated}")
         if asked.path == "/oauth_revoke_token.do":
             revoked.append(asked.query["token"])
         return list(telling(asked))[which]
 
     instance.handler = answer
-    text = await exercise(connect(auth=AUTH[kind], secrets=secrets))
+    text = await exercise(connect(auth=AUTH[kind], secrets=known), rotate)
     assert "send_request_headers" in caplog.text  # the libraries' logs were on
     assert len(text) > 5000
     if AUTH[kind]["type"].startswith("oauth"):
         assert "SEEN-refresh" in revoked
-    assert_nothing_shows(text + caplog.text + "".join(capsys.readouterr()), secrets)
+    shown = text + caplog.text + "".join(capsys.readouterr())
+    assert_nothing_shows(shown, secrets)
+    assert "SEEN-new" not in shown
 
 
 @pytest.mark.parametrize("kind", ["client_credentials", "password", "jwt"])

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from connectors.servicenow.settings import ServiceNowSettings
-from connectors.servicenow.tables import tables
+from connectors.servicenow.tables import ticket_tables
 from shared.core.ticket_system import Phase, TicketKind
 
 BASIC = {"type": "basic", "username": "azure.bridge", "password": {"secret": "demo-password"}}
@@ -135,15 +135,15 @@ def test_mistakes_are_refused(more: dict[str, Any]) -> None:
 
 
 def test_states_can_be_overridden_one_by_one() -> None:
-    changed = tables(load(states={"incident": {"resolved": 60, "closed": [70, "x"]}}).states)
+    changed = ticket_tables(load(states={"incident": {"resolved": 60, "closed": [70, "x"]}}).states)
     incident = changed[TicketKind.INCIDENT]
     assert (incident.resolved, incident.reopened, incident.closed) == ("60", "2", frozenset({"70", "x"}))
     assert incident.phase("60", "true") is Phase.RESOLVED
     assert incident.phase("70", "true") is Phase.CLOSED
     assert incident.phase("6", "true") is Phase.OPEN
-    review = tables(load(states={"change_request": {"closed": [3, 4]}}).states)[TicketKind.CHANGE_REQUEST]
+    review = ticket_tables(load(states={"change_request": {"closed": [3, 4]}}).states)[TicketKind.CHANGE_REQUEST]
     assert review.phase("0", "true") is Phase.RESOLVED
-    assert changed[TicketKind.PROBLEM] == tables(load().states)[TicketKind.PROBLEM]
+    assert changed[TicketKind.PROBLEM] == ticket_tables(load().states)[TicketKind.PROBLEM]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_states_can_be_overridden_one_by_one() -> None:
     ],
 )
 def test_what_a_state_means(kind: TicketKind, state: str, active: str, phase: Phase) -> None:
-    assert tables(load().states)[kind].phase(state, active) is phase
+    assert ticket_tables(load().states)[kind].phase(state, active) is phase
 
 
 def _models(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,9 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.servicenow import ServiceNow
-from connectors.servicenow.state_settings import StateOverrides
-from connectors.servicenow.states import CHANGE_MODEL, PROBLEM_MODEL
-from connectors.servicenow.tables import Table, tables
+from connectors.servicenow.states import CHANGE_MODEL, PROBLEM_MODEL, StateOverrides
+from connectors.servicenow.tables import TicketTable, ticket_tables
 from shared.core.ticket_system import Closure, Phase, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.scripted import Echo, Instance
@@ -18,8 +17,8 @@ from tests.servicenow_connector.scripted import Echo, Instance
 CHANGE = TicketKind.CHANGE_REQUEST
 
 
-def table(kind: TicketKind, **states: Any) -> Table:
-    return tables(StateOverrides.model_validate({kind.value: states}))[kind]
+def table(kind: TicketKind, **states: Any) -> TicketTable:
+    return ticket_tables(StateOverrides.model_validate({kind.value: states}))[kind]
 
 
 def test_shipped_states_have_the_names_of_the_base_system(connector: ServiceNow) -> None:

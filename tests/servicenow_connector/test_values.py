@@ -10,12 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.servicenow.echo import display, dropped, value
-from connectors.servicenow.memory import MOST, NEGATIVE_TTL, Memory
-from connectors.servicenow.query import any_of, equal, searchable
-from connectors.servicenow.secrecy import Redactor, Secret
-from connectors.servicenow.text import clean, cut, note_text
-from connectors.servicenow.wire import plain, shorten
+from connectors.servicenow.auth.credentials import Redactor, Secret
+from connectors.servicenow.references import MAX_ENTRIES, NEGATIVE_TTL, LookupCache
+from connectors.servicenow.tables import clean, cut, dropped, note_text
+from connectors.servicenow.wire import any_of, display, equal, plain, searchable, shorten, value
 from shared.core.ticket_system import Note
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -163,28 +161,28 @@ async def test_memory_keeps_found_names_longer_than_missing_ones() -> None:
 
         return run
 
-    async def get(memory: Memory, name: str, found: str | None) -> str | None:
-        return await memory.get(name, look_up(name, found), nullcontext())
+    async def get(cache: LookupCache, name: str, found: str | None) -> str | None:
+        return await cache.get(name, look_up(name, found), nullcontext())
 
-    memory = Memory(3600, clock=lambda: now)
+    cache = LookupCache(3600, clock=lambda: now)
     for _ in range(3):
-        assert await get(memory, "here", "1") == "1"
-        assert await get(memory, "gone", None) is None
+        assert await get(cache, "here", "1") == "1"
+        assert await get(cache, "gone", None) is None
     assert asked == ["here", "gone"]
     now = NEGATIVE_TTL
-    await get(memory, "here", "1")
-    assert await get(memory, "gone", "2") == "2"
+    await get(cache, "here", "1")
+    assert await get(cache, "gone", "2") == "2"
     now = 3600
-    await get(memory, "here", "1")
+    await get(cache, "here", "1")
     assert asked == ["here", "gone", "gone", "here"]
-    forgetful = Memory(0, clock=lambda: now)
+    forgetful = LookupCache(0, clock=lambda: now)
     await get(forgetful, "x", "1")
     await get(forgetful, "x", "1")
     assert asked[-2:] == ["x", "x"]
 
 
 async def test_memory_is_bounded_and_forgets_what_was_not_used_longest() -> None:
-    memory = Memory(3600)
+    cache = LookupCache(3600)
     asked = 0
 
     async def look_up() -> str:
@@ -192,16 +190,16 @@ async def test_memory_is_bounded_and_forgets_what_was_not_used_longest() -> None
         asked += 1
         return "1"
 
-    for n in range(MOST + 1):
-        await memory.get(n, look_up, nullcontext())
-        await memory.get(0, look_up, nullcontext())
-    assert asked == MOST + 1
-    await memory.get(1, look_up, nullcontext())
-    assert asked == MOST + 2
+    for n in range(MAX_ENTRIES + 1):
+        await cache.get(n, look_up, nullcontext())
+        await cache.get(0, look_up, nullcontext())
+    assert asked == MAX_ENTRIES + 1
+    await cache.get(1, look_up, nullcontext())
+    assert asked == MAX_ENTRIES + 2
 
 
 async def test_memory_looks_a_name_up_once_for_all_who_wait_and_again_when_that_failed() -> None:
-    memory = Memory(3600)
+    cache = LookupCache(3600)
     gate = asyncio.Event()
     asked = 0
 
@@ -213,11 +211,11 @@ async def test_memory_looks_a_name_up_once_for_all_who_wait_and_again_when_that_
             raise ValueError("first one fails")
         return "1"
 
-    tasks = [asyncio.create_task(memory.get("x", look_up, nullcontext())) for _ in range(5)]
+    tasks = [asyncio.create_task(cache.get("x", look_up, nullcontext())) for _ in range(5)]
     await asyncio.sleep(0)
     gate.set()
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(done[0], ValueError)
     assert done[1:] == ["1"] * 4
     assert asked == 2
-    assert memory._locks == {}
+    assert cache._locks == {}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.servicenow.watermark import OVERLAP, SETTLED, Watermark, WatermarkRead, decode, moment
+from connectors.servicenow.watermark import OVERLAP, SETTLED, Watermark, WatermarkRead, decode, parse_time
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -17,46 +17,46 @@ def row(n: int, *, at: datetime = NOW, revision: int = 0) -> WatermarkRead:
 
 
 def test_a_watermark_reads_back_as_it_was_written() -> None:
-    mark = Watermark().onward(
-        [row(1), row(2, at=NOW + timedelta(seconds=1))], more=True, passed=10, now=NOW.timestamp()
+    mark = Watermark().advance(
+        [row(1), row(2, at=NOW + timedelta(seconds=1))], more=True, skipped=10, now=NOW.timestamp()
     )
     assert decode(mark.encode()) == mark
-    done = mark.onward([], more=False, passed=10, now=None)
+    done = mark.advance([], more=False, skipped=10, now=None)
     assert decode(done.encode()) == done
-    assert done.knows(row(1))
-    assert not done.knows(row(1, revision=1))
+    assert done.has_seen(row(1))
+    assert not done.has_seen(row(1, revision=1))
 
 
 def test_a_watermark_that_was_cut_is_no_watermark() -> None:
-    head, body = Watermark().onward([row(1), row(2)], more=True, passed=10, now=None).encode().rsplit(".", 1)
+    head, body = Watermark().advance([row(1), row(2)], more=True, skipped=10, now=None).encode().rsplit(".", 1)
     for cut in (8, 12, 16):
         with pytest.raises(ValueError, match="it "):
             decode(f"{head}.{body[:-cut]}")
 
 
 def test_the_next_reading_begins_before_the_newest_change() -> None:
-    mark = Watermark().onward([row(1)], more=False, passed=10, now=None)
+    mark = Watermark().advance([row(1)], more=False, skipped=10, now=None)
     assert mark.since == int(NOW.timestamp()) - OVERLAP
 
 
 def test_a_quiet_instance_lets_the_beginning_follow_its_clock_and_never_go_back() -> None:
-    mark = Watermark().onward([row(1)], more=False, passed=10, now=NOW.timestamp() + 3600)
-    later = mark.onward([], more=False, passed=10, now=NOW.timestamp() + 7200)
-    back = later.onward([], more=False, passed=10, now=NOW.timestamp())
+    mark = Watermark().advance([row(1)], more=False, skipped=10, now=NOW.timestamp() + 3600)
+    later = mark.advance([], more=False, skipped=10, now=NOW.timestamp() + 7200)
+    back = later.advance([], more=False, skipped=10, now=NOW.timestamp())
     assert mark.since == int(NOW.timestamp()) + 3600 - SETTLED
     assert later.since == back.since == int(NOW.timestamp()) + 7200 - SETTLED
     assert later.seen == {}
 
 
 def test_an_empty_table_is_read_from_its_beginning_until_something_is_there() -> None:
-    assert Watermark().onward([], more=False, passed=10, now=NOW.timestamp()).since is None
+    assert Watermark().advance([], more=False, skipped=10, now=NOW.timestamp()).since is None
 
 
 def test_a_long_first_reading_keeps_only_what_is_recent() -> None:
     mark = Watermark()
     for n in range(2000):
         at = NOW + timedelta(minutes=n)
-        mark = mark.onward([row(n, at=at)], more=True, passed=1, now=None)
+        mark = mark.advance([row(n, at=at)], more=True, skipped=1, now=None)
     assert sum(map(len, mark.seen.values())) <= 3
     assert len(mark.encode()) < 400
 
@@ -94,9 +94,9 @@ def test_whatever_happens_between_pages_nothing_is_lost_and_nothing_doubled(seed
         elif mark.since is not None:
             found = [one for one in found if int(one[0].timestamp()) >= mark.since]
         page = [WatermarkRead(at, sys_id, str(revision)) for at, sys_id, revision in found[:limit]]
-        given += [(int(one.id, 16), int(one.revision)) for one in page if not mark.knows(one)]
+        given += [(int(one.id, 16), int(one.revision)) for one in page if not mark.has_seen(one)]
         made.update((n, revision) for n, (_, revision) in rows.items())
-        text = mark.onward(page, more=len(found) > limit, passed=limit, now=now.timestamp()).encode()
+        text = mark.advance(page, more=len(found) > limit, skipped=limit, now=now.timestamp()).encode()
     assert len(given) == len(set(given))
     assert set(given) <= made
     assert {n: revision for n, (_, revision) in rows.items()} == {
@@ -106,4 +106,4 @@ def test_whatever_happens_between_pages_nothing_is_lost_and_nothing_doubled(seed
 
 @pytest.mark.parametrize("text", ["", "2026-03-01T12:00:00", "2026-03-01", "2026-13-01 00:00:00", "01.03.2026"])
 def test_what_is_no_time_is_none(text: str) -> None:
-    assert moment(text) is None
+    assert parse_time(text) is None

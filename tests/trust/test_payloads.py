@@ -11,7 +11,7 @@ import pytest
 
 from app.registry import REGISTRY
 from connectors.servicenow import ServiceNow, ServiceNowSettings
-from connectors.servicenow.text import journal
+from connectors.servicenow.tables import journal_text
 from shared.core.messages import encode
 from shared.core.plugins import SourceWords
 from shared.core.problem import Problem
@@ -88,14 +88,14 @@ def test_a_note_holds_no_tag_that_a_journal_would_render(text: str) -> None:
         event_note(hostile, WORDS, "[bridge:1]", "f" * 32),
         reopening_note(hostile, WORDS, "[bridge:1]", "f" * 32),
     ):
-        assert "[code]" not in journal(note.text).lower()
+        assert "[code]" not in journal_text(note.text).lower()
         assert "[bridge:1]" in note.text
 
 
 def test_a_journal_keeps_every_other_text_as_it_is() -> None:
     text = "if (a < b && c > d) { x[0] = '[codes]'; }\n[ code ] <script>"
-    assert journal(text) == text
-    assert journal("[code]x[/CODE]") == "(code)x(/code)"
+    assert journal_text(text) == text
+    assert journal_text("[code]x[/CODE]") == "(code)x(/code)"
 
 
 @pytest.fixture

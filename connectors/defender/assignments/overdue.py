@@ -18,7 +18,6 @@ from connectors.defender.settings import GovernanceRuleSettings
 from shared.core.link import Link
 from shared.core.signal import rfc3339
 from shared.core.ticket_system import Note
-from shared.mapping.notes import plain
 
 #: Lines of a note; further assignments are counted.
 _MOST_LINES = 20
@@ -87,8 +86,8 @@ def _text(late: Sequence[Assignment], now: datetime) -> str:
     if len(late) > _MOST_LINES:
         lines.append(f"... and {len(late) - _MOST_LINES} more")
     if len(late) == 1:
-        return plain(f"Overdue: {lines[0]}")
-    return plain("\n".join((f"{len(late)} recommendations are overdue:", *(f"- {line}" for line in lines))))
+        return f"Overdue: {lines[0]}"
+    return "\n".join((f"{len(late)} recommendations are overdue:", *(f"- {line}" for line in lines)))
 
 
 def _line(assignment: Assignment, now: datetime) -> str:

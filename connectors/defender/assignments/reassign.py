@@ -20,7 +20,6 @@ from shared.core.errors import KeyContended
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import Note, Phase, Ticket, TicketKind, TicketSystem
 from shared.delivery.links import LinkOvertaken, LinkStore, Stored
-from shared.mapping.notes import plain
 
 #: Kind of the keys that order this: ``reassigned:1:<token>|<key of the recommendation>``.
 KIND = "reassigned"
@@ -138,4 +137,4 @@ def _note(assignment: Assignment, token: str) -> Note:
     mark = f"[bridge:{digest[:12]}]"
     by = f" by {assignment.by[:100]}" if assignment.by else ""
     said = f"Assigned anew{by}: owner {assignment.owner[:100]}, to be fixed by {assignment.due:%Y-%m-%d %H:%M} UTC."
-    return Note(f"{plain(said)}\n\n{mark}", mark)
+    return Note(f"{said}\n\n{mark}", mark)

@@ -1,11 +1,19 @@
-"""Ways to log in, one module per family. ``credential`` builds the one that the settings describe."""
+"""Ways to log in. ``credential`` builds the one that the settings describe."""
 
 from __future__ import annotations
 
-from connectors.servicenow.auth.base import Credential, Exchange, Proof, Vault
+from connectors.servicenow.auth.credentials import (
+    Credential,
+    CredentialSecrets,
+    Redactor,
+    RequestAuth,
+    Secret,
+    api_key,
+    basic,
+    client_certificate,
+)
 from connectors.servicenow.auth.grants import ClientCredentials, JwtBearer, Password
-from connectors.servicenow.auth.oauth import OAuth
-from connectors.servicenow.auth.static import api_key, basic, client_certificate
+from connectors.servicenow.auth.oauth import OAuthCredential
 from connectors.servicenow.settings import (
     ApiKeyAuth,
     Auth,
@@ -15,19 +23,19 @@ from connectors.servicenow.settings import (
     OAuthPassword,
 )
 
-__all__ = ["Credential", "Exchange", "Proof", "Vault", "credential"]
+__all__ = ["Credential", "CredentialSecrets", "Redactor", "RequestAuth", "Secret", "credential"]
 
 
-def credential(settings: Auth, vault: Vault) -> Credential:
+def credential(settings: Auth, secrets: CredentialSecrets) -> Credential:
     """The credential that ``settings`` describes. Reads no secret yet."""
     if isinstance(settings, BasicAuth):
-        return basic(settings, vault)
+        return basic(settings, secrets)
     if isinstance(settings, ApiKeyAuth):
-        return api_key(settings, vault)
+        return api_key(settings, secrets)
     if isinstance(settings, MutualTls):
-        return client_certificate(settings, vault)
+        return client_certificate(settings, secrets)
     if isinstance(settings, OAuthClientCredentials):
-        return OAuth(ClientCredentials(settings, vault), vault)
+        return OAuthCredential(ClientCredentials(settings, secrets), secrets)
     if isinstance(settings, OAuthPassword):
-        return OAuth(Password(settings, vault), vault)
-    return OAuth(JwtBearer(settings, vault), vault)
+        return OAuthCredential(Password(settings, secrets), secrets)
+    return OAuthCredential(JwtBearer(settings, secrets), secrets)

@@ -1,4 +1,4 @@
-"""The OAuth grants that need nobody at a keyboard: client credentials, password, JWT bearer.
+"""The OAuth grants that work without a person: client credentials, password, JWT bearer.
 
 Sources: ServiceNow docs, "Configure an OAuth client credential / resource owner password credential / JWT bearer
 grant"; RFC 6749, 4.3 and 4.4; RFC 7523.
@@ -11,9 +11,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from connectors.servicenow.auth.base import Vault
-from connectors.servicenow.auth.oauth import Material
-from connectors.servicenow.secrecy import Secret
+from connectors.servicenow.auth.credentials import CredentialSecrets, Secret
+from connectors.servicenow.auth.oauth import GrantSecrets
 from connectors.servicenow.settings import OAuthClientCredentials, OAuthJwtBearer, OAuthPassword
 from shared.core.errors import NotAuthorised
 
@@ -29,9 +28,9 @@ class _WithClientSecret:
         self._client_id = client_id
         self._scope = {"scope": scope} if scope else {}
 
-    def refresh_form(self, material: Material, refresh_token: str) -> Mapping[str, str]:
+    def refresh_form(self, secrets: GrantSecrets, refresh_token: str) -> Mapping[str, str]:
         """Client id and secret, and the refresh token."""
-        return {**_client(self._client_id, material[0]), "refresh_token": refresh_token}
+        return {**_client(self._client_id, secrets[0]), "refresh_token": refresh_token}
 
 
 class ClientCredentials(_WithClientSecret):
@@ -39,69 +38,71 @@ class ClientCredentials(_WithClientSecret):
 
     name = "client_credentials"
 
-    def __init__(self, settings: OAuthClientCredentials, vault: Vault) -> None:
+    def __init__(self, settings: OAuthClientCredentials, secrets: CredentialSecrets) -> None:
         super().__init__(settings.client_id, settings.scope)
         self._settings = settings
-        self._vault = vault
+        self._secrets = secrets
 
-    async def material(self, *, refresh: bool) -> Material:
+    async def secrets(self, *, refresh: bool) -> GrantSecrets:
         """The client secret."""
-        return (await self._vault.read(self._settings.client_secret, refresh=refresh),)
+        return (await self._secrets.read(self._settings.client_secret, refresh=refresh),)
 
-    def form(self, material: Material) -> Mapping[str, str]:
+    def form(self, secrets: GrantSecrets) -> Mapping[str, str]:
         """Client id and secret, and the scope if one is configured."""
-        return {**_client(self._client_id, material[0]), **self._scope}
+        return {**_client(self._client_id, secrets[0]), **self._scope}
 
 
 class Password(_WithClientSecret):
-    """User name and password, sent once to buy tokens."""
+    """User name and password, exchanged for tokens."""
 
     name = "password"
 
-    def __init__(self, settings: OAuthPassword, vault: Vault) -> None:
+    def __init__(self, settings: OAuthPassword, secrets: CredentialSecrets) -> None:
         super().__init__(settings.client_id, settings.scope)
         self._settings = settings
-        self._vault = vault
+        self._secrets = secrets
 
-    async def material(self, *, refresh: bool) -> Material:
+    async def secrets(self, *, refresh: bool) -> GrantSecrets:
         """Client secret and password."""
         return (
-            await self._vault.read(self._settings.client_secret, refresh=refresh),
-            await self._vault.read(self._settings.password, refresh=refresh),
+            await self._secrets.read(self._settings.client_secret, refresh=refresh),
+            await self._secrets.read(self._settings.password, refresh=refresh),
         )
 
-    def form(self, material: Material) -> Mapping[str, str]:
+    def form(self, secrets: GrantSecrets) -> Mapping[str, str]:
         """Client id and secret, user name and password, and the scope if one is configured."""
-        user = {"username": self._settings.username, "password": material[1]}
-        return {**_client(self._client_id, material[0]), **user, **self._scope}
+        user = {"username": self._settings.username, "password": secrets[1]}
+        return {**_client(self._client_id, secrets[0]), **user, **self._scope}
 
 
 class JwtBearer(_WithClientSecret):
-    """A token signed with our private key; the instance knows the certificate. Every exchange needs a fresh one,
-    because the instance remembers the ``jti`` of those it has seen."""
+    """A token signed with our private key; the instance knows the certificate. Every token request needs a new
+    one, because the instance accepts each ``jti`` once."""
 
     name = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-    def __init__(self, settings: OAuthJwtBearer, vault: Vault, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: OAuthJwtBearer, secrets: CredentialSecrets, wall_clock: Callable[[], float] = time.time
+    ) -> None:
         super().__init__(settings.client_id)
         self._settings = settings
-        self._vault = vault
+        self._secrets = secrets
         self._wall_clock = wall_clock
 
-    async def material(self, *, refresh: bool) -> Material:
+    async def secrets(self, *, refresh: bool) -> GrantSecrets:
         """Client secret (empty for public clients) and private key."""
         ref = self._settings.client_secret
-        secret = Secret("") if ref is None else await self._vault.read(ref, refresh=refresh)
-        return secret, await self._vault.read_pem(self._settings.private_key, refresh=refresh)
+        secret = Secret("") if ref is None else await self._secrets.read(ref, refresh=refresh)
+        return secret, await self._secrets.read_pem(self._settings.private_key, refresh=refresh)
 
-    def form(self, material: Material) -> Mapping[str, str]:
+    def form(self, secrets: GrantSecrets) -> Mapping[str, str]:
         """The signed assertion, client id and secret."""
-        assertion = self._sign(material[1])
-        self._vault.redactor.learn(assertion)
-        return {**_client(self._client_id, material[0]), "assertion": assertion}
+        assertion = self._sign(secrets[1])
+        self._secrets.redactor.learn(assertion)
+        return {**_client(self._client_id, secrets[0]), "assertion": assertion}
 
     def _sign(self, private_key: str) -> Secret:
-        import jwt  # brings cryptography along: only those who use this grant pay for it
+        import jwt  # imports cryptography, which takes time: only connections with this grant need it
 
         issued = int(self._wall_clock())
         claims = {
@@ -113,7 +114,7 @@ class JwtBearer(_WithClientSecret):
             "jti": uuid.uuid4().hex,
         }
         signed = ""
-        # What the library says may quote the key, so it is not passed on, not even as a cause.
+        # The library's message may quote the key, so it is not passed on, not even as a cause.
         with suppress(jwt.PyJWTError, ValueError, TypeError):
             signed = jwt.encode(
                 claims, private_key, algorithm=self._settings.algorithm, headers={"kid": self._settings.key_id}
@@ -121,7 +122,7 @@ class JwtBearer(_WithClientSecret):
         if not signed:
             raise NotAuthorised(
                 f"the secret '{self._settings.private_key.secret}' is no private key for {self._settings.algorithm}",
-                connection=self._vault.connection,
+                connection=self._secrets.connection,
                 advice="Store the key in PEM form, not encrypted, with its BEGIN and END lines; RS algorithms need an "
                 "RSA key, ES algorithms one on the curve that belongs to them.",
             )

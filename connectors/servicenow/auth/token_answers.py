@@ -1,7 +1,7 @@
 """What an answer of the token endpoint means. Pure.
 
 ServiceNow reports nearly every mistake there with one and the same body, ``server_error`` / ``access_denied``; the
-true reason stands only in the instance's own log. So the advice lists the causes.
+true reason is only in the instance's own log. So the advice lists the causes.
 
 Sources: ServiceNow docs, "OAuth inbound"; RFC 6749, 5.1 and 5.2.
 """
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.servicenow.answers import SLEEPING, asleep, error
+from connectors.servicenow.auth.credentials import Redactor, Secret
 from connectors.servicenow.refusals import Ruling
-from connectors.servicenow.secrecy import Redactor, Secret
 from connectors.servicenow.wire import ServiceNowReply
 from shared.core.errors import NotAuthorised, Throttled, Unavailable
 
-#: Life of a token whose answer does not tell: short, since a token used too long costs a refused call.
-_UNTOLD_LIFE = 300.0
+#: Seconds that a token lives whose answer does not say: short, since a token used too long costs a refused call.
+_DEFAULT_LIFE = 300.0
 
 _CAUSES = (
     "The instance gives one answer for many causes; its system log has the true one. Check: client id and secret; user "
@@ -51,14 +51,14 @@ def read_token(reply: ServiceNowReply, grant: str, redactor: Redactor, *, connec
 
     Raises:
         NotAuthorised: the credentials, the client or the grant were refused.
-        Throttled, Unavailable: it was no answer of the token endpoint at all, or not now.
+        Throttled, Unavailable: it was no answer of the token endpoint, or it refuses for now.
     """
     token = _token(reply)
     if token is not None:
         redactor.learn(token.access, token.refresh or "")
         return token
     ruling = _judge(reply, grant)
-    raise error(ruling, reply, redactor.clean(reply.said()), connection=connection, now=now)
+    raise error(ruling, reply, redactor.clean(reply.error_text()), connection=connection, now=now)
 
 
 def _fields(reply: ServiceNowReply) -> dict[str, object]:
@@ -96,9 +96,9 @@ def _sendable(token: str) -> bool:
 
 def _life(fields: dict[str, object]) -> float:
     """``expires_in`` is what is left, which on a token issued again is less than the configured life."""
-    told = fields.get("expires_in")
+    stated = fields.get("expires_in")
     try:
-        life = float(told) if isinstance(told, int | float | str) else _UNTOLD_LIFE
+        life = float(stated) if isinstance(stated, int | float | str) else _DEFAULT_LIFE
     except ValueError:
-        return _UNTOLD_LIFE
-    return min(max(life, 0.0), 86_400.0) if life == life else _UNTOLD_LIFE  # not a number is unequal to itself
+        return _DEFAULT_LIFE
+    return min(max(life, 0.0), 86_400.0) if life == life else _DEFAULT_LIFE  # NaN is unequal to itself

@@ -1,14 +1,14 @@
-"""The write test of the connection check: makes a record, sees what became of it, and takes it away again."""
+"""The write test of the connection check: creates a record, compares what was stored, and deletes it."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
 
-from connectors.servicenow.check_report import CheckReport
+from connectors.servicenow.check.report import CheckReport
 from connectors.servicenow.client import Client
 from connectors.servicenow.events import Events
-from connectors.servicenow.tables import Table
+from connectors.servicenow.tables import TicketTable
 from connectors.servicenow.tickets import Tickets
 from connectors.servicenow.wire import Purpose, WireCall
 from shared.core.errors import TicketSystemError
@@ -24,9 +24,11 @@ _TITLE = "Connection test of Azure ITSM Bridge, please ignore"
 
 
 class WriteProbe:
-    """Writes on purpose, and only when asked to."""
+    """Writes test records. Runs only where the check is called with ``probe_writes``."""
 
-    def __init__(self, client: Client, tables: Mapping[TicketKind, Table], tickets: Tickets, events: Events) -> None:
+    def __init__(
+        self, client: Client, tables: Mapping[TicketKind, TicketTable], tickets: Tickets, events: Events
+    ) -> None:
         self._client = client
         self._tables = tables
         self._tickets = tickets
@@ -80,19 +82,19 @@ class WriteProbe:
         else:
             report.ok(line, "events can be sent; one clearing event was sent")
 
-    async def _remove(self, kind: TicketKind, table: Table, ticket: Ticket, report: CheckReport) -> None:
-        """Delete the record; where that is not allowed, which is the rule, end it as its state model allows."""
+    async def _remove(self, kind: TicketKind, table: TicketTable, ticket: Ticket, report: CheckReport) -> None:
+        """Delete the record; where that is not allowed, which is usual, end it as its state model allows."""
         line, name = f"{kind.value}: clean-up", ticket.ref.number or ticket.ref.id
         try:
             await self._client.call(WireCall("DELETE", f"/api/now/table/{table.name}/{ticket.ref.id}", Purpose.DELETE))
         except TicketSystemError:
-            pass  # deleting is for administrators
+            pass  # only administrators may delete
         else:
             report.ok(line, f"{name} was deleted again")
             return
-        ending = {**_CANCELLED.get(kind, table.closure({})), "close_notes": _TITLE}
+        closing = {**_CANCELLED.get(kind, table.closure({})), "close_notes": _TITLE}
         try:
-            ended = await self._tickets.update(ticket.ref, ending)
+            ended = await self._tickets.update(ticket.ref, closing)
         except TicketSystemError as error:
             report.warning(line, f"{name} could not be ended: {error}", f"Close {name} by hand.")
             return

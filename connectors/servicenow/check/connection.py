@@ -1,7 +1,7 @@
-"""The connection check: what a person setting up the bridge needs to know, in the order in which things can be wrong.
+"""The connection check: secrets, reachability, log-in, user, roles and clock, then the kinds of tickets in use.
 
-A line that went wrong says what to do. What cannot be tested because an earlier line failed, or because the instance
-does not show it to the integration user, says so.
+A line that failed says how to fix it. A line that cannot be tested, because an earlier one failed or because the
+instance does not show it to the integration user, says so.
 """
 
 from __future__ import annotations
@@ -9,37 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connectors.servicenow.check_change import ChangeCheck
-from connectors.servicenow.check_report import CheckReport
-from connectors.servicenow.check_tables import TableCheck
-from connectors.servicenow.check_writes import WriteProbe
+from connectors.servicenow.check.report import CheckReport
+from connectors.servicenow.check.tables import ChangeCheck, TableCheck
+from connectors.servicenow.check.writes import WriteProbe
 from connectors.servicenow.client import Client
-from connectors.servicenow.echo import value
 from connectors.servicenow.events import Events
-from connectors.servicenow.query import rows
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import about_one_table
 from connectors.servicenow.settings import ServiceNowSettings
-from connectors.servicenow.tables import Table
+from connectors.servicenow.tables import TicketTable
 from connectors.servicenow.tickets import Tickets
+from connectors.servicenow.wire import list_call, value
 from shared.core.errors import NotSent, Refused, SecretUnavailable, Throttled, TicketSystemError, Unavailable
 from shared.core.ticket_system import CheckLine, Needs, TicketKind
 
 #: Seconds that the two clocks may differ. Beyond, signed tokens are refused and times in tickets mislead.
-MOST_SKEW = 120.0
+MAX_SKEW = 120.0
 
 _ME = "sys_id=javascript:gs.getUserID()"
 _BEFORE_USER = ("secrets", "reachable", "awake", "authenticated", "api access")
 
 
-class Check:
+class ConnectionCheck:
     """One run of the connection check."""
 
     def __init__(
         self,
         client: Client,
         settings: ServiceNowSettings,
-        tables: Mapping[TicketKind, Table],
+        tables: Mapping[TicketKind, TicketTable],
         references: References,
         tickets: Tickets,
         events: Events,
@@ -52,18 +50,18 @@ class Check:
         self._me: list[Mapping[str, Any]] = []
 
     async def run(self, needs: Needs, *, probe_writes: bool) -> Sequence[CheckLine]:
-        """All findings. See ``ServiceNow.check``."""
+        """All lines. See ``ServiceNow.check``."""
         report = CheckReport()
         kinds = [kind for kind in TicketKind if kind in needs.kinds]
         rest = ["user", "roles", "clock", "rate limit", *(kind.value for kind in kinds)]
         stopped = await self._connection(report)
         if stopped is not None:
-            place, reason = stopped
-            for name in [*_BEFORE_USER[_BEFORE_USER.index(place) + 1 :], *rest]:
+            failed, reason = stopped
+            for name in [*_BEFORE_USER[_BEFORE_USER.index(failed) + 1 :], *rest]:
                 report.warning(name, f"not tested: {reason}")
-            return report.findings
+            return report.lines
         roles = await self._user(report)
-        self._observed(report)
+        self._response_facts(report)
         for kind in kinds:
             if kind is TicketKind.EVENT:
                 await self._event_role(report, roles, probe_writes)
@@ -79,16 +77,16 @@ class Check:
                     "not tested: reading does not show whether records may be created and keep their sys_id",
                     "Run the check with the write test; it creates one record per kind and takes it away again.",
                 )
-        return report.findings
+        return report.lines
 
     async def _connection(self, report: CheckReport) -> tuple[str, str] | None:
-        """From secrets to API access. Returns the line that failed and why the rest makes no sense, or None."""
+        """From secrets to API access. Returns the line that failed and why the rest is not tested, or None."""
         logged_in = False
         try:
             await self._client.log_in()
             logged_in = True
             report.ok("secrets", "every secret of the connection has a value")
-            self._me = await self._client.call(rows("sys_user", _ME, ["user_name"], 2))
+            self._me = await self._client.call(list_call("sys_user", _ME, ["user_name"], 2))
         except SecretUnavailable as error:
             report.failed("secrets", str(error), "Give the secret a value where the message says.")
             return "secrets", "there are no credentials"
@@ -105,7 +103,7 @@ class Check:
         return None
 
     async def _user(self, report: CheckReport) -> frozenset[str] | None:
-        """Who we are, and the roles as far as they can be read: None when they cannot."""
+        """The user that makes the calls. Returns its roles, None when they cannot be read."""
         if len(self._me) == 1:
             name = value(self._me[0], "user_name") or "the integration user"
             report.ok("user", f"calls are made as '{name}'")
@@ -135,19 +133,19 @@ class Check:
     async def _roles(self) -> frozenset[str]:
         query = "user=javascript:gs.getUserID()"
         try:
-            found = await self._client.call(rows("sys_user_has_role", query, ["role.name", "user"], 200))
+            found = await self._client.call(list_call("sys_user_has_role", query, ["role.name", "user"], 200))
         except TicketSystemError:
-            return frozenset()  # the table is for administrators: the usual case
+            return frozenset()  # usual: only administrators may read this table
         users = {value(row, "user") for row in found}
-        if len(users) != 1:  # nothing, or the condition was ignored and these are everybody's
+        if len(users) != 1:  # no rows, or the condition was ignored and these are the roles of all users
             return frozenset()
         return frozenset(name for row in found if (name := value(row, "role.name")))
 
-    def _observed(self, report: CheckReport) -> None:
-        skew = self._client.observed.skew
+    def _response_facts(self, report: CheckReport) -> None:
+        skew = self._client.response_facts.skew
         if skew is None:
             report.warning("clock", "the instance's answers carry no date")
-        elif abs(skew) > MOST_SKEW:
+        elif abs(skew) > MAX_SKEW:
             report.warning(
                 "clock",
                 f"the instance's clock differs from ours by {skew:+.0f} seconds",
@@ -155,7 +153,7 @@ class Check:
             )
         else:
             report.ok("clock", f"differs by {skew:+.0f} seconds")
-        limits = self._client.observed.rate_limit
+        limits = self._client.response_facts.rate_limit
         if "x-ratelimit-limit" in limits:
             report.ok("rate limit", f"a rule of the instance allows {limits['x-ratelimit-limit']} calls per hour")
         else:
@@ -181,17 +179,17 @@ class Check:
 
 
 def _explain(report: CheckReport, error: TicketSystemError, logged_in: bool) -> tuple[str, str]:
-    """Which line an error belongs to, and why the rest makes no sense. Whatever comes before it went well."""
+    """The line that an error belongs to, and why the rest is not tested. The lines before it passed."""
     if isinstance(error, NotSent) or (isinstance(error, Unavailable) and error.status is None):
-        place, reason = "reachable", "the instance cannot be reached"
+        line, reason = "reachable", "the instance cannot be reached"
     elif isinstance(error, Unavailable | Throttled):
-        place, reason = "awake", "the instance does not answer for now"
+        line, reason = "awake", "the instance does not answer for now"
     elif logged_in and (error.status == 403 or isinstance(error, Refused)):
-        place, reason = "api access", "the API cannot be used"
+        line, reason = "api access", "the API cannot be used"
     else:
-        place, reason = "authenticated", "the credentials are not accepted"
-    for name in _BEFORE_USER[: _BEFORE_USER.index(place)]:
+        line, reason = "authenticated", "the credentials are not accepted"
+    for name in _BEFORE_USER[: _BEFORE_USER.index(line)]:
         if not report.has(name):
             report.ok(name, "went well")
-    report.error(place, error)
-    return place, reason
+    report.error(line, error)
+    return line, reason

@@ -1,4 +1,5 @@
-"""Checks one table for what the configuration writes into it: columns, lengths, choices, references, states.
+"""Checks one table for what the configuration writes into it: columns, lengths, choices, references, states. For
+changes also: the Change Management API, and the template of standard changes.
 
 Sources: ServiceNow docs, "sys_dictionary", "sys_choice" and "sys_db_object" (tables inherit columns and choices; a
 table's own choices for a column replace the inherited ones as a whole).
@@ -10,28 +11,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.servicenow import dictionary
-from connectors.servicenow.check_report import CheckReport
+from connectors.servicenow.change_management import BASE
+from connectors.servicenow.check.report import CheckReport
 from connectors.servicenow.client import Client
-from connectors.servicenow.echo import is_sys_id, value
-from connectors.servicenow.query import rows
 from connectors.servicenow.references import References
-from connectors.servicenow.tables import LIMITS, Table
-from connectors.servicenow.wire import shorten
+from connectors.servicenow.settings import Change
+from connectors.servicenow.tables import LIMITS, TEMPLATE_FIELD, TicketTable
+from connectors.servicenow.wire import Purpose, WireCall, is_sys_id, list_call, shorten, value
 from shared.core.errors import TicketSystemError
 
 Constants = Mapping[str, frozenset[str]]
 
 _READ = ("sys_id", "number", "state", "active", "correlation_id")
 
-#: What reading changes needs beside those.
-_FOLLOWED = ("correlation_display", "sys_updated_on", "sys_mod_count")
+#: Columns that polling for changes needs besides.
+_POLLED = ("correlation_display", "sys_updated_on", "sys_mod_count")
+_API = "change_request: change api"
+_TEMPLATE = "change_request: template"
+
 _ALWAYS = ("correlation_id", "correlation_display", "state", "work_notes", "parent")
 
 
 class TableCheck:
     """The check of one table."""
 
-    def __init__(self, client: Client, table: Table, references: References, report: CheckReport) -> None:
+    def __init__(self, client: Client, table: TicketTable, references: References, report: CheckReport) -> None:
         self._client = client
         self._table = table
         self._references = references
@@ -46,14 +50,14 @@ class TableCheck:
         columns = await self._columns(lineage, wanted)
         await self._choices(lineage, wanted, columns)
         for name in sorted(wanted):
-            if self._references.knows(name):
+            if self._references.is_reference(name):
                 await self._reference(name, wanted[name])
 
     def _line(self, what: str) -> str:
         return f"{self._table.name}: {what}"
 
     def _constants(self, fields: Constants) -> dict[str, frozenset[str]]:
-        """What is written, with the connector's own closing values where the routes give none."""
+        """The constants by field, with the connector's closing values where the routes give none."""
         wanted = {name: frozenset(v for v in values if v.strip()) for name, values in fields.items()}
         for name, text in self._table.closing.items():
             wanted.setdefault(name, frozenset({text} if not name.endswith("notes") else ()))
@@ -67,7 +71,7 @@ class TableCheck:
         line = self._line("read")
         try:
             found = await self._client.call(
-                rows(self._table.name, "ORDERBYDESCsys_created_on", (*_READ, *_FOLLOWED), 1)
+                list_call(self._table.name, "ORDERBYDESCsys_created_on", (*_READ, *_POLLED), 1)
             )
         except TicketSystemError as error:
             self._report.error(line, error)
@@ -85,11 +89,11 @@ class TableCheck:
             )
         else:
             self._report.ok(line, "records can be read")
-        unseen = [name for name in _FOLLOWED if found and value(found[0], name) is None]
-        if unseen:
+        unreadable = [name for name in _POLLED if found and value(found[0], name) is None]
+        if unreadable:
             self._report.warning(
                 self._line("changes"),
-                f"the user cannot read {', '.join(unseen)}: what people change in ServiceNow does not come back",
+                f"the user cannot read {', '.join(unreadable)}: what people change in ServiceNow does not come back",
                 "Allow the integration user to read these fields.",
             )
         return True
@@ -146,7 +150,7 @@ class TableCheck:
     def _unresolved(self, found: Mapping[str, Mapping[str, Any]], wanted: Constants) -> None:
         """Reference fields that get names although nothing says how to find them."""
         for name, entry in found.items():
-            if value(entry, "internal_type") != "reference" or self._references.knows(name):
+            if value(entry, "internal_type") != "reference" or self._references.is_reference(name):
                 continue
             if any(not is_sys_id(text) for text in wanted.get(name, ())):
                 self._report.failed(
@@ -160,13 +164,15 @@ class TableCheck:
         elements = sorted(
             name
             for name, constants in wanted.items()
-            if constants and not self._references.knows(name) and dictionary.is_column(name)
+            if constants and not self._references.is_reference(name) and dictionary.is_column(name)
             if not columns or name in columns
         )
         query = f"nameIN{','.join(lineage)}^elementIN{','.join(elements)}^language=en^inactive=false"
         reason = "the instance shows none of its choices"
         try:
-            listed = await self._client.call(rows("sys_choice", query, ["name", "element", "value", "label"], 2000))
+            listed = await self._client.call(
+                list_call("sys_choice", query, ["name", "element", "value", "label"], 2000)
+            )
         except TicketSystemError as error:
             listed, reason = [], str(error)
         if not any(value(row, "element") == "state" for row in listed):
@@ -208,7 +214,7 @@ class TableCheck:
             if found is None:
                 self._report.failed(
                     line,
-                    f"no single active record of {self._references.place(name)} matches '{text}'; "
+                    f"no single active record of {self._references.table_of(name)} matches '{text}'; "
                     "tickets would be made without it",
                     "Correct the name in the routes, or allow the integration user to read that table.",
                 )
@@ -227,3 +233,43 @@ def _choices_of(listed: list[Any], lineage: list[str], element: str) -> dict[str
         if own:
             return own
     return {}
+
+
+class ChangeCheck:
+    """The check of the setting ``change`` of the connection."""
+
+    def __init__(self, client: Client, settings: Change, references: References, report: CheckReport) -> None:
+        self._client = client
+        self._settings = settings
+        self._references = references
+        self._report = report
+
+    async def run(self) -> None:
+        """Add the lines; none where changes are inserted into the table without a template."""
+        if self._settings.api == "change_management":
+            await self._api()
+        if self._settings.template is not None:
+            await self._template(self._settings.template)
+
+    async def _api(self) -> None:
+        try:
+            await self._client.call(WireCall("GET", BASE, Purpose.LIST, {"sysparm_limit": "1"}))
+        except TicketSystemError as error:
+            self._report.error(_API, error)
+        else:
+            self._report.ok(_API, "the Change Management API answers")
+
+    async def _template(self, template: str) -> None:
+        try:
+            found = await self._references.resolve(TEMPLATE_FIELD, template)
+        except TicketSystemError as error:
+            self._report.error(_TEMPLATE, error)
+            return
+        if found is None:
+            self._report.failed(
+                _TEMPLATE,
+                f"no single template of standard changes is called '{template}'",
+                "Correct 'template' under 'change', or let the integration user read std_change_producer_version.",
+            )
+        else:
+            self._report.ok(_TEMPLATE, f"'{template}' is known")
