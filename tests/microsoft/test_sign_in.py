@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -152,3 +154,13 @@ async def test_the_advice_fits_the_kind_of_sign_in(proof: dict[str, Any], words:
     (line,) = lines.findings
     assert advice in line.fix
     assert ("secret 's'" in line.fix) <= (proof in (SECRET, CERTIFICATE))
+
+
+def test_the_configuration_is_read_without_any_http_client() -> None:
+    script = (
+        "import sys, shared.config.load, shared.config.model\n"
+        "from connectors.microsoft.settings import SignIn\n"
+        "print(sorted(m for m in ('httpx', 'msal', 'azure.core', 'aiohttp', 'cryptography') if m in sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.strip() == "[]"
