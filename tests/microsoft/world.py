@@ -22,8 +22,8 @@ from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
 from connectors.secure_score.settings import SecureScoreSettings
 from connectors.secure_score.tenants import ScoreTenants
 from local.azure import Simulator, running
-from local.azure.demo.inventory import DEV_VM, WEB_1
 from local.azure.demo.findings import key_of
+from local.azure.demo.inventory import DEV_VM, WEB_1
 from shared.core.errors import SecretUnavailable
 from shared.core.signal import Resource
 from tests.azure_simulator.support import ARM, GRAPH, NO_AUTHORITIES
@@ -99,7 +99,7 @@ class World:
         """Status of each request for a token since the last time, oldest first."""
         found = (await self.tell("GET", "/requests"))["requests"]
         await self.tell("DELETE", "/requests")
-        return [one["status"] for one in found if one["table"] == "token"]
+        return [one["status"] for one in found if one["operation"] == "token"]
 
     async def tell(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         answer = await self._control.request(method, path, json=body or None)
