@@ -29,7 +29,7 @@ from connectors.defender.poll.tenants import DefenderTenants
 from connectors.defender.resource_graph import PAGE
 from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import CloudEndpoints
+from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
 from local.azurite import Azurite
 from shared.core.messages import Envelope
 from shared.core.secrets import SettingSecrets
@@ -75,8 +75,10 @@ class _Stage:
         settings = self._settings()
         if settings.poll is None:
             raise RuntimeError("the benchmark polls")
-        async with aclosing(DefenderTenants(settings, self._secrets(), self._reach())) as clouds:
-            poll = FindingsPoll(settings.poll, clouds, self._storage, self.queue, now=self.now)
+        async with aclosing(self._clients()) as clients:
+            poll = FindingsPoll(
+                settings.poll, DefenderTenants(settings, clients), self._storage, self.queue, now=self.now
+            )
             gc.collect()
             tracemalloc.reset_peak()
             before, began = tracemalloc.get_traced_memory()[0], time.perf_counter()
@@ -93,8 +95,8 @@ class _Stage:
             "securityresources | where type == 'microsoft.security/assessments' "
             f"| where properties.status.code == '{code}' | project id | order by id asc"
         )
-        async with aclosing(DefenderTenants(self._settings(), self._secrets(), self._reach())) as clouds:
-            for _, graph in clouds.graphs():
+        async with aclosing(self._clients()) as clients:
+            for _, graph in DefenderTenants(self._settings(), clients).graphs():
                 async for page in graph.pages(query):
                     return [row["id"] for row in page.rows[:: len(page.rows) // count]][:count]
         return []
@@ -108,8 +110,8 @@ class _Stage:
         }
         return DefenderSettings.model_validate({"tenants": [{"sign_in": sign_in}], "poll": {}})
 
-    def _secrets(self) -> SettingSecrets:
-        return SettingSecrets({"BRIDGE": self.clouds["client_secret"]})
+    def _clients(self) -> MicrosoftClients:
+        return MicrosoftClients(SettingSecrets({"BRIDGE": self.clouds["client_secret"]}), self._reach())
 
     def _reach(self) -> CloudEndpoints:
         address, authority = self.clouds["https_url"], self.clouds["ca_file"]

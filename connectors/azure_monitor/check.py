@@ -7,13 +7,14 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from connectors.azure_monitor.api import AlertsManagement
-from connectors.azure_monitor.settings import SignIn
 from connectors.azure_monitor.write_back import FIXES as TELL_FIXES
 from connectors.microsoft import ResourceManager
 from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.check_rights import allowed
 from connectors.microsoft.check_sign_in import signed_in
-from connectors.microsoft.identities import Identities
+from connectors.microsoft.clients import MicrosoftClients
+from connectors.microsoft.settings import SignIn
+from shared.core.clouds import CloudName
 from shared.core.errors import SourceError
 
 CHANGE_STATE = "Microsoft.AlertsManagement/alerts/changestate/action"
@@ -35,70 +36,62 @@ class AlertChecks:
     """Both sections, subscription by subscription.
 
     Args:
-        identities: gives credentials.
+        clients: opens Resource Manager.
+        cloud: of the subscriptions.
         now: the clock.
     """
 
-    def __init__(self, identities: Identities, now: Callable[[], datetime]) -> None:
-        self._identities = identities
+    def __init__(self, clients: MicrosoftClients, cloud: CloudName, now: Callable[[], datetime]) -> None:
+        self._clients = clients
+        self._cloud = cloud
         self._now = now
 
     async def listed(self, subscription: str, sign_in: SignIn | None, lines: CheckLines) -> None:
         """What ``reconcile`` needs of a subscription. Raises SourceError only for what is not foreseen."""
-        reach = self._identities.reach
-        credential = self._identities.credential(sign_in)
-        async with aclosing(ResourceManager(credential, reach.endpoint, trust=reach.trust)) as manager:
-            if await signed_in(manager, sign_in, lines) is None:
-                return
-            await self._readable(manager, subscription, lines)
-            served, now = manager.served_at, self._now()
-            if served is not None and abs(now - served) > MOST_SKEW:
-                seconds = round(abs(now - served).total_seconds())
-                way = "ahead of" if now > served else "behind"
-                lines.warning(
-                    "clock",
-                    f"this machine's clock is {seconds} s {way} Azure's",
-                    "Let the machine keep its clock by NTP.",
-                )
+        manager = self._clients.resource_manager(self._cloud, sign_in)
+        if await signed_in(manager, sign_in, lines) is None:
+            return
+        await self._readable(manager, subscription, lines)
+        served, now = manager.served_at, self._now()
+        if served is not None and abs(now - served) > MOST_SKEW:
+            seconds = round(abs(now - served).total_seconds())
+            way = "ahead of" if now > served else "behind"
+            lines.warning(
+                "clock",
+                f"this machine's clock is {seconds} s {way} Azure's",
+                "Let the machine keep its clock by NTP.",
+            )
 
     async def told(self, subscription: str, sign_in: SignIn | None, lines: CheckLines) -> None:
         """What ``resync.alerts`` needs of a subscription."""
-        reach = self._identities.reach
-        credential = self._identities.credential(sign_in)
-        async with aclosing(
-            ResourceManager(credential, reach.endpoint, fixes=TELL_FIXES, trust=reach.trust)
-        ) as manager:
-            if await signed_in(manager, sign_in, lines) is not None:
-                await self._tellable(manager, subscription, lines, "")
+        manager = self._clients.resource_manager(self._cloud, sign_in, TELL_FIXES)
+        if await signed_in(manager, sign_in, lines) is not None:
+            await self._tellable(manager, subscription, lines, "")
 
     async def told_unlisted(self, lines: CheckLines) -> None:
         """The same for the subscriptions that the app's own identity sees, as the configuration lists none."""
-        reach = self._identities.reach
-        credential = self._identities.credential(None)
-        async with aclosing(
-            ResourceManager(credential, reach.endpoint, fixes=TELL_FIXES, trust=reach.trust)
-        ) as manager:
-            if await signed_in(manager, None, lines) is None:
-                return
-            try:
-                body = await manager.get("/subscriptions", {"api-version": _SUBSCRIPTIONS_VERSION})
-            except SourceError as error:
-                lines.error("subscriptions", error)
-                return
-            value = body.get("value")
-            rows = value if isinstance(value, list) else []
-            found = [str(row["subscriptionId"]) for row in rows if isinstance(row, dict) and row.get("subscriptionId")]
-            if not found:
-                lines.failed(
-                    "subscriptions",
-                    "the identity sees no subscription",
-                    "Assign the role of docs/resync.md to the app's identity on the subscriptions of the alerts.",
-                )
-                return
-            if len(found) > MOST_UNLISTED or body.get("nextLink"):
-                lines.warning("subscriptions", f"the identity sees many; {MOST_UNLISTED} of them are checked")
-            for subscription in found[:MOST_UNLISTED]:
-                await self._tellable(manager, subscription, lines, f"{subscription}: ")
+        manager = self._clients.resource_manager(self._cloud, None, TELL_FIXES)
+        if await signed_in(manager, None, lines) is None:
+            return
+        try:
+            body = await manager.get("/subscriptions", {"api-version": _SUBSCRIPTIONS_VERSION})
+        except SourceError as error:
+            lines.error("subscriptions", error)
+            return
+        value = body.get("value")
+        rows = value if isinstance(value, list) else []
+        found = [str(row["subscriptionId"]) for row in rows if isinstance(row, dict) and row.get("subscriptionId")]
+        if not found:
+            lines.failed(
+                "subscriptions",
+                "the identity sees no subscription",
+                "Assign the role of docs/resync.md to the app's identity on the subscriptions of the alerts.",
+            )
+            return
+        if len(found) > MOST_UNLISTED or body.get("nextLink"):
+            lines.warning("subscriptions", f"the identity sees many; {MOST_UNLISTED} of them are checked")
+        for subscription in found[:MOST_UNLISTED]:
+            await self._tellable(manager, subscription, lines, f"{subscription}: ")
 
     async def _tellable(self, manager: ResourceManager, subscription: str, lines: CheckLines, prefix: str) -> None:
         if await self._readable(manager, subscription, lines, prefix):

@@ -7,20 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from connectors.microsoft.settings import SignIn
 from shared.core.clouds import CloudName
 from shared.core.conditions import When
-from shared.core.settings import Duration, Guid, SecretRef, SettingsModel
-
-
-class SignIn(SettingsModel):
-    """An application (service principal) of the tenant that a subscription belongs to."""
-
-    tenant: Guid
-    """Id of the tenant."""
-    client_id: Guid
-    """Application (client) id."""
-    client_secret: SecretRef
-    """Its client secret."""
+from shared.core.settings import Duration, Guid, SettingsModel
 
 
 class WatchedSubscription(SettingsModel):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from connectors.azure_monitor.settings import WORKING, AlertStateSettings, ReconcileSettings
-from connectors.microsoft.engine import endpoints_of
+from connectors.microsoft.engine import clients_of
 from shared.core.link import Link
 from shared.core.plugins import SectionCheck, Source
 from shared.core.signal import Signal
@@ -18,7 +17,8 @@ from shared.engine import Engine
 if TYPE_CHECKING:
     from connectors.azure_monitor.reconcile.comparison import ReconcileResult
     from connectors.azure_monitor.resource_health import ResourceHealth
-    from connectors.azure_monitor.write_back import AlertSubscriptions, AlertWriteBack
+    from connectors.azure_monitor.subscriptions import AlertSubscriptions
+    from connectors.azure_monitor.write_back import AlertWriteBack
     from shared.core.clouds import CloudName
 
 #: Subject of a check that is about the app's own identity.
@@ -30,7 +30,6 @@ class AzureMonitorSource(Source):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._stack = AsyncExitStack()
 
     @property
     def _reconcile(self) -> ReconcileSettings | None:
@@ -57,24 +56,21 @@ class AzureMonitorSource(Source):
         settings = self._reconcile
         if settings is None:
             return []
-        from contextlib import aclosing
-
         from connectors.azure_monitor.reconcile.reconciler import Reconciler, rules_of
         from connectors.azure_monitor.reconcile.state import ReconcileState
-        from connectors.azure_monitor.subscriptions import Subscriptions
+        from connectors.azure_monitor.subscriptions import AlertSubscriptions
 
         engine = self._engine
-        async with aclosing(Subscriptions(settings, engine.secrets, endpoints_of(engine))) as subscriptions:
-            reconciler = Reconciler(
-                settings,
-                subscriptions.open,
-                engine.links,
-                ReconcileState(engine.storage),
-                engine.queue,
-                rules_of(engine.mapper),
-                now=engine.now,
-            )
-            return await reconciler.run(dry_run=dry_run)
+        reconciler = Reconciler(
+            settings,
+            AlertSubscriptions(clients_of(engine), settings.cloud, settings).open,
+            engine.links,
+            ReconcileState(engine.storage),
+            engine.queue,
+            rules_of(engine.mapper),
+            now=engine.now,
+        )
+        return await reconciler.run(dry_run=dry_run)
 
     def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """See ``Source``."""
@@ -82,13 +78,10 @@ class AzureMonitorSource(Source):
 
     @cached_property
     def _subscriptions(self) -> AlertSubscriptions:
-        from connectors.azure_monitor.write_back import AlertSubscriptions
-        from connectors.microsoft.identities import Identities
+        from connectors.azure_monitor.subscriptions import AlertSubscriptions
+        from connectors.azure_monitor.write_back import FIXES
 
-        identities = Identities(self._cloud, self._engine.secrets, endpoints_of(self._engine))
-        subscriptions = AlertSubscriptions(self._reconcile, identities)
-        self._stack.push_async_callback(subscriptions.aclose)
-        return subscriptions
+        return AlertSubscriptions(clients_of(self._engine), self._cloud, self._reconcile, FIXES)
 
     def _names_of_state(self, link: Link) -> tuple[str, ...]:
         """Everything that the state of a link's ticket may be called in ``resync.alerts``."""
@@ -103,16 +96,15 @@ class AzureMonitorSource(Source):
             return None
         from connectors.azure_monitor.write_back import AlertWriteBack
 
-        return AlertWriteBack(states, self._names_of_state, lambda one: self._subscriptions(one))
+        return AlertWriteBack(states, self._names_of_state, lambda one: self._subscriptions.open(one))
 
     @cached_property
     def _health(self) -> ResourceHealth:
         from connectors.azure_monitor.resource_health import ResourceHealth
 
         reconcile = self._reconcile
-        health = ResourceHealth("public" if reconcile is None else reconcile.cloud, endpoints_of(self._engine))
-        self._stack.push_async_callback(health.aclose)
-        return health
+        cloud: CloudName = "public" if reconcile is None else reconcile.cloud
+        return ResourceHealth(clients_of(self._engine), cloud, reconcile)
 
     async def is_healthy(self, signal: Signal) -> bool | None:
         """See ``Source``: Resource Health is asked."""
@@ -122,33 +114,21 @@ class AzureMonitorSource(Source):
         """See ``Source``."""
         from connectors.azure_monitor.check import AlertChecks
         from connectors.microsoft.check_run import CheckTask, run_checks
-        from connectors.microsoft.identities import Identities
 
         engine, listed, states = self._engine, self._reconcile, self._alert_states
         tasks: list[CheckTask] = []
-        async with AsyncExitStack() as stack:
-
-            def checks(cloud: CloudName) -> AlertChecks:
-                identities = Identities(cloud, engine.secrets, endpoints_of(engine))
-                stack.push_async_callback(identities.aclose)
-                return AlertChecks(identities, engine.now)
-
-            if listed is not None:
-                alerts = checks(listed.cloud)
-                tasks += [
-                    CheckTask("reconcile", one.id, partial(alerts.listed, one.id, one.sign_in))
-                    for one in listed.subscriptions
-                ]
-            if states is not None and engine.config.resync.enabled:
-                alerts = checks(self._cloud)
-                if listed is None:
-                    tasks.append(CheckTask("resync.alerts", _OWN, alerts.told_unlisted))
-                tasks += [
-                    CheckTask("resync.alerts", one.id, partial(alerts.told, one.id, one.sign_in))
-                    for one in (listed.subscriptions if listed is not None else ())
-                ]
-            return await run_checks(tasks, most)
-
-    async def aclose(self) -> None:
-        """See ``Source``."""
-        await self._stack.aclose()
+        if listed is not None:
+            alerts = AlertChecks(clients_of(engine), listed.cloud, engine.now)
+            tasks += [
+                CheckTask("reconcile", one.id, partial(alerts.listed, one.id, one.sign_in))
+                for one in listed.subscriptions
+            ]
+        if states is not None and engine.config.resync.enabled:
+            alerts = AlertChecks(clients_of(engine), self._cloud, engine.now)
+            if listed is None:
+                tasks.append(CheckTask("resync.alerts", _OWN, alerts.told_unlisted))
+            tasks += [
+                CheckTask("resync.alerts", one.id, partial(alerts.told, one.id, one.sign_in))
+                for one in (listed.subscriptions if listed is not None else ())
+            ]
+        return await run_checks(tasks, most)

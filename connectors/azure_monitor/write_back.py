@@ -10,7 +10,6 @@ The ticket of a group stands for many alerts, and its link names none: for it no
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import AsyncExitStack
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,10 +20,6 @@ from shared.core.link import Link
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from connectors.azure_monitor.api import AlertsManagement
-    from connectors.azure_monitor.settings import ReconcileSettings
-    from connectors.microsoft import ResourceManager
-    from connectors.microsoft.identities import Identities
 
 #: Gives everything that the state of a link's ticket may be called: its name, and the stored value.
 StateNames = Callable[[Link], Collection[str]]
@@ -87,53 +82,3 @@ class AlertWriteBack:
         named = next(iter(self._called(link)), "") or link.stage.value
         where = f": {ticket.url}" if ticket.url else ""
         return f"{ticket.number or ticket.id} is {named} (Azure ITSM Bridge){where}"
-
-
-class AlertSubscriptions:
-    """Opens the alerts of subscriptions, each with the identity that may change them.
-
-    Each is kept, because it keeps to the rate that Azure allows its subscription.
-
-    Args:
-        reconcile: names the applications of subscriptions of other tenants. The app's own identity is used for all
-            others.
-        identities: gives credentials; closed with this object.
-    """
-
-    def __init__(self, reconcile: ReconcileSettings | None, identities: Identities) -> None:
-        known = reconcile.subscriptions if reconcile is not None else []
-        self._sign_ins = {one.id.lower(): one.sign_in for one in known}
-        self._identities = identities
-        self._managers: dict[tuple[str, str], ResourceManager] = {}
-        self._open: dict[str, AlertsManagement] = {}
-        self._stack = AsyncExitStack()
-        self._stack.push_async_callback(identities.aclose)
-
-    def __call__(self, subscription: str) -> AlertsManagement:
-        """The alerts of a subscription."""
-        found = self._open.get(subscription)
-        if found is None:
-            from connectors.azure_monitor.api import AlertsManagement
-
-            found = self._open[subscription] = AlertsManagement(subscription, self._manager(subscription))
-        return found
-
-    def _manager(self, subscription: str) -> ResourceManager:
-        from connectors.microsoft import ResourceManager
-
-        sign_in = self._sign_ins.get(subscription)
-        who = ("", "") if sign_in is None else (sign_in.tenant, sign_in.client_id)
-        found = self._managers.get(who)
-        if found is None:
-            reach = self._identities.reach
-            credential = self._identities.credential(sign_in)
-            found = ResourceManager(credential, reach.endpoint, fixes=FIXES, trust=reach.trust)
-            self._managers[who] = found
-            self._stack.push_async_callback(found.aclose)
-        return found
-
-    async def aclose(self) -> None:
-        """Close connections and credentials."""
-        self._open.clear()
-        self._managers.clear()
-        await self._stack.aclose()

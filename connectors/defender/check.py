@@ -13,7 +13,7 @@ from connectors.microsoft import ResourceManager
 from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.check_rights import allowed
 from connectors.microsoft.check_sign_in import signed_in
-from connectors.microsoft.identities import Identities
+from connectors.microsoft.clients import MicrosoftClients
 from shared.core.errors import SourceError
 
 _ASSIGNMENTS = "Microsoft.Security/assessments/governanceAssignments"
@@ -40,32 +40,30 @@ class FindingChecks:
 
     Args:
         settings: section ``defender``.
-        identities: gives credentials.
+        clients: opens Resource Manager.
     """
 
-    def __init__(self, settings: DefenderSettings, identities: Identities) -> None:
+    def __init__(self, settings: DefenderSettings, clients: MicrosoftClients) -> None:
         self._settings = settings
-        self._identities = identities
+        self._clients = clients
 
     async def tenant(self, entry: DefenderTenant, lines: CheckLines) -> None:
         """What the section needs of a tenant. Raises SourceError only for what is not foreseen."""
-        reach = self._identities.reach
-        credential = self._identities.credential(entry.sign_in)
-        async with aclosing(ResourceManager(credential, reach.endpoint, fixes=FIXES, trust=reach.trust)) as manager:
-            if await signed_in(manager, entry.sign_in, lines) is None:
-                return
-            graph = ResourceGraph(manager)
-            visible = await self._visible(graph, entry, lines)
-            if not visible:
-                return
-            poll = self._settings.poll
-            for kind in poll.kinds if poll is not None else ("recommendation",):
-                await self._findings(manager, graph, entry, kind, visible[0], lines)
-            by_tag = any(rule.owner.tag is not None and not rule.disabled for rule in self._settings.governance)
-            if poll is not None and by_tag:
-                await self._tags(graph, entry, lines)
-            if self._settings.write_back and self._settings.integrations:
-                await self._assignable(manager, visible[0], lines)
+        manager = self._clients.resource_manager(self._settings.cloud, entry.sign_in, FIXES)
+        if await signed_in(manager, entry.sign_in, lines) is None:
+            return
+        graph = ResourceGraph(manager)
+        visible = await self._visible(graph, entry, lines)
+        if not visible:
+            return
+        poll = self._settings.poll
+        for kind in poll.kinds if poll is not None else ("recommendation",):
+            await self._findings(manager, graph, entry, kind, visible[0], lines)
+        by_tag = any(rule.owner.tag is not None and not rule.disabled for rule in self._settings.governance)
+        if poll is not None and by_tag:
+            await self._tags(graph, entry, lines)
+        if self._settings.write_back and self._settings.integrations:
+            await self._assignable(manager, visible[0], lines)
 
     async def _visible(self, graph: ResourceGraph, entry: DefenderTenant, lines: CheckLines) -> list[str]:
         """Ids of the subscriptions that the identity sees in the configured part."""

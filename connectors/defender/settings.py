@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
-from connectors.azure_monitor.settings import SignIn
+from connectors.microsoft.settings import SignIn
 from shared.core.clouds import CloudName
 from shared.core.conditions import Patterns, When
 from shared.core.field_values import FieldValue, Name

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from connectors.defender.scopes import subscription_of
 from connectors.defender.settings import DefenderSettings
-from connectors.microsoft.engine import endpoints_of
+from connectors.microsoft.engine import clients_of
 from shared.core.http import Handler, Request, Response
 from shared.core.plugins import Previewed, SectionCheck, Source
 from shared.core.problem import Problem
@@ -38,7 +37,6 @@ class DefenderSource(Source):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._stack = AsyncExitStack()
 
     @property
     def _settings(self) -> DefenderSettings | None:
@@ -78,14 +76,11 @@ class DefenderSource(Source):
         """Clients of Defender for Cloud outside the poll."""
         from connectors.defender.poll.tenants import DefenderTenants
 
-        tenants = DefenderTenants(
+        return DefenderTenants(
             self._settings or DefenderSettings(),
-            self._engine.secrets,
-            endpoints_of(self._engine),
+            clients_of(self._engine),
             whose=lambda subscription: self.ancestries.of(subscription).tenant,
         )
-        self._stack.push_async_callback(tenants.aclose)
-        return tenants
 
     @cached_property
     def governance(self) -> AssignmentWriteBack:
@@ -166,17 +161,13 @@ class DefenderSource(Source):
         settings = self._settings
         if settings is None or settings.poll is None:
             return []
-        from contextlib import aclosing
-
         from connectors.defender.poll.poll import FindingsPoll
         from connectors.defender.poll.tenants import DefenderTenants
 
         engine = self._engine
-        async with aclosing(DefenderTenants(settings, engine.secrets, endpoints_of(engine))) as clouds:
-            poll = FindingsPoll(
-                settings.poll, clouds, engine.storage, engine.queue, now=engine.now, rules=self._deciding(settings)
-            )
-            return await poll.run()
+        clouds, rules = DefenderTenants(settings, clients_of(engine)), self._deciding(settings)
+        poll = FindingsPoll(settings.poll, clouds, engine.storage, engine.queue, now=engine.now, rules=rules)
+        return await poll.run()
 
     def _deciding(self, settings: DefenderSettings) -> str:
         """The part of the configuration that decides what becomes of a finding, as text that can be compared."""
@@ -306,20 +297,11 @@ class DefenderSource(Source):
         from connectors.defender.check import FindingChecks
         from connectors.defender.poll.tenants import tenant_of
         from connectors.microsoft.check_run import CheckTask, run_checks
-        from connectors.microsoft.identities import Identities
 
-        identities = Identities(settings.cloud, engine.secrets, endpoints_of(engine))
-        try:
-            findings = FindingChecks(settings, identities)
-            tasks: list[CheckTask] = []
-            for place, entry in enumerate(settings.tenants):
-                same = sum(tenant_of(other) == tenant_of(entry) for other in settings.tenants[:place])
-                subject = f"{tenant_of(entry) or _OWN}{f' ({same + 1})' if same else ''}"
-                tasks.append(CheckTask("defender", subject, partial(findings.tenant, entry)))
-            return await run_checks(tasks, most)
-        finally:
-            await identities.aclose()
-
-    async def aclose(self) -> None:
-        """See ``Source``."""
-        await self._stack.aclose()
+        findings = FindingChecks(settings, clients_of(engine))
+        tasks: list[CheckTask] = []
+        for place, entry in enumerate(settings.tenants):
+            same = sum(tenant_of(other) == tenant_of(entry) for other in settings.tenants[:place])
+            subject = f"{tenant_of(entry) or _OWN}{f' ({same + 1})' if same else ''}"
+            tasks.append(CheckTask("defender", subject, partial(findings.tenant, entry)))
+        return await run_checks(tasks, most)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from connectors.microsoft.identities import CloudEndpoints, private_reach
+from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients, private_endpoints
 from shared.engine import Engine
 
 
-def endpoints_of(engine: Engine) -> CloudEndpoints | None:
-    """The cloud that was given, or the private one that settings describe; None for Microsoft's public ones.
+def clients_of(engine: Engine) -> MicrosoftClients:
+    """Credentials and connections of this process: in the cloud that was given, in the private one that settings
+    describe, or in Microsoft's public ones.
 
     Raises ConfigurationError.
     """
-    return engine.given(CloudEndpoints) or private_reach(engine.settings)
+    return engine.shared(
+        MicrosoftClients,
+        lambda: MicrosoftClients(engine.secrets, engine.given(CloudEndpoints) or private_endpoints(engine.settings)),
+    )

@@ -7,33 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictStr, model_validator
 
+from connectors.microsoft.settings import SignIn
 from shared.core.clouds import CloudName
 from shared.core.conditions import Patterns
 from shared.core.field_values import FieldValue, Name
-from shared.core.settings import Duration, Guid, SecretRef, SettingsModel
+from shared.core.settings import Duration, Guid, SettingsModel
 from shared.core.ticket_system import TicketKind
 
 #: 1 critical to 4 low.
 Priority = Annotated[int, Field(ge=1, le=4)]
-
-
-class ScoreSignIn(SettingsModel):
-    """An application (service principal) that may use Microsoft Graph, with a client secret or a certificate."""
-
-    tenant: Guid
-    """Id of the tenant."""
-    client_id: Guid
-    """Application (client) id."""
-    client_secret: SecretRef | None = None
-    """Its client secret."""
-    certificate: SecretRef | None = None
-    """Its certificate with the private key: PEM, or what Key Vault keeps behind a certificate."""
-
-    @model_validator(mode="after")
-    def _one_proof(self) -> Self:
-        if (self.client_secret is None) == (self.certificate is None):
-            raise ValueError("give either 'client_secret' or 'certificate'")
-        return self
 
 
 class ScoreTenant(SettingsModel):
@@ -41,7 +23,7 @@ class ScoreTenant(SettingsModel):
 
     tenant: Guid | None = None
     """Id of the tenant; only needed where several are listed."""
-    sign_in: ScoreSignIn | None = None
+    sign_in: SignIn | None = None
     """Left out: the app's own identity, which needs the permission in its own tenant."""
 
     @model_validator(mode="after")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from connectors.microsoft.engine import endpoints_of
+from connectors.microsoft.engine import clients_of
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.http import Handler, Request, Response
 from shared.core.plugins import SectionCheck, Source
@@ -30,7 +29,6 @@ class SecureScoreSource(Source):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._stack = AsyncExitStack()
 
     @property
     def _settings(self) -> SecureScoreSettings | None:
@@ -49,9 +47,7 @@ class SecureScoreSource(Source):
         """Opens Microsoft Graph for each tenant."""
         from connectors.secure_score.tenants import ScoreTenants
 
-        tenants = ScoreTenants(self._required, self._engine.secrets, endpoints_of(self._engine))
-        self._stack.push_async_callback(tenants.aclose)
-        return tenants
+        return ScoreTenants(self._required, clients_of(self._engine))
 
     def write_back(self) -> ScoreWriteBack | None:
         """See ``Source``."""
@@ -130,18 +126,8 @@ class SecureScoreSource(Source):
             return []
         from connectors.microsoft.check_run import CheckTask, run_checks
         from connectors.secure_score.check import ScoreChecks
-        from connectors.secure_score.tenants import ScoreTenants
 
-        tenants = ScoreTenants(settings, engine.secrets, endpoints_of(engine))
-        try:
-            checks = ScoreChecks(settings, tenants, engine.now)
-            return await run_checks(
-                [CheckTask("secure_score", one.id or _OWN, partial(checks.tenant, one)) for one in settings.tenants],
-                most,
-            )
-        finally:
-            await tenants.aclose()
-
-    async def aclose(self) -> None:
-        """See ``Source``."""
-        await self._stack.aclose()
+        checks = ScoreChecks(settings, self.tenants, engine.now)
+        return await run_checks(
+            [CheckTask("secure_score", one.id or _OWN, partial(checks.tenant, one)) for one in settings.tenants], most
+        )

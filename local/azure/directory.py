@@ -28,14 +28,23 @@ class Secret:
     expires: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FederatedCredential:
+    """Whose tokens stand for a secret of an application: those of one subject of an issuer."""
+
+    issuer: str
+    subject: str
+
+
 @dataclass(slots=True)
 class Application:
-    """An app registration that signs in with secrets or certificates."""
+    """An app registration that signs in with secrets, certificates, or tokens of identities that it trusts."""
 
     name: str
     client_id: str
     secrets: list[Secret] = field(default_factory=list)
     certificates: list[x509.Certificate] = field(default_factory=list)
+    federated: list[FederatedCredential] = field(default_factory=list)
 
     def certificate(self, thumbprint: str) -> x509.Certificate | None:
         """The registered certificate of an ``x5t`` or ``x5t#S256``."""

@@ -10,7 +10,12 @@ import jwt
 import pytest
 import requests
 from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import CertificateCredential, ClientSecretCredential, ManagedIdentityCredential
+from azure.identity import (
+    CertificateCredential,
+    ClientAssertionCredential,
+    ClientSecretCredential,
+    ManagedIdentityCredential,
+)
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -81,6 +86,37 @@ def test_azure_identity_gets_a_token_for_a_certificate(clouds: Simulator) -> Non
     ) as credential:
         claims = claims_of(credential.get_token(ARM).token)
     assert claims["appidacr"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "audience", "code"),
+    [
+        (True, "api://AzureADTokenExchange", ""),
+        (False, "api://AzureADTokenExchange", "AADSTS700213"),
+        (True, "https://management.azure.com", "AADSTS700212"),
+    ],
+)
+def test_a_managed_identity_stands_for_the_secret_of_an_application_that_trusts_it(
+    clouds: Simulator, monkeypatch: pytest.MonkeyPatch, trusted: bool, audience: str, code: str
+) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", clouds.identity_endpoint)
+    monkeypatch.setenv("IDENTITY_HEADER", clouds.identity_header)
+    with ManagedIdentityCredential(client_id=clouds.user_identity_client_id if trusted else None) as identity:
+        assertion = identity.get_token(f"{audience}/.default").token
+    with ClientAssertionCredential(
+        clouds.other_tenant_id,
+        clouds.client_id,
+        lambda: assertion,
+        authority=clouds.https_url,
+        disable_instance_discovery=True,
+        connection_verify=clouds.ca_file,
+    ) as credential:
+        if code:
+            with pytest.raises(ClientAuthenticationError, match=code):
+                credential.get_token(ARM)
+        else:
+            claims = claims_of(credential.get_token(ARM).token)
+            assert (claims["tid"], claims["appid"]) == (clouds.other_tenant_id, clouds.client_id)
 
 
 def test_azure_identity_tells_why_a_wrong_secret_was_refused(clouds: Simulator) -> None:

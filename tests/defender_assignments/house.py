@@ -21,7 +21,7 @@ from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.payloads.identity import recommendation_key
 from connectors.defender.source import DefenderSource
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import CloudEndpoints
+from connectors.microsoft.clients import CloudEndpoints
 from local import azure, servicenow
 from shared.core.link import Link
 from shared.core.messages import Envelope, decode, encode

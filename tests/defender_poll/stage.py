@@ -20,7 +20,7 @@ from connectors.defender.poll.tenants import DefenderTenants
 from connectors.defender.resource_graph import PAGE
 from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import CloudEndpoints
+from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
 from local.azure import Simulator, running
 from local.azure.demo import inventory as places
 from local.azure.demo.findings import key_of
@@ -111,9 +111,8 @@ class Stage:
     ) -> AsyncIterator[DefenderTenants]:
         secrets = SettingSecrets({"BRIDGE": self.clouds.client_secret, "STRANGER": self.clouds.stranger_client_secret})
         known = ancestries or ManagementGroupPaths(self.storage, now=self.now)
-        opened = DefenderTenants(settings, secrets, self.reach(), whose=lambda one: known.of(one).tenant)
-        async with aclosing(opened) as clouds:
-            yield clouds
+        async with aclosing(MicrosoftClients(secrets, self.reach())) as clients:
+            yield DefenderTenants(settings, clients, whose=lambda one: known.of(one).tenant)
 
     async def run(self, *tenants: dict[str, Any], page: int = PAGE, **poll: Any) -> list[PollResult]:
         """A run of the timer; ``page``: rows a page."""

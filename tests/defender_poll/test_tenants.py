@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ async def test_the_timer_puts_findings_on_the_queue_when_the_configuration_asks_
     )
     await services.queue.send(Envelope(id="0" * 32, received_at=stage.now(), flush="makes the queue"))
     await queue.clear_messages()
-    results = await services.source(DefenderSource).poll_findings()
+    async with aclosing(services):
+        results = await services.source(DefenderSource).poll_findings()
     assert sum(one.new for one in results) == messages
     found = [decode(one.content) async for one in queue.receive_messages(messages_per_page=32)]
     keys = [one.signal.key for one in found if one.signal is not None]

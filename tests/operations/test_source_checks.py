@@ -21,7 +21,7 @@ import yaml
 
 from app.container import Container
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import CloudEndpoints
+from connectors.microsoft.clients import CloudEndpoints
 from local.azure import Simulator, running
 from shared.core.plugins import SectionCheck
 from shared.core.secrets import SettingSecrets

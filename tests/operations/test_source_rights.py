@@ -10,6 +10,7 @@ from azure.core.credentials import AccessToken
 
 from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.claims import UNREADABLE, read_claims
+from connectors.microsoft.clients import MicrosoftClients
 from connectors.microsoft.permissions import Permission, lacking
 from connectors.secure_score.api import SecureScores
 from connectors.secure_score.check import ScoreChecks
@@ -67,7 +68,7 @@ class Tenants(ScoreTenants):
     """Tenants whose Graph answers every list with an empty one."""
 
     def __init__(self, token: str) -> None:
-        super().__init__(SETTINGS, SettingSecrets({}))
+        super().__init__(SETTINGS, MicrosoftClients(SettingSecrets({})))
         self._token = token
 
     def open(self, tenant: str) -> SecureScores:

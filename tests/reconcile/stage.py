@@ -15,9 +15,9 @@ from connectors.azure_monitor.reconcile.comparison import ReconcileResult
 from connectors.azure_monitor.reconcile.reconciler import MOST_FETCHED, Reconciler, rules_of
 from connectors.azure_monitor.reconcile.state import ReconcileProgress, ReconcileState
 from connectors.azure_monitor.settings import ReconcileSettings
-from connectors.azure_monitor.subscriptions import Subscriptions
+from connectors.azure_monitor.subscriptions import AlertSubscriptions
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import CloudEndpoints
+from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
 from local.azure import Simulator, running
 from shared.core.link import Link
 from shared.core.messages import Envelope
@@ -109,7 +109,8 @@ class Stage:
     async def run(self, *, routes: str = DEFAULT, dry_run: bool = False, **section: Any) -> list[ReconcileResult]:
         settings = self.settings(**section)
         secrets = SettingSecrets({"BRIDGE": self.clouds.client_secret, "STRANGER": self.clouds.stranger_client_secret})
-        async with aclosing(Subscriptions(settings, secrets, self.reach())) as subscriptions:
+        async with aclosing(MicrosoftClients(secrets, self.reach())) as clients:
+            subscriptions = AlertSubscriptions(clients, settings.cloud, settings)
             rules = rules_of(mapper(routes))
             compared = Reconciler(
                 settings, subscriptions.open, self.links, self.ledger, self.outbox, rules, now=self.now, most=self.most

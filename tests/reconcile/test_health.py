@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
-from azure.identity.aio import ClientSecretCredential
 
 from connectors.azure_monitor.resource_health import ResourceHealth
+from connectors.microsoft.clients import MicrosoftClients
+from shared.core.secrets import SettingSecrets
 from shared.core.signal import Resource, Signal
 from tests.mapping.signals import signal
 from tests.reconcile.stage import Stage
@@ -19,18 +21,10 @@ def about(*ids: str | None, subscription: str) -> Signal:
 
 @pytest.fixture
 async def asked(stage: Stage) -> AsyncIterator[ResourceHealth]:
-    credential = ClientSecretCredential(
-        stage.clouds.tenant_id,
-        stage.clouds.client_id,
-        stage.clouds.client_secret,
-        authority=stage.clouds.https_url,
-        disable_instance_discovery=True,
-        connection_verify=stage.clouds.ca_file,
-    )
-    found = ResourceHealth("public", stage.reach(), credential)
-    yield found
-    await found.aclose()
-    await credential.close()
+    watched = [stage.watched(), stage.watched(stage.clouds.other_subscriptions[0])]
+    secrets = SettingSecrets({"BRIDGE": stage.clouds.client_secret})
+    async with aclosing(MicrosoftClients(secrets, stage.reach())) as clients:
+        yield ResourceHealth(clients, "public", stage.settings(watched=watched))
 
 
 async def test_a_resource_is_well_when_resource_health_says_so(stage: Stage, asked: ResourceHealth) -> None:

@@ -15,7 +15,7 @@ import httpx
 
 from app.container import Container
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import CloudEndpoints
+from connectors.microsoft.clients import CloudEndpoints
 from local.azure import Simulator as Clouds
 from local.servicenow import Simulator
 from shared.core.link import Link
@@ -54,6 +54,7 @@ class Stage:
         self._folder = folder
         self._clouds = clouds
         self._started: list[Container] = []
+        self.secrets: dict[str, str] = {}
         self.services = self.configured()
 
     def now(self) -> datetime:
@@ -67,7 +68,7 @@ class Stage:
         )
         path = self._folder / f"{self.name}.yaml"
         path.write_text(text)
-        secrets = {"DESK_PASSWORD": simulator.integration_password}
+        secrets = self.secrets = {"DESK_PASSWORD": simulator.integration_password}
         reach = None
         if self._clouds is not None:
             secrets["BRIDGE"] = self._clouds.client_secret

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from connectors.azure_monitor.reconcile.reconciler import Reconciler, rules_of
 from connectors.azure_monitor.reconcile.state import ReconcileState
 from connectors.azure_monitor.settings import ReconcileSettings
 from connectors.azure_monitor.source import AzureMonitorSource
-from connectors.azure_monitor.subscriptions import Subscriptions
-from connectors.microsoft.engine import endpoints_of
+from connectors.azure_monitor.subscriptions import AlertSubscriptions
+from connectors.microsoft.engine import clients_of
 from local import azure, servicenow
 from shared.core.link import Link
 from shared.core.link import LinkStage as Ticketed
@@ -114,10 +113,10 @@ class Azure:
                 found.append(envelope.signal.key)
 
         rules = rules_of(services.mapper)
-        async with aclosing(Subscriptions(settings, services.secrets, endpoints_of(services))) as opened:
-            ledger = ReconcileState(services.storage)
-            run = Reconciler(settings, opened.open, services.links, ledger, Outbox(), rules, now=self.stage.now)
-            results = await run.run()
+        opened = AlertSubscriptions(clients_of(services), settings.cloud, settings)
+        ledger = ReconcileState(services.storage)
+        run = Reconciler(settings, opened.open, services.links, ledger, Outbox(), rules, now=self.stage.now)
+        results = await run.run()
         assert all(result.finished for result in results)
         return found
 
@@ -231,9 +230,21 @@ async def test_an_alert_that_azure_has_no_more_is_no_error(world: Azure) -> None
     assert await world.follow() == [link.key]
     assert (await world.stage.link(link.key)).told.startswith("Acknowledged ")
     assert await world.follow() == []
-    alerts = world.stage.services.source(AzureMonitorSource)._subscriptions(world.subscription)
+    alerts = world.stage.services.source(AzureMonitorSource)._subscriptions.open(world.subscription)
     assert await alerts.state(world.alert["name"]) is None
     assert not await alerts.change_state(world.alert["name"], "Closed")  # it went between the two calls
+
+
+async def test_a_rotated_client_secret_is_used_without_a_restart(world: Azure) -> None:
+    await world.told("PATCH", "/settings", {"token_lifetime_s": 200})  # each call signs in anew
+    link = await world.fire()
+    await world.stage.write(link, state="2")
+    assert await world.follow() == [link.key]
+    await world.told("POST", "/identities", {"identity": "bridge", "secrets": [{"value": "rotated"}]})
+    world.stage.secrets["BRIDGE"] = "rotated"
+    await world.stage.resolve(link)
+    assert await world.follow() == [link.key]
+    assert await world.states() == ["Acknowledged", "Closed"]
 
 
 async def test_without_the_right_it_is_a_dead_letter_that_names_the_role_and_is_owed_still(world: Azure) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import pytest
 
 from app.configuration import parse_config
-from connectors.azure_monitor.settings import AlertStateSettings, ReconcileSettings, SignIn
-from connectors.azure_monitor.write_back import AlertSubscriptions
+from connectors.azure_monitor.settings import AlertStateSettings, ReconcileSettings
+from connectors.azure_monitor.subscriptions import AlertSubscriptions
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import CloudEndpoints, Identities
+from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
+from connectors.microsoft.settings import SignIn
 from shared.config.model import BridgeConfig
+from shared.core.clouds import CloudName
 from shared.core.errors import ConfigurationError
 from shared.core.secrets import SettingSecrets
 
@@ -56,17 +60,17 @@ def test_what_makes_no_sense_is_refused(section: str) -> None:
 async def test_a_subscription_of_reconcile_is_told_with_its_own_sign_in_and_all_others_by_the_app() -> None:
     asked: list[SignIn | None] = []
 
-    class Known(Identities):
-        def credential(self, sign_in: SignIn | None):  # type: ignore[no-untyped-def]  # as the base class
+    class Known(MicrosoftClients):
+        def credential(self, cloud: CloudName, sign_in: SignIn | None):  # type: ignore[no-untyped-def]  # as the base class
             asked.append(sign_in)
             return object()
 
     sign_in = {"tenant": OURS, "client_id": OURS, "client_secret": {"secret": "x"}}
     reconcile = ReconcileSettings.model_validate({"subscriptions": [{"id": THEIRS, "sign_in": sign_in}]})
     reach = CloudEndpoints(Endpoint("https://management.example.com", "x"), "https://login.example.com")
-    subscriptions = AlertSubscriptions(reconcile, Known("public", SettingSecrets({}), reach))
-    first = subscriptions(THEIRS.lower())
-    subscriptions(OURS)
-    assert subscriptions(THEIRS.lower()) is first  # it keeps its pace
+    async with aclosing(Known(SettingSecrets({}), reach)) as clients:
+        subscriptions = AlertSubscriptions(clients, "public", reconcile)
+        first = subscriptions.open(THEIRS.lower())
+        subscriptions.open(OURS)
+        assert subscriptions.open(THEIRS.lower()) is first  # it keeps its pace
     assert asked == [reconcile.subscriptions[0].sign_in, None]
-    await subscriptions.aclose()

@@ -51,7 +51,7 @@ SIGN_IN = f"{{tenant: {TENANT}, client_id: {TENANT}, client_secret: {{secret: gr
         ),
         (
             f"{{connection: desk, tenants: [{{sign_in: {{tenant: {TENANT}, client_id: {TENANT}}}}}]}}",
-            "give either 'client_secret' or 'certificate'",
+            "give exactly one of 'client_secret', 'certificate' and 'managed_identity'",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Microsoft Graph and the sign-in by themselves, over TLS, with msal as it is."""
+"""Microsoft Graph and the sign-in by themselves, over TLS, with azure-identity as it is."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_private_key, pkcs12
 
 from connectors.microsoft import Endpoint
+from connectors.microsoft.settings import SignIn
+from connectors.microsoft.sign_in import EntraApplication
 from connectors.secure_score.api import GRAPH as CLOUDS
 from connectors.secure_score.api import SecureScores, is_settable
-from connectors.secure_score.sign_in import GraphApplication
 from shared.core.errors import SourceRefused, SourceUnavailable
 from shared.core.secrets import SettingSecrets
 from tests.azure_simulator.support import GRAPH
@@ -43,18 +44,18 @@ class Rotating(SettingSecrets):
 @asynccontextmanager
 async def signed_in(
     world: World, secrets: SettingSecrets, *, certificate: bool = False
-) -> AsyncIterator[tuple[GraphApplication, SecureScores]]:
+) -> AsyncIterator[tuple[EntraApplication, SecureScores]]:
     clouds = world.clouds
     trust = ssl.create_default_context(cafile=clouds.ca_file)
-    async with GraphApplication(
-        clouds.tenant_id,
-        clouds.client_id,
-        "proof",
-        secrets,
-        authority=clouds.https_url,
-        certificate=certificate,
-        trust=trust,
-    ) as application:
+    sign_in = SignIn.model_validate(
+        {
+            "tenant": clouds.tenant_id,
+            "client_id": clouds.client_id,
+            "certificate" if certificate else "client_secret": {"secret": "proof"},
+        }
+    )
+    options = {"disable_instance_discovery": True, "connection_verify": clouds.ca_file}
+    async with EntraApplication(sign_in, secrets, authority=clouds.https_url, options=options) as application:
         scores = SecureScores(application, Endpoint(clouds.https_url, GRAPH), trust=trust)
         yield application, scores
         await scores.aclose()

@@ -17,7 +17,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from app.container import Container
 from connectors.microsoft import Endpoint
-from connectors.microsoft.identities import CloudEndpoints
+from connectors.microsoft.clients import CloudEndpoints
 from connectors.secure_score.payloads.control import control_key
 from connectors.secure_score.poll.poll import ScorePolled
 from connectors.secure_score.poll.states import CONTAINER
@@ -115,6 +115,7 @@ class World:
             Endpoint(self.clouds.https_url, ARM),
             self.clouds.https_url,
             ssl.create_default_context(cafile=self.clouds.ca_file),
+            {"disable_instance_discovery": True, "connection_verify": self.clouds.ca_file},
             graph=Endpoint(self.clouds.https_url, GRAPH),
         )
         self.services = Container(

@@ -11,12 +11,14 @@ from uuid import UUID, uuid5
 
 from cryptography import x509
 
-from local.azure.directory import Api, Application, Directory, Grant, Principal, Secret, Tenant
+from local.azure.directory import Api, Application, Directory, FederatedCredential, Grant, Principal, Secret, Tenant
 
 _NAMESPACE = UUID("6f2a6a52-6c3b-4d0a-9a51-2f0c4f6b7a10")
 
 ARM_API = "797f4846-ba00-4fd7-ba43-dac1f8f63013"
 GRAPH_API = "00000003-0000-0000-c000-000000000000"
+#: What a managed identity's token is for that stands for an application's secret.
+EXCHANGE_API = "fb60f99c-7a34-4190-8149-302f77469936"
 #: "AzNS AAD Webhook", the caller of Secure Webhooks (docs: "Action groups"); the second is Azure Government's.
 ACTION_GROUPS = "461e8683-5575-4561-ac7f-899cc907d62a"
 ACTION_GROUPS_GOVERNMENT = "f1f34126-d4ef-40e1-ad4b-bf5d47b4860d"
@@ -61,6 +63,7 @@ GRAPH_AUDIENCES = ("https://graph.microsoft.com",)
 _APIS = [
     Api(ARM_API, "Windows Azure Service Management API", ARM_AUDIENCES),
     Api(GRAPH_API, "Microsoft Graph", GRAPH_AUDIENCES),
+    Api(EXCHANGE_API, "AAD Token Exchange Endpoint", ("api://AzureADTokenExchange",), version=2),
     Api("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "Azure Key Vault", ("https://vault.azure.net",)),
     Api("e406a681-f3d4-42a8-90b6-c2b029497af1", "Azure Storage", ("https://storage.azure.com",)),
     Api(guid("api monitor ingestion"), "Azure Monitor", ("https://monitor.azure.com",)),
@@ -78,12 +81,15 @@ def secret_of(name: str) -> str:
 def build_directory(certificate: x509.Certificate) -> Directory:
     """The directory; ``certificate`` belongs to the application ``bridge``.
 
-    ``bridge`` is in both tenants with least privileges; ``reader`` may read everything, write nothing; ``stranger`` has
-    no rights; the secret of ``lapsed`` has expired. ``bridge-app`` is the system-assigned managed identity of the
-    function app, ``bridge-user`` a user-assigned one.
+    ``bridge`` is in both tenants with least privileges, and trusts ``bridge-user`` in place of a secret; ``reader`` may
+    read everything, write nothing; ``stranger`` has no rights; the secret of ``lapsed`` has expired. ``bridge-app`` is
+    the system-assigned managed identity of the function app, ``bridge-user`` a user-assigned one.
     """
+    trusted = FederatedCredential(
+        f"https://login.microsoftonline.com/{CONTOSO.id}/v2.0", guid(f"principal bridge-user {CONTOSO.name}")
+    )
     applications = [
-        Application("bridge", guid("app bridge"), [Secret(secret_of("bridge"))], [certificate]),
+        Application("bridge", guid("app bridge"), [Secret(secret_of("bridge"))], [certificate], [trusted]),
         Application("reader", guid("app reader"), [Secret(secret_of("reader"))]),
         Application("stranger", guid("app stranger"), [Secret(secret_of("stranger"))]),
         Application("lapsed", guid("app lapsed"), [Secret(secret_of("lapsed"), _LONG_AGO)]),

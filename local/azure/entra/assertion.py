@@ -1,7 +1,9 @@
-"""Client assertions: an application proves itself with a token signed by the key of its certificate.
+"""Client assertions: an application proves itself with a token that the key of its certificate signed, or with a token
+of an identity that it trusts (federated credential).
 
-Source: Microsoft identity platform docs, "Application authentication certificate credentials"; error codes from
-"Microsoft Entra authentication and authorization error codes".
+Source: Microsoft identity platform docs, "Application authentication certificate credentials" and "Configure an
+application to trust a managed identity"; error codes from "Microsoft Entra authentication and authorization error
+codes".
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from local.azure.demo.identities import EXCHANGE_API
 from local.azure.directory import Application
 from local.azure.entra.jws import BadToken, decode, parts, verify
+from local.azure.entra.keys import SigningKeys
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _REAL_HOSTS = frozenset({"login.microsoftonline.com", "sts.windows.net", "login.windows.net"})
@@ -72,6 +76,44 @@ def check_assertion(assertion: str, application: Application, tenant: str, base_
     if not ours or audience.path.strip("/").partition("/")[0].lower() != tenant:
         raise BadAssertion(
             700023, f"Client assertion audience claim '{claims.get('aud')}' does not match Realm issuer."
+        )
+
+
+def is_federated(assertion: str) -> bool:
+    """Is it a token of another issuer? Those that an application signs itself name the application."""
+    try:
+        _, claims = parts(assertion)
+    except BadToken:
+        return False
+    return str(claims.get("iss")).startswith("https://")
+
+
+def check_federated(assertion: str, application: Application, keys: SigningKeys, now: float) -> None:
+    """Verify signature, times, audience, and that the application trusts whose token it is.
+
+    Args:
+        keys: of Entra, which signed the tokens of managed identities.
+        now: Unix seconds.
+
+    Raises:
+        BadAssertion: it does not hold.
+    """
+    try:
+        header, _ = parts(assertion)
+        claims = verify(assertion, keys.find(str(header.get("kid"))).private.public_key(), ("RS256",))
+    except (BadToken, KeyError) as error:
+        raise BadAssertion(50027, "JWT token is invalid or malformed.") from error
+    ends = claims.get("exp")
+    if not isinstance(ends, (int, float)) or ends <= now:
+        raise BadAssertion(700024, "Client assertion is not within its valid time range.")
+    issuer, subject, audience = (str(claims.get(name)) for name in ("iss", "sub", "aud"))
+    if audience != EXCHANGE_API:
+        raise BadAssertion(
+            700212, f"No matching federated identity record found for presented assertion audience '{audience}'."
+        )
+    if not any((one.issuer, one.subject) == (issuer, subject) for one in application.federated):
+        raise BadAssertion(
+            700213, f"No matching federated identity record found for presented assertion subject '{subject}'."
         )
 
 

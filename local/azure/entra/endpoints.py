@@ -14,7 +14,13 @@ from urllib.parse import parse_qsl, unquote
 
 from local.azure.call import Call, Refusal
 from local.azure.directory import Application, Principal, Tenant
-from local.azure.entra.assertion import ASSERTION_TYPE, BadAssertion, check_assertion
+from local.azure.entra.assertion import (
+    ASSERTION_TYPE,
+    BadAssertion,
+    check_assertion,
+    check_federated,
+    is_federated,
+)
 from local.azure.entra.errors import correlation_id, entra_error
 from local.azure.entra.keys import SigningKeys
 from local.azure.entra.tokens import Tokens, issuer
@@ -146,12 +152,14 @@ class Entra:
         return application, principal
 
     def _prove(self, call: Call, form: dict[str, str], application: Application, tenant: Tenant) -> str:
-        """How the client proved itself: "1" by a secret, "2" by a certificate."""
+        """How the client proved itself: "1" by a secret, "2" by a certificate or a token that it trusts."""
         if form.get("client_assertion_type") == ASSERTION_TYPE and form.get("client_assertion"):
+            assertion, now = form["client_assertion"], self._clock.timestamp()
             try:
-                check_assertion(
-                    form["client_assertion"], application, tenant.id, call.base_url, self._clock.timestamp()
-                )
+                if is_federated(assertion):
+                    check_federated(assertion, application, self._keys, now)
+                else:
+                    check_assertion(assertion, application, tenant.id, call.base_url, now)
             except BadAssertion as error:
                 raise self._error(call, 401, "invalid_client", error.code, error.text) from error
             return "2"
