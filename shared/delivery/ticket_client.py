@@ -106,8 +106,8 @@ class TicketClient:
             fields = {"work_notes": opening_note(self._trace), **fields}
         closure = None
         warnings = mapped.warnings
-        if pending.over and route.resolve_action == "resolve" and link.over is not None:
-            closure, more = self._closure(route.connection, route.name, route.kind, link.over[0])
+        if pending.over and route.resolve_action == "resolve" and link.resolved_by is not None:
+            closure, more = self._closure(route.connection, route.name, route.kind, link.resolved_by[0])
             warnings += more
         draft = Draft(
             kind=pending.kind,

@@ -71,7 +71,7 @@ class WriteBack:
         if counterpart is None or link.pending is not None:
             return False
         wanted = counterpart.wants(link)
-        return bool(wanted) and wanted != link.told
+        return bool(wanted) and wanted != link.last_pushed
 
     async def tell(self, key: str) -> str:
         """Tell the source of a key what it has to know now: told, known, gone, or busy when a delivery is under way
@@ -93,11 +93,11 @@ class WriteBack:
             if link.pending is not None:
                 return "busy"
             wanted = counterpart.wants(link)
-            if not wanted or wanted == link.told:
+            if not wanted or wanted == link.last_pushed:
                 return "known"
             await counterpart.tell(link, wanted)
             try:
-                await self._links.write(replace(link, told=wanted), stored.etag)
+                await self._links.write(replace(link, last_pushed=wanted), stored.etag)
             except LinkOvertaken:
                 continue  # it changed meanwhile: what the source has to know may have changed too
             return "told"

@@ -174,7 +174,7 @@ class Wishes:
 
 async def test_a_burst_of_5000_changes_with_a_restart_in_the_midst_of_a_page() -> None:
     keys = [f"alert:1:{number}" for number in range(5000)]
-    link = Link("alert:1:x", 1, Ticketed.OPEN, "desk", source="azure_monitor", state="1", told="1")
+    link = Link("alert:1:x", 1, Ticketed.OPEN, "desk", source="azure_monitor", state="1", last_pushed="1")
     links = Links(replace(link, key=key, ticket=_changed(key, 0).ref) for key in keys)
     desk, marks, sent = Desk([_changed(key, 1, "6") for key in keys]), Marks(), Counter[str]()
 

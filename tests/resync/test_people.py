@@ -210,7 +210,7 @@ async def test_where_both_spoke_at_once_the_ticket_is_asked(stage: Stage) -> Non
     await stage.resync()
     await stage.resolve(link)
     # our own answer, newer by the clock, says that it is in progress; the ticket itself knows better
-    await stage.change(problem.key, state="2", seen=stage.now() + 10 * MINUTE)
+    await stage.change(problem.key, state="2", ticket_read_at=stage.now() + 10 * MINUTE)
     before = await stage.desk.calls()
     await stage.resync()
     assert await stage.desk.calls() - before == 3 + 1

@@ -93,7 +93,7 @@ class AssignmentWriteBack:
         del what
         failed: SourceError | None = None
         for assignment in await self._store.of_ticket(link.key):
-            if assignment.key == link.key and link.due is not None and link.due != _due_told(link.told):
+            if assignment.key == link.key and link.due is not None and link.due != _due_told(link.last_pushed):
                 await self._adopt(assignment.key, link.due)
             try:
                 await self._tell(assignment.key, link)

@@ -96,7 +96,7 @@ class Reassigner:
             return "shared"
         system = self._systems(link.connection)
         note = _note(assignment, token)
-        if look or link.seen is None or self._now() - link.seen >= self._recheck_after:
+        if look or link.ticket_read_at is None or self._now() - link.ticket_read_at >= self._recheck_after:
             ticket = await system.find(link.kind, link.ticket.id, link.ticket.correlation, note.marker)
             if ticket is None or ticket.phase is not Phase.OPEN:
                 await self._over(stored, ticket)
@@ -113,14 +113,14 @@ class Reassigner:
         stage = LinkStage.CLOSED if ticket is None else LinkStage(ticket.phase.value)
         state = "" if ticket is None else ticket.state
         now = self._now()
-        ended = replace(stored.link, stage=stage, state=state, seen=now, ended=stored.link.ended or now)
+        ended = replace(stored.link, stage=stage, state=state, ticket_read_at=now, ended=stored.link.ended or now)
         with contextlib.suppress(LinkOvertaken):
             await self._links.write(ended, stored.etag)
 
     async def _remember(self, stored: Stored, due: datetime) -> None:
         """Show the new date in lists at once. Whoever changed the link meanwhile learns it from the ticket."""
         with contextlib.suppress(LinkOvertaken):
-            await self._links.write(replace(stored.link, due=due, seen=self._now()), stored.etag)
+            await self._links.write(replace(stored.link, due=due, ticket_read_at=self._now()), stored.etag)
 
 
 def _fields(assignment: Assignment, link: Link) -> dict[str, str]:

@@ -173,7 +173,7 @@ def judge(
     announced = before is not None and before.announced
     known = replace(seen.known, announced=announced, at="" if before is None else before.at)
     state = known.state.casefold()
-    echo = link is not None and state == told_state(link.told).casefold()
+    echo = link is not None and state == told_state(link.last_pushed).casefold()
     ours = echo and state != DEFAULT.casefold()
     full = seen.signal.details.get("resolution") == _FULL
     if full or seen.deprecated or (seen.signal.state is SignalState.RESOLVED and not ours):
@@ -211,7 +211,7 @@ def said(signal: Signal, known: KnownControl, link: Link | None) -> ControlVerdi
 
 def has_ticket(link: Link | None) -> bool:
     """Whether a key has, or is about to have, a ticket."""
-    return link is not None and (link.ticket is not None or link.pending is not None or link.held is not None)
+    return link is not None and (link.ticket is not None or link.pending is not None or link.first_held is not None)
 
 
 _Test = Callable[[SeenControl, KnownControl | None], bool]

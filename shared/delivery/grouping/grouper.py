@@ -183,8 +183,8 @@ class Grouper:
             return replace(envelope, passed=True)
         await self._begun(base, period)
         joined = await self._join(envelope, signal, _at(base, period), route.name, rules, throttle.name)
-        if link is not None and link.over is not None and link.over > signal.order:
-            over = replace(signal, state=SignalState.RESOLVED, occurred_at=link.over[0])
+        if link is not None and link.resolved_by is not None and link.resolved_by > signal.order:
+            over = replace(signal, state=SignalState.RESOLVED, occurred_at=link.resolved_by[0])
             await self._join(envelope, over, _at(base, period), route.name, rules, throttle.name)
         return joined
 
