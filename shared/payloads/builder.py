@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
-from shared.core.signal import Resource, Signal, SignalState, rfc3339
+from shared.core.signal import Resource, Signal, SignalState
+from shared.core.times import rfc3339
 from shared.payloads.fit import fit
 from shared.payloads.resources import ResourceList
 from shared.payloads.text import anything, clean, given, line, raw_object

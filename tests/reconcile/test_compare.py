@@ -30,7 +30,11 @@ def ended(key: str) -> Any:
     [
         ({"stage": LinkStage.OPEN, "latest": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
         ({"stage": LinkStage.OPEN, "latest": EARLY}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
-        ({"stage": LinkStage.OPEN, "latest": FIRED, "resolved_by": ENDED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
+        (
+            {"stage": LinkStage.OPEN, "latest": FIRED, "resolved_by": ENDED},
+            ReconcileVerdict.KNOWN,
+            ReconcileVerdict.KNOWN,
+        ),
         (
             {"stage": LinkStage.OPEN, "latest": FIRED, "resolved_by": (AT + timedelta(minutes=59), 2)},
             ReconcileVerdict.KNOWN,

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from shared.core.signal import Signal, SignalState, rfc3339
+from shared.core.signal import Signal, SignalState
+from shared.core.times import rfc3339
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key
 from shared.payloads.markup import plain

@@ -18,7 +18,8 @@ from connectors.secure_score.payloads.listed import DEPRECATED, ended, read_list
 from connectors.secure_score.payloads.request import Request, asked
 from connectors.secure_score.settings import ScoreRuleSettings, ScoreWhen, SecureScoreSettings
 from shared.core.link import Link, LinkStage
-from shared.core.signal import RESOLVED_RANK, Signal, SignalState, rfc3339
+from shared.core.signal import RESOLVED_RANK, Signal, SignalState
+from shared.core.times import rfc3339
 from shared.mapping.routes import matches_any
 from shared.payloads.text import fold, given, number
 
