@@ -27,8 +27,8 @@ from shared.platform.tables import Address, Operation, VersionedTable, submit
 
 ParkedKind = Literal["dead-letter", "quarantine"]
 
-TABLE = "kept"
-CONTAINER = "bridge-kept"
+TABLE = "parked"
+CONTAINER = "bridge-parked"
 
 #: Table text holds 32,768 characters.
 _LONGEST_TEXT = 30_000

@@ -6,7 +6,7 @@ import json
 from typing import Any, Generic, TypeVar, cast
 
 from shared.core.errors import UnreadableRow
-from shared.platform.codec import coding_of
+from shared.platform.codec import WRONG_FORM, coding_of
 from shared.platform.storage import Storage, create_on_first_use, storage_errors
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class JsonBlob(Generic[T]):
                 return None
         try:
             value: T = self._coding.read(json.loads(text))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except WRONG_FORM as error:
             raise self._storage.unreadable(self._container, self._name, error) from error
         return value
 

@@ -35,7 +35,7 @@ from shared.core.times import parse_moment, rfc3339
 T = TypeVar("T")
 
 #: What reading a value of another form raises.
-_WRONG = (ValueError, TypeError, KeyError, AttributeError)
+WRONG_FORM = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,7 @@ class Coding:
     """How values of one type are stored.
 
     Attributes:
-        write: turns a value into JSON. read: the way back; raises one of ValueError, TypeError, KeyError and
-            AttributeError for anything else.
+        write: turns a value into JSON. read: the way back; raises one of ``WRONG_FORM`` for anything else.
         structured: the JSON is an array or object, so that a column holds it as text.
     """
 
@@ -148,7 +147,7 @@ def build(kind: type[T], values: Mapping[str, Callable[[], Any]]) -> T:
             continue
         try:
             found[one.name] = values[one.name]()
-        except _WRONG as error:
+        except WRONG_FORM as error:
             raise ValueError(f"{one.name}: {error}") from error
     return kind(**found)
 

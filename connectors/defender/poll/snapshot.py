@@ -20,7 +20,7 @@ from uuid import uuid4
 from connectors.defender.poll.ancestry import CONTAINER
 from connectors.defender.poll.changes import Entry
 from shared.core.errors import StorageUnavailable
-from shared.platform.codec import coding_of, codings
+from shared.platform.codec import WRONG_FORM, coding_of, codings
 from shared.platform.storage import Storage, storage_errors
 
 #: Bytes that are read or written at once; compressed, that is some thousand findings.
@@ -225,7 +225,7 @@ def read_entry(line: bytes) -> Entry:
     try:
         values = zip(_ENTRY.values(), json.loads(line), strict=True)
         return Entry(*(coding.read(value) for coding, value in values))
-    except (TypeError, KeyError, AttributeError) as error:
+    except WRONG_FORM as error:
         raise ValueError(str(error)) from error
 
 
