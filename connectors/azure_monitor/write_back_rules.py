@@ -52,7 +52,7 @@ def wanted(link: Link, settings: AlertStateSettings, called: Collection[str]) ->
     is_now = {name.casefold() for name in called} | {link.stage.value}
     if link.stage is LinkStage.OPEN and link.owner:
         is_now.add(ASSIGNED)
-    told, _, of = link.told.partition(" ")
+    told, _, of = link.last_pushed.partition(" ")
     if _meets(settings.close, is_now):
         state = CLOSED
     elif _meets(settings.acknowledge, is_now):

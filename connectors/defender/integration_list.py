@@ -12,6 +12,7 @@ from typing import Any
 
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.settings import IntegrationSettings
+from shared.core.times import parse_moment
 
 _NO_PULSE: Mapping[str, Any] = {"last_success": None, "last_error": None}
 
@@ -90,10 +91,6 @@ def _removed(name: str, counted: _Counts) -> dict[str, Any]:
 
 def _status(pulse: Mapping[str, Any]) -> str:
     succeeded, failed = pulse["last_success"], pulse["last_error"]
-    if failed is not None and (succeeded is None or _moment(succeeded) < _moment(failed["at"])):
+    if failed is not None and (succeeded is None or parse_moment(succeeded) < parse_moment(failed["at"])):
         return "connection_error"
     return "unknown" if succeeded is None else "ok"
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

@@ -61,7 +61,7 @@ class ControlStateRules:
         control = _NOTHING if entry is None else entry.control
         comment = "" if entry is None else entry.comment
         if control == _NOTHING:
-            if link.stage is not LinkStage.OPEN or told_state(link.told) in ("", DEFAULT):
+            if link.stage is not LinkStage.OPEN or told_state(link.last_pushed) in ("", DEFAULT):
                 return None
             control, comment = DEFAULT, "{{ ticket.number }} was opened again: {{ ticket.url }}"
         text = _BETWEEN.join((control, link.ticket.number or link.ticket.id, link.owner))

@@ -158,7 +158,7 @@ class ScoreRequests:
             raise Problem(503, "Not configured", "bridge.yaml has no section 'secure_score' any more.")
         mapped = self._mapper.ticket(route, signal)
         stored = await self._links.load(signal.key)
-        link = None if stored is None else stored.link
+        link = None if stored is None else stored.value
         if not (writes and link is not None and link.stage is LinkStage.OPEN):
             await self._check_with(self._system(route.connection), request, route, mapped)
         return _Checked(signal, route, mapped), link

@@ -90,14 +90,14 @@ def _counted(member: Member, event: Event) -> bool:
 
 def _applied(link: Link, event: Event) -> str:
     """Where an event is by the link of its alert."""
-    reached = [order[0] for order in (link.latest, link.over) if order is not None]
+    reached = [order[0] for order in (link.latest, link.resolved_by) if order is not None]
     if link.stage is not LinkStage.NONE:
         return "delivered" if any(at >= event.at for at in reached) else ""
     if link.dead_letter:
         return "dead-lettered" if any(at >= event.at for at in reached) else ""
     if not link.held_by:  # a Resolved that waits for its Fired
         return "delivered" if event.resolved and any(at >= event.at for at in reached) else ""
-    held = link.counted is not None and link.counted[0] >= event.at
+    held = link.last_held is not None and link.last_held[0] >= event.at
     return "suppressed" if held or any(at >= event.at for at in reached) else ""
 
 

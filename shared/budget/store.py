@@ -32,7 +32,8 @@ from shared.budget.quota import (
 )
 from shared.core.errors import StorageUnavailable
 from shared.core.rate_gate import CallReport, SystemCondition
-from shared.platform.storage import RowOvertaken, Storage, put_row, storage_errors
+from shared.platform.storage import Storage, storage_errors
+from shared.platform.tables import RowOvertaken, put_row
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient

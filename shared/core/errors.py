@@ -4,6 +4,7 @@
     ├── ConfigurationError      bridge.yaml or a setting is wrong; lists every problem at once
     ├── SecretUnavailable       a secret has no value, or the vault did not answer            retry
     ├── StorageUnavailable      the bridge's own queue, table or blob storage did not answer  retry
+    │   └── UnreadableRow       a stored row is damaged, or was written by another release    retry
     ├── KeyContended            too many workers on one key; nothing is wrong, only busy      retry
     ├── SourceError             a Microsoft service that the bridge reads did not give what was asked for
     │   ├── SourceUnavailable   it is throttling, broken or unreachable                       retry
@@ -60,6 +61,15 @@ class StorageUnavailable(BridgeError):
 
     code = "storage_unavailable"
     retry = True
+
+
+class UnreadableRow(StorageUnavailable):
+    """A stored row or blob is there and cannot be read: it is damaged, or was written by another release.
+
+    Work that needs it waits on the queue until a person or a release mends it. Lists leave it out.
+    """
+
+    code = "unreadable_row"
 
 
 class KeyContended(BridgeError):

@@ -67,22 +67,22 @@ class Link:
         earlier: numbers of the key's earlier tickets, oldest first.
         latest: the newest event applied to the ticket (or known to have needed nothing).
         ended: when the problem ended last, if it did.
-        over: a Resolved that came before its Fired, or that the ticket still has to be told.
-        seen: when the ticket system last told us the ticket's state.
+        resolved_by: a Resolved that came before its Fired, or that the ticket does not show yet.
+        ticket_read_at: when the ticket system last reported the ticket's state.
         pending: the call under way.
-        held: the first of the firings that wait for a maintenance window to end or for more of their kind.
+        first_held: the first of the firings that wait for a maintenance window to end or for more of their kind.
         held_by: name of the rule that holds or suppressed them.
-        firings: how many firings are held, ``counted`` the newest of them.
+        firings: how many firings are held, ``last_held`` the newest of them.
         changes: when the problem came and went last, oldest first; only kept where a route guards against flapping.
         flapping: the ticket is held open until the problem has been quiet for a while.
         dead_letter: id of the dead letter when the newest event was refused for good.
-        title, source, origin: of the newest signal, for lists and for telling the source.
+        title, source, origin: of the newest signal, for lists and for the write-back.
         opened_at: when the current ticket was made.
         state: of the current ticket, as the ticket system stores it; empty while it has not said so.
         owner, due: who works on the ticket, and until when, as the ticket system said last.
         close_code: how the ticket ended, as the ticket system said last.
         revision: how often the ticket had been changed when the ticket system said so.
-        told: what the source was told last of the ticket, as text that only its own counterpart understands.
+        last_pushed: what was last pushed to the source, as text that only its write-back target understands.
         created_at, updated_at: of the link.
     """
 
@@ -96,13 +96,13 @@ class Link:
     earlier: tuple[str, ...] = ()
     latest: Order | None = None
     ended: datetime | None = None
-    over: Order | None = None
-    seen: datetime | None = None
+    resolved_by: Order | None = None
+    ticket_read_at: datetime | None = None
     pending: Pending | None = None
-    held: Order | None = None
+    first_held: Order | None = None
     held_by: str = ""
     firings: int = 0
-    counted: Order | None = None
+    last_held: Order | None = None
     changes: tuple[datetime, ...] = ()
     flapping: bool = False
     dead_letter: str = ""
@@ -115,6 +115,6 @@ class Link:
     due: datetime | None = None
     close_code: str = ""
     revision: int = 0
-    told: str = ""
+    last_pushed: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from shared.core.order import Order, order_text, parse_order
-from shared.core.signal import Signal, Unreadable, from_dict, rfc3339, to_dict
+from shared.core.signal import Signal, Unreadable, from_dict, to_dict
+from shared.core.times import rfc3339
 
 QUEUE = "bridge-signals"
 POISON_QUEUE = f"{QUEUE}-poison"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.core.signal import rfc3339
+from shared.core.times import parse_moment, rfc3339
 
 #: (time, rank): position of an event among those of its key, as ``Signal.order`` gives it.
 Order = tuple[datetime, int]
@@ -18,4 +18,4 @@ def order_text(order: Order | None) -> str:
 def parse_order(text: str) -> Order | None:
     """Read what :func:`order_text` wrote. Raises ValueError for anything else."""
     moment, _, rank = text.partition(" ")
-    return (datetime.fromisoformat(moment), int(rank)) if text else None
+    return (parse_moment(moment), int(rank)) if text else None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from shared.core.times import optional_moment, rfc3339
 
 
 class SignalState(StrEnum):
@@ -103,15 +105,6 @@ class Unreadable:
     item: Any
 
 
-def rfc3339(moment: datetime | None) -> str | None:
-    """Format as RFC 3339 in UTC with at least milliseconds, e.g. ``2026-01-02T03:04:05.678Z``."""
-    if moment is None:
-        return None
-    moment = moment.astimezone(UTC)
-    precision = "milliseconds" if moment.microsecond % 1000 == 0 else "microseconds"
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
-
-
 def to_dict(signal: Signal) -> dict[str, Any]:
     """The signal as JSON-ready values: what the queue carries and, less the inner fields, what preview shows."""
     return {
@@ -154,8 +147,7 @@ def from_dict(data: Mapping[str, Any]) -> Signal:
     """Read back what :func:`to_dict` wrote. Raises KeyError or ValueError for anything else."""
 
     def moment(name: str) -> datetime | None:
-        text = data.get(name)
-        return datetime.fromisoformat(text) if text else None
+        return optional_moment(data.get(name))
 
     occurred_at = moment("occurred_at")
     if occurred_at is None:

@@ -19,9 +19,10 @@ from shared.core.ticket_system import Phase, Ticket, TicketRef, TicketSystems
 from shared.delivery.decision import actions as a
 from shared.delivery.decision import decide as d
 from shared.delivery.decision.policies import PlannedWorkLookup, Policies, no_outages
-from shared.delivery.links import LinkOvertaken, LinkStore, Stored
+from shared.delivery.links import LinkStore
 from shared.delivery.ticket_client import TicketClient
 from shared.mapping.mapper import Mapper
+from shared.platform.tables import RowOvertaken, Versioned
 
 #: A look, a settlement, a create and a resolve make six steps; many more mean that others keep changing the link.
 _MOST_STEPS = 12
@@ -140,7 +141,7 @@ class Deliverer:
     async def still_awaits(self, key: str, since: Order) -> bool:
         """Whether a key's ticket is open and nothing was heard since. Raises StorageUnavailable."""
         stored = await self._links.load(key)
-        return stored is not None and stored.link.stage is LinkStage.OPEN and stored.link.latest == since
+        return stored is not None and stored.value.stage is LinkStage.OPEN and stored.value.latest == since
 
     async def give_up(self, envelope: Envelope, dead_letter: str) -> None:
         """Write into the link that the envelope's signal was refused for good. Raises StorageUnavailable."""
@@ -149,13 +150,13 @@ class Deliverer:
             return
         for _ in range(_MOST_STEPS):
             stored = await self._links.load(signal.key)
-            link = stored.link if stored else Link(key=signal.key, created_at=self._now())
+            link = stored.value if stored else Link(key=signal.key, created_at=self._now())
             if link.pending is not None and link.pending.by != envelope.id:
                 return  # somebody else is at work on this key and leaves the link in order
             given_up = d.refused(replace(link, title=signal.title), signal.order, dead_letter, self._now())
             try:
                 await self._links.write(given_up, stored.etag if stored else None)
-            except LinkOvertaken:
+            except RowOvertaken:
                 continue
             return
 
@@ -185,7 +186,7 @@ class _Run:
         self._caller = TicketClient(mapper, systems, signal, self._route, envelope.id)
         # Until this attempt calls, what was known of the one before it holds.
         self.outcome: Literal["not_applied", "unknown"] = "not_applied" if self._unapplied else "unknown"
-        self._stored: Stored | None = None
+        self._stored: Versioned[Link] | None = None
         self._link = Link(key=signal.key)
         self._unsaved = False
         self._found_over = False
@@ -206,7 +207,7 @@ class _Run:
                     return self._result("no_route")
             try:
                 finished = await self._step()
-            except LinkOvertaken:
+            except RowOvertaken:
                 await self._load()
                 continue
             if finished is not None:
@@ -215,18 +216,18 @@ class _Run:
 
     async def _load(self) -> None:
         self._stored = await self._links.load(self._signal.key)
-        self._link = self._stored.link if self._stored else Link(key=self._signal.key)
+        self._link = self._stored.value if self._stored else Link(key=self._signal.key)
         self._unsaved = False
 
     async def _write(self, link: Link) -> None:
-        """Write the link under the ETag at hand. Raises LinkOvertaken."""
+        """Write the link under the ETag at hand. Raises RowOvertaken."""
         now, signal = self._now(), self._signal
         # What a group says comes from its head, and is not about the head alone.
         origin = "" if signal.via else signal.origin or link.origin
         link = replace(link, title=signal.title, source=signal.source, origin=origin)
         link = replace(link, updated_at=now, created_at=link.created_at or now)
         etag = await self._links.write(link, self._stored.etag if self._stored else None)
-        self._stored, self._link, self._unsaved = Stored(link, etag), link, False
+        self._stored, self._link, self._unsaved = Versioned(link, etag), link, False
 
     async def _step(self) -> str | None:
         """Take one decision and act on it; the name of the outcome when that was the last one."""

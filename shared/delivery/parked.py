@@ -1,6 +1,6 @@
-"""What could not become a ticket and is kept: dead letters (refused) and quarantine (unreadable).
+"""Items that could not become a ticket: dead letters (refused) and quarantine (unreadable).
 
-Table rows say when and why, for lists; the whole message lies in a blob beside them, for replay.
+Table rows say when and why, for lists; a blob beside them holds the whole message, for replay.
 
 Table storage lists by row key, upwards only. So each item has three equal rows in its kind's partition, written in one
 transaction: one under its id, one under its time for "oldest first", one under the time counted down for "newest
@@ -12,25 +12,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from shared.core.errors import UnreadableRow
 from shared.core.messages import Envelope, content, encode
-from shared.core.signal import rfc3339
-from shared.platform.storage import Storage, storage_errors
-
-if TYPE_CHECKING:
-    from azure.data.tables.aio import TableClient
+from shared.core.times import parse_moment, rfc3339
+from shared.platform.blobs import JsonBlob
+from shared.platform.codec import Coding, RowCodec
+from shared.platform.storage import Storage
+from shared.platform.tables import Address, Operation, VersionedTable, submit
 
 ParkedKind = Literal["dead-letter", "quarantine"]
 
-#: An operation of a table transaction: its name, the entity, and options.
-Operation = tuple[str, dict[str, Any]] | tuple[str, dict[str, Any], dict[str, Any]]
-
-TABLE = "kept"
-CONTAINER = "bridge-kept"
+TABLE = "parked"
+CONTAINER = "bridge-parked"
 
 #: Table text holds 32,768 characters.
 _LONGEST_TEXT = 30_000
@@ -68,16 +66,30 @@ class ParkedItem:
     replayed_at: str = ""
 
 
+def _time(raw: str) -> str:
+    """A text that is a time: the row keys are made of it."""
+    parse_moment(raw)
+    return raw
+
+
+_CODEC = RowCodec(ParkedItem, kept_at=Coding(str, _time))
+
+
 class ParkedStore:
-    """Keeps, lists, shows and forgets."""
+    """Parks, lists, shows and removes items. All methods raise StorageUnavailable."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._table = VersionedTable(storage, TABLE, _CODEC)
+
+    def _blob(self, kind: ParkedKind, item: str) -> JsonBlob[dict[str, Any]]:
+        """The whole message of an item."""
+        return JsonBlob(self._storage, CONTAINER, f"{kind}/{item}.json", dict[str, Any])
 
     async def keep(
         self, kind: ParkedKind, envelope: Envelope, *, code: str, reason: str, advice: str = "", connection: str = ""
     ) -> ParkedItem:
-        """Keep an envelope. Keeping the same one again replaces its row. Raises StorageUnavailable."""
+        """Park an envelope. Parking the same one again replaces its row."""
         signal = envelope.signal
         row = ParkedItem(
             kind=kind,
@@ -93,59 +105,45 @@ class ParkedStore:
             connection=connection,
             attempts=envelope.attempts,
         )
-        body = json.loads(encode(envelope)) | content(envelope)
-        await self._write(row, json.dumps(body, separators=(",", ":")))
+        await self._write(row, json.loads(encode(envelope)) | content(envelope))
         return row
 
     async def keep_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> ParkedItem:
-        """Keep a message that is none of ours as it came. Raises StorageUnavailable."""
+        """Park a message that the bridge did not write, as it came."""
         now = rfc3339(datetime.now(UTC)) or ""
         row = ParkedItem("dead-letter", message_id, now, now, code, reason[:_LONGEST_TEXT], advice)
-        await self._write(row, json.dumps({"text": text}))
+        await self._write(row, {"text": text})
         return row
 
-    async def _write(self, row: ParkedItem, body: str) -> None:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+    async def _write(self, row: ParkedItem, body: dict[str, Any]) -> None:
+        await self._blob(row.kind, row.id).write(body)
+        await self._table.creating(lambda: self._replace(row))
 
-        async with storage_errors("keeping what could not be delivered"):
-            container = self._storage.container(CONTAINER)
-            name = _blob_name(row.kind, row.id)
-            try:
-                await container.upload_blob(name, body.encode(), overwrite=True)
-            except ResourceNotFoundError:
-                with contextlib.suppress(ResourceExistsError):
-                    await container.create_container()
-                await container.upload_blob(name, body.encode(), overwrite=True)
-            table = self._storage.table(TABLE)
-            try:
-                await self._replace(table, row)
-            except ResourceNotFoundError:
-                with contextlib.suppress(ResourceExistsError):
-                    await table.create_table()
-                await self._replace(table, row)
-
-    async def _replace(self, table: TableClient, row: ParkedItem) -> None:
-        """Write the rows of an item, and take away those it had under another time."""
-        before = await self._get(row.kind, row.id)
-        kept = _row_keys(row)
-        gone = [key for key in _row_keys(before) if key not in kept] if before else []
-        operations: list[Operation] = [("upsert", {**_entity(row), "RowKey": key}, {"mode": "replace"}) for key in kept]
-        operations += [("delete", {"PartitionKey": row.kind, "RowKey": key}) for key in gone]
-        await submit(table, operations)
+    async def _replace(self, row: ParkedItem) -> None:
+        """Write the rows of an item, and delete those that it had under another time."""
+        now = _row_keys(row)
+        before = [key for key in await self._keys_of(row.kind, row.id) if key not in now]
+        cells = _CODEC.to_row(row)
+        operations: list[Operation] = [
+            ("upsert", {**cells, **_columns(row.kind, key)}, {"mode": "replace"}) for key in now
+        ]
+        await submit(self._table.client, operations + _deletions(row.kind, before))
 
     async def _get(self, kind: ParkedKind, item: str) -> ParkedItem | None:
-        """The row of an item, None when there is none. Raises what the SDK raises for a table that is not there."""
-        from azure.core.exceptions import ResourceNotFoundError
+        """The row of an item, None when there is none. Raises UnreadableRow."""
+        found = await self._table.load(Address(kind, _ID + item))
+        return None if found is None else found.value
 
+    async def _keys_of(self, kind: ParkedKind, item: str) -> Sequence[str]:
+        """The row keys of an item; none when there is no such item."""
         try:
-            return _row(dict(await self._storage.table(TABLE).get_entity(kind, _ID + item)))
-        except ResourceNotFoundError as error:
-            if getattr(error, "error_code", None) == "TableNotFound":
-                raise
-            return None
+            row = await self._get(kind, item)
+        except UnreadableRow:  # the row keys cannot be computed: look for them
+            return await self._table.row_keys("PartitionKey eq @kind and Id eq @item", {"kind": kind, "item": item})
+        return () if row is None else _row_keys(row)
 
     async def list(self, kind: ParkedKind) -> AsyncIterator[ParkedItem]:
-        """All rows of a kind, oldest first. Raises StorageUnavailable."""
+        """All rows of a kind, oldest first."""
         async for _, row in self.rows(kind):
             yield row
 
@@ -159,22 +157,17 @@ class ParkedStore:
         code: str = "",
         connection: str = "",
         replayed: bool | None = None,
-    ) -> AsyncIterator[tuple[str, ParkedItem]]:
-        """Rows of a kind in order of their time, each with the place from which a list can go on.
+    ) -> AsyncGenerator[tuple[str, ParkedItem], None]:
+        """Rows of a kind in order of their time, each with the position from which a list can go on.
 
         Args:
             kind: dead-letter or quarantine.
             newest: newest first instead of oldest first.
-            after: a place that an earlier list gave, for the same order; empty for the beginning.
-            since: only what was kept at or after this moment.
+            after: a position that an earlier list gave, for the same order; empty for the beginning.
+            since: only what was parked at or after this moment.
             code, connection: only rows with exactly this; empty for all.
             replayed: only rows that were sent again (True) or were not (False); None for all.
-
-        Raises:
-            StorageUnavailable: storage did not answer.
         """
-        from azure.core.exceptions import ResourceNotFoundError
-
         prefix = _NEWEST if newest else _OLDEST
         first, last = prefix, prefix + "~"  # "~" sorts behind every digit and letter
         if since is not None and newest:
@@ -190,75 +183,35 @@ class ParkedStore:
         if replayed is not None:
             conditions.append(f"ReplayedAt {'ne' if replayed else 'eq'} @nothing")
             given["nothing"] = ""
-        query = " and ".join(conditions)
-        async with storage_errors("listing what is kept"):
-            try:
-                async for entity in self._storage.table(TABLE).query_entities(query, parameters=given):
-                    yield entity["RowKey"], _row(dict(entity))
-            except ResourceNotFoundError:
-                return
+        async with contextlib.aclosing(self._table.scan(" and ".join(conditions), given)) as found:
+            async for key, row in found:
+                yield key, row.value
 
     async def show(self, kind: ParkedKind, item: str) -> tuple[ParkedItem, dict[str, Any]] | None:
-        """Row and whole message of one item, None when there is none. Raises StorageUnavailable."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        async with storage_errors("reading what is kept"):
-            try:
-                row = await self._get(kind, item)
-                if row is None:
-                    return None
-                download = await self._storage.container(CONTAINER).download_blob(_blob_name(kind, item))
-                body = await download.readall()
-            except ResourceNotFoundError:
-                return None
-        data: dict[str, Any] = json.loads(body)
-        return row, data
+        """Row and whole message of one item, None when there is none. Raises UnreadableRow."""
+        row = await self._get(kind, item)
+        body = None if row is None else await self._blob(kind, item).read()
+        return None if row is None or body is None else (row, body)
 
     async def mark_replayed(self, row: ParkedItem) -> None:
-        """Note in the row that it was sent again; nothing when it is gone meanwhile. Raises StorageUnavailable."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        moment = rfc3339(datetime.now(UTC)) or ""
-        changes: list[Operation] = [
-            ("update", {"PartitionKey": row.kind, "RowKey": key, "ReplayedAt": moment}) for key in _row_keys(row)
-        ]
-        async with storage_errors("marking a replay"):
-            with contextlib.suppress(ResourceNotFoundError):  # delivered and forgotten already
-                await submit(self._storage.table(TABLE), changes)
+        """Note in the row that it was sent again; nothing happens when it was removed meanwhile."""
+        cells = _CODEC.cells(replayed_at=rfc3339(datetime.now(UTC)) or "")
+        changes: list[Operation] = [("update", {**_columns(row.kind, key), **cells}) for key in _row_keys(row)]
+        await self._table.submit_if_there(changes)
 
     async def forget(self, kind: ParkedKind, item: str) -> bool:
-        """Remove an item that is settled; whether there was one. Raises StorageUnavailable."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        async with storage_errors("forgetting what was kept"):
-            with contextlib.suppress(ResourceNotFoundError):
-                await self._storage.container(CONTAINER).delete_blob(_blob_name(kind, item))
-            with contextlib.suppress(ResourceNotFoundError):
-                row = await self._get(kind, item)
-                if row is not None:
-                    deletions: list[Operation] = [
-                        ("delete", {"PartitionKey": kind, "RowKey": key}) for key in _row_keys(row)
-                    ]
-                    await submit(self._storage.table(TABLE), deletions)
-                    return True
-        return False
+        """Remove an item that is settled; whether there was one."""
+        await self._blob(kind, item).delete()
+        keys = await self._keys_of(kind, item)
+        return bool(keys) and await self._table.submit_if_there(_deletions(kind, keys))
 
 
-async def submit(table: TableClient, operations: Sequence[Operation]) -> None:
-    """Do operations of one partition together, a hundred at most.
+def _columns(kind: ParkedKind, key: str) -> dict[str, str]:
+    return Address(kind, key).columns()
 
-    Raises ResourceNotFoundError for a row or table that is not there, as single operations do; the SDK's own error for
-    transactions is no kin of it.
-    """
-    from azure.core.exceptions import ResourceNotFoundError
-    from azure.data.tables import TableTransactionError
 
-    try:
-        await table.submit_transaction(operations)
-    except TableTransactionError as error:
-        if error.status_code == 404:
-            raise ResourceNotFoundError(str(error)) from error
-        raise
+def _deletions(kind: ParkedKind, keys: Sequence[str]) -> list[Operation]:
+    return [("delete", _columns(kind, key)) for key in keys]
 
 
 _ID, _NEWEST, _OLDEST = "i-", "n-", "o-"
@@ -269,31 +222,10 @@ def _microseconds(moment: datetime) -> int:
 
 
 def _row_keys(row: ParkedItem) -> tuple[str, str, str]:
-    """Where the rows of an item stand: under its id, by time, and by time counted down."""
-    kept_at = _microseconds(datetime.fromisoformat(row.kept_at))
+    """The row keys of an item: under its id, by time, and by time counted down."""
+    kept_at = _microseconds(parse_moment(row.kept_at))
     return (
         _ID + row.id,
         f"{_OLDEST}{kept_at:016}-{row.id}",
         f"{_NEWEST}{_END_OF_TIME - kept_at:016}-{row.id}",
     )
-
-
-def _blob_name(kind: ParkedKind, item: str) -> str:
-    return f"{kind}/{item}.json"
-
-
-def _entity(row: ParkedItem) -> dict[str, Any]:
-    values = asdict(row)
-    kind = values.pop("kind")
-    return {"PartitionKey": kind, **{_column(name): value for name, value in values.items()}}
-
-
-def _column(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
-
-
-def _row(entity: dict[str, Any]) -> ParkedItem:
-    names = [name for name in ParkedItem.__dataclass_fields__ if name != "kind"]
-    values = {name: entity.get(_column(name)) for name in names}
-    given = {name: value for name, value in values.items() if value is not None}
-    return ParkedItem(kind=entity["PartitionKey"], **given)

@@ -7,23 +7,23 @@ most once a minute each. Signals are matched in memory.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from shared.config.storms import MaintenanceSettings
 from shared.core.errors import StorageUnavailable, TicketSystemError
 from shared.core.messages import Envelope
-from shared.core.signal import Resource, Signal, rfc3339
-from shared.core.ticket_system import PlannedWork, PlansWork, WorkItem
+from shared.core.signal import Resource, Signal
+from shared.core.ticket_system import PlannedWork, PlansWork
+from shared.core.times import rfc3339
 from shared.delivery.worker import Absorbed, Groups
 from shared.mapping.maintenance import ActiveWindow
 from shared.mapping.routes import Predicate, compile_when
+from shared.platform.blobs import JsonBlob
 from shared.platform.log import record
-from shared.platform.storage import Storage, storage_errors
+from shared.platform.storage import Storage
 
 CONTAINER = "bridge-planned"
 
@@ -35,6 +35,14 @@ BELIEVED = timedelta(minutes=15)
 
 #: What is held is looked at again after this time, because a change may leave its state before its planned end.
 LOOK_AGAIN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The planned work of one connection as it is stored, and when the ticket system reported it."""
+
+    read_at: datetime
+    works: tuple[PlannedWork, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,39 +153,16 @@ class PlannedWorkCache:
             record("planned_work_stale", logging.WARNING, connection=connection, read_at=rfc3339(copy.read_at))
         return False
 
-    async def _write(self, connection: str, works: Sequence[PlannedWork]) -> None:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+    def _blob(self, connection: str) -> JsonBlob[_Stored]:
+        return JsonBlob(self._storage, CONTAINER, f"{connection}.json", _Stored)
 
-        data = {
-            "read_at": rfc3339(self._now()),
-            "works": [
-                {
-                    "number": work.number,
-                    "ends": rfc3339(work.ends),
-                    "items": [asdict(item) for item in work.items],
-                }
-                for work in works
-            ],
-        }
-        text = json.dumps(data, separators=(",", ":")).encode()
-        container = self._storage.container(CONTAINER)
-        async with storage_errors("keeping planned work"):
-            try:
-                await container.upload_blob(f"{connection}.json", text, overwrite=True)
-            except ResourceNotFoundError:
-                with contextlib.suppress(ResourceExistsError):
-                    await container.create_container()
-                await container.upload_blob(f"{connection}.json", text, overwrite=True)
+    async def _write(self, connection: str, works: Sequence[PlannedWork]) -> None:
+        await self._blob(connection).write(_Stored(self._now(), tuple(works)))
 
     async def _read(self, connection: str) -> _Copy | None:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        async with storage_errors("reading planned work"):
-            try:
-                download = await self._storage.container(CONTAINER).download_blob(f"{connection}.json")
-                return _copy(json.loads(await download.readall()))
-            except ResourceNotFoundError:
-                return None
+        """The copy, None when there is none that can be read."""
+        stored = await self._blob(connection).read_or_forget()
+        return None if stored is None else _copy(stored)
 
 
 class RefreshPlannedWork:
@@ -201,20 +186,17 @@ class RefreshPlannedWork:
         return await self._groups.look(order)
 
 
-def _copy(data: Mapping[str, Any]) -> _Copy:
+def _copy(stored: _Stored) -> _Copy:
     by_id: dict[str, list[PlannedWork]] = {}
     by_name: dict[str, list[tuple[str, PlannedWork]]] = {}
-    for each in data["works"]:
-        items = tuple(WorkItem(**item) for item in each["items"])
-        ends = datetime.fromisoformat(each["ends"]) if each["ends"] else None
-        work = PlannedWork(each["number"], ends, items)
-        for item in items:
+    for work in stored.works:
+        for item in work.items:
             resource_id = _folded(item.resource_id)
             if resource_id:
                 by_id.setdefault(resource_id, []).append(work)
             for name in {_folded(item.fqdn), _folded(item.name)} - {""}:
                 by_name.setdefault(name, []).append((resource_id, work))
-    return _Copy(datetime.fromisoformat(data["read_at"]), by_id, by_name)
+    return _Copy(stored.read_at, by_id, by_name)
 
 
 def _works_on(copy: _Copy, resource: Resource) -> Iterator[PlannedWork]:

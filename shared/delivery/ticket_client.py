@@ -103,8 +103,8 @@ class TicketClient:
         mapped = self._mapper.ticket(route, self._signal)
         closure = None
         warnings = mapped.warnings
-        if pending.over and route.resolve_action == "resolve" and link.over is not None:
-            closure, more = self._closure(route.connection, route.name, route.kind, link.over[0])
+        if pending.over and route.resolve_action == "resolve" and link.resolved_by is not None:
+            closure, more = self._closure(route.connection, route.name, route.kind, link.resolved_by[0])
             warnings += more
         draft = Draft(
             kind=pending.kind,

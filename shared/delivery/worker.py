@@ -23,6 +23,7 @@ from shared.core.errors import (
     SourceError,
     StorageUnavailable,
     TicketSystemError,
+    UnreadableRow,
 )
 from shared.core.messages import Envelope
 from shared.core.settings import format_duration
@@ -389,7 +390,8 @@ class Worker:
         advice = error.advice if isinstance(error, TicketSystemError) else ""
         connection = error.connection if isinstance(error, TicketSystemError) else ""
         await self._kept.keep("dead-letter", envelope, code=code, reason=reason, advice=advice, connection=connection)
-        with contextlib.suppress(ConfigurationError):  # without one nothing was reserved, nothing is to be given up
+        # Without a configuration nothing was reserved; a link that cannot be read cannot be given up.
+        with contextlib.suppress(ConfigurationError, UnreadableRow):
             await self._configured().deliverer.give_up(envelope, envelope.id)
         await self._queue.done(envelope)
         record(

@@ -13,13 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from shared.core.errors import KeyContended
 from shared.core.link import Link
 from shared.core.signal import Signal
 from shared.delivery.deliver import Delivered
-from shared.delivery.links import LinkOvertaken, LinkStore
-
-_MOST_TRIES = 8
+from shared.delivery.links import LinkStore
+from shared.platform.tables import until_written
 
 
 class WriteBackTarget(Protocol):
@@ -71,7 +69,7 @@ class WriteBack:
         if counterpart is None or link.pending is not None:
             return False
         wanted = counterpart.wants(link)
-        return bool(wanted) and wanted != link.told
+        return bool(wanted) and wanted != link.last_pushed
 
     async def tell(self, key: str) -> str:
         """Tell the source of a key what it has to know now: told, known, gone, or busy when a delivery is under way
@@ -82,23 +80,24 @@ class WriteBack:
         other = self._others.get(key.partition(":")[0])
         if other is not None:
             return await other(key)
-        for _ in range(_MOST_TRIES):
+
+        async def attempt() -> str:
             stored = await self._links.load(key)
             if stored is None:
                 return "gone"
-            link = stored.link
+            link = stored.value
             counterpart = self._counterparts.get(link.source)
             if counterpart is None:
                 return "nobody_listens"
             if link.pending is not None:
                 return "busy"
             wanted = counterpart.wants(link)
-            if not wanted or wanted == link.told:
+            if not wanted or wanted == link.last_pushed:
                 return "known"
             await counterpart.tell(link, wanted)
-            try:
-                await self._links.write(replace(link, told=wanted), stored.etag)
-            except LinkOvertaken:
-                continue  # it changed meanwhile: what the source has to know may have changed too
+            # When the link changed meanwhile, what the source has to know may have changed too: then it is read again.
+            await self._links.write(replace(link, last_pushed=wanted), stored.etag)
             return "told"
-        raise KeyContended(f"{key}: others kept changing its link while its source was told; it is told again later")
+
+        contended = f"{key}: others kept changing its link while its source was told; it is told again later"
+        return await until_written(attempt, contended=contended)

@@ -7,8 +7,9 @@ import hashlib
 from datetime import datetime
 
 from shared.core.plugins import SourceWords
-from shared.core.signal import Signal, SignalState, rfc3339
+from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import Note
+from shared.core.times import rfc3339
 
 _LIMIT = 3800
 

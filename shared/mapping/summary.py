@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from shared.core.signal import Signal, SignalState, rfc3339
+from shared.core.signal import Signal, SignalState
+from shared.core.times import rfc3339
 from shared.mapping.layouts import Layout
 
 _LINK_NAMES = {"investigation": "Investigation", "search": "Search results"}

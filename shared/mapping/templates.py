@@ -17,7 +17,8 @@ from jinja2.runtime import Context
 
 from shared.config.model import Levels
 from shared.core.plugins import SourceWords
-from shared.core.signal import Resource, Signal, rfc3339
+from shared.core.signal import Resource, Signal
+from shared.core.times import rfc3339
 from shared.mapping.sandbox import BUDGET, BoundedEnvironment, RenderBudget, budget_of
 
 #: A rendered value is cut here at the latest, whatever field it goes to.

@@ -18,11 +18,11 @@ from typing import Any, Final
 
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.messages import Envelope
-from shared.core.signal import rfc3339
 from shared.core.ticket_system import TicketRef
-from shared.delivery.parked import Operation, submit
+from shared.core.times import rfc3339
 from shared.platform.log import record
 from shared.platform.storage import Storage, storage_errors
+from shared.platform.tables import Operation, submit
 
 TABLE = "actions"
 

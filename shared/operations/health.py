@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import ConfigurationError, StorageUnavailable, TicketSystemError
-from shared.core.signal import rfc3339
+from shared.core.times import rfc3339
 from shared.core.version import VERSION
+from shared.platform.codec import RowCodec
 from shared.platform.storage import Storage, storage_errors
+from shared.platform.tables import Address, VersionedTable
 
 if TYPE_CHECKING:
     from shared.config.model import BridgeConfig
@@ -35,62 +37,63 @@ class _Known:
     written: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Health:
+    """One row: the last success and the last error of a connection.
+
+    Attributes:
+        last_error_status: HTTP status, 0 when there was no answer.
+    """
+
+    last_success: datetime | None = None
+    last_error: datetime | None = None
+    last_error_code: str = ""
+    last_error_status: int = 0
+
+    def shown(self) -> dict[str, Any]:
+        """As ``GET /api/health`` shows it."""
+        error: dict[str, Any] | None = None
+        if self.last_error is not None:
+            error = {"at": rfc3339(self.last_error), "code": self.last_error_code}
+            if self.last_error_status:
+                error["status"] = self.last_error_status
+        return {"last_success": rfc3339(self.last_success), "last_error": error}
+
+
+_CODEC = RowCodec(_Health)
+
+
 class ConnectionHealthStore:
-    """Records the pulse of connections in Table storage and reads it back."""
+    """Records the health of connections in Table storage and reads it back."""
 
     def __init__(self, storage: Storage, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._storage = storage
+        self._table = VersionedTable(storage, TABLE, _CODEC)
         self._now = now
         self._known: dict[str, _Known] = {}
 
     async def succeeded(self, connection: str) -> None:
         """A call to the connection succeeded."""
-        await self._note(connection, True, {"LastSuccess": rfc3339(self._now())})
+        await self._note(connection, True, _CODEC.cells(last_success=self._now()))
 
     async def failed(self, connection: str, error: TicketSystemError) -> None:
-        """A call to the connection failed. Kept are code and HTTP status, never what the system said: health can be
+        """A call to the connection failed. Stored are code and HTTP status, never what the system said: health can be
         read without a key."""
-        fields = {"LastError": rfc3339(self._now()), "LastErrorCode": error.code, "LastErrorStatus": error.status or 0}
-        await self._note(connection, False, fields)
+        cells = _CODEC.cells(last_error=self._now(), last_error_code=error.code, last_error_status=error.status or 0)
+        await self._note(connection, False, cells)
 
-    async def _note(self, connection: str, well: bool, fields: dict[str, Any]) -> None:
+    async def _note(self, connection: str, well: bool, cells: dict[str, Any]) -> None:
         known = self._known.setdefault(connection, _Known())
         now = self._now()
         if known.well is well and known.written is not None and now - known.written < _WRITE_EVERY:
             return
         known.well, known.written = well, now
         with contextlib.suppress(StorageUnavailable):  # health must never stand in the way of a ticket
-            await self._upsert({"PartitionKey": _PARTITION, "RowKey": connection, **fields})
-
-    async def _upsert(self, entity: dict[str, Any]) -> None:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-        async with storage_errors("recording health"):
-            table = self._storage.table(TABLE)
-            try:
-                await table.upsert_entity(entity)
-            except ResourceNotFoundError:
-                with contextlib.suppress(ResourceExistsError):
-                    await table.create_table()
-                await table.upsert_entity(entity)
+            await self._table.merge(Address(_PARTITION, connection), cells)
 
     async def read(self) -> dict[str, dict[str, Any]]:
         """Last success and last error by connection. Raises StorageUnavailable."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        found: dict[str, dict[str, Any]] = {}
         async with storage_errors("reading health", within=_PATIENCE):
-            try:
-                async for entity in self._storage.table(TABLE).list_entities():
-                    error = None
-                    if entity.get("LastError"):
-                        error = {"at": entity["LastError"], "code": entity["LastErrorCode"]}
-                        if entity.get("LastErrorStatus"):
-                            error["status"] = int(entity["LastErrorStatus"])
-                    found[entity["RowKey"]] = {"last_success": entity.get("LastSuccess"), "last_error": error}
-            except ResourceNotFoundError:
-                return {}
-        return found
+            return {connection: found.value.shown() async for connection, found in self._table.scan()}
 
 
 async def report(

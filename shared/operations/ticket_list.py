@@ -9,7 +9,6 @@ way.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -24,9 +23,10 @@ from shared.core.errors import StorageUnavailable
 from shared.core.identity import link_id
 from shared.core.link import Link, LinkStage
 from shared.core.problem import Problem
-from shared.core.signal import rfc3339
 from shared.core.ticket_system import StateName, TicketKind
+from shared.core.times import rfc3339
 from shared.delivery.links import PARTS, LinkStore
+from shared.platform.concurrency import for_each
 
 LARGEST_PAGE = 500
 _PAGE = 100
@@ -48,7 +48,8 @@ _CHOICES = {
     "overdue": ("true", "false"),
 }
 _FILTERS = ("source", "kind", "stage", "state", "connection", "owner", "overdue", "number", "q")
-_COLUMNS = {"source": "Source", "kind": "Kind", "stage": "Stage", "connection": "Connection"}
+#: Filters that storage compares.
+_EQUAL = ("source", "kind", "stage", "connection")
 _SORTS = (
     *("source", "key", "kind", "number", "state", "stage", "owner", "due", "overdue", "age", "opened_at", "link"),
     *("connection", "route", "title"),
@@ -115,7 +116,7 @@ class TicketList:
         filters, order, limit, after = _read(query)
         now = self._now()
         page = _Page(order, limit, after)
-        equal = {_COLUMNS[name]: filters[name] for name in _COLUMNS if name in filters}
+        equal = {name: filters[name] for name in _EQUAL if name in filters}
         step = PARTS // _ABREAST
 
         async def read(begin: int) -> None:
@@ -125,7 +126,7 @@ class TicketList:
                     page.add(row)
 
         try:
-            await asyncio.gather(*(read(begin) for begin in range(0, PARTS, step)))
+            await for_each(range(0, PARTS, step), read, limit=_ABREAST)
         except StorageUnavailable as error:
             raise Problem(503, "Storage unavailable", str(error), {"Retry-After": "5"}) from None
         items, more = page.items()

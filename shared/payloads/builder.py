@@ -15,7 +15,8 @@ from itertools import islice
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from shared.core.signal import Resource, Signal, SignalState, rfc3339, to_dict
+from shared.core.signal import Resource, Signal, SignalState, to_dict
+from shared.core.times import rfc3339
 from shared.payloads.values import anything, clean, cut, given, line, moment, raw_object
 
 #: Longest link in characters.

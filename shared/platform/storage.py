@@ -11,11 +11,13 @@ Everything is imported where it is used: the storage SDKs cost up to a quarter o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from shared.core.errors import ConfigurationError, StorageUnavailable
+from shared.core.errors import ConfigurationError, StorageUnavailable, UnreadableRow
+from shared.platform.log import record
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobServiceClient, ContainerClient
     from azure.storage.queue.aio import QueueClient
 
+R = TypeVar("R")
+
 _SETTING = "AzureWebJobsStorage"
+
+#: Rows that were reported as unreadable, and the length of the reason that is shown.
+_MOST_REMEMBERED = 10_000
+_LONGEST_REASON = 300
 
 #: Short on purpose: work that storage does not answer goes back to the queue, and a webhook must answer in seconds.
 _TIMES: dict[str, Any] = {"connection_timeout": 3, "read_timeout": 10, "retry_total": 2, "retry_backoff_factor": 0.2}
@@ -46,6 +54,7 @@ class Storage:
         self._tables: dict[str, TableClient] = {}
         self._queues: dict[str, QueueClient] = {}
         self._blobs: BlobServiceClient | None = None
+        self._unreadable: set[tuple[str, str]] = set()
 
     @property
     def _connection_string(self) -> str:
@@ -123,48 +132,43 @@ class Storage:
             self._stack.push_async_callback(self._blobs.close)
         return self._blobs.get_container_client(name)
 
+    def unreadable(self, place: str, name: str, reason: object) -> UnreadableRow:
+        """The error for a row or blob that cannot be read. The log has it once per row and process.
+
+        Args:
+            place: the table or container.
+            name: the row key or blob.
+            reason: what is wrong with it.
+        """
+        text = str(reason)[:_LONGEST_REASON]
+        if (place, name) not in self._unreadable:
+            if len(self._unreadable) >= _MOST_REMEMBERED:
+                self._unreadable.clear()
+            self._unreadable.add((place, name))
+            record("unreadable_row", logging.WARNING, table=place, row=name, reason=text)
+        return UnreadableRow(
+            f"row {name} of {place} in the bridge's storage cannot be read: {text}. It is damaged or was written by "
+            "another release of the bridge. Fix: correct the row, delete it, or deploy the release that wrote it"
+        )
+
     async def aclose(self) -> None:
         """Close all clients."""
         await self._stack.aclose()
 
 
-class RowOvertaken(Exception):
-    """Somebody else wrote the row since it was read: an answer rather than an error, for whoever asked."""
+async def create_on_first_use(work: Callable[[], Awaitable[R]], create: Callable[[], Awaitable[Any]]) -> R:
+    """Do ``work``; when the table, queue or container that it uses does not exist yet, create that and do it again.
 
-
-async def put_row(table: TableClient, entity: Mapping[str, Any], etag: str | None) -> str:
-    """Write a row that was read under ``etag``, or a new one with None; the new ETag.
-
-    A table that is not there is made: that happens once in an app's life, so nobody asks for it first.
-
-    Raises RowOvertaken when it exists already or was written since, and what the SDK raises.
+    That happens once in an app's life, so nobody asks for it first. Raises what the SDK raises.
     """
-    from azure.core import MatchConditions
-    from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-    from azure.data.tables import UpdateMode
-
-    row = dict(entity)
-    try:
-        if etag is None:
-            answer = await _insert(table, row)
-        else:
-            answer = await table.update_entity(
-                row, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
-            )
-    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
-        raise RowOvertaken from error
-    return str(answer["etag"])
-
-
-async def _insert(table: TableClient, row: dict[str, Any]) -> Mapping[str, Any]:
     from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
     try:
-        return await table.create_entity(row)
+        return await work()
     except ResourceNotFoundError:
         with contextlib.suppress(ResourceExistsError):
-            await table.create_table()
-        return await table.create_entity(row)
+            await create()
+        return await work()
 
 
 @asynccontextmanager
@@ -187,7 +191,7 @@ async def storage_errors(doing: str, within: float | None = None) -> AsyncIterat
     )
 
     try:
-        async with asyncio.timeout(within):
+        async with contextlib.nullcontext() if within is None else asyncio.timeout(within):
             yield
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise

@@ -48,10 +48,10 @@ def contested(link: Link, changed: TicketSnapshot, read_at: datetime) -> bool:
         changed: the account.
         read_at: when it was asked for, by the bridge's clock.
     """
-    if link.pending is not None or changed.revision < link.revision or link.seen is None:
+    if link.pending is not None or changed.revision < link.revision or link.ticket_read_at is None:
         return False
     same = link.state == changed.state and link.stage.value == changed.phase.value
-    return not same and link.seen > read_at - SKEW
+    return not same and link.ticket_read_at > read_at - SKEW
 
 
 def moved(link: Link, changed: TicketSnapshot, read_at: datetime) -> Link:
@@ -86,13 +86,13 @@ def moved(link: Link, changed: TicketSnapshot, read_at: datetime) -> Link:
     )
     if follows == link:
         return link
-    seen = read_at if link.seen is None else max(link.seen, read_at)
-    return replace(follows, seen=seen, updated_at=read_at)
+    seen = read_at if link.ticket_read_at is None else max(link.ticket_read_at, read_at)
+    return replace(follows, ticket_read_at=seen, updated_at=read_at)
 
 
 def gone(link: Link, now: datetime) -> Link:
     """The link after its ticket turned out to be deleted: it is never written again."""
-    return replace(link, stage=LinkStage.CLOSED, state="", seen=now, updated_at=now)
+    return replace(link, stage=LinkStage.CLOSED, state="", ticket_read_at=now, updated_at=now)
 
 
 def called(person: Person | None) -> str:

@@ -17,10 +17,11 @@ from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavai
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import TicketSystem, TicketSystems
 from shared.delivery.links import PARTS, LinkStore
+from shared.platform.concurrency import for_each
 from shared.platform.log import record
 from shared.resync.polling import MOST_TIME, SLACK
 from shared.resync.progress import FullCheckPosition, ResyncProgress
-from shared.resync.ticket_sync import SyncCounts, TicketSync, each
+from shared.resync.ticket_sync import ABREAST, SyncCounts, TicketSync
 
 #: Tickets of one connection in one run: a hundred calls.
 MOST_TICKETS = 10_000
@@ -168,7 +169,8 @@ class FullCheck:
         tally = SyncCounts()
         await self._follower.missing(gone, tally)
         keys = {link.key for link in gone}
-        await each([one for one in links if one.key not in keys], lambda link: self._follower.tell(link, tally))
+        others = [one for one in links if one.key not in keys]
+        await for_each(others, lambda link: self._follower.tell(link, tally), limit=ABREAST)
         result.gone += tally.moved
         result.told += tally.told
 

@@ -1,33 +1,30 @@
-"""Brings links after their tickets, and orders that sources are told: many links at once, each under its ETag.
+"""Brings links up to date with their tickets, and orders write-backs: many links at once, each under its ETag.
 
-An order to tell a source goes onto the queue after the link is written. Whoever dies between the two is repeated, and
-then the link shows that the source is still owed something.
+The order of a write-back is put on the queue after the link is written. When the run dies between the two, the next one
+repeats it, and the link shows that the write-back is still missing.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol
 from uuid import uuid4
 
-from shared.core.errors import BridgeError, KeyContended
+from shared.core.errors import UnreadableRow
 from shared.core.identity import link_id, link_ids
 from shared.core.link import Link
 from shared.core.messages import Envelope, QueueSender
 from shared.core.ticket_system import TicketSystem
-from shared.delivery.links import LinkOvertaken, LinkStore, Stored
+from shared.delivery.links import LinkStore
+from shared.platform.concurrency import for_each
+from shared.platform.tables import RowOvertaken, Versioned, until_written
 from shared.resync.changes import TicketMatch, contested, fit, gone, moved
 from shared.resync.progress import SnapshotReading
 
 #: Links that are worked on at the same time.
 ABREAST = 16
-
-_MOST_TRIES = 8
-
-T = TypeVar("T")
 
 
 class Owed(Protocol):
@@ -77,23 +74,26 @@ class TicketSync:
         Raises StorageUnavailable, KeyContended, and what ``TicketSystem.find`` raises; some links may be written then.
         """
         tally = SyncCounts(waiting=[])
-        await each(accounts, lambda account: self._one(system, account, tally))
+        await for_each(accounts, lambda account: self._one(system, account, tally), limit=ABREAST)
         return tally
 
     async def missing(self, links: Iterable[Link], tally: SyncCounts) -> None:
         """Close links whose tickets are gone. Raises StorageUnavailable and KeyContended."""
 
         async def close(link: Link) -> None:
-            def closing(now: Link) -> Link:
-                same = now.ticket == link.ticket and now.pending is None
-                return gone(now, self._now()) if same else now
+            def closing(now: Link | None) -> Link | None:
+                same = now is not None and now.ticket == link.ticket and now.pending is None
+                return gone(now, self._now()) if now is not None and same else None
 
-            written = await self._write(link_id(link.key), closing)
+            try:
+                written = await self._links.update(link.key, closing, contended=_contended(link.key))
+            except UnreadableRow:  # damaged since it was listed; the log says so
+                return
             if written is not None:
                 tally.moved += written.stage is not link.stage
                 await self.tell(written, tally)
 
-        await each(links, close)
+        await for_each(links, close, limit=ABREAST)
 
     async def tell(self, link: Link, tally: SyncCounts) -> None:
         """Order that a link's source is told, if it is owed anything. Raises StorageUnavailable."""
@@ -106,40 +106,50 @@ class TicketSync:
         if found is None:
             tally.left += 1
             return
-        link = found.link
-        if fit(link, account.changed, system.name) is TicketMatch.COMING:
+        if fit(found.value, account.changed, system.name) is TicketMatch.COMING:
             if tally.waiting is not None:
                 tally.waiting.append(account)
             return
-        for _ in range(_MOST_TRIES):
-            if fit(link, account.changed, system.name) is not TicketMatch.OURS:
+        key, current = found.value.key, account
+
+        async def attempt() -> Link | None:
+            nonlocal found, current
+            if found is None or fit(found.value, current.changed, system.name) is not TicketMatch.OURS:
                 tally.left += 1
-                return
-            account = await self._undisputed(system, link, account)
-            after = moved(link, account.changed, account.read_at)
+                return None
+            link = found.value
+            current = await self._undisputed(system, link, current)
+            after = moved(link, current.changed, current.read_at)
             if after is link:
                 tally.known += 1
-                await self.tell(link, tally)
-                return
+                return link
             try:
                 await self._links.write(after, found.etag)
-            except LinkOvertaken:
-                again = await self._links.load(link.key)
-                if again is None:
-                    tally.left += 1
-                    return
-                found, link = again, again.link
-                continue
+            except RowOvertaken:
+                found = await self._load(key)
+                raise
             tally.moved += 1
-            await self.tell(after, tally)
-            return
-        raise _contended(link.key)
+            return after
 
-    async def _owner(self, connection: str, account: SnapshotReading) -> Stored | None:
+        link = await until_written(attempt, contended=_contended(key))
+        if link is not None:
+            await self.tell(link, tally)
+
+    async def _load(self, key: str) -> Versioned[Link] | None:
+        """A link; None when there is none that can be read."""
+        return await self._at(link_id(key))
+
+    async def _at(self, row: str) -> Versioned[Link] | None:
+        try:
+            return await self._links.at(row)
+        except UnreadableRow:  # the log says so; the other tickets go on
+            return None
+
+    async def _owner(self, connection: str, account: SnapshotReading) -> Versioned[Link] | None:
         """The link that a ticket belongs to, None for an earlier generation's and for a stranger's."""
         for row in link_ids(account.changed.ref.correlation):
-            stored = await self._links.at(row)
-            if stored is not None and fit(stored.link, account.changed, connection) is not TicketMatch.OTHER:
+            stored = await self._at(row)
+            if stored is not None and fit(stored.value, account.changed, connection) is not TicketMatch.OTHER:
                 return stored
         return None
 
@@ -156,43 +166,6 @@ class TicketSync:
             return account
         return replace(account, changed=replace(changed, state=ticket.state, phase=ticket.phase))
 
-    async def _write(self, row: str, change: Callable[[Link], Link]) -> Link | None:
-        """Change a link; the link as it is then, None when there is none."""
-        for _ in range(_MOST_TRIES):
-            stored = await self._links.at(row)
-            if stored is None:
-                return None
-            after = change(stored.link)
-            if after is stored.link:
-                return after
-            try:
-                await self._links.write(after, stored.etag)
-            except LinkOvertaken:
-                continue
-            return after
-        raise _contended(row)
 
-
-def _contended(key: str) -> KeyContended:
-    return KeyContended(
-        f"{key}: others kept changing its link while it was brought after its ticket; the next run does"
-    )
-
-
-async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
-    """Work on many things, some at a time. After a failure nothing new is begun, and the first one is raised."""
-    waiting = iter(items)
-    failures: list[BridgeError] = []
-
-    async def worker() -> None:
-        for item in waiting:
-            if failures:
-                return
-            try:
-                await work(item)
-            except BridgeError as error:
-                failures.append(error)
-
-    await asyncio.gather(*(worker() for _ in range(ABREAST)))
-    if failures:
-        raise failures[0]
+def _contended(key: str) -> str:
+    return f"{key}: others kept changing its link while it was brought up to date with its ticket; the next run does it"

@@ -61,7 +61,9 @@ class Case:
         self.truth.groups["g"] = Link(GROUP, generation=1, stage=LinkStage.OPEN, ticket=reference(GROUP))
         self.truth.tickets.append(ticket(GROUP, over=False, number="INC2"))
         self.take(event(4, Fate.PATIENT))
-        self.truth.links[alert(4)] = Link(f"alert:1:{alert(4)}", held=(NOW, 0), held_by="only_after", counted=(NOW, 0))
+        self.truth.links[alert(4)] = Link(
+            f"alert:1:{alert(4)}", first_held=(NOW, 0), held_by="only_after", last_held=(NOW, 0)
+        )
         self.truth.kept[self.take(event(5, Fate.REFUSED))] = "dead-letter"
         self.truth.kept[self.take(event(6, Fate.UNREADABLE))] = "quarantine"
 
@@ -125,7 +127,7 @@ def test_what_is_nowhere_is_lost(break_it: Callable[[Case], None], lost: int) ->
 
 def test_a_held_firing_that_was_never_counted_is_lost() -> None:
     case = Case()
-    case.change(4, counted=(NOW - timedelta(minutes=1), 0))
+    case.change(4, last_held=(NOW - timedelta(minutes=1), 0))
     assert len(case.ledger().lost) == 1
 
 

@@ -232,11 +232,11 @@ class House:
 
     async def assignment(self, resource: str = "", key: str = DISKS) -> Assignment | None:
         stored = await self.defender.assignments.load(self.key(resource, key))
-        return None if stored is None else stored.assignment
+        return None if stored is None else stored.value
 
     async def link(self, resource: str = "", key: str = DISKS) -> Link | None:
         stored = await self.services.links.load(self.key(resource, key))
-        return None if stored is None else stored.link
+        return None if stored is None else stored.value
 
     def key(self, resource: str = "", key: str = DISKS) -> str:
         return recommendation_key(resource or self.machine(), key)

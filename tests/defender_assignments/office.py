@@ -100,7 +100,7 @@ class Office:
 
     async def assignment(self, signal: Signal) -> Assignment | None:
         stored = await self.defender.assignments.load(signal.key)
-        return stored.assignment if stored is not None else None
+        return stored.value if stored is not None else None
 
     async def tickets(self, table: str = "incident", query: str = "") -> list[dict[str, str]]:
         """Tickets that the bridge made in this test, oldest first, by their display values."""

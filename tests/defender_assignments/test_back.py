@@ -169,14 +169,14 @@ class Scene:
     async def change(self, **changes: Any) -> None:
         stored = await self.house.defender.assignments.load(self.house.key())
         assert stored is not None
-        await self.house.defender.assignments.write(replace(stored.assignment, **changes), stored.etag)
+        await self.house.defender.assignments.write(replace(stored.value, **changes), stored.etag)
 
     async def link(self, **changes: Any) -> Link:
         key = self.house.key()
         stored = await self.house.services.links.load(key)
         ref = TicketRef(TicketKind.INCIDENT, "0" * 32, key, "INC0000042", "https://contoso.example/42")
         link = replace(
-            stored.link
+            stored.value
             if stored
             else Link(key, source="defender", connection=self.house.connection, stage=LinkStage.OPEN),
             ticket=ref,

@@ -19,10 +19,13 @@ from connectors.defender.settings import GovernanceRuleSettings
 from connectors.servicenow.tables import journal_text
 from local import azure, servicenow
 from local.azurite import Azurite
+from shared.core.identity import link_id
 from shared.core.link import Link
 from shared.core.ticket_system import TicketKind
 from shared.platform.storage import Storage
+from shared.platform.tables import Address
 from tests.defender_assignments.house import House, simulators
+from tests.storage.damage import damage, heard
 
 Sides = tuple[azure.Simulator, servicenow.Simulator, httpx.AsyncClient]
 
@@ -121,7 +124,7 @@ async def no_open_assignments(house: House) -> None:
     """End those that other tests left, so that nobody is reminded of them."""
     async for one in house.defender.assignments.all():
         stored = await house.defender.assignments.load(one.key)
-        if stored is not None and stored.assignment.open:
+        if stored is not None and stored.value.open:
             await house.defender.assignments.write(replace(one, ended_at=house.now), stored.etag)
 
 
@@ -157,6 +160,25 @@ async def test_an_overdue_ticket_is_marked_and_reminded_once_per_interval(house:
     notes = await reminders(house, ticket)
     assert len(notes) == 2
     assert "owner ada.winterfeld@example.com" in notes[0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_link_and_an_assignment_that_cannot_be_read_do_not_stop_the_run(house: House) -> None:
+    ticket = await overdue(house)
+    marked = await house.assignment()
+    assert marked is not None
+    row = link_id(marked.key)
+    address = Address(row[:2], row)
+    with heard() as said:
+        await damage(house.services.storage, "links", address, Stage="half open")
+        assert await house.defender.remind() == ReminderResult(overdue=1, marked=1)
+        await damage(house.services.storage, "links", address, Stage="open")
+        await damage(house.services.storage, "assignments", address, Kind="story")
+        assert await house.defender.remind() == ReminderResult()
+        await damage(house.services.storage, "assignments", address, Kind=marked.kind.value)
+        assert await house.defender.remind() == ReminderResult(overdue=1, reminded=1)
+    assert [(one["table"], one["row"]) for one in said] == [("links", row), ("assignments", row)]
+    assert len(await reminders(house, ticket)) == 1
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -212,7 +234,7 @@ async def test_a_finding_that_heals_is_not_reminded(house: House) -> None:
     ticket = await overdue(house)
     stored = await house.defender.assignments.load(house.key())
     assert stored is not None
-    await house.defender.assignments.write(replace(stored.assignment, ended_at=house.now), stored.etag)
+    await house.defender.assignments.write(replace(stored.value, ended_at=house.now), stored.etag)
     assert await house.defender.remind() == ReminderResult()
     assert await reminders(house, ticket) == []
 
@@ -234,7 +256,7 @@ async def test_a_rule_may_want_a_comment_and_the_owners_manager(house: House) ->
     ticket = await overdue(house)
     stored = await house.defender.assignments.load(house.key())
     assert stored is not None
-    await house.defender.assignments.write(replace(stored.assignment, rule="all", by=""), stored.etag)
+    await house.defender.assignments.write(replace(stored.value, rule="all", by=""), stored.etag)
     assert (await house.defender.remind()).reminded == 1
     assert ["Overdue: " in note for note in await house.notes(ticket, "comments")] == [True]
     (marker,) = await reminders(house, ticket)

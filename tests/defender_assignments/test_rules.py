@@ -176,7 +176,7 @@ def test_the_end_that_a_withdrawal_makes_comes_right_behind_all_that_its_ticket_
     hour = timedelta(hours=1)
     assert ending(before, None, "said", NOW).order == (NOW, 2)
     assert ending(before, Link(before.key, latest=(NOW + hour, 1)), "said", NOW).order == (NOW + hour, 2)
-    assert ending(before, Link(before.key, over=(NOW + hour, 2)), "said", NOW).order > (NOW + hour, 2)
+    assert ending(before, Link(before.key, resolved_by=(NOW + hour, 2)), "said", NOW).order > (NOW + hour, 2)
     assert ending(before, Link("group:1:x", latest=(NOW + hour, 1)), "said", NOW).order == (NOW, 2), "its own order"
     assert ending(replace(before, latest=None), None, "said", NOW).order == (NOW, 2)
     in_aws = replace(before, key="recommendation:1:arn:aws:s3/bucket/abc", origin="")

@@ -10,10 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore
+from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.poll.ancestry import ManagementGroupPath
 from shared.core.messages import Envelope, encode
 from shared.core.signal import Signal, SignalState
+from shared.platform.tables import RowOvertaken
 from tests.defender_assignments.office import Office
 from tests.mapping.recommendations import DISKS, SUBSCRIPTION, healed, recommendation
 
@@ -344,9 +345,9 @@ async def test_who_was_overtaken_reads_again_and_decides_anew(office: Office, mo
         if others < 2:
             others += 1
             stored = await store.load(assignment.key)
-            changed = replace(stored.assignment if stored is not None else assignment, owner=f"other {others}")
+            changed = replace(stored.value if stored is not None else assignment, owner=f"other {others}")
             await write(store, changed, stored.etag if stored is not None else None)
-            raise AssignmentOvertaken
+            raise RowOvertaken
         return await write(store, assignment, etag)
 
     monkeypatch.setattr(AssignmentStore, "write", overtaken)

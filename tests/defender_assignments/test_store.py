@@ -10,10 +10,11 @@ from uuid import uuid4
 import pytest
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore, from_entity, to_entity
+from connectors.defender.assignments.store import CODEC, AssignmentStore
 from local.azurite import Azurite
 from shared.core.ticket_system import TicketKind
 from shared.platform.storage import Storage
+from shared.platform.tables import RowOvertaken
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -70,20 +71,20 @@ def bare() -> Assignment:
 
 def test_an_assignment_survives_the_trip_through_its_row() -> None:
     for one in (assignment(), bare()):
-        assert from_entity(to_entity(one)) == one
+        assert CODEC.from_row(CODEC.to_row(one)) == one
 
 
 async def test_an_assignment_belongs_to_who_read_it_last(store: AssignmentStore) -> None:
     one = assignment()
     assert await store.load(one.key) is None
     etag = await store.write(one, None)
-    with pytest.raises(AssignmentOvertaken):
+    with pytest.raises(RowOvertaken):
         await store.write(one, None)
     stored = await store.load(one.key)
     assert stored is not None
-    assert (stored.assignment, stored.etag) == (one, etag)
+    assert (stored.value, stored.etag) == (one, etag)
     await store.write(replace(one, grace=False), etag)
-    with pytest.raises(AssignmentOvertaken):
+    with pytest.raises(RowOvertaken):
         await store.write(one, etag)
 
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from shared.core.errors import BridgeError, StorageUnavailable
+from shared.core.identity import link_id
 from shared.core.link import Link
 from shared.core.messages import Envelope, decode, encode
-from shared.delivery.grouping.store import GroupStore, Overtaken
-from shared.delivery.links import LinkOvertaken, LinkStore, Stored, from_entity, to_entity
+from shared.delivery import links
+from shared.delivery.grouping import store
+from shared.delivery.grouping.store import GroupStore
+from shared.delivery.links import LinkStore
+from shared.platform.storage import Storage
+from shared.platform.tables import Address, Codec, RowOvertaken, VersionedTable
+
+T = TypeVar("T")
+
+#: Rows and their versions by table, partition and row key.
+Rows = dict[tuple[str, str, str], tuple[dict[str, Any], int]]
 
 
 class Clock(Protocol):
@@ -31,66 +41,88 @@ class Pause:
         return (yield self)
 
 
-class MemoryLinks(LinkStore):
-    """Links as rows with ETags, in memory, through the real row format."""
+class MemoryTable(VersionedTable[T]):
+    """A table as rows with ETags, in memory, through the real row format."""
 
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[dict[str, Any], int]] = {}
-        self.operations = 0
+    def __init__(self, name: str, codec: Codec[T], rows: Rows | None = None) -> None:
+        super().__init__(Storage({}), name, codec)
+        self.rows: Rows = {} if rows is None else rows
+        self.codec = codec
 
-    async def load(self, key: str) -> Stored | None:
+    async def _get(self, address: Address) -> tuple[Mapping[str, Any], str] | None:
         await _storage("load")
         self.operations += 1
-        found = self.rows.get(key)
-        return Stored(from_entity(found[0]), str(found[1])) if found else None
+        found = self.rows.get((self.name, *address))
+        return (found[0], str(found[1])) if found else None
 
-    async def write(self, link: Link, etag: str | None) -> str:
+    def _find(
+        self, condition: str, parameters: Mapping[str, str] | None, select: Sequence[str]
+    ) -> AsyncIterator[tuple[Mapping[str, Any], str]]:
+        self.operations += 1
+        assert condition == "PartitionKey eq @partition"
+        return Partition(self.rows, (self.name, (parameters or {})["partition"]))
+
+    async def _put(self, row: dict[str, Any], etag: str | None) -> str:
         told = await Pause("write")
         self.operations += 1
         if told == "storage_down":
             raise StorageUnavailable("storage did not answer")
-        found = self.rows.get(link.key)
+        address = (self.name, row["PartitionKey"], row["RowKey"])
+        found = self.rows.get(address)
         if (found is None) != (etag is None) or (found is not None and str(found[1]) != etag):
-            raise LinkOvertaken
+            raise RowOvertaken
         version = found[1] + 1 if found else 1
-        self.rows[link.key] = (to_entity(link), version)
+        self.rows[address] = (row, version)
         if told == "written_unanswered":
             raise StorageUnavailable("storage did not answer")
         return str(version)
 
+    def peek(self, address: Address) -> T | None:
+        found = self.rows.get((self.name, *address))
+        return self.codec.from_row(found[0]) if found else None
+
+
+class Partition:
+    """The rows of a partition as they are when the first one is asked for."""
+
+    def __init__(self, rows: Rows, partition: tuple[str, str]) -> None:
+        self._rows = rows
+        self._partition = partition
+        self._found: list[tuple[dict[str, Any], int]] | None = None
+
+    def __aiter__(self) -> Partition:
+        return self
+
+    async def __anext__(self) -> tuple[Mapping[str, Any], str]:
+        if self._found is None:
+            await _storage("load")
+            self._found = [row for address, row in self._rows.items() if address[:2] == self._partition]
+        if not self._found:
+            raise StopAsyncIteration
+        row, version = self._found.pop(0)
+        return row, str(version)
+
+
+class MemoryLinks(LinkStore):
+    """Links in memory."""
+
+    def __init__(self) -> None:
+        self._table: MemoryTable[Link] = MemoryTable("links", links.CODEC)
+        self.rows = self._table.rows
+
     def peek(self, key: str) -> Link | None:
-        found = self.rows.get(key)
-        return from_entity(found[0]) if found else None
+        return self._table.peek(links.address(link_id(key)))
 
 
 class MemoryGroups(GroupStore):
-    """Groups and their members as rows with ETags, in memory, through the real row format."""
+    """Groups and their members in memory."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, str, str], tuple[dict[str, Any], int]] = {}
-
-    async def _get(self, table: str, partition: str, row: str) -> dict[str, Any] | None:
-        await _storage("load")
-        found = self.rows.get((table, partition, row))
-        return {**found[0], "etag": str(found[1])} if found else None
-
-    async def _list(self, table: str, partition: str) -> list[dict[str, Any]]:
-        await _storage("load")
-        found = [row for address, row in self.rows.items() if address[:2] == (table, partition)]
-        return [{**entity, "etag": str(version)} for entity, version in found]
-
-    async def _put(self, table: str, address: tuple[str, str], values: dict[str, Any], etag: str | None) -> str:
-        told = await Pause("write")
-        if told == "storage_down":
-            raise StorageUnavailable("storage did not answer")
-        found = self.rows.get((table, *address))
-        if (found is None) != (etag is None) or (found is not None and str(found[1]) != etag):
-            raise Overtaken
-        version = found[1] + 1 if found else 1
-        self.rows[(table, *address)] = ({**values}, version)
-        if told == "written_unanswered":
-            raise StorageUnavailable("storage did not answer")
-        return str(version)
+        self.rows: Rows = {}
+        self._groups = MemoryTable("groups", store.GROUP_CODEC, self.rows)
+        self._windows = MemoryTable("groups", store.WINDOWS_CODEC, self.rows)
+        self._counts = MemoryTable("groups", store.COUNT_CODEC, self.rows)
+        self._members = MemoryTable("members", store.MEMBER_CODEC, self.rows)
 
 
 async def _storage(place: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import ClassVar
 
@@ -51,8 +50,8 @@ class Groups(Hostile):
             return
         ordered = {decode(message.text).id for message in self.world.queue.messages.values()}
         for (table, _, _), (entity, _) in self.world.groups.rows.items():
-            group = json.loads(entity["State"]) if table == GROUPS else {}
-            assert not group.get("look_at") or group["look_id"] in ordered
+            if table == GROUPS and entity.get("LookAt"):
+                assert entity["LookId"] in ordered
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):

@@ -19,7 +19,6 @@ from tests.grouping.side_by_side import (
     BY_RULE,
     KEY,
     SECOND,
-    as_an_older_release_wrote_it,
     looks,
     post,
     row,
@@ -29,17 +28,18 @@ from tests.grouping.side_by_side import (
     to_the_end,
     until_it_lists,
     vm,
+    without_its_order,
 )
 
 
-@pytest.mark.parametrize("older", [False, True])
-def test_of_many_looks_at_once_one_is_taken_and_orders_the_next(older: bool) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_of_many_looks_at_once_one_is_taken_and_orders_the_next(damaged: bool) -> None:
     story = Story(route=BY_RULE, workers=3)
     story.fired(0, **vm(1))
     story.fired(0, **vm(2))
     story.world.now = START + 20 * SECOND
-    if older:
-        as_an_older_release_wrote_it(story.world)
+    if damaged:
+        without_its_order(story.world)
     strangers(story.world, 23)
     side_by_side(story.world)
     (ordered,) = looks(story.world)
@@ -214,7 +214,7 @@ def test_an_order_is_in_force_while_the_row_names_it_or_the_one_that_it_replaces
     assert m.is_in_force(named, first, START + MINUTE), "one is due, and one is as good as the other"
     taken = replace(named, look_at=None)
     assert [m.is_in_force(taken, order, START + MINUTE) for order in (first, second, third)] == [False, True, True]
-    assert m.is_in_force(group(look_at=START + MINUTE), uuid4().hex, START), "a row of an older release"
+    assert m.is_in_force(group(look_at=START + MINUTE), uuid4().hex, START), "the row names no order"
 
 
 def test_a_look_is_ordered_where_none_will_count_in_time() -> None:
@@ -225,7 +225,7 @@ def test_a_look_is_ordered_where_none_will_count_in_time() -> None:
     assert m.orders_look(named, at - m.AHEAD - SECOND, START)
     assert not m.orders_look(named, at + MINUTE, at + m.LOST - SECOND)
     assert m.orders_look(named, at + MINUTE, at + m.LOST)
-    assert m.orders_look(replace(named, look_id=""), at + MINUTE, at), "older releases leave on the row what they take"
+    assert m.orders_look(replace(named, look_id=""), at + MINUTE, at), "the row names no order"
     assert m.orders_look(replace(named, look_at=None), at, START)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -263,7 +263,7 @@ class Many(LinkStore):
     def __init__(self, count: int) -> None:
         self._count = count
 
-    async def tickets(self, parts: range, **equal: str) -> AsyncIterator[Link]:
+    async def tickets(self, parts: range, **equal: str) -> AsyncGenerator[Link, None]:
         for number in range(parts.start * self._count // PARTS, parts.stop * self._count // PARTS):
             ref = TicketRef(TicketKind.INCIDENT, str(number), "", f"INC{number:07}")
             yield Link(f"alert:1:{number}", ticket=ref, stage=LinkStage.OPEN, opened_at=NOW, state="1")

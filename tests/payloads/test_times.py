@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.core.signal import Signal, rfc3339
+from shared.core.signal import Signal
+from shared.core.times import rfc3339
 from shared.payloads.values import in_words, moment, span
 from tests.payloads.support import RECEIVED, activity_log, common, event, fixture, metric_alert, parse, read
 

@@ -83,7 +83,7 @@ async def test_an_alert_waits_until_the_change_on_its_item_leaves_implement(stor
         assert await desk.states(held.key) == []
         stored = await desk.services.links.load(held.key)
         assert stored is not None
-        assert stored.link.held_by == f"changes: {changed['number']}"
+        assert stored.value.held_by == f"changes: {changed['number']}"
         await desk.write("change_request", {"state": "0"}, changed["sys_id"])
         await desk.services.timers.collect_planned_work()
         clock.now += 10 * MINUTE

@@ -109,10 +109,10 @@ async def test_what_people_do_with_the_ticket_comes_back_and_is_pushed_to_the_so
     assert (result.connection, result.reason) == ("toys", "")
     stored = await world.services.links.load(key)
     assert stored is not None
-    assert (stored.link.stage, stored.link.state) == (LinkStage.RESOLVED, "d")
+    assert (stored.value.stage, stored.value.state) == (LinkStage.RESOLVED, "d")
     assert await world.services.write_back.tell(key) == "told"
     assert world.factory.pushed[-1] == f"{key} is d"
-    assert world.services.state_name("toys", stored.link.kind, "d") == "Done"
+    assert world.services.state_name("toys", stored.value.kind, "d") == "Done"
 
 
 async def test_checks_preview_timers_and_endpoints_know_the_toys(world: World) -> None:

@@ -54,6 +54,7 @@ class Stage:
     def __init__(self, clouds: Simulator, control: httpx.AsyncClient, storage: Storage) -> None:
         self.clouds = clouds
         self.control = control
+        self.storage = storage
         self.links = LinkStore(storage)
         self.ledger = ReconcileState(storage)
         self.outbox = Outbox()

@@ -30,9 +30,13 @@ def ended(key: str) -> Any:
     [
         ({"stage": LinkStage.OPEN, "latest": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
         ({"stage": LinkStage.OPEN, "latest": EARLY}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
-        ({"stage": LinkStage.OPEN, "latest": FIRED, "over": ENDED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
         (
-            {"stage": LinkStage.OPEN, "latest": FIRED, "over": (AT + timedelta(minutes=59), 2)},
+            {"stage": LinkStage.OPEN, "latest": FIRED, "resolved_by": ENDED},
+            ReconcileVerdict.KNOWN,
+            ReconcileVerdict.KNOWN,
+        ),
+        (
+            {"stage": LinkStage.OPEN, "latest": FIRED, "resolved_by": (AT + timedelta(minutes=59), 2)},
             ReconcileVerdict.KNOWN,
             ReconcileVerdict.KNOWN,
         ),
@@ -44,8 +48,8 @@ def ended(key: str) -> Any:
         ),
         ({"stage": LinkStage.RESOLVED, "latest": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
         ({"stage": LinkStage.CLOSED, "latest": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
-        ({"held": FIRED, "counted": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
-        ({"over": ENDED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
+        ({"first_held": FIRED, "last_held": FIRED}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
+        ({"resolved_by": ENDED}, ReconcileVerdict.KNOWN, ReconcileVerdict.KNOWN),
         ({"latest": FIRED, "dead_letter": "d"}, ReconcileVerdict.KNOWN, ReconcileVerdict.ENDED),
         ({}, ReconcileVerdict.MISSED, ReconcileVerdict.ENDED),
     ],
@@ -63,7 +67,7 @@ def test_an_alert_with_an_id_of_its_own(link: dict[str, Any], firing: ReconcileV
         ({"stage": LinkStage.OPEN, "latest": EARLY}, ReconcileVerdict.MISSED),
         ({"stage": LinkStage.RESOLVED, "latest": (EARLY[0], 2)}, ReconcileVerdict.MISSED),
         ({"latest": EARLY, "dead_letter": "d"}, ReconcileVerdict.KNOWN),
-        ({"held": FIRED}, ReconcileVerdict.KNOWN),
+        ({"first_held": FIRED}, ReconcileVerdict.KNOWN),
     ],
 )
 def test_what_comes_back_under_one_key_is_compared_by_time(link: dict[str, Any], firing: ReconcileVerdict) -> None:

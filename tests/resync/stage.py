@@ -105,7 +105,7 @@ class Stage:
     async def link(self, key: str) -> Link:
         stored = await self.services.links.load(key)
         assert stored is not None
-        return stored.link
+        return stored.value
 
     async def change(self, key: str, **fields: Any) -> None:
         """Change a link as another worker would."""

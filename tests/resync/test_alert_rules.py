@@ -35,18 +35,18 @@ LINK = Link(
         (NEW, {}, ""),
         (NEW, {"owner": "Beth Anglin"}, "Acknowledged a1"),
         (DOING, {}, "Acknowledged a1"),
-        (DOING, {"told": "Closed a1"}, "Acknowledged a1"),
-        (NEW, {"told": "Acknowledged a1"}, "New a1"),
-        (NEW, {"told": "New a1"}, "New a1"),
+        (DOING, {"last_pushed": "Closed a1"}, "Acknowledged a1"),
+        (NEW, {"last_pushed": "Acknowledged a1"}, "New a1"),
+        (NEW, {"last_pushed": "New a1"}, "New a1"),
         (DONE, {"stage": LinkStage.RESOLVED}, "Closed a1"),
         (OVER, {"stage": LinkStage.CLOSED}, "Closed a1"),
         (set(), {"stage": LinkStage.CLOSED}, "Closed a1"),  # deleted
         # another alert of the same problem begins anew
-        (NEW, {"told": "Closed a0"}, ""),
-        (DOING, {"told": "Acknowledged a0"}, "Acknowledged a1"),
+        (NEW, {"last_pushed": "Closed a0"}, ""),
+        (DOING, {"last_pushed": "Acknowledged a0"}, "Acknowledged a1"),
         # Azure said itself that it is over
         (DONE, {"stage": LinkStage.RESOLVED, "latest": (NOW, RESOLVED_RANK)}, ""),
-        (OVER, {"stage": LinkStage.CLOSED, "latest": (NOW, RESOLVED_RANK), "told": "Acknowledged a1"}, ""),
+        (OVER, {"stage": LinkStage.CLOSED, "latest": (NOW, RESOLVED_RANK), "last_pushed": "Acknowledged a1"}, ""),
         (DOING, {"latest": (NOW, RESOLVED_RANK)}, "Acknowledged a1"),  # people reopened it
         # nobody can be told, or there is nothing to tell
         (DOING, {"origin": ""}, ""),

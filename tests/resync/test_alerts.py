@@ -228,7 +228,7 @@ async def test_an_alert_that_azure_has_no_more_is_no_error(world: Azure) -> None
     await world.told("DELETE", f"/alerts/{world.alert['name']}")
     await world.stage.write(link, state="2")
     assert await world.follow() == [link.key]
-    assert (await world.stage.link(link.key)).told.startswith("Acknowledged ")
+    assert (await world.stage.link(link.key)).last_pushed.startswith("Acknowledged ")
     assert await world.follow() == []
     alerts = world.stage.services.source(AzureMonitorSource)._subscriptions.open(world.subscription)
     assert await alerts.state(world.alert["name"]) is None

@@ -91,7 +91,7 @@ links = st.builds(
     state=st.sampled_from(["", "1", "2", "6", "7"]),
     revision=st.integers(0, 9),
     ended=st.none() | st.just(NOW - timedelta(days=1)),
-    seen=st.none() | st.just(NOW - timedelta(hours=1)),
+    ticket_read_at=st.none() | st.just(NOW - timedelta(hours=1)),
     pending=st.none()
     | st.just(Pending(Op.COMMENT, "f", NOW, (NOW, 0), False, 1, "desk", TicketKind.INCIDENT, "default")),
 )
@@ -116,7 +116,7 @@ def test_the_newest_account_wins_and_a_repetition_changes_nothing(before: Link, 
         newest,
     )
     assert after.stage == (before.stage if before.pending else LinkStage(last.phase.value))
-    assert (after.pending, after.latest, after.told, after.ticket) == (before.pending, None, "", before.ticket)
+    assert (after.pending, after.latest, after.last_pushed, after.ticket) == (before.pending, None, "", before.ticket)
 
 
 def test_what_people_resolve_has_ended_and_what_they_reopen_has_not() -> None:
@@ -129,11 +129,11 @@ def test_what_people_resolve_has_ended_and_what_they_reopen_has_not() -> None:
 
 def test_an_account_is_contested_only_where_it_disagrees_with_an_answer_of_about_that_time() -> None:
     other = account(phase=Phase.RESOLVED, state="6", revision=6)
-    assert contested(link(seen=NOW), other, NOW)
-    assert contested(link(seen=NOW + timedelta(minutes=1)), other, NOW)
-    assert not contested(link(seen=NOW - SKEW - timedelta(seconds=1)), other, NOW)
-    assert not contested(link(seen=NOW), account(revision=6), NOW)  # they agree
-    assert not contested(link(seen=NOW), replace(other, revision=4), NOW)  # it is older by its own count
+    assert contested(link(ticket_read_at=NOW), other, NOW)
+    assert contested(link(ticket_read_at=NOW + timedelta(minutes=1)), other, NOW)
+    assert not contested(link(ticket_read_at=NOW - SKEW - timedelta(seconds=1)), other, NOW)
+    assert not contested(link(ticket_read_at=NOW), account(revision=6), NOW)  # they agree
+    assert not contested(link(ticket_read_at=NOW), replace(other, revision=4), NOW)  # it is older by its own count
     assert not contested(link(), other, NOW)
 
 

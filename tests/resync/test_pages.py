@@ -18,9 +18,10 @@ from shared.core.link import Link
 from shared.core.link import LinkStage as Ticketed
 from shared.core.messages import Envelope
 from shared.core.ticket_system import ChangePage, Person, Phase, TicketKind, TicketRef, TicketSnapshot, TicketSystem
-from shared.delivery.links import LinkOvertaken, LinkStore, Stored, from_entity, to_entity
+from shared.delivery.links import CODEC, LinkStore
 from shared.delivery.write_back import WriteBack
 from shared.platform.storage import Storage
+from shared.platform.tables import RowOvertaken, Versioned
 from shared.resync import Resyncer, ResyncProgress, TicketSync
 from shared.resync.progress import ResyncPosition, SnapshotReading
 from tests.resync.stage import Stage, fired
@@ -125,15 +126,15 @@ class Links(LinkStore):
     """Links as rows with ETags, in memory. Storage fails after ``writes`` writes."""
 
     def __init__(self, links: Iterable[Link]) -> None:
-        self.rows = {link_id(link.key): (to_entity(link), 0) for link in links}
+        self.rows = {link_id(link.key): (CODEC.to_row(link), 0) for link in links}
         self.written: Counter[str] = Counter()
         self.writes = 10**9
 
-    async def at(self, row: str) -> Stored | None:
+    async def at(self, row: str) -> Versioned[Link] | None:
         found = self.rows.get(row)
-        return Stored(from_entity(found[0]), str(found[1])) if found else None
+        return Versioned(CODEC.from_row(found[0]), str(found[1])) if found else None
 
-    async def load(self, key: str) -> Stored | None:
+    async def load(self, key: str) -> Versioned[Link] | None:
         return await self.at(link_id(key))
 
     async def write(self, link: Link, etag: str | None) -> str:
@@ -141,8 +142,8 @@ class Links(LinkStore):
             raise StorageUnavailable("storage did not answer")
         _, version = self.rows[link_id(link.key)]
         if str(version) != etag:
-            raise LinkOvertaken
-        self.rows[link_id(link.key)] = (to_entity(link), version + 1)
+            raise RowOvertaken
+        self.rows[link_id(link.key)] = (CODEC.to_row(link), version + 1)
         self.written[link.key] += 1
         return str(version + 1)
 
@@ -174,7 +175,7 @@ class Wishes:
 
 async def test_a_burst_of_5000_changes_with_a_restart_in_the_midst_of_a_page() -> None:
     keys = [f"alert:1:{number}" for number in range(5000)]
-    link = Link("alert:1:x", 1, Ticketed.OPEN, "desk", source="azure_monitor", state="1", told="1")
+    link = Link("alert:1:x", 1, Ticketed.OPEN, "desk", source="azure_monitor", state="1", last_pushed="1")
     links = Links(replace(link, key=key, ticket=_changed(key, 0).ref) for key in keys)
     desk, marks, sent = Desk([_changed(key, 1, "6") for key in keys]), Marks(), Counter[str]()
 
@@ -207,7 +208,7 @@ async def test_a_burst_of_5000_changes_with_a_restart_in_the_midst_of_a_page() -
     (result,) = await started().run()
     assert (result.changes, result.finished) == (3000, True)
     assert links.written == dict.fromkeys(keys, 1)
-    assert {from_entity(row).stage for row, _ in links.rows.values()} == {Ticketed.RESOLVED}
+    assert {CODEC.from_row(row).stage for row, _ in links.rows.values()} == {Ticketed.RESOLVED}
     assert sent.keys() == set(keys)
     assert desk.pages == 3 + 1 + 2 + 6
 

@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.core.identity import link_id
 from shared.core.link import LinkStage as Ticketed
 from shared.core.link import Op, Pending
 from shared.core.ticket_system import TicketKind
 from shared.platform.log import listen
+from shared.platform.tables import Address
 from tests.resync.stage import Stage, again, fired, over
+from tests.storage.damage import damage, heard
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -210,7 +213,7 @@ async def test_where_both_spoke_at_once_the_ticket_is_asked(stage: Stage) -> Non
     await stage.resync()
     await stage.resolve(link)
     # our own answer, newer by the clock, says that it is in progress; the ticket itself knows better
-    await stage.change(problem.key, state="2", seen=stage.now() + 10 * MINUTE)
+    await stage.change(problem.key, state="2", ticket_read_at=stage.now() + 10 * MINUTE)
     before = await stage.desk.calls()
     await stage.resync()
     assert await stage.desk.calls() - before == 3 + 1
@@ -274,3 +277,18 @@ async def test_tickets_that_all_vanish_at_once_are_hidden_and_not_deleted(stage:
     assert (result.tickets, result.gone, result.hidden) == (21, 0, 21)
     assert "integration user" in result.reason
     assert {(await stage.link(one.key)).stage for one in problems} == {Ticketed.OPEN}
+
+
+async def test_a_link_that_cannot_be_read_stops_neither_the_resync_nor_the_full_check(stage: Stage) -> None:
+    bad, good = await stage.deliver(fired()), await stage.deliver(fired())
+    await stage.write(bad, state="2")
+    await stage.write(good, state="2")
+    row = link_id(bad.key)
+    await damage(stage.services.storage, "links", Address(row[:2], row), Stage="half open")
+    with heard() as said:
+        result = await stage.resync()
+        checked = await stage.full_check()
+    assert (await stage.link(good.key)).state == "2"
+    assert (result.moved, result.left, result.finished, result.reason) == (1, 1, True, "")
+    assert (checked.finished, checked.reason) == (True, "")
+    assert [one["row"] for one in said] == [row]

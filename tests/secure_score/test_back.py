@@ -163,7 +163,7 @@ async def test_a_control_that_says_so_already_is_not_written(world: World) -> No
     assert len(await told(world)) == 1
     link = await world.link("AdminMFAV2")
     assert link is not None
-    assert told_state(link.told) == "Reviewed"
+    assert told_state(link.last_pushed) == "Reviewed"
 
 
 async def test_what_does_not_reach_microsoft_is_told_later_and_once(world: World) -> None:
@@ -182,7 +182,7 @@ async def test_what_does_not_reach_microsoft_is_told_later_and_once(world: World
     assert {state for state, *_ in await told(world)} == {"Reviewed"}
     link = await world.link("AdminMFAV2")
     assert link is not None
-    assert told_state(link.told) == "Reviewed"
+    assert told_state(link.last_pushed) == "Reviewed"
 
 
 async def test_a_control_that_is_gone_is_no_error(world: World) -> None:
@@ -193,7 +193,7 @@ async def test_a_control_that_is_gone_is_no_error(world: World) -> None:
     await world.resync()
     link = await world.link("AdminMFAV2")
     assert link is not None
-    assert told_state(link.told) == "Reviewed"
+    assert told_state(link.last_pushed) == "Reviewed"
 
 
 async def test_who_may_not_write_learns_which_permission_is_missing(

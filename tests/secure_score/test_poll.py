@@ -8,7 +8,10 @@ import pytest
 
 from connectors.secure_score.poll.states import ScoreStates
 from shared.core.errors import StorageUnavailable
+from shared.core.identity import link_id
+from shared.platform.tables import Address
 from tests.secure_score.world import EVERYTHING, World
+from tests.storage.damage import damage, heard
 
 #: Controls of the first day that are neither complete, nor settled, nor deprecated.
 OPEN = {
@@ -244,3 +247,20 @@ async def test_each_tenant_for_itself(world: World) -> None:
     assert "SecurityEvents.Read.All" in first.reason
     assert "SecurityEvents.ReadWrite.All" in first.reason
     assert (second.reason, second.resolved) == ("", 1)
+
+
+async def test_a_control_whose_link_cannot_be_read_waits_and_the_others_go_on(world: World) -> None:
+    world.configure(EVERYTHING)
+    await world.file()
+    link = await world.link("AdminMFAV2")
+    assert link is not None
+    row = link_id(link.key)
+    await world.score("AdminMFAV2", 10.0)
+    await world.score("DLPEnabled", 0.0)
+    await damage(world.services.storage, "links", Address(row[:2], row), Stage="half open")
+    with heard() as said:
+        result = await world.poll()
+    assert (result.resolved, result.reason) == (0, "")
+    assert [one["row"] for one in said] == [row]
+    await damage(world.services.storage, "links", Address(row[:2], row), Stage=link.stage.value)
+    assert (await world.poll()).resolved == 1

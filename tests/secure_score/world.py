@@ -156,7 +156,7 @@ class World:
 
     async def link(self, control: str, tenant: str = "") -> Link | None:
         stored = await self.links.load(control_key(tenant or self.clouds.tenant_id, control))
-        return None if stored is None else stored.link
+        return None if stored is None else stored.value
 
     # Microsoft 365
 

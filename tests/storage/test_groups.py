@@ -13,8 +13,9 @@ import pytest
 from local.azurite import Azurite
 from shared.core.signal import SignalState
 from shared.delivery.grouping.model import Group, GroupRules, GroupStanding, GroupUpdate, Member
-from shared.delivery.grouping.store import MOST_STARTS, GroupStore, Overtaken
+from shared.delivery.grouping.store import MOST_STARTS, GroupStore
 from shared.platform.storage import Storage
+from shared.platform.tables import RowOvertaken
 from tests.mapping.signals import signal
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -37,14 +38,14 @@ async def test_a_group_is_read_as_it_was_written_and_belongs_to_who_read_it_last
     one = group(f"group:1:{uuid4()}")
     assert await groups.load(one.key) is None
     etag = await groups.write(one, None)
-    with pytest.raises(Overtaken):
+    with pytest.raises(RowOvertaken):
         await groups.write(one, None)
     kept = await groups.load(one.key)
     assert kept is not None
     assert (kept.value, kept.etag) == (one, etag)
     quiet = replace(one, said=None, saying=None, look_at=None)
     await groups.write(quiet, etag)
-    with pytest.raises(Overtaken):
+    with pytest.raises(RowOvertaken):
         await groups.write(one, etag)
     again = await groups.load(one.key)
     assert again is not None
@@ -65,7 +66,7 @@ async def test_members_are_listed_page_by_page_and_apart_from_those_of_other_gro
     found = await groups.member(key, full.key)
     assert found == members[full.key]
     assert await groups.member(key, "alert:1:stranger") is None
-    with pytest.raises(Overtaken):
+    with pytest.raises(RowOvertaken):
         await groups.write_member(key, full, None)
 
 
@@ -75,7 +76,7 @@ async def test_windows_and_counters_take_turns(groups: GroupStore) -> None:
     assert (first.value, first.etag) == ((), "")
     starts = tuple(NOW + n * timedelta(hours=1) for n in range(MOST_STARTS + 5))
     await groups.write_starts(base, starts, first.etag)
-    with pytest.raises(Overtaken):
+    with pytest.raises(RowOvertaken):
         await groups.write_starts(base, starts, first.etag)
     assert (await groups.starts(base)).value == starts[5:], "the newest are remembered"
 
@@ -84,7 +85,7 @@ async def test_windows_and_counters_take_turns(groups: GroupStore) -> None:
             kept = await groups.count(base)
             try:
                 await groups.write_count(base, kept.value + 1, kept.etag)
-            except Overtaken:
+            except RowOvertaken:
                 continue
             return
 

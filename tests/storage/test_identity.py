@@ -81,7 +81,7 @@ async def test_tables_queue_and_blobs_with_a_managed_identity(tmp_path: Path, mo
             await links.write(one, None)
             stored = await links.load(one.key)
             assert stored is not None
-            assert stored.link == one
+            assert stored.value == one
             envelope = Envelope(id="a" * 32, received_at=NOW, signal=signal())
             await SignalQueue(storage).send(envelope)
             await ParkedStore(storage).keep("dead-letter", envelope, code="c", reason="r")

@@ -17,10 +17,11 @@ from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Envelope, decode, encode
 from shared.core.signal import SignalState, Unreadable
 from shared.core.ticket_system import TicketKind, TicketRef
-from shared.delivery.links import LinkOvertaken, LinkStore, from_entity, to_entity
+from shared.delivery.links import CODEC, LinkStore
 from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import CLAIMS, SignalQueue
 from shared.platform.storage import Storage
+from shared.platform.tables import RowOvertaken
 from tests.mapping.signals import signal
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -46,13 +47,13 @@ def link(key: str | None = None) -> Link:
         earlier=("PRB0",),
         latest=(NOW, 2),
         ended=NOW,
-        over=(NOW + timedelta(seconds=1), 2),
-        seen=NOW,
+        resolved_by=(NOW + timedelta(seconds=1), 2),
+        ticket_read_at=NOW,
         pending=Pending(Op.COMMENT, "b" * 32, NOW, (NOW, 1), True, 2, "desk", TicketKind.PROBLEM, "a route", True),
-        held=(NOW, 0),
+        first_held=(NOW, 0),
         held_by="patching",
         firings=3,
-        counted=(NOW, 1),
+        last_held=(NOW, 1),
         changes=(NOW, NOW + timedelta(minutes=1)),
         flapping=True,
         dead_letter="c" * 32,
@@ -64,21 +65,21 @@ def link(key: str | None = None) -> Link:
 
 def test_a_link_survives_the_trip_through_its_row() -> None:
     full, empty = link(), Link(key="alert:1:x")
-    assert from_entity(to_entity(full)) == full
-    assert from_entity(to_entity(empty)) == empty
+    assert CODEC.from_row(CODEC.to_row(full)) == full
+    assert CODEC.from_row(CODEC.to_row(empty)) == empty
 
 
 async def test_a_link_is_written_once_and_then_only_by_who_read_it_last(storage: Storage) -> None:
     links, one = LinkStore(storage), link()
     assert await links.load(one.key) is None
     etag = await links.write(one, None)
-    with pytest.raises(LinkOvertaken):
+    with pytest.raises(RowOvertaken):
         await links.write(one, None)
     stored = await links.load(one.key)
     assert stored is not None
-    assert (stored.link, stored.etag) == (one, etag)
+    assert (stored.value, stored.etag) == (one, etag)
     newer = await links.write(replace(one, stage=LinkStage.RESOLVED), etag)
-    with pytest.raises(LinkOvertaken):
+    with pytest.raises(RowOvertaken):
         await links.write(one, etag)
     assert newer != etag
 
@@ -87,7 +88,7 @@ async def test_of_many_workers_at_once_one_gets_the_key(storage: Storage) -> Non
     links, one = LinkStore(storage), link()
     outcomes = await asyncio.gather(*(links.write(one, None) for _ in range(16)), return_exceptions=True)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
-    assert sum(isinstance(outcome, LinkOvertaken) for outcome in outcomes) == 15
+    assert sum(isinstance(outcome, RowOvertaken) for outcome in outcomes) == 15
 
 
 async def test_keys_with_everything_that_storage_forbids(storage: Storage) -> None:
@@ -97,7 +98,7 @@ async def test_keys_with_everything_that_storage_forbids(storage: Storage) -> No
         await links.write(one, None)
         stored = await links.load(one.key)
         assert stored is not None
-        assert stored.link.key == one.key
+        assert stored.value.key == one.key
     assert "alert:1:a/b\\c#d?e" in {found.key async for found in links.all()}
 
 

@@ -49,7 +49,7 @@ def _fired(signal: Signal, link: Link) -> ReconcileVerdict:
     if link.dead_letter and link.stage is LinkStage.NONE:
         return ReconcileVerdict.KNOWN  # it waits for a person
     once = signal.key.startswith(ONE_OCCURRENCE)
-    heard = link.stage is not LinkStage.NONE or link.held is not None or link.over is not None
+    heard = link.stage is not LinkStage.NONE or link.first_held is not None or link.resolved_by is not None
     return ReconcileVerdict.KNOWN if once and heard else ReconcileVerdict.MISSED
 
 
@@ -67,5 +67,5 @@ def _ended(signal: Signal, link: Link) -> ReconcileVerdict:
 
 def _newest(link: Link) -> Order | None:
     """The newest event that the link knows, applied or not."""
-    known = [order for order in (link.latest, link.over, link.held, link.counted) if order is not None]
+    known = [order for order in (link.latest, link.resolved_by, link.first_held, link.last_held) if order is not None]
     return max(known, default=None)

@@ -19,7 +19,7 @@ from connectors.azure_monitor.payloads.managed import ManagedAlert, firing_of, r
 from connectors.azure_monitor.reconcile.compare import ReconcileVerdict, compare
 from connectors.azure_monitor.reconcile.state import ReconciledAlert, ReconcileProgress, ReconcileState
 from connectors.azure_monitor.settings import ReconcileSettings
-from shared.core.errors import SourceError
+from shared.core.errors import SourceError, UnreadableRow
 from shared.core.messages import Envelope, QueueSender
 from shared.core.signal import Signal, SignalState
 from shared.delivery.facts import accepted
@@ -228,8 +228,11 @@ class Comparison:
         if alert is None or not alert.complete:
             return _Judged(listed, ReconcileVerdict.LEFT)  # nobody can say which ticket would be its own
         signal = alert.signal
-        stored = await self._links.load(signal.key)
-        link = None if stored is None else stored.link
+        try:
+            stored = await self._links.load(signal.key)
+        except UnreadableRow:  # the log says so; it is compared again when the row was mended
+            return _Judged(alert, ReconcileVerdict.BUSY)
+        link = None if stored is None else stored.value
         verdict = compare(signal, link, told=before is not None, counted=self._rules.counted(signal))
         if verdict is ReconcileVerdict.LEFT and self._settings.over == "ticket":
             verdict = ReconcileVerdict.MISSED

@@ -7,24 +7,23 @@ transactions".
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from shared.core.signal import SignalState, rfc3339
-from shared.delivery.parked import Operation, submit
-from shared.platform.storage import Storage, storage_errors
+from shared.core.signal import SignalState
+from shared.platform.codec import RowCodec
+from shared.platform.storage import Storage
+from shared.platform.tables import MOST_OPERATIONS, Address, VersionedTable
 
 TABLE = "reconciled"
 
 #: Begins with a character that no alert's row begins with.
 _PROGRESS = "~progress"
 
-_BATCH = 100
 _PLAIN = re.compile(r"[0-9a-z-]{1,200}")
 
 
@@ -59,93 +58,62 @@ class ReconcileProgress:
     position: datetime | None = None
 
 
+_ALERT = RowCodec(ReconciledAlert)
+_PROGRESS_CODEC = RowCodec(ReconcileProgress)
+
+
+class _Codec:
+    """Rows of a subscription: its alerts, and its progress in a row of its own."""
+
+    def to_row(self, value: ReconciledAlert | ReconcileProgress) -> dict[str, Any]:
+        return _ALERT.to_row(value) if isinstance(value, ReconciledAlert) else _PROGRESS_CODEC.to_row(value)
+
+    def from_row(self, row: Mapping[str, Any]) -> ReconciledAlert | ReconcileProgress:
+        return _PROGRESS_CODEC.from_row(row) if row["RowKey"] == _PROGRESS else _ALERT.from_row(row)
+
+
 class ReconcileState:
     """Reads and writes. All methods raise StorageUnavailable."""
 
     def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+        self._table = VersionedTable(storage, TABLE, _Codec())
 
     async def load(self, subscription: str) -> tuple[dict[str, ReconciledAlert], ReconcileProgress]:
-        """Everything of a subscription: alerts by name, and the progress."""
-        from azure.core.exceptions import ResourceNotFoundError
-
+        """Everything of a subscription that can be read: alerts by name, and the progress."""
         settled: dict[str, ReconciledAlert] = {}
         progress = ReconcileProgress()
-        async with storage_errors("reading what was reconciled"):
-            rows = self._storage.table(TABLE).query_entities(
-                "PartitionKey eq @partition", parameters={"partition": subscription.lower()}
-            )
-            try:
-                async for row in rows:
-                    if row["RowKey"] == _PROGRESS:
-                        progress = ReconcileProgress(_moment(row["RanAt"]), _moment(row["Position"]))
-                    else:
-                        settled[row["Name"]] = _settled(row)
-            except ResourceNotFoundError:
-                return {}, ReconcileProgress()
+        partition = {"partition": subscription.lower()}
+        async for found in self._table.query("PartitionKey eq @partition", partition):
+            if isinstance(found, ReconcileProgress):
+                progress = found
+            else:
+                settled[found.name] = found
         return settled, progress
 
     async def settle(self, subscription: str, alerts: Iterable[ReconciledAlert]) -> None:
         """Remember alerts."""
-        rows = [
-            {
-                "RowKey": _row(alert.name),
-                "Name": alert.name,
-                "Condition": alert.condition.value,
-                "ChangedAt": rfc3339(alert.changed_at) or "",
-                "SeenAt": rfc3339(alert.seen_at) or "",
-                "Left": alert.left,
-            }
-            for alert in alerts
-        ]
-        await self._write(subscription, "upsert", rows)
+        rows = {_row(alert.name): _ALERT.to_row(alert) for alert in alerts}
+        for batch in _batches(subscription, rows):
+            await self._table.submit([("upsert", row) for row in batch])
 
     async def forget(self, subscription: str, names: Iterable[str]) -> None:
         """Forget alerts."""
-        await self._write(subscription, "delete", [{"RowKey": _row(name)} for name in names])
+        rows: dict[str, dict[str, Any]] = {_row(name): {} for name in names}
+        for batch in _batches(subscription, rows):
+            # When somebody forgot one of them before, none is deleted; they are forgotten in the next run.
+            await self._table.submit_if_there([("delete", row) for row in batch])
 
     async def note(self, subscription: str, progress: ReconcileProgress) -> None:
         """Remember the progress."""
-        row = {
-            "RowKey": _PROGRESS,
-            "RanAt": rfc3339(progress.ran_at) or "",
-            "Position": rfc3339(progress.position) or "",
-        }
-        await self._write(subscription, "upsert", [row])
+        await self._table.merge(Address(subscription.lower(), _PROGRESS), _PROGRESS_CODEC.to_row(progress))
 
-    async def _write(
-        self, subscription: str, operation: Literal["upsert", "delete"], rows: list[dict[str, Any]]
-    ) -> None:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-        table = self._storage.table(TABLE)
-        once = list({row["RowKey"]: {"PartitionKey": subscription.lower(), **row} for row in rows}.values())
-        for begin in range(0, len(once), _BATCH):
-            batch: list[Operation] = [(operation, row) for row in once[begin : begin + _BATCH]]
-            async with storage_errors("writing what was reconciled"):
-                try:
-                    await submit(table, batch)
-                except ResourceNotFoundError:
-                    if operation == "delete":
-                        continue  # somebody forgot one of them before; the others are forgotten in the next run
-                    with contextlib.suppress(ResourceExistsError):
-                        await table.create_table()
-                    await submit(table, batch)
+def _batches(subscription: str, rows: Mapping[str, dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows by row key, as whole rows and as many at once as one transaction takes."""
+    whole = [{**Address(subscription.lower(), key).columns(), **row} for key, row in rows.items()]
+    for begin in range(0, len(whole), MOST_OPERATIONS):
+        yield whole[begin : begin + MOST_OPERATIONS]
 
 
 def _row(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()
-
-
-def _settled(row: Mapping[str, Any]) -> ReconciledAlert:
-    return ReconciledAlert(
-        name=row["Name"],
-        condition=SignalState(row["Condition"]),
-        changed_at=datetime.fromisoformat(row["ChangedAt"]),
-        seen_at=datetime.fromisoformat(row["SeenAt"]),
-        left=bool(row["Left"]),
-    )
-
-
-def _moment(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

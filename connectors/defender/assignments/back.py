@@ -15,17 +15,17 @@ from typing import Any, Protocol
 from connectors.defender.assignments import azure
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.azure import TicketFacts
-from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore, Stored
-from shared.core.errors import KeyContended, SourceError, SourceRefused
+from connectors.defender.assignments.store import AssignmentStore
+from shared.core.errors import SourceError, SourceRefused
 from shared.core.link import Link, LinkStage
-from shared.core.signal import rfc3339
+from shared.core.times import rfc3339
 from shared.delivery.links import LinkStore
+from shared.platform.tables import until_written
 
 #: Kind of the keys that stand for assignments: ``assignment:1:<key of the recommendation>``.
 KIND = "assignment"
 
 _PREFIX = f"{KIND}:1:"
-_MOST_TRIES = 8
 
 #: What a ticket whose state nobody has said yet is called.
 _STAGES = {LinkStage.OPEN: "Open", LinkStage.RESOLVED: "Resolved", LinkStage.CLOSED: "Closed"}
@@ -93,7 +93,7 @@ class AssignmentWriteBack:
         del what
         failed: SourceError | None = None
         for assignment in await self._store.of_ticket(link.key):
-            if assignment.key == link.key and link.due is not None and link.due != _due_told(link.told):
+            if assignment.key == link.key and link.due is not None and link.due != _due_told(link.last_pushed):
                 await self._adopt(assignment.key, link.due)
             try:
                 await self._tell(assignment.key, link)
@@ -116,37 +116,39 @@ class AssignmentWriteBack:
     async def _tell(self, key: str, link: Link | None) -> str:
         if not self._write_back:
             return "nobody_listens"
-        for _ in range(_MOST_TRIES):
+        known = link
+
+        async def attempt() -> str:
+            nonlocal known
             stored = await self._store.load(key)
             if stored is None:
                 return "gone"
-            assignment = stored.assignment
-            if link is None or link.key != (assignment.ticket_key or assignment.key):
+            assignment, current = stored.value, known
+            known = None  # when the assignment is changed meanwhile, its ticket may have changed too
+            if current is None or current.key != (assignment.ticket_key or assignment.key):
                 found = await self._links.load(assignment.ticket_key or assignment.key)
-                link = None if found is None else found.link
-            facts = TicketFacts() if link is None else self._facts(link)
+                current = None if found is None else found.value
+            facts = TicketFacts() if current is None else self._facts(current)
             wanted = azure.wanted(assignment, facts)
             if not assignment.origin or wanted == assignment.told:
                 return "known"  # what has no ARM id, as some things of other clouds, cannot be told at all
             await self._write(assignment, facts)
-            if await self._remember(stored, wanted):
-                return "told"
-            link = None  # who changed the assignment may have changed its ticket
-        raise KeyContended(f"{key}: others kept changing its assignment while Defender for Cloud was told of it")
+            await self._store.write(replace(assignment, told=wanted), stored.etag)
+            return "told"
+
+        contended = f"{key}: others kept changing its assignment while Defender for Cloud was told of it"
+        return await until_written(attempt, contended=contended)
 
     async def _adopt(self, key: str, due: datetime) -> None:
         """Take the ticket's due date over. Raises KeyContended."""
-        for _ in range(_MOST_TRIES):
-            stored = await self._store.load(key)
-            if stored is None or not stored.assignment.open or stored.assignment.due == due:
-                return
-            moved = replace(stored.assignment, due=due, overdue_since=None, reminded_at=None)
-            try:
-                await self._store.write(moved, stored.etag)
-            except AssignmentOvertaken:
-                continue
-            return
-        raise KeyContended(f"{key}: others kept changing its assignment while its due date was taken over")
+
+        def adopted(assignment: Assignment | None) -> Assignment | None:
+            if assignment is None or not assignment.open or assignment.due == due:
+                return None
+            return replace(assignment, due=due, overdue_since=None, reminded_at=None)
+
+        contended = f"{key}: others kept changing its assignment while its due date was taken over"
+        await self._store.update(key, adopted, contended=contended)
 
     async def _write(self, assignment: Assignment, facts: TicketFacts) -> None:
         governance = self._governance(assignment.origin)
@@ -164,13 +166,6 @@ class AssignmentWriteBack:
         except SourceRefused as error:
             if error.status != 404:  # the assessment is gone, and its assignments with it
                 raise
-
-    async def _remember(self, stored: Stored, told: str) -> bool:
-        try:
-            await self._store.write(replace(stored.assignment, told=told), stored.etag)
-        except AssignmentOvertaken:
-            return False
-        return True
 
     def _facts(self, link: Link) -> TicketFacts:
         if link.ticket is None:

@@ -6,13 +6,12 @@ refused before anybody is asked about it.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from uuid import UUID
 
 from connectors.defender.assignments import people
@@ -32,6 +31,7 @@ from shared.delivery.links import LinkStore
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import Mapper
 from shared.payloads.parse import parse
+from shared.platform.concurrency import for_each
 
 #: Resources that are looked up at the same time.
 ABREAST = 4
@@ -42,9 +42,6 @@ BY_HAND = "on demand"
 _MOST_SUGGESTIONS = 5
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class AssessmentReader(Protocol):
@@ -97,7 +94,9 @@ class AssignmentChecks:
         self._allowed_scopes(request.resources, now)
         if request.integration and request.integration not in self._integrations:
             raise problem(422, "Unknown integration", [self._no_integration(request.integration)])
-        found = await abreast(request.resources, lambda one: self._recommendation(one, request.recommendation, now))
+        found = await for_each(
+            request.resources, lambda one: self._recommendation(one, request.recommendation, now), limit=ABREAST
+        )
         _raise(404, "No such recommendation", [one for one in found if isinstance(one, RequestMistake)])
         signals = [one for one in found if isinstance(one, Signal)]
         _refuse_outside(request.resources, signals, self._mapper.accept_only)
@@ -105,9 +104,10 @@ class AssignmentChecks:
         routed = [self._routed(request, *pair) for pair in zip(request.resources, signals, strict=True)]
         _raise(422, "No integration", [one for one in routed if isinstance(one, RequestMistake)])
         covering = [one for one in routed if isinstance(one, IntegrationSettings)]
-        drafts = await abreast(
+        drafts = await for_each(
             list(zip(request.resources, signals, covering, strict=True)),
             lambda one: self._plan(request, due, now, *one),
+            limit=ABREAST,
         )
         _raise(409, "In the way", [one for one in drafts if isinstance(one, RequestMistake)])
         plans = [one for one in drafts if isinstance(one, AssignmentPlan)]
@@ -180,10 +180,10 @@ class AssignmentChecks:
         by: IntegrationSettings,
     ) -> AssignmentPlan | RequestMistake:
         before = await self._store.load(signal.key)
-        known = before.assignment if before is not None else None
+        known = before.value if before is not None else None
         standing = known if known is not None and known.open else None
         stored = await self._links.load((standing.ticket_key if standing is not None else "") or signal.key)
-        link = stored.link if stored is not None else None
+        link = stored.value if stored is not None else None
         kind = request.ticket_kind or (standing.kind if standing is not None else TicketKind(by.ticket))
         if link is not None and link.ticket is not None and has_ticket(link):
             kind = request.ticket_kind or link.kind
@@ -262,22 +262,6 @@ class AssignmentChecks:
     def _no_integration(self, text: str) -> RequestMistake:
         close = get_close_matches(text, self._integrations, n=_MOST_SUGGESTIONS, cutoff=0.4)
         return RequestMistake("integration", f"defender.integrations has none that is called '{text}'", tuple(close))
-
-
-async def abreast(items: Sequence[T], work: Callable[[T], Awaitable[R]]) -> list[R]:
-    """Do the same for all items, some at the same time; the first failure ends it."""
-    gate = asyncio.Semaphore(ABREAST)
-
-    async def one(item: T) -> R:
-        async with gate:
-            return await work(item)
-
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(one(item)) for item in items]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in running]
 
 
 def _raise(status: int, title: str, mistakes: Iterable[RequestMistake | None]) -> None:

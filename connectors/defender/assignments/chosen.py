@@ -7,13 +7,14 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.checks import abreast
+from connectors.defender.assignments.checks import ABREAST
 from connectors.defender.assignments.request import RequestMistake, problem
 from connectors.defender.assignments.store import AssignmentStore, first
 from connectors.defender.assignments.withdraw_request import WithdrawRequest
 from connectors.defender.payloads.identity import recommendation_key
 from connectors.microsoft.azure_resources import canonical
 from shared.payloads.keys import make_key
+from shared.platform.concurrency import for_each
 
 #: Assignments that one request withdraws; who asks for more is told to ask again.
 MOST = 500
@@ -47,11 +48,13 @@ class AssignmentChooser:
         if request.integration is not None:
             return await self._of_integration(request.integration)
         if request.keys is not None:
-            found = await abreast(request.keys, self._of_key)
+            found = await for_each(request.keys, self._of_key, limit=ABREAST)
             title = "No such assignment"
         else:
             text = request.recommendation or ""
-            found = await abreast(request.resources or [], lambda resource: self._of_resource(resource, text))
+            found = await for_each(
+                request.resources or [], lambda resource: self._of_resource(resource, text), limit=ABREAST
+            )
             title = "No such recommendation"
         mistakes = [one for one in found if isinstance(one, RequestMistake)]
         if mistakes:

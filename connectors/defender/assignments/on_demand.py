@@ -17,22 +17,24 @@ from uuid import uuid4
 
 from connectors.defender.assignments import reassign
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.checks import AssignmentChecks, abreast
+from connectors.defender.assignments.checks import ABREAST, AssignmentChecks
 from connectors.defender.assignments.plans import AssignmentPlan, newer
 from connectors.defender.assignments.reassign import Reassigner
 from connectors.defender.assignments.request import RequestMistake, problem, read_request
-from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore
+from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.telling import tell_now
 from shared.core.errors import BridgeError, KeyContended, StorageUnavailable, TicketSystemError
 from shared.core.link import Link, LinkStage
 from shared.core.messages import Envelope, QueueSender
 from shared.core.problem import Problem
-from shared.core.signal import rfc3339
 from shared.core.ticket_system import TicketRef
+from shared.core.times import rfc3339
 from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
 from shared.delivery.worker import Absorbed, Ended
+from shared.platform.concurrency import for_each
 from shared.platform.log import record
+from shared.platform.tables import RowOvertaken, until_written
 
 #: Beyond the lease: no request takes longer (Azure ends them after 230 seconds).
 MARGIN = timedelta(minutes=10)
@@ -43,7 +45,6 @@ _PATIENCE = 90.0
 _LATER = "Not to be had now"
 
 #: Tries to write an assignment that others keep writing.
-MOST_TRIES = 8
 
 #: Seconds after which whoever asked may ask again.
 RETRY_AFTER = "30"
@@ -110,8 +111,8 @@ class AssignmentRequests:
         except BridgeError as error:
             raise _unasked(error) from error
         try:
-            items = await abreast(plans, self._carry_out)
-        except StorageUnavailable as error:
+            items = await for_each(plans, self._carry_out, limit=ABREAST)
+        except (StorageUnavailable, KeyContended) as error:
             detail = f"{error}. Some resources may be assigned already; send the same request again, it doubles nothing"
             raise Problem(503, "Not finished", detail, {"Retry-After": RETRY_AFTER}) from error
         pending = any(
@@ -120,7 +121,7 @@ class AssignmentRequests:
         return (202 if pending else 201), {"items": items}
 
     async def _carry_out(self, plan: AssignmentPlan) -> dict[str, Any]:
-        """Do one resource, as far as it can be done now. Raises StorageUnavailable."""
+        """Do one resource, as far as it can be done now. Raises StorageUnavailable and KeyContended."""
         now = self._now()
         due = now + self._lease + MARGIN
         envelope = Envelope(id=uuid4().hex, received_at=now, signal=plan.signal)
@@ -150,8 +151,10 @@ class AssignmentRequests:
     async def _write(self, plan: AssignmentPlan) -> Assignment:
         """Write the assignment over whatever it has become since it was looked at: the person's word counts."""
         stored, wanted = plan.before, plan.wanted
-        for _ in range(MOST_TRIES):
-            before = stored.assignment if stored is not None else None
+
+        async def attempt() -> Assignment:
+            nonlocal stored, wanted
+            before = stored.value if stored is not None else None
             if before is not None and before.open:
                 wanted = replace(
                     wanted,
@@ -164,11 +167,13 @@ class AssignmentRequests:
                 return wanted
             try:
                 await self._store.write(wanted, stored.etag if stored is not None else None)
-            except AssignmentOvertaken:
+            except RowOvertaken:
                 stored = await self._store.load(wanted.key)
-                continue
+                raise
             return wanted
-        raise StorageUnavailable(f"the assignment of {wanted.key} was changed by others again and again")
+
+        contended = f"the assignment of {wanted.key} was changed by others again and again"
+        return await until_written(attempt, contended=contended)
 
     async def _delivered(self, envelope: Envelope, assignment: Assignment) -> dict[str, Any]:
         """See to it that there is a ticket, and say which."""
@@ -181,7 +186,7 @@ class AssignmentRequests:
             return {"status": done.get(ended.decision, "existing"), "ticket": _ticket(ended.ticket)}
         key = ended.group if ended is not None and not isinstance(ended, Delivered) else assignment.key
         stored = await self._links.load(key)
-        link = stored.link if stored is not None else None
+        link = stored.value if stored is not None else None
         if link is not None and link.ticket is not None and link.stage is LinkStage.OPEN:
             return {"status": "existing", "ticket": _ticket(link.ticket)}
         return {"status": "pending", "ticket": None, "reason": _reason(ended, link)}
@@ -197,7 +202,7 @@ class AssignmentRequests:
         if done == "closed":
             # People have ended it, and the bridge did not know: whoever is to fix it now gets another one.
             stored = await self._links.load(assignment.ticket_key or assignment.key)
-            signal = newer(plan.signal, stored.link if stored is not None else None)
+            signal = newer(plan.signal, stored.value if stored is not None else None)
             return await self._delivered(Envelope(id=uuid4().hex, received_at=self._now(), signal=signal), assignment)
         return {"status": "updated" if done == "updated" and status == "existing" else status}
 

@@ -16,8 +16,8 @@ from typing import Literal
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.settings import GovernanceRuleSettings
 from shared.core.link import Link
-from shared.core.signal import rfc3339
 from shared.core.ticket_system import Note
+from shared.core.times import rfc3339
 
 #: Lines of a note; further assignments are counted.
 _MOST_LINES = 20

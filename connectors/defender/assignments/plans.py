@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.store import Stored
 from shared.core.link import Link, LinkStage
 from shared.core.signal import RESOLVED_RANK, Signal
+from shared.platform.tables import Versioned
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class AssignmentPlan:
 
     resource: str
     signal: Signal
-    before: Stored | None
+    before: Versioned[Assignment] | None
     link: Link | None
     wanted: Assignment
 
@@ -33,7 +33,7 @@ class AssignmentPlan:
     def changes(self) -> bool:
         """Whether there is a ticket, or an assignment that is open, and it is to say something else. A ticket that is
         resolved may be reopened, and still says what it said."""
-        before = self.before.assignment if self.before is not None else None
+        before = self.before.value if self.before is not None else None
         if before is not None and before.open:
             return before != self.wanted
         resolved = self.link is not None and self.link.ticket is not None and self.link.stage is LinkStage.RESOLVED

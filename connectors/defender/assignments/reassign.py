@@ -19,7 +19,8 @@ from connectors.defender.assignments.store import AssignmentStore
 from shared.core.errors import KeyContended
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import Note, Phase, Ticket, TicketKind, TicketSystem
-from shared.delivery.links import LinkOvertaken, LinkStore, Stored
+from shared.delivery.links import LinkStore
+from shared.platform.tables import RowOvertaken, Versioned
 
 #: Kind of the keys that order this: ``reassigned:1:<token>|<key of the recommendation>``.
 KIND = "reassigned"
@@ -69,9 +70,9 @@ class Reassigner:
         """
         token, _, recommendation = key.removeprefix(_PREFIX).partition("|")
         stored = await self._store.load(recommendation)
-        if stored is None or not stored.assignment.open:
+        if stored is None or not stored.value.open:
             return "gone"
-        done = await self.update(stored.assignment, token, look=True)
+        done = await self.update(stored.value, token, look=True)
         await self._tell(tell_key(recommendation))
         return done
 
@@ -84,7 +85,7 @@ class Reassigner:
         """Write the assignment into its ticket. ``look``: it may be there already."""
         key = assignment.ticket_key or assignment.key
         stored = await self._links.load(key)
-        link = stored.link if stored is not None else None
+        link = stored.value if stored is not None else None
         if stored is None or link is None or link.ticket is None:
             return "no_ticket"
         if link.pending is not None:
@@ -95,7 +96,7 @@ class Reassigner:
             return "shared"
         system = self._systems(link.connection)
         note = _note(assignment, token)
-        if look or link.seen is None or self._now() - link.seen >= self._recheck_after:
+        if look or link.ticket_read_at is None or self._now() - link.ticket_read_at >= self._recheck_after:
             ticket = await system.find(link.kind, link.ticket.id, link.ticket.correlation, note.marker)
             if ticket is None or ticket.phase is not Phase.OPEN:
                 await self._over(stored, ticket)
@@ -107,19 +108,19 @@ class Reassigner:
             await self._remember(stored, assignment.due)
         return "updated"
 
-    async def _over(self, stored: Stored, ticket: Ticket | None) -> None:
+    async def _over(self, stored: Versioned[Link], ticket: Ticket | None) -> None:
         """Note that people have ended the ticket, or deleted it. Whoever changed the link meanwhile looks by itself."""
         stage = LinkStage.CLOSED if ticket is None else LinkStage(ticket.phase.value)
         state = "" if ticket is None else ticket.state
         now = self._now()
-        ended = replace(stored.link, stage=stage, state=state, seen=now, ended=stored.link.ended or now)
-        with contextlib.suppress(LinkOvertaken):
+        ended = replace(stored.value, stage=stage, state=state, ticket_read_at=now, ended=stored.value.ended or now)
+        with contextlib.suppress(RowOvertaken):
             await self._links.write(ended, stored.etag)
 
-    async def _remember(self, stored: Stored, due: datetime) -> None:
+    async def _remember(self, stored: Versioned[Link], due: datetime) -> None:
         """Show the new date in lists at once. Whoever changed the link meanwhile learns it from the ticket."""
-        with contextlib.suppress(LinkOvertaken):
-            await self._links.write(replace(stored.link, due=due, seen=self._now()), stored.etag)
+        with contextlib.suppress(RowOvertaken):
+            await self._links.write(replace(stored.value, due=due, ticket_read_at=self._now()), stored.etag)
 
 
 def _fields(assignment: Assignment, link: Link) -> dict[str, str]:

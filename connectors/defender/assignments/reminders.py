@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from connectors.defender.assignments import overdue
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.overdue import Reminding
-from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore
+from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.settings import GovernanceRuleSettings
-from shared.core.errors import TicketSystemError
+from shared.core.errors import TicketSystemError, UnreadableRow
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import KnowsPeople, Phase, TicketRef, TicketSystem
 from shared.delivery.links import LinkStore
 from shared.platform.log import record
+from shared.platform.tables import RowOvertaken
 
 #: Tickets reminded in one run, with three or four calls each; the next run goes on.
 MOST_PER_RUN = 200
@@ -79,14 +80,17 @@ class Reminders:
             how = overdue.reminding(late[0], self._rules)
             if done.reminded + done.failed >= self._most or not overdue.is_due(how, overdue.last_reminder(late), now):
                 continue
-            stored = await self._links.load(key)
-            if stored is None or stored.link.pending is not None or stored.link.connection in away:
+            try:
+                stored = await self._links.load(key)
+            except UnreadableRow:  # the log says so; the other tickets go on
+                continue
+            if stored is None or stored.value.pending is not None or stored.value.connection in away:
                 continue
             try:
-                reminded = await self._remind(stored.link, late, how, now)
+                reminded = await self._remind(stored.value, late, how, now)
             except TicketSystemError as error:
                 if error.retry:
-                    away.add(stored.link.connection)  # others of the same system would fare no better
+                    away.add(stored.value.connection)  # others of the same system would fare no better
                 done = replace(done, failed=done.failed + 1)
                 record("not_reminded", logging.WARNING, key=key, code=error.code, reason=str(error))
                 continue
@@ -128,14 +132,13 @@ class Reminders:
     async def _change(self, key: str, now: datetime, change: Callable[[Assignment], Assignment]) -> bool:
         """Change an assignment that is still open and overdue. False: it is not, or somebody else changed it, and the
         next run looks again."""
-        stored = await self._store.load(key)
-        if stored is None or not stored.assignment.open or stored.assignment.due >= now:
-            return False
-        changed = change(stored.assignment)
-        if changed == stored.assignment:
-            return True
         try:
-            await self._store.write(changed, stored.etag)
-        except AssignmentOvertaken:
+            stored = await self._store.load(key)
+            if stored is None or not stored.value.open or stored.value.due >= now:
+                return False
+            changed = change(stored.value)
+            if changed != stored.value:
+                await self._store.write(changed, stored.etag)
+        except (RowOvertaken, UnreadableRow):
             return False
         return True

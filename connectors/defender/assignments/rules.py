@@ -17,8 +17,9 @@ from connectors.defender.scopes import places
 from connectors.defender.settings import GovernanceRuleSettings, IntegrationSettings
 from connectors.defender.settings import OwnerSettings as OwnerSection
 from shared.core.plugins import Previewed
-from shared.core.signal import Signal, SignalState, rfc3339
+from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import TicketKind
+from shared.core.times import rfc3339
 from shared.mapping.mapper import Mapper
 from shared.mapping.routes import Predicate, compile_when, matches_any
 from shared.mapping.templates import find

@@ -16,11 +16,10 @@ from uuid import uuid4
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.back import tell_key
 from connectors.defender.assignments.rules import CompiledRule, assign, noticed, over, stamped
-from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore, Stored
+from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.withdrawal import accounted
 from connectors.defender.routes import GROUPS, integration_of, settings_of, with_facts
 from connectors.defender.settings import IntegrationSettings
-from shared.core.errors import KeyContended
 from shared.core.link import LinkStage
 from shared.core.messages import Envelope, QueueSender
 from shared.core.signal import Signal, SignalState
@@ -115,18 +114,16 @@ class AssignOwner:
 
     async def _decide(self, signal: Signal) -> tuple[Assignment | None, Assignment | None]:
         """The assignment before and after a signal, written."""
-        for _ in range(_MOST_TRIES):
-            stored = await self._store.load(signal.key)
-            before = stored.assignment if stored is not None else None
-            after = self._after(signal, before)
-            if after is None or after == before:
-                return before, after
-            try:
-                await self._store.write(after, stored.etag if stored is not None else None)
-            except AssignmentOvertaken:
-                continue
-            return before, after
-        raise _contended(signal.key)
+        before: Assignment | None = None
+        after: Assignment | None = None
+
+        def decide(found: Assignment | None) -> Assignment | None:
+            nonlocal before, after
+            before, after = found, self._after(signal, found)
+            return after
+
+        await self._store.update(signal.key, decide, contended=_contended(signal.key), tries=_MOST_TRIES)
+        return before, after
 
     def _after(self, signal: Signal, before: Assignment | None) -> Assignment | None:
         integration = settings_of(integration_of(self._mapper, signal))
@@ -180,7 +177,7 @@ class AssignOwner:
     async def _is_being_written(self, key: str) -> bool:
         """Whether a delivery of the key was begun whose outcome nobody knows: whoever comes has to find out."""
         stored = await self._links.load(key)
-        return stored is not None and stored.link.pending is not None
+        return stored is not None and stored.value.pending is not None
 
     async def _note_ticket(self, assignment: Assignment, admitted: Envelope | Absorbed) -> None:
         """Note that the signal was counted somewhere else than was thought: in the summary of a storm."""
@@ -190,16 +187,11 @@ class AssignOwner:
             landed = admitted.group
         if not landed or landed == assignment.ticket_key:
             return
-        for _ in range(_MOST_TRIES):
-            stored: Stored | None = await self._store.load(assignment.key)
-            if stored is None or not stored.assignment.open or stored.assignment.ticket_key == landed:
-                return
-            try:
-                await self._store.write(replace(stored.assignment, ticket_key=landed), stored.etag)
-            except AssignmentOvertaken:
-                continue
-            return
-        raise _contended(assignment.key)
+
+        def landing(found: Assignment | None) -> Assignment | None:
+            return None if found is None or not found.open else replace(found, ticket_key=landed)
+
+        await self._store.update(assignment.key, landing, contended=_contended(assignment.key), tries=_MOST_TRIES)
 
     def _is_news(
         self, before: Assignment | None, after: Assignment, signal: Signal, admitted: Envelope | Absorbed
@@ -225,12 +217,12 @@ class AssignOwner:
 
     async def _may_have_ticket(self, signal: Signal) -> bool:
         stored = await self._links.load(signal.key)
-        if stored is not None and (stored.link.stage is not LinkStage.NONE or stored.link.pending is not None):
+        if stored is not None and (stored.value.stage is not LinkStage.NONE or stored.value.pending is not None):
             return True
         route = self._mapper.route(signal)
         counted = route is not None and route.group is not None and bool(route.group.base(signal))
         return counted or any(throttle.matches(signal) for throttle in self._mapper.throttles)
 
 
-def _contended(key: str) -> KeyContended:
-    return KeyContended(f"{key}: others kept changing its assignment; the recommendation is tried again later")
+def _contended(key: str) -> str:
+    return f"{key}: others kept changing its assignment; the recommendation is tried again later"

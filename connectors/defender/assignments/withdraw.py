@@ -17,21 +17,23 @@ from uuid import uuid4
 
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.back import tell_key
-from connectors.defender.assignments.checks import abreast
+from connectors.defender.assignments.checks import ABREAST
 from connectors.defender.assignments.chosen import AssignmentChooser
-from connectors.defender.assignments.on_demand import MARGIN, MOST_TRIES, RETRY_AFTER, WorkerPort
-from connectors.defender.assignments.store import AssignmentOvertaken, AssignmentStore
+from connectors.defender.assignments.on_demand import MARGIN, RETRY_AFTER, WorkerPort
+from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.telling import tell_now
 from connectors.defender.assignments.withdraw_request import WithdrawRequest, read_withdrawal
 from connectors.defender.assignments.withdrawal import ended, ending, sentence
-from shared.core.errors import BridgeError, StorageUnavailable
+from shared.core.errors import BridgeError, KeyContended, StorageUnavailable
 from shared.core.link import Link, LinkStage
 from shared.core.messages import Envelope, QueueSender
 from shared.core.problem import Problem
 from shared.core.signal import Signal
 from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
+from shared.platform.concurrency import for_each
 from shared.platform.log import record
+from shared.platform.tables import until_written
 
 #: Seconds after which what is left of a request is done by the queue; Azure ends a request after 230.
 _PATIENCE = 90.0
@@ -105,15 +107,15 @@ class Withdrawals:
             detail = f"{error}. Nothing was written"
             raise Problem(503, "Not to be had now", detail, {"Retry-After": RETRY_AFTER}) from error
         try:
-            items = await abreast(keys, lambda key: self._carry_out(key, request, until))
-        except StorageUnavailable as error:
+            items = await for_each(keys, lambda key: self._carry_out(key, request, until), limit=ABREAST)
+        except (StorageUnavailable, KeyContended) as error:
             detail = f"{error}. Some assignments may be withdrawn already; send the same request again"
             raise Problem(503, "Not finished", detail, {"Retry-After": RETRY_AFTER}) from error
         pending = any("pending" in (item["resolved"], item.get("defender")) for item in items)
         return (202 if pending else 200), {"items": items, "more": more}
 
     async def _carry_out(self, key: str, request: WithdrawRequest, until: float) -> dict[str, Any]:
-        """Withdraw one, as far as it can be done now. Raises StorageUnavailable."""
+        """Withdraw one, as far as it can be done now. Raises StorageUnavailable and KeyContended."""
         said = sentence(request.by, request.reason)
         taken = await self._taken(key, said, resolve=request.tickets == "resolve")
         if taken is None:
@@ -131,28 +133,31 @@ class Withdrawals:
     async def _taken(self, key: str, said: str, *, resolve: bool) -> _Taken | None:
         """End the assignment, with the orders to complete that on the queue before; None when there is none."""
         ordered: Signal | None = None
-        for attempt in range(MOST_TRIES):
+        is_first = True
+
+        async def attempt() -> _Taken | None:
+            nonlocal ordered, is_first
             stored = await self._store.load(key)
             if stored is None:
                 return None
-            before, now = stored.assignment, self._now()
+            before, now = stored.value, self._now()
             link = await self._link(before)
             if not (before.open or (before.taken_back and resolve and _is_open(link))):
                 return _Taken(before, None, False)
             signal = ending(before, link, said, now) if resolve else None
-            if not attempt:
+            if is_first:
                 await self._order_later(tell=tell_key(key))
+                is_first = False
             if signal is not None and (ordered is None or ordered.order != signal.order):
                 ordered = signal
                 if self._unwanted(signal) is None:
                     await self._order_later(signal)
             after = ended(before, signal, said, now)
-            try:
-                await self._store.write(after, stored.etag)
-            except AssignmentOvertaken:
-                continue
+            await self._store.write(after, stored.etag)
             return _Taken(after, signal, before.open)
-        raise StorageUnavailable(f"the assignment of {key} was changed by others again and again")
+
+        contended = f"the assignment of {key} was changed by others again and again"
+        return await until_written(attempt, contended=contended)
 
     async def _order_later(self, signal: Signal | None = None, tell: str = "") -> None:
         now = self._now()
@@ -196,7 +201,7 @@ class Withdrawals:
 
     async def _link(self, assignment: Assignment) -> Link | None:
         stored = await self._links.load(assignment.ticket_key or assignment.key)
-        return None if stored is None else stored.link
+        return None if stored is None else stored.value
 
 
 def _is_open(link: Link | None) -> bool:

@@ -41,7 +41,7 @@ def ending(assignment: Assignment, link: Link | None, said: str, now: datetime) 
     known: list[Order] = [assignment.latest] if assignment.latest is not None else []
     own = link is not None and link.key == assignment.key
     if link is not None and own:
-        known += [order for order in (link.latest, link.over) if order is not None]
+        known += [order for order in (link.latest, link.resolved_by) if order is not None]
     moment, rank = max(known, default=(now, 0))
     if rank >= RESOLVED_RANK:
         moment += timedelta(microseconds=1)

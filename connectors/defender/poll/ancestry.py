@@ -10,16 +10,16 @@ the nearest group first and the tenant's root group last.
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.core.errors import StorageUnavailable
-from shared.core.signal import Signal, rfc3339
+from shared.core.signal import Signal
 from shared.payloads.builder import fit
-from shared.platform.storage import Storage, storage_errors
+from shared.platform.blobs import JsonBlob
+from shared.platform.storage import Storage
 
 CONTAINER = "bridge-findings"
 BLOB = "ancestry.json"
@@ -58,6 +58,13 @@ class Part:
     subscriptions: Mapping[str, ManagementGroupPath]
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The whole copy: the part of each configured tenant, by its name."""
+
+    parts: Mapping[str, Part]
+
+
 class ManagementGroupPaths:
     """The copy, in memory.
 
@@ -67,7 +74,7 @@ class ManagementGroupPaths:
     """
 
     def __init__(self, storage: Storage, *, now: Callable[[], datetime]) -> None:
-        self._storage = storage
+        self._blob = JsonBlob(storage, CONTAINER, BLOB, _Stored)
         self._now = now
         self._parts: dict[str, Part] = {}
         self._known: dict[str, ManagementGroupPath] = {}
@@ -87,15 +94,12 @@ class ManagementGroupPaths:
             await self.load()
 
     async def load(self) -> None:
-        """Read the copy now. Raises StorageUnavailable."""
-        from azure.core.exceptions import ResourceNotFoundError
+        """Read the copy now; one that cannot be read counts as none, and the next poll replaces it.
 
-        async with storage_errors("reading where subscriptions stand"):
-            try:
-                download = await self._storage.container(CONTAINER).download_blob(BLOB)
-                self._take({name: _part(data) for name, data in json.loads(await download.readall()).items()})
-            except ResourceNotFoundError:
-                self._take({})
+        Raises StorageUnavailable.
+        """
+        stored = await self._blob.read_or_forget()
+        self._take({} if stored is None else dict(stored.parts))
 
     def part(self, name: str) -> Part | None:
         """What the identity of a configured tenant saw last."""
@@ -107,18 +111,8 @@ class ManagementGroupPaths:
 
     async def write(self, name: str, subscriptions: Mapping[str, ManagementGroupPath]) -> None:
         """Replace what the identity of one configured tenant sees. Raises StorageUnavailable."""
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
         self._take({**self._parts, name: Part(self._now(), subscriptions)})
-        text = json.dumps({one: _data(part) for one, part in self._parts.items()}, separators=(",", ":")).encode()
-        container = self._storage.container(CONTAINER)
-        async with storage_errors("keeping where subscriptions stand"):
-            try:
-                await container.upload_blob(BLOB, text, overwrite=True)
-            except ResourceNotFoundError:
-                with contextlib.suppress(ResourceExistsError):
-                    await container.create_container()
-                await container.upload_blob(BLOB, text, overwrite=True)
+        await self._blob.write(_Stored(self._parts))
 
     def _take(self, parts: dict[str, Part]) -> None:
         self._parts = parts
@@ -148,14 +142,3 @@ def read_row(row: Mapping[str, Any]) -> tuple[str, ManagementGroupPath] | None:
     names = [one.get("name") for one in chain if isinstance(one, dict)] if isinstance(chain, list) else []
     groups = tuple(name for name in names if isinstance(name, str) and name)
     return subscription.lower(), ManagementGroupPath(tenant.lower() if isinstance(tenant, str) else "", groups)
-
-
-def _data(part: Part) -> dict[str, Any]:
-    found = {key: [one.tenant, *one.groups] for key, one in part.subscriptions.items()}
-    return {"read_at": rfc3339(part.read_at), "subscriptions": found}
-
-
-def _part(data: Mapping[str, Any]) -> Part:
-    found: Mapping[str, Sequence[str]] = data["subscriptions"]
-    known = {key: ManagementGroupPath(names[0], tuple(names[1:])) for key, names in found.items()}
-    return Part(datetime.fromisoformat(data["read_at"]), known)

@@ -18,10 +18,9 @@ from typing import Any
 from uuid import uuid4
 
 from connectors.defender.poll.ancestry import CONTAINER
-from connectors.defender.poll.changes import Entry, FindingStage
+from connectors.defender.poll.changes import Entry
 from shared.core.errors import StorageUnavailable
-from shared.core.order import order_text, parse_order
-from shared.core.signal import rfc3339
+from shared.platform.codec import WRONG_FORM, coding_of, codings
 from shared.platform.storage import Storage, storage_errors
 
 #: Bytes that are read or written at once; compressed, that is some thousand findings.
@@ -49,8 +48,17 @@ class PollProgress:
     rules: str = ""
 
 
+_PROGRESS = coding_of(PollProgress)
+
+#: Fields of an entry in the order in which a line holds their values.
+_ENTRY = codings(Entry)
+
+
 class Snapshot:
-    """The snapshot as it was when it was opened, and the one that takes its place."""
+    """The snapshot as it was when it was opened, and the one that takes its place.
+
+    An entry that cannot be read is left out, and the log says so: its finding is sent once more when it is listed.
+    """
 
     def __init__(self, storage: Storage, name: str) -> None:
         """
@@ -58,6 +66,8 @@ class Snapshot:
             storage: where the blob lies.
             name: of the blob.
         """
+        self._storage = storage
+        self._name = name
         self._blob: Any = storage.container(CONTAINER).get_blob_client(name)
         self._container: Any = storage.container(CONTAINER)
         self._etag: str | None = None
@@ -76,21 +86,29 @@ class Snapshot:
                     await self._container.create_container()
                 return
         self._etag, self._size = found.etag, found.size
-        data = found.metadata or {}
-        ran_at = data.get("ran_at", "")
-        self.progress = PollProgress(
-            datetime.fromisoformat(ran_at) if ran_at else None, data.get("position", ""), data.get("rules", "")
-        )
+        try:
+            self.progress = _PROGRESS.read({name: text for name, text in (found.metadata or {}).items() if text})
+        except ValueError as error:
+            self._storage.unreadable(CONTAINER, self._name, error)
 
     async def entries(self) -> AsyncGenerator[Entry, None]:
         """Everything in it, in the order of the keys. Raises StorageUnavailable, also in the midst."""
         packed, rest = zlib.decompressobj(_GZIP), b""
         async for part in self._parts():
             while part:
-                lines = (rest + packed.decompress(part, _UNPACKED)).split(b"\n")
+                try:
+                    lines = (rest + packed.decompress(part, _UNPACKED)).split(b"\n")
+                except zlib.error as error:  # nothing behind this can be read
+                    self._storage.unreadable(CONTAINER, self._name, error)
+                    return
                 part, rest = packed.unconsumed_tail, lines.pop()
                 for line in lines:
-                    yield read_entry(line)
+                    try:
+                        entry = read_entry(line)
+                    except ValueError as error:
+                        self._storage.unreadable(CONTAINER, self._name, error)
+                        continue
+                    yield entry
 
     def writer(self) -> SnapshotWriter:
         """Begins the one that takes its place."""
@@ -145,12 +163,11 @@ class SnapshotWriter:
         condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
         if self._etag is not None:
             condition = {"etag": self._etag, "match_condition": MatchConditions.IfNotModified}
-        metadata = {"ran_at": rfc3339(progress.ran_at) or "", "position": progress.position, "rules": progress.rules}
-        kept = {name: value for name, value in metadata.items() if value}
+        metadata = {name: text for name, text in _PROGRESS.write(progress).items() if text}
         async with storage_errors("keeping what is known of findings"):
             try:
                 blocks = [BlobBlock(block_id=name) for name in self._blocks]
-                await self._blob.commit_block_list(blocks, metadata=kept, **condition)
+                await self._blob.commit_block_list(blocks, metadata=metadata, **condition)
             except (ResourceExistsError, ResourceModifiedError):
                 raise _overtaken() from None
 
@@ -198,16 +215,18 @@ class Ahead:
 
 
 def write_entry(entry: Entry) -> bytes:
-    """One line of JSON."""
-    since, event = rfc3339(entry.since), order_text(entry.event)
-    data = [entry.key, entry.digest, entry.stage.value, since, event, entry.body, entry.rules]
+    """One line of JSON: the fields in their order, without their names."""
+    data = [coding.write(getattr(entry, name)) for name, coding in _ENTRY.items()]
     return json.dumps(data, separators=(",", ":")).encode()
 
 
 def read_entry(line: bytes) -> Entry:
     """Read what :func:`write_entry` wrote. Raises ValueError for anything else."""
-    key, digest, stage, since, event, body, rules = json.loads(line)
-    return Entry(key, digest, FindingStage(stage), datetime.fromisoformat(since), parse_order(event), body, rules)
+    try:
+        values = zip(_ENTRY.values(), json.loads(line), strict=True)
+        return Entry(*(coding.read(value) for coding, value in values))
+    except WRONG_FORM as error:
+        raise ValueError(str(error)) from error
 
 
 def _overtaken() -> StorageUnavailable:

@@ -10,7 +10,6 @@ can leave something out. Of a subscription that the identity does not see (any m
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
@@ -32,6 +31,7 @@ from shared.core.messages import Envelope, QueueSender
 from shared.core.signal import Signal, SignalState
 from shared.delivery.facts import accepted
 from shared.payloads.parse import parse
+from shared.platform.concurrency import for_each
 from shared.platform.log import record
 
 #: Messages that are put on the queue at the same time.
@@ -174,8 +174,7 @@ class PollRun:
             self._settle(item, facts, signal)
         signals = [item.outcome.signal for item in self._items if item.outcome is not None and item.outcome.signal]
         self.result.deleted += ended
-        for begin in range(0, len(signals), _ABREAST):
-            await asyncio.gather(*(self._put(signal) for signal in signals[begin : begin + _ABREAST]))
+        await for_each(signals, self._put, limit=_ABREAST)
         for item in self._items:
             entry = item.old if item.outcome is None else item.outcome.entry
             if entry is not None:

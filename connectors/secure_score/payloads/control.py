@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 
 from connectors.microsoft.azure_resources import ResourceList
 from shared.core.payload_schema import Fields
-from shared.core.signal import Signal, SignalState, rfc3339
+from shared.core.signal import Signal, SignalState
+from shared.core.times import rfc3339
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key
 from shared.payloads.markup import plain

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.core.signal import Signal, rfc3339
+from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
+from shared.core.times import rfc3339
 from shared.payloads.builder import fit
 
 

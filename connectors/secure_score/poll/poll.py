@@ -28,7 +28,7 @@ from connectors.secure_score.poll.selection import (
 )
 from connectors.secure_score.poll.states import ScoreStates, TenantState
 from connectors.secure_score.settings import SecureScoreSettings
-from shared.core.errors import SourceError
+from shared.core.errors import SourceError, UnreadableRow
 from shared.core.link import Link
 from shared.core.messages import Envelope, QueueSender
 from shared.core.signal import Signal, SignalState
@@ -184,6 +184,7 @@ class _Run:
     ) -> dict[str, ControlVerdict]:
         """By control id, lower case; also for those that are known and not in the list."""
         found: dict[str, ControlVerdict] = {}
+        waiting: set[str] = set()
         entries = by_control(score)
         for profile in profiles:
             self._result.controls += 1
@@ -196,9 +197,16 @@ class _Run:
                 record("control_unreadable", logging.WARNING, tenant=tenant, control=name[:80], reason=str(error))
                 if before is not None:
                     found[name] = ControlVerdict(None, before)
+            except UnreadableRow:  # its link; the log says so, and the next poll judges the control again
+                waiting.add(name)
         for name, known in self._before.controls.items():
-            if name not in found:
-                found[name] = await self._missing(known, is_gone=bool(profiles) and not self._result.partial)
+            if name in found:
+                continue
+            try:
+                is_gone = bool(profiles) and not self._result.partial and name not in waiting
+                found[name] = await self._missing(known, is_gone=is_gone)
+            except UnreadableRow:
+                found[name] = ControlVerdict(None, known)
         for verdict in found.values():
             self._count(verdict.send)
         return found
@@ -224,7 +232,7 @@ class _Run:
 
     async def _link(self, key: str) -> Link | None:
         stored = await self._links.load(key)
-        return None if stored is None else stored.link
+        return None if stored is None else stored.value
 
     def _count(self, signal: Signal | None) -> None:
         if signal is not None and signal.state is SignalState.RESOLVED:

@@ -18,7 +18,8 @@ from connectors.secure_score.payloads.listed import DEPRECATED, ended, read_list
 from connectors.secure_score.payloads.request import Request, asked
 from connectors.secure_score.settings import ScoreRuleSettings, ScoreWhen, SecureScoreSettings
 from shared.core.link import Link, LinkStage
-from shared.core.signal import RESOLVED_RANK, Signal, SignalState, rfc3339
+from shared.core.signal import RESOLVED_RANK, Signal, SignalState
+from shared.core.times import rfc3339
 from shared.mapping.routes import matches_any
 from shared.payloads.values import fold, given, number
 
@@ -173,7 +174,7 @@ def judge(
     announced = before is not None and before.announced
     known = replace(seen.known, announced=announced, at="" if before is None else before.at)
     state = known.state.casefold()
-    echo = link is not None and state == told_state(link.told).casefold()
+    echo = link is not None and state == told_state(link.last_pushed).casefold()
     ours = echo and state != DEFAULT.casefold()
     full = seen.signal.details.get("resolution") == _FULL
     if full or seen.deprecated or (seen.signal.state is SignalState.RESOLVED and not ours):
@@ -211,7 +212,7 @@ def said(signal: Signal, known: KnownControl, link: Link | None) -> ControlVerdi
 
 def has_ticket(link: Link | None) -> bool:
     """Whether a key has, or is about to have, a ticket."""
-    return link is not None and (link.ticket is not None or link.pending is not None or link.held is not None)
+    return link is not None and (link.ticket is not None or link.pending is not None or link.first_held is not None)
 
 
 _Test = Callable[[SeenControl, KnownControl | None], bool]

@@ -1,20 +1,19 @@
-"""What the polls of Secure Score know of each tenant's controls, in Blob storage: one small document per tenant."""
+"""What the polls of Secure Score know of each tenant's controls, in Blob storage: one small document per tenant.
+
+A document that cannot be read counts as none: the tenant is read anew, and delivery ignores what it knows already.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from connectors.secure_score.poll.selection import KnownControl
-from shared.core.signal import rfc3339
-from shared.platform.storage import Storage, storage_errors
+from shared.platform.blobs import JsonBlob
+from shared.platform.storage import Storage
 
 CONTAINER = "bridge-scores"
-
-_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,43 +37,16 @@ class ScoreStates:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def load(self, tenant: str) -> TenantState:
-        """What is known of a tenant; nothing where there is no document, or one of another release."""
-        from azure.core.exceptions import ResourceNotFoundError
+    def _blob(self, tenant: str) -> JsonBlob[TenantState]:
+        return JsonBlob(self._storage, CONTAINER, _name(tenant), TenantState)
 
-        async with storage_errors("reading what is known of Secure Score"):
-            try:
-                download = await self._storage.container(CONTAINER).download_blob(_name(tenant))
-                data = json.loads(await download.readall())
-            except ResourceNotFoundError:
-                return TenantState()
-        if data.get("v") != _VERSION:
-            return TenantState()
-        return TenantState(
-            polled_at=datetime.fromisoformat(data["polled_at"]) if data["polled_at"] else None,
-            rules=data["rules"],
-            controls={name: KnownControl(**known) for name, known in data["controls"].items()},
-        )
+    async def load(self, tenant: str) -> TenantState:
+        """What is known of a tenant; nothing where there is no document that can be read."""
+        return await self._blob(tenant).read_or_forget() or TenantState()
 
     async def save(self, tenant: str, state: TenantState) -> None:
         """Keep what is known of a tenant."""
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-        data = {
-            "v": _VERSION,
-            "polled_at": rfc3339(state.polled_at) or "",
-            "rules": state.rules,
-            "controls": {name: asdict(known) for name, known in state.controls.items()},
-        }
-        text = json.dumps(data, separators=(",", ":")).encode()
-        container = self._storage.container(CONTAINER)
-        async with storage_errors("keeping what is known of Secure Score"):
-            try:
-                await container.upload_blob(_name(tenant), text, overwrite=True)
-            except ResourceNotFoundError:
-                with contextlib.suppress(ResourceExistsError):
-                    await container.create_container()
-                await container.upload_blob(_name(tenant), text, overwrite=True)
+        await self._blob(tenant).write(state)
 
 
 def _name(tenant: str) -> str:

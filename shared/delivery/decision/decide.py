@@ -52,14 +52,14 @@ def decide(
     link = link or Link(key=signal.key)
     if link.pending is not None:
         return _decide_pending(link.pending, signal, now, by)
-    if link.over is not None and link.stage is LinkStage.OPEN and _owes_end(link, policy):
+    if link.resolved_by is not None and link.stage is LinkStage.OPEN and _owes_end(link, policy):
         if not flapping.holds_open(link, policy.flap, now):
-            action = _end(link, link.over, policy)
+            action = _end(link, link.resolved_by, policy)
             return action if looked else _look_first(action, link, policy, now)
-        if signal.order < link.over:
+        if signal.order < link.resolved_by:
             return Ignore("stale")
     if not (replayed and link.dead_letter) and link.latest is not None and signal.order <= link.latest:
-        if link.held is not None and link.held <= signal.order:
+        if link.first_held is not None and link.first_held <= signal.order:
             return Ignore("suppressed")
         return Ignore("duplicate" if signal.order == link.latest else "stale")
     chosen = _BY_STAGE[link.stage](link, signal, policy)
@@ -79,12 +79,16 @@ def _decide_pending(pending: Pending, signal: Signal, now: datetime, by: str) ->
 
 
 def _owes_end(link: Link, policy: Policy) -> bool:
-    return link.over is not None and (link.latest is None or link.over > link.latest) and policy.resolve != "nothing"
+    return (
+        link.resolved_by is not None
+        and (link.latest is None or link.resolved_by > link.latest)
+        and policy.resolve != "nothing"
+    )
 
 
 def _end(link: Link, event: Order, policy: Policy) -> Decision:
     if policy.resolve == "nothing":
-        return SaveLink(replace(link, latest=event, ended=event[0], over=None), "noted")
+        return SaveLink(replace(link, latest=event, ended=event[0], resolved_by=None), "noted")
     op = Op.RESOLVE if policy.resolve == "resolve" else Op.COMMENT
     return CallTicketSystem(op, link.generation, event, over=True)
 
@@ -92,12 +96,12 @@ def _end(link: Link, event: Order, policy: Policy) -> Decision:
 def _without_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
     del policy
     if signal.state is SignalState.RESOLVED:
-        if link.over is not None and signal.order <= link.over:
-            return Ignore("duplicate" if signal.order == link.over else "stale")
-        over = replace(link, over=signal.order, ended=signal.occurred_at)
-        held = link.held is not None and link.held < signal.order
+        if link.resolved_by is not None and signal.order <= link.resolved_by:
+            return Ignore("duplicate" if signal.order == link.resolved_by else "stale")
+        over = replace(link, resolved_by=signal.order, ended=signal.occurred_at)
+        held = link.first_held is not None and link.first_held < signal.order
         return SaveLink(over, "suppressed" if held else "resolved_before_fired")
-    overtaken = link.over is not None and signal.order < link.over
+    overtaken = link.resolved_by is not None and signal.order < link.resolved_by
     if not signal.opens or (overtaken and signal.state is SignalState.UPDATED):
         return Ignore("nothing_to_do")
     return CallTicketSystem(Op.CREATE, link.generation + 1, signal.order, over=overtaken)
@@ -107,7 +111,7 @@ def _with_open_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
     if signal.state is SignalState.RESOLVED:
         return _end(link, signal.order, policy)
     if not policy.comments:
-        return SaveLink(replace(link, latest=signal.order, over=None), "noted")
+        return SaveLink(replace(link, latest=signal.order, resolved_by=None), "noted")
     return CallTicketSystem(Op.COMMENT, link.generation, signal.order)
 
 
@@ -118,7 +122,7 @@ def _with_resolved_ticket(link: Link, signal: Signal, policy: Policy) -> Decisio
         if not policy.comments:
             return SaveLink(replace(link, latest=signal.order), "noted")
         return CallTicketSystem(Op.COMMENT, link.generation, signal.order)
-    ended = link.ended or link.seen or signal.occurred_at
+    ended = link.ended or link.ticket_read_at or signal.occurred_at
     if signal.occurred_at - ended <= policy.reopen_window:
         return CallTicketSystem(Op.REOPEN, link.generation, signal.order)
     return CallTicketSystem(Op.CREATE, link.generation + 1, signal.order)
@@ -146,7 +150,7 @@ def _look_first(action: Decision, link: Link, policy: Policy, now: datetime) -> 
     A reopen needs none: the connector itself reads before it reopens.
     """
     blind = isinstance(action, CallTicketSystem) and action.op in (Op.COMMENT, Op.RESOLVE)
-    if blind and policy.findable and (link.seen is None or now - link.seen >= policy.recheck_after):
+    if blind and policy.findable and (link.ticket_read_at is None or now - link.ticket_read_at >= policy.recheck_after):
         return ReadTicket()
     return action
 
@@ -177,20 +181,20 @@ def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
         ticket=ticket.ref,
         state=ticket.state,
         latest=pending.event,
-        seen=now,
+        ticket_read_at=now,
         pending=None,
         dead_letter="",
         flapping=link.flapping or pending.flapping,
         updated_at=now,
     )
     if pending.op in (Op.CREATE, Op.REOPEN):
-        done = replace(done, held=None, held_by="", firings=0, counted=None, flapping=False)
+        done = replace(done, first_held=None, held_by="", firings=0, last_held=None, flapping=False)
     if pending.op is Op.CREATE:
         return _created(done, link, pending)
     if pending.over:
-        return replace(done, ended=pending.event[0], over=None, flapping=False)
+        return replace(done, ended=pending.event[0], resolved_by=None, flapping=False)
     if pending.op is Op.REOPEN or pending.event[1] == FIRED_RANK:
-        return replace(done, ended=None, over=None)
+        return replace(done, ended=None, resolved_by=None)
     return done
 
 
@@ -209,11 +213,11 @@ def _created(done: Link, before: Link, pending: Pending) -> Link:
         close_code="",
         revision=0,
     )
-    if before.over is None or before.over <= pending.event:
-        return replace(done, over=None, ended=None)
+    if before.resolved_by is None or before.resolved_by <= pending.event:
+        return replace(done, resolved_by=None, ended=None)
     if done.stage is LinkStage.OPEN:
         return done  # the end is still owed to the ticket: the next decision pays it
-    return replace(done, latest=before.over, ended=before.over[0], over=None)
+    return replace(done, latest=before.resolved_by, ended=before.resolved_by[0], resolved_by=None)
 
 
 def settle(link: Link, found: Ticket | None, findable: bool, now: datetime) -> Link:
@@ -230,10 +234,10 @@ def settle(link: Link, found: Ticket | None, findable: bool, now: datetime) -> L
     if not findable or (pending is not None and pending.op is Op.CREATE):
         return cleared
     if found is None:
-        return replace(cleared, stage=LinkStage.CLOSED, seen=now)
+        return replace(cleared, stage=LinkStage.CLOSED, ticket_read_at=now)
     stage = LinkStage(found.phase.value)
     ended = (link.ended or now) if stage is LinkStage.RESOLVED else link.ended
-    return replace(cleared, stage=stage, ticket=found.ref, state=found.state, ended=ended, seen=now)
+    return replace(cleared, stage=stage, ticket=found.ref, state=found.state, ended=ended, ticket_read_at=now)
 
 
 def refused(link: Link, event: Order, dead_letter: str, now: datetime) -> Link:

@@ -30,7 +30,7 @@ def may_open(
         return _overtaken(link, signal, call, hold, now)
     if hold is None:
         return call
-    since, firings, counted = link.held, link.firings, link.counted
+    since, firings, counted = link.first_held, link.firings, link.last_held
     if since is None or counted is None or _ended_since(link):
         since, firings, counted = signal.order, 1, signal.order
     elif signal.order > counted:
@@ -47,27 +47,29 @@ def may_open(
 
 
 def _held(link: Link, hold: Hold, since: Order, firings: int, counted: Order) -> Link:
-    return replace(link, held=since, held_by=hold.rule, firings=firings, counted=counted)
+    return replace(link, first_held=since, held_by=hold.rule, firings=firings, last_held=counted)
 
 
 def _ended_since(link: Link) -> bool:
     """Whether the problem whose firings are held has ended, so that counting starts anew."""
-    return link.held is not None and any(end is not None and end > link.held for end in (link.over, link.latest))
+    return link.first_held is not None and any(
+        end is not None and end > link.first_held for end in (link.resolved_by, link.latest)
+    )
 
 
 def _overtaken(
     link: Link, signal: Signal, call: CallTicketSystem, hold: Hold | None, now: datetime
 ) -> CallTicketSystem | SaveLink:
     """The firing's Resolved is known already: suppressed if it was held or would have been, else born resolved."""
-    if link.held is None and not (hold is not None and _would_hold(hold, link, signal, now)):
+    if link.first_held is None and not (hold is not None and _would_hold(hold, link, signal, now)):
         return call
     rule = link.held_by or (hold.rule if hold is not None else "")
-    return SaveLink(replace(link, held=None, held_by=rule, firings=0, counted=None), "suppressed")
+    return SaveLink(replace(link, first_held=None, held_by=rule, firings=0, last_held=None), "suppressed")
 
 
 def _would_hold(hold: Hold, link: Link, signal: Signal, now: datetime) -> bool:
     if hold.until is not None and now < hold.until:
         return True
     if hold.after:
-        return link.over is not None and link.over[0] - signal.occurred_at < hold.after
+        return link.resolved_by is not None and link.resolved_by[0] - signal.occurred_at < hold.after
     return hold.firings > 1

@@ -21,8 +21,9 @@ from uuid import uuid4
 from shared.core.errors import KeyContended
 from shared.core.messages import Envelope, QueueSender
 from shared.delivery.grouping import model as m
-from shared.delivery.grouping.store import GroupStore, Kept, Overtaken
+from shared.delivery.grouping.store import GroupStore
 from shared.delivery.grouping.words import speak
+from shared.platform.tables import RowOvertaken, Versioned, until_written
 
 #: Tries to write a row that others keep writing.
 MOST_TRIES = 25
@@ -78,7 +79,8 @@ class Flusher:
 
         Raises StorageUnavailable and KeyContended; the same order may be taken again then.
         """
-        for _ in range(MOST_TRIES):
+
+        async def attempt() -> str:
             taken = await self._take(order)
             if isinstance(taken, str):
                 return taken
@@ -86,30 +88,28 @@ class Flusher:
             found = m.look(taken.value, m.census([member.value for member in members]), self._now())
             if found.suppressed:
                 await self._count_anew(order.flush, members)
-            word = await self._conclude(taken, found)
-            if word:
-                return word
-        raise _contended(order.flush)
+            return await self._conclude(taken, found)
 
-    async def _take(self, order: Envelope) -> Kept[m.Group] | str:
+        return await until_written(attempt, contended=_contended(order.flush), tries=MOST_TRIES)
+
+    async def _take(self, order: Envelope) -> Versioned[m.Group] | str:
         """The group with the order taken off its row, or why it is not to be looked at."""
-        for _ in range(MOST_TRIES):
-            kept = await self._store.load(order.flush)
-            if kept is None:
+
+        async def attempt() -> Versioned[m.Group] | str:
+            stored = await self._store.load(order.flush)
+            if stored is None:
                 return await self._wait_for_group(order)
-            group = kept.value
+            group = stored.value
             in_force = m.is_in_force(group, order.id, self._now())
             if group.saying is not None:  # whoever was to send it may have died before; twice does no harm
                 await self._say(group, group.saying)
             taken = replace(group, saying=None)
             if in_force:
                 taken = replace(taken, look_at=None, look_id=order.id)
-            try:
-                etag = kept.etag if taken == group else await self._store.write(taken, kept.etag)
-            except Overtaken:
-                continue
-            return Kept(taken, etag) if in_force else "superseded"
-        raise _contended(order.flush)
+            etag = stored.etag if taken == group else await self._store.write(taken, stored.etag)
+            return Versioned(taken, etag) if in_force else "superseded"
+
+        return await until_written(attempt, contended=_contended(order.flush), tries=MOST_TRIES)
 
     async def _wait_for_group(self, order: Envelope) -> str:
         """An order of a group that is not there: whoever begins the group may be about to write it."""
@@ -119,21 +119,24 @@ class Flusher:
         await self._queue.send(replace(order, due=now + m.SETTLE), m.SETTLE)
         return "not there yet"
 
-    async def _conclude(self, taken: Kept[m.Group], found: m.FlushResult) -> str:
-        """Write what a look found, beside what joined meanwhile, and tell the ticket. Empty when another look told it
-        something since this one was taken: then neither knows who counted last."""
+    async def _conclude(self, taken: Versioned[m.Group], found: m.FlushResult) -> str:
+        """Write what a look found, beside what joined meanwhile, and tell the ticket.
+
+        Raises RowOvertaken when another look told it something since this one was taken: then neither knows who
+        counted last.
+        """
         current, ordered = taken, None
         for _ in range(MOST_TRIES):
             group = m.concluded(current.value, taken.value, found.group)
             if group is None:
-                return ""
+                raise RowOvertaken
             at = found.group.look_at
             if at is not None and m.orders_look(group, at, self._now()):
                 ordered = await self.order(group, at, ordered)
                 group = ordered.named_by(group)
             try:
                 etag = current.etag if group == current.value else await self._store.write(group, current.etag)
-            except Overtaken:
+            except RowOvertaken:
                 reread = await self._store.load(group.key)
                 if reread is None:
                     return "gone"
@@ -141,18 +144,18 @@ class Flusher:
                 continue
             if group.saying is not None:
                 await self._say(group, group.saying)
-                with contextlib.suppress(Overtaken):  # said once more at the next look, which changes nothing
+                with contextlib.suppress(RowOvertaken):  # said once more at the next look, which changes nothing
                     await self._store.write(replace(group, saying=None), etag)
                 return group.saying.state.value
             return "suppressed" if found.suppressed else "waiting" if group.look_at else "unchanged"
-        raise _contended(taken.value.key)
+        raise KeyContended(_contended(taken.value.key))
 
-    async def _count_anew(self, key: str, members: list[Kept[m.Member]]) -> None:
+    async def _count_anew(self, key: str, members: list[Versioned[m.Member]]) -> None:
         """Forget the firings of members that are over; what was counted of them is still not counted twice."""
-        for kept in members:
-            if not kept.value.is_on and kept.value.firings:
-                with contextlib.suppress(Overtaken):  # it fired once more
-                    await self._store.write_member(key, replace(kept.value, firings=0, first=None), kept.etag)
+        for stored in members:
+            if not stored.value.is_on and stored.value.firings:
+                with contextlib.suppress(RowOvertaken):  # it fired once more
+                    await self._store.write_member(key, replace(stored.value, firings=0, first=None), stored.etag)
 
     async def _say(self, group: m.Group, said: m.GroupUpdate) -> None:
         # Said twice, it has two ids: with one, each would take itself for the other's repetition and ask the ticket
@@ -160,5 +163,5 @@ class Flusher:
         await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), signal=speak(group, said)))
 
 
-def _contended(key: str) -> KeyContended:
-    return KeyContended(f"{key}: others kept changing the group; it is looked at again later")
+def _contended(key: str) -> str:
+    return f"{key}: others kept changing the group; it is looked at again later"

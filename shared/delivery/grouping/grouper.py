@@ -6,18 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.core.errors import KeyContended
 from shared.core.link import LinkStage
 from shared.core.messages import Envelope, QueueSender
 from shared.core.settings import format_duration
-from shared.core.signal import Signal, SignalState, rfc3339
+from shared.core.signal import Signal, SignalState
+from shared.core.times import rfc3339
 from shared.delivery.grouping import model as m
 from shared.delivery.grouping.flusher import MOST_TRIES, Flusher, FlushOrder
-from shared.delivery.grouping.store import GroupStore, Kept, Overtaken
+from shared.delivery.grouping.store import GroupStore
 from shared.delivery.grouping.words import head_of, speak
 from shared.delivery.links import LinkStore
 from shared.mapping.groups import CompiledGroup, CompiledThrottle
 from shared.mapping.mapper import CompiledRoute, Mapper
+from shared.platform.tables import RowOvertaken, Versioned, until_written
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,40 +96,43 @@ class Grouper:
         news, member = await self._count(key, signal)
         absorbed = Absorbed("grouped" if news else "duplicate", key, route, rule)
         ordered: FlushOrder | None = None
-        for _ in range(MOST_TRIES):
-            kept = await self._store.load(key)
+
+        async def attempt() -> Envelope | Absorbed:
+            nonlocal ordered
+            stored = await self._store.load(key)
             now = self._now()
-            if kept is None:
+            if stored is None:
                 if signal.state is SignalState.RESOLVED or not signal.opens:
                     return Absorbed("resolved_before_fired", key, route, rule)
                 group = m.begin(key, route, head_of(signal), rules, member)
             else:
-                group = replace(kept.value, rules=rules)
+                group = replace(stored.value, rules=rules)
                 began = (group.head.key, group.since) == (signal.key, signal.occurred_at)
                 if group.opened and began and signal.state is not SignalState.RESOLVED:
                     return self._opening(envelope, group)  # the signal that began the group, delivered once more
             at = m.next_look(group, signal, now)
-            if kept is None:  # others may have been counted in a group that was not there yet
+            if stored is None:  # others may have been counted in a group that was not there yet
                 at = min(at, now + m.SETTLE)
             elif not m.orders_look(group, at, now):
                 return absorbed
             ordered = await self._looks.order(group, at, ordered)
-            try:
-                await self._store.write(ordered.named_by(group), kept.etag if kept is not None else None)
-            except Overtaken:
-                continue
-            return self._opening(envelope, group) if kept is None and group.opened else absorbed
-        raise KeyContended(f"{key}: others kept changing the group; the alert is tried again later")
+            await self._store.write(ordered.named_by(group), stored.etag if stored is not None else None)
+            return self._opening(envelope, group) if stored is None and group.opened else absorbed
+
+        contended = f"{key}: others kept changing the group; the alert is tried again later"
+        return await until_written(attempt, contended=contended, tries=MOST_TRIES)
 
     def _opening(self, envelope: Envelope, group: m.Group) -> Envelope:
         return replace(envelope, signal=speak(group, m.opening(group)), claim="")
 
     async def _count(self, key: str, signal: Signal) -> tuple[bool, m.Member]:
         """Count a signal among the members: whether it was new, and the member."""
-        current: Kept[m.Member] | None = None
+        current: Versioned[m.Member] | None = None
         if signal.state is not SignalState.FIRED:  # most firings are new: the insert itself finds out
             current = await self._store.member(key, signal.key)
-        for _ in range(MOST_TRIES):
+
+        async def attempt() -> tuple[bool, m.Member]:
+            nonlocal current
             counted = m.count(current.value if current else None, signal)
             if counted is None and current is not None:
                 return False, current.value
@@ -136,39 +140,41 @@ class Grouper:
                 raise AssertionError("the first signal of a member is news")
             try:
                 await self._store.write_member(key, counted, current.etag if current else None)
-            except Overtaken:
+            except RowOvertaken:
                 current = await self._store.member(key, signal.key)
-                continue
+                raise
             return True, counted
-        raise KeyContended(f"{signal.key}: others kept counting it; it is tried again later")
+
+        contended = f"{signal.key}: others kept counting it; it is tried again later"
+        return await until_written(attempt, contended=contended, tries=MOST_TRIES)
 
     async def _instance(self, base: str, group: CompiledGroup, signal: Signal) -> str:
         """Key of the group that a signal belongs to: the base, or the window of it in which the alert fired."""
         if group.window is None:
             return base
-        fired = signal.fired_at or signal.occurred_at
-        for _ in range(MOST_TRIES):
-            kept = await self._store.starts(base)
-            start = _covering(kept.value, fired, group.window)
+        window, fired = group.window, signal.fired_at or signal.occurred_at
+
+        async def attempt() -> str:
+            stored = await self._store.starts(base)
+            start = _covering(stored.value, fired, window)
             if start is None and signal.state is SignalState.RESOLVED:
-                for begun in reversed(kept.value):  # the payload did not say when it fired
+                for begun in reversed(stored.value):  # the payload did not say when it fired
                     if await self._store.member(_at(base, begun), signal.key) is not None:
                         return _at(base, begun)
             if start is not None:
                 return _at(base, start)
-            try:
-                await self._store.write_starts(base, (*kept.value, fired), kept.etag)
-            except Overtaken:
-                continue
+            await self._store.write_starts(base, (*stored.value, fired), stored.etag)
             return _at(base, fired)
-        raise KeyContended(f"{base}: others kept beginning windows; the alert is tried again later")
+
+        contended = f"{base}: others kept beginning windows; the alert is tried again later"
+        return await until_written(attempt, contended=contended, tries=MOST_TRIES)
 
     async def _throttled(
         self, envelope: Envelope, signal: Signal, route: CompiledRoute, throttle: CompiledThrottle, base: str
     ) -> Envelope | Absorbed:
         """Let a signal have a ticket of its own, or count it in the summary of the present period."""
         stored = await self._links.load(signal.key)
-        link = stored.link if stored is not None else None
+        link = stored.value if stored is not None else None
         if link is not None and (link.stage is not LinkStage.NONE or link.pending is not None or link.dead_letter):
             return envelope
         rules = m.GroupRules(throttle.note_every, summary=_summary(throttle, signal))
@@ -183,8 +189,8 @@ class Grouper:
             return replace(envelope, passed=True)
         await self._begun(base, period)
         joined = await self._join(envelope, signal, _at(base, period), route.name, rules, throttle.name)
-        if link is not None and link.over is not None and link.over > signal.order:
-            over = replace(signal, state=SignalState.RESOLVED, occurred_at=link.over[0])
+        if link is not None and link.resolved_by is not None and link.resolved_by > signal.order:
+            over = replace(signal, state=SignalState.RESOLVED, occurred_at=link.resolved_by[0])
             await self._join(envelope, over, _at(base, period), route.name, rules, throttle.name)
         return joined
 
@@ -194,29 +200,26 @@ class Grouper:
         self._full = {name: end for name, end in self._full.items() if end > now} if self._full else {}
         if counter in self._full:
             return False
-        for _ in range(MOST_TRIES):
-            kept = await self._store.count(counter)
-            if kept.value >= most:
+
+        async def attempt() -> bool:
+            stored = await self._store.count(counter)
+            if stored.value >= most:
                 self._full[counter] = until
                 return False
-            try:
-                await self._store.write_count(counter, kept.value + 1, kept.etag)
-            except Overtaken:
-                continue
+            await self._store.write_count(counter, stored.value + 1, stored.etag)
             return True
-        raise KeyContended(f"{counter}: others kept counting; the alert is tried again later")
+
+        contended = f"{counter}: others kept counting; the alert is tried again later"
+        return await until_written(attempt, contended=contended, tries=MOST_TRIES)
 
     async def _begun(self, base: str, period: datetime) -> None:
-        for _ in range(MOST_TRIES):
-            kept = await self._store.starts(base)
-            if period in kept.value:
-                return
-            try:
-                await self._store.write_starts(base, (*kept.value, period), kept.etag)
-            except Overtaken:
-                continue
-            return
-        raise KeyContended(f"{base}: others kept beginning periods; the alert is tried again later")
+        async def attempt() -> None:
+            stored = await self._store.starts(base)
+            if period not in stored.value:
+                await self._store.write_starts(base, (*stored.value, period), stored.etag)
+
+        contended = f"{base}: others kept beginning periods; the alert is tried again later"
+        await until_written(attempt, contended=contended, tries=MOST_TRIES)
 
 
 def _rules(route: CompiledRoute, group: CompiledGroup) -> m.GroupRules:

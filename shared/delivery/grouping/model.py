@@ -151,7 +151,7 @@ class Group:
         saying: what is on its way to the ticket, None for nothing.
         look_at: when the group is looked at next, None when no look is ordered that has not been taken yet.
         opened: its first signal opened the ticket at once; delivered once more, it does so again.
-        look_id: the order of a look that is in force, or that was taken last. Empty in rows of older releases.
+        look_id: the order of a look that is in force, or that was taken last. Empty when the row names none.
     """
 
     key: str
@@ -196,7 +196,7 @@ def orders_look(group: Group, at: datetime, now: datetime) -> bool:
     """Whether a look at ``at`` has to be ordered in place of the one that the group's row names.
 
     A look is taken off the row before it counts. So one that the row names, overdue or not, will count whatever was
-    counted before the row was read; only a lost one would not. Older releases do not take looks off.
+    counted before the row was read; only a lost one would not.
     """
     if group.look_at is None or group.look_at > at + AHEAD:
         return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.core.signal import Signal, SignalState, rfc3339
+from shared.core.signal import Signal, SignalState
+from shared.core.times import rfc3339
 from shared.delivery.grouping.model import Group, GroupUpdate
 
 #: A head keeps this much of a description: its row has to fit into a table.
