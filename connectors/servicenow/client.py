@@ -66,7 +66,7 @@ class Client:
         settings: of the connection.
         secrets: where secrets come from.
         transport: used instead of the network; the settings about TLS have no effect then.
-        turnstile: lets requests out; without one only ``max_in_flight`` counts.
+        gate: lets requests out; without one only ``max_in_flight`` counts.
 
     Raises ConfigurationError when ``ca_bundle`` cannot be used.
     """
@@ -77,7 +77,7 @@ class Client:
         settings: ServiceNowSettings,
         secrets: SecretSource,
         transport: httpx.AsyncBaseTransport | None = None,
-        turnstile: RateGate | None = None,
+        gate: RateGate | None = None,
     ) -> None:
         self.connection = connection
         self.response_facts = ResponseFacts()
@@ -89,7 +89,7 @@ class Client:
             )  # so that a wrong path shows at the start, not at the first alert
         self._redactor = Redactor()
         self._credential = credential(settings.auth, CredentialSecrets(secrets, self._redactor, connection))
-        self._turnstile = turnstile or UnlimitedGate(settings.max_in_flight)
+        self._gate = gate or UnlimitedGate(settings.max_in_flight)
         self._pool: ConnectionPool | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -140,7 +140,7 @@ class Client:
 
         Raises SecretUnavailable, NotAuthorised, NotSent, Unavailable, Throttled.
         """
-        async with self.within_deadline("logging in"), self._turnstile.slot():
+        async with self.within_deadline("logging in"), self._gate.slot():
             await self._credential.authenticate(_Endpoint(self))
 
     async def aclose(self) -> None:
@@ -170,10 +170,10 @@ class Client:
         sent = False
         if asyncio.get_running_loop().time() < deadline:
             try:
-                async with asyncio.timeout_at(deadline), self._turnstile.slot():
+                async with asyncio.timeout_at(deadline), self._gate.slot():
                     auth = await self._authenticate()
                     pool = self._pool_for(auth)
-                    permit = await self._turnstile.acquire()
+                    permit = await self._gate.acquire()
                     sent = True
                     reply = await self._send(pool, lambda: _request(pool, call, auth), call, permit)
                     return reply, auth
@@ -196,7 +196,7 @@ class Client:
     async def _renew(self, call: WireCall, refused: RequestAuth, reply: ServiceNowReply) -> None:
         """Renew the credentials after a 401."""
         try:
-            async with self.within_deadline("renewing the credentials"), self._turnstile.slot():
+            async with self.within_deadline("renewing the credentials"), self._gate.slot():
                 await self._credential.renew(refused, _Endpoint(self))
         except SecretUnavailable as error:
             try:
@@ -266,7 +266,7 @@ class Client:
         finally:
             if left:
                 spend()
-            self._turnstile.report(permit, report)
+            self._gate.report(permit, report)
         if error_of_call is not None:
             raise error_of_call
         self.response_facts.update(reply)
@@ -376,7 +376,7 @@ class _Endpoint:
         """POST a form to the token endpoint, which does not accept JSON."""
         client = self._client
         pool = client._pool_for(None)
-        permit = await client._turnstile.acquire()
+        permit = await client._gate.acquire()
         return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL, permit)
 
     async def revoke(self, token: str) -> ServiceNowReply:
@@ -384,7 +384,7 @@ class _Endpoint:
         client = self._client
         pool = client._pool_for(None)
         hidden = Secret(token)
-        permit = await client._turnstile.acquire()
+        permit = await client._gate.acquire()
         return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, permit, logged=False)
 
 

@@ -99,7 +99,7 @@ class ServiceNow:
         settings: of the connection.
         secrets: gives the secrets that the settings name, when they are needed.
         transport: used instead of the network.
-        turnstile: lets requests out; the call budget. Without one only ``max_in_flight`` counts.
+        gate: lets requests out; the call budget. Without one only ``max_in_flight`` counts.
 
     Raises ConfigurationError when the file that ``ca_bundle`` names cannot be used.
     """
@@ -113,11 +113,11 @@ class ServiceNow:
         secrets: SecretSource,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        turnstile: RateGate | None = None,
+        gate: RateGate | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
-        self._client = Client(name, settings, secrets, transport, turnstile)
+        self._client = Client(name, settings, secrets, transport, gate)
         self._tables = ticket_tables(settings.states)
         self._references = References(self._client, settings)
         self._tickets = Tickets(self._client, self._tables, self._references, settings)

@@ -8,10 +8,10 @@ docs/servicenow.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from connectors.servicenow.settings import ServiceNowSettings
+from connectors.servicenow.tables import LIMITS
 from shared.core.fields import Columns, FieldMap, FieldRole
 from shared.core.identity import DISPLAY
 from shared.core.plugins import TicketSystemPlugin
@@ -65,21 +65,8 @@ _EVENT = {
 
 _PRIORITY = {"priority": "ServiceNow computes priority and overwrites it silently. Fix: set impact and urgency instead"}
 
-_LIMITS = MappingProxyType(
-    {
-        "short_description": 160,
-        "description": 4000,
-        "close_notes": 4000,
-        "work_notes": 4000,
-        "comments": 4000,
-        "correlation_id": 100,
-        "correlation_display": 100,
-        "source": 100,
-        "node": 100,
-        "resource": 100,
-        "type": 100,
-    }
-)
+#: Columns of em_event, beside those of tasks.
+_EVENT_LIMITS = {"source": 100, "node": 100, "resource": 100, "type": 100}
 
 
 def _key_fields(kind: TicketKind, correlation: str) -> Mapping[str, str]:
@@ -91,7 +78,7 @@ def _key_fields(kind: TicketKind, correlation: str) -> Mapping[str, str]:
 def _open(name: str, settings: ServiceNowSettings, secrets: SecretSource, gate: RateGate | None) -> TicketSystem:
     from connectors.servicenow.connector import ServiceNow
 
-    return ServiceNow(name, settings, secrets, turnstile=gate)
+    return ServiceNow(name, settings, secrets, gate=gate)
 
 
 PLUGIN = TicketSystemPlugin(
@@ -101,7 +88,7 @@ PLUGIN = TicketSystemPlugin(
     fields=FieldMap(
         columns=_COLUMNS,
         defaults={TicketKind.EVENT: _EVENT},
-        limits=_LIMITS,
+        limits={**LIMITS, **_EVENT_LIMITS},
         computed={TicketKind.INCIDENT: _PRIORITY, TicketKind.PROBLEM: _PRIORITY},
         date_format="%Y-%m-%d %H:%M:%S",
         key_fields=_key_fields,

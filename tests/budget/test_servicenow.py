@@ -43,7 +43,7 @@ class Desk:
         for _ in range(2):
             budget = BudgetGate("contoso", rules, self.store, now=self.clock, chance=lambda: 0.5)
             secrets = SettingSecrets(secrets_of(simulator))
-            system = ServiceNow("contoso", settings_for(simulator, auth), secrets, turnstile=budget)
+            system = ServiceNow("contoso", settings_for(simulator, auth), secrets, gate=budget)
             self._stack.push_async_callback(system.aclose)
             made.append((budget, system))
         return made
