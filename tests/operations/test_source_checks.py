@@ -317,9 +317,9 @@ async def test_the_wrong_authority_is_told_by_every_section(world: World) -> Non
 
 async def test_a_service_that_does_not_answer_costs_its_time_and_no_more(world: World) -> None:
     await world.tell("POST", "/scenarios", type="slow", seconds=60, match={"path": "AlertsManagement"})
-    services = world.services(world.everything())
     began = asyncio.get_running_loop().time()
-    found = said(await services.check_sources(timedelta(seconds=4)))
+    async with aclosing(world.services(world.everything())) as services:
+        found = said(await services.check_sources(timedelta(seconds=4)))
     assert asyncio.get_running_loop().time() - began < 30
     assert verdicts(found["reconcile"]) == {"sign-in": OK, "time": FAILED}
     assert verdicts(found["secure_score"])["score"] is OK
