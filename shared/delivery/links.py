@@ -8,7 +8,7 @@ from shared.core.identity import link_id
 from shared.core.link import Link
 from shared.platform.codec import RowCodec, column
 from shared.platform.storage import Storage
-from shared.platform.tables import MOST_TRIES, Address, Versioned, VersionedTable
+from shared.platform.tables import MOST_TRIES, RowAddress, Versioned, VersionedTable
 
 TABLE = "links"
 
@@ -25,9 +25,9 @@ _LISTED = CODEC.columns(
 )
 
 
-def address(row: str) -> Address:
+def address(row: str) -> RowAddress:
     """Where the link with an id is, see ``identity.link_id``."""
-    return Address(row[:2], row)
+    return RowAddress(row[:2], row)
 
 
 class LinkStore:

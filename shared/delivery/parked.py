@@ -23,7 +23,7 @@ from shared.core.times import parse_moment, rfc3339
 from shared.platform.blobs import JsonBlob
 from shared.platform.codec import Coding, RowCodec
 from shared.platform.storage import Storage
-from shared.platform.tables import Address, Operation, VersionedTable, submit
+from shared.platform.tables import Operation, RowAddress, VersionedTable, submit
 
 ParkedKind = Literal["dead-letter", "quarantine"]
 
@@ -131,7 +131,7 @@ class ParkedStore:
 
     async def _get(self, kind: ParkedKind, item: str) -> ParkedItem | None:
         """The row of an item, None when there is none. Raises UnreadableRow."""
-        found = await self._table.load(Address(kind, _ID + item))
+        found = await self._table.load(RowAddress(kind, _ID + item))
         return None if found is None else found.value
 
     async def _keys_of(self, kind: ParkedKind, item: str) -> Sequence[str]:
@@ -207,7 +207,7 @@ class ParkedStore:
 
 
 def _columns(kind: ParkedKind, key: str) -> dict[str, str]:
-    return Address(kind, key).columns()
+    return RowAddress(kind, key).columns()
 
 
 def _deletions(kind: ParkedKind, keys: Sequence[str]) -> list[Operation]:

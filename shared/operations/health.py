@@ -13,7 +13,7 @@ from shared.core.times import rfc3339
 from shared.core.version import VERSION
 from shared.platform.codec import RowCodec
 from shared.platform.storage import Storage, storage_errors
-from shared.platform.tables import Address, VersionedTable
+from shared.platform.tables import RowAddress, VersionedTable
 
 if TYPE_CHECKING:
     from shared.config.model import BridgeConfig
@@ -88,7 +88,7 @@ class ConnectionHealthStore:
             return
         known.well, known.written = well, now
         with contextlib.suppress(StorageUnavailable):  # health must never stand in the way of a ticket
-            await self._table.merge(Address(_PARTITION, connection), cells)
+            await self._table.merge(RowAddress(_PARTITION, connection), cells)
 
     async def read(self) -> dict[str, dict[str, Any]]:
         """Last success and last error by connection. Raises StorageUnavailable."""

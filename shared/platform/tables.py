@@ -35,7 +35,7 @@ MOST_OPERATIONS = 100
 MOST_TRIES = 8
 
 
-class Address(NamedTuple):
+class RowAddress(NamedTuple):
     """Where a row is."""
 
     partition: str
@@ -92,7 +92,7 @@ class VersionedTable(Generic[T]):
         self.operations += 1
         return self._storage.table(self.name)
 
-    async def load(self, address: Address) -> Versioned[T] | None:
+    async def load(self, address: RowAddress) -> Versioned[T] | None:
         """The value of a row, None when there is none. Raises UnreadableRow."""
         found = await self._get(address)
         if found is None:
@@ -103,7 +103,7 @@ class VersionedTable(Generic[T]):
         except ValueError as error:
             raise self._storage.unreadable(self.name, address.row, error) from error
 
-    async def write(self, address: Address, value: T, etag: str | None) -> str:
+    async def write(self, address: RowAddress, value: T, etag: str | None) -> str:
         """Write a value read under ``etag``, or a new one with None; returns the new ETag.
 
         Raises RowOvertaken when the row exists already, or was written since.
@@ -111,7 +111,7 @@ class VersionedTable(Generic[T]):
         return await self._put({**address.columns(), **self._codec.to_row(value)}, etag)
 
     async def update(
-        self, address: Address, change: Callable[[T | None], T | None], *, contended: str, tries: int = MOST_TRIES
+        self, address: RowAddress, change: Callable[[T | None], T | None], *, contended: str, tries: int = MOST_TRIES
     ) -> T | None:
         """Change a row, again when somebody else wrote it meanwhile; returns the value as it is then.
 
@@ -167,7 +167,7 @@ class VersionedTable(Generic[T]):
             async for _, versioned in found:
                 yield versioned.value
 
-    async def merge(self, address: Address, cells: Mapping[str, Any]) -> None:
+    async def merge(self, address: RowAddress, cells: Mapping[str, Any]) -> None:
         """Write some columns of a row, whoever wrote it before, and leave its other columns as they are."""
         row = {**address.columns(), **cells}
         await self.creating(lambda: self.client.upsert_entity(row))
@@ -202,7 +202,7 @@ class VersionedTable(Generic[T]):
         async with storage_errors(f"writing to table {self.name}"):
             return await create_on_first_use(work, lambda: self.client.create_table())
 
-    async def _get(self, address: Address) -> tuple[Mapping[str, Any], str] | None:
+    async def _get(self, address: RowAddress) -> tuple[Mapping[str, Any], str] | None:
         """A row as storage has it, and its ETag."""
         from azure.core.exceptions import ResourceNotFoundError
 

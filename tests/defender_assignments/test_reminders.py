@@ -23,7 +23,7 @@ from shared.core.identity import link_id
 from shared.core.link import Link
 from shared.core.ticket_system import TicketKind
 from shared.platform.storage import Storage
-from shared.platform.tables import Address
+from shared.platform.tables import RowAddress
 from tests.defender_assignments.house import House, simulators
 from tests.storage.damage import damage, heard
 
@@ -168,7 +168,7 @@ async def test_a_link_and_an_assignment_that_cannot_be_read_do_not_stop_the_run(
     marked = await house.assignment()
     assert marked is not None
     row = link_id(marked.key)
-    address = Address(row[:2], row)
+    address = RowAddress(row[:2], row)
     with heard() as said:
         await damage(house.services.storage, "links", address, Stage="half open")
         assert await house.defender.remind() == ReminderResult(overdue=1, marked=1)

@@ -17,7 +17,7 @@ from shared.delivery.grouping import store
 from shared.delivery.grouping.store import GroupStore
 from shared.delivery.links import LinkStore
 from shared.platform.storage import Storage
-from shared.platform.tables import Address, Codec, RowOvertaken, VersionedTable
+from shared.platform.tables import Codec, RowAddress, RowOvertaken, VersionedTable
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class MemoryTable(VersionedTable[T]):
         self.rows: Rows = {} if rows is None else rows
         self.codec = codec
 
-    async def _get(self, address: Address) -> tuple[Mapping[str, Any], str] | None:
+    async def _get(self, address: RowAddress) -> tuple[Mapping[str, Any], str] | None:
         await _storage("load")
         self.operations += 1
         found = self.rows.get((self.name, *address))
@@ -77,7 +77,7 @@ class MemoryTable(VersionedTable[T]):
             raise StorageUnavailable("storage did not answer")
         return str(version)
 
-    def peek(self, address: Address) -> T | None:
+    def peek(self, address: RowAddress) -> T | None:
         found = self.rows.get((self.name, *address))
         return self.codec.from_row(found[0]) if found else None
 

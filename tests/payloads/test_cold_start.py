@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent.parent
 #: Everything reading alerts may import besides its own modules: the cheap part of the standard library.
 _PROBE = """
 import sys
-OWN = ("shared.payloads", "shared.core.signal", "shared.core.payload_schema", "connectors.azure_monitor.payloads")
+OWN = ("shared.payloads", "shared.core.signal", "shared.core.times", "shared.core.payload_schema")
+OWN += ("connectors.azure_monitor.payloads",)
 PLUGINS = ("shared.core.plugins", "app.registry", "connectors.microsoft.azure_resources")
 SOURCES = ("azure_monitor", "defender", "secure_score")
 before = set(sys.modules)

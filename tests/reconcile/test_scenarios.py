@@ -12,7 +12,7 @@ from shared.core.link import Link, Op, Pending
 from shared.core.link import LinkStage as Ticketed
 from shared.core.signal import SignalState
 from shared.core.ticket_system import TicketKind
-from shared.platform.tables import Address
+from shared.platform.tables import RowAddress
 from tests.reconcile.stage import Stage, webhook
 from tests.storage.damage import damage, heard
 
@@ -293,13 +293,13 @@ async def test_an_alert_whose_link_cannot_be_read_waits_for_the_next_run_and_the
     good = webhook(await stage.fire(rule="another rule"))
     await stage.know(bad, stage=Ticketed.OPEN, latest=bad.order)
     row = link_id(bad.key)
-    await damage(stage.storage, "links", Address(row[:2], row), Stage="half open")
+    await damage(stage.storage, "links", RowAddress(row[:2], row), Stage="half open")
     with heard() as said:
         result = await stage.reconcile()
     assert [one.key for one in stage.outbox.take()] == [good.key]
     assert (result.missed, result.finished, result.reason) == (1, True, "")
     assert [one["row"] for one in said] == [row]
-    await damage(stage.storage, "links", Address(row[:2], row), Stage="open")
+    await damage(stage.storage, "links", RowAddress(row[:2], row), Stage="open")
     stage.later = HOUR
     result = await stage.reconcile()
     assert (stage.outbox.take(), result.known) == ([], 2)

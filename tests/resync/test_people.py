@@ -12,7 +12,7 @@ from shared.core.link import LinkStage as Ticketed
 from shared.core.link import Op, Pending
 from shared.core.ticket_system import TicketKind
 from shared.platform.log import listen
-from shared.platform.tables import Address
+from shared.platform.tables import RowAddress
 from tests.resync.stage import Stage, again, fired, over
 from tests.storage.damage import damage, heard
 
@@ -284,7 +284,7 @@ async def test_a_link_that_cannot_be_read_stops_neither_the_resync_nor_the_full_
     await stage.write(bad, state="2")
     await stage.write(good, state="2")
     row = link_id(bad.key)
-    await damage(stage.services.storage, "links", Address(row[:2], row), Stage="half open")
+    await damage(stage.services.storage, "links", RowAddress(row[:2], row), Stage="half open")
     with heard() as said:
         result = await stage.resync()
         checked = await stage.full_check()

@@ -9,7 +9,7 @@ import pytest
 from connectors.secure_score.poll.states import ScoreStates
 from shared.core.errors import StorageUnavailable
 from shared.core.identity import link_id
-from shared.platform.tables import Address
+from shared.platform.tables import RowAddress
 from tests.secure_score.world import EVERYTHING, World
 from tests.storage.damage import damage, heard
 
@@ -257,10 +257,10 @@ async def test_a_control_whose_link_cannot_be_read_waits_and_the_others_go_on(wo
     row = link_id(link.key)
     await world.score("AdminMFAV2", 10.0)
     await world.score("DLPEnabled", 0.0)
-    await damage(world.services.storage, "links", Address(row[:2], row), Stage="half open")
+    await damage(world.services.storage, "links", RowAddress(row[:2], row), Stage="half open")
     with heard() as said:
         result = await world.poll()
     assert (result.resolved, result.reason) == (0, "")
     assert [one["row"] for one in said] == [row]
-    await damage(world.services.storage, "links", Address(row[:2], row), Stage=link.stage.value)
+    await damage(world.services.storage, "links", RowAddress(row[:2], row), Stage=link.stage.value)
     assert (await world.poll()).resolved == 1

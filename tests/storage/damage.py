@@ -8,13 +8,13 @@ from typing import Any
 
 from shared.platform.log import listen
 from shared.platform.storage import Storage
-from shared.platform.tables import Address
+from shared.platform.tables import RowAddress
 
 #: In place of a cell: the column is not there.
 MISSING = object()
 
 
-async def damage(storage: Storage, table: str, address: Address, **cells: Any) -> None:
+async def damage(storage: Storage, table: str, address: RowAddress, **cells: Any) -> None:
     """Overwrite columns of a row; MISSING takes one away."""
     from azure.data.tables import UpdateMode
 

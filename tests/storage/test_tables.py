@@ -14,7 +14,7 @@ from shared.core.errors import KeyContended
 from shared.platform.codec import RowCodec
 from shared.platform.concurrency import for_each
 from shared.platform.storage import Storage
-from shared.platform.tables import Address, RowOvertaken, VersionedTable, until_written
+from shared.platform.tables import RowAddress, RowOvertaken, VersionedTable, until_written
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ async def table(azurite: Azurite) -> AsyncIterator[VersionedTable[Count]]:
     await storage.aclose()
 
 
-HERE = Address("p", "r")
+HERE = RowAddress("p", "r")
 
 
 def one_more(now: Count | None) -> Count:

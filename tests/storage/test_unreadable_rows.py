@@ -38,7 +38,7 @@ from shared.operations.health import TABLE as HEALTH
 from shared.operations.health import ConnectionHealthStore
 from shared.operations.ticket_list import TicketList
 from shared.platform.storage import Storage
-from shared.platform.tables import Address
+from shared.platform.tables import RowAddress
 from shared.resync.progress import CONTAINER as RESYNC
 from shared.resync.progress import FullCheckPosition, ResyncPosition, ResyncProgress
 from tests.mapping.signals import signal
@@ -127,7 +127,7 @@ async def test_parked_items(storage: Storage) -> None:
     keys = [key async for key, row in parked.rows("dead-letter") if row.id == bad.id]
     keys += [key async for key, row in parked.rows("dead-letter", newest=True) if row.id == bad.id]
     for key in (*keys, f"i-{bad.id}"):
-        await damage(storage, PARKED, Address("dead-letter", key), Attempts="many", KeptAt="then")
+        await damage(storage, PARKED, RowAddress("dead-letter", key), Attempts="many", KeptAt="then")
     with heard() as said:
         listed = {row.id async for row in parked.list("dead-letter")}
         with pytest.raises(UnreadableRow):
@@ -139,7 +139,7 @@ async def test_parked_items(storage: Storage) -> None:
     assert [r.reason async for r in parked.list("dead-letter") if r.id == bad.id] == ["again"], (
         "and nothing is left over"
     )
-    await damage(storage, PARKED, Address("dead-letter", f"i-{bad.id}"), Attempts="many")
+    await damage(storage, PARKED, RowAddress("dead-letter", f"i-{bad.id}"), Attempts="many")
     assert await parked.forget("dead-letter", bad.id)
     assert [r async for r in parked.list("dead-letter") if r.id == bad.id] == []
 
@@ -150,7 +150,7 @@ async def test_members_of_a_group(storage: Storage) -> None:
         await groups.write_member(key, Member(f"alert:1:{number}", (NOW, 0)), None)
     found = [row async for row in storage.table(MEMBERS).query_entities(f"PartitionKey eq '{link_id(key)}'")]
     bad = next(row for row in found if row["Key"] == "alert:1:1")
-    await damage(storage, MEMBERS, Address(bad["PartitionKey"], bad["RowKey"]), Latest="")
+    await damage(storage, MEMBERS, RowAddress(bad["PartitionKey"], bad["RowKey"]), Latest="")
     with heard() as said:
         assert sorted(one.value.key for one in await groups.members(key)) == ["alert:1:0", "alert:1:2"]
         with pytest.raises(UnreadableRow):
@@ -182,8 +182,8 @@ async def test_what_reconcile_knows(storage: Storage) -> None:
     names = ["good", "bad"]
     await state.settle(subscription, [ReconciledAlert(name, SignalState.FIRED, NOW, NOW) for name in names])
     await state.note(subscription, ReconcileProgress(NOW, None))
-    await damage(storage, RECONCILED, Address(subscription, "bad"), Condition="acknowledged")
-    await damage(storage, RECONCILED, Address(subscription, "~progress"), RanAt="never")
+    await damage(storage, RECONCILED, RowAddress(subscription, "bad"), Condition="acknowledged")
+    await damage(storage, RECONCILED, RowAddress(subscription, "~progress"), RanAt="never")
     with heard() as said:
         settled, progress = await state.load(subscription)
     assert (list(settled), progress) == (["good"], ReconcileProgress())
@@ -195,7 +195,7 @@ async def test_health_of_connections(storage: Storage) -> None:
     good, bad = f"good-{uuid4()}", f"bad-{uuid4()}"
     for name in (good, bad):
         await health.failed(name, NotSent("no answer", status=None))
-    await damage(storage, HEALTH, Address("connection", bad), LastErrorStatus="none")
+    await damage(storage, HEALTH, RowAddress("connection", bad), LastErrorStatus="none")
     with heard() as said:
         found = await health.read()
     assert found[good] == {"last_success": None, "last_error": {"at": "2026-03-01T12:00:00.000Z", "code": "not_sent"}}

@@ -17,7 +17,7 @@ from typing import Any
 from shared.core.signal import SignalState
 from shared.platform.codec import RowCodec
 from shared.platform.storage import Storage
-from shared.platform.tables import MOST_OPERATIONS, Address, VersionedTable
+from shared.platform.tables import MOST_OPERATIONS, RowAddress, VersionedTable
 
 TABLE = "reconciled"
 
@@ -105,12 +105,12 @@ class ReconcileState:
 
     async def note(self, subscription: str, progress: ReconcileProgress) -> None:
         """Remember the progress."""
-        await self._table.merge(Address(subscription.lower(), _PROGRESS), _PROGRESS_CODEC.to_row(progress))
+        await self._table.merge(RowAddress(subscription.lower(), _PROGRESS), _PROGRESS_CODEC.to_row(progress))
 
 
 def _batches(subscription: str, rows: Mapping[str, dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Rows by row key, as whole rows and as many at once as one transaction takes."""
-    whole = [{**Address(subscription.lower(), key).columns(), **row} for key, row in rows.items()]
+    whole = [{**RowAddress(subscription.lower(), key).columns(), **row} for key, row in rows.items()]
     for begin in range(0, len(whole), MOST_OPERATIONS):
         yield whole[begin : begin + MOST_OPERATIONS]
 

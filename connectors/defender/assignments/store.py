@@ -18,7 +18,7 @@ from shared.core.identity import link_id
 from shared.core.times import parse_moment
 from shared.platform.codec import Coding, RowCodec
 from shared.platform.storage import Storage
-from shared.platform.tables import MOST_TRIES, Address, Versioned, VersionedTable, change_row
+from shared.platform.tables import MOST_TRIES, RowAddress, Versioned, VersionedTable, change_row
 
 TABLE = "assignments"
 TICKETS = "assignmenttickets"
@@ -45,10 +45,10 @@ CODEC = RowCodec(Assignment, due=Coding(_sortable, parse_moment))
 _INDEX = RowCodec(_TicketIndex)
 
 
-def address(key: str) -> Address:
+def address(key: str) -> RowAddress:
     """Where the assignment of a recommendation is; 256 partitions."""
     row = link_id(key)
-    return Address(row[:2], row)
+    return RowAddress(row[:2], row)
 
 
 class AssignmentStore:
@@ -94,7 +94,7 @@ class AssignmentStore:
             return
         index = _TicketIndex(assignment.ticket_key, assignment.key)
         await self._tickets.merge(
-            Address(link_id(assignment.ticket_key), link_id(assignment.key)), _INDEX.to_row(index)
+            RowAddress(link_id(assignment.ticket_key), link_id(assignment.key)), _INDEX.to_row(index)
         )
         if len(self._indexed) >= _MOST_KNOWN:
             self._indexed.clear()
@@ -110,7 +110,7 @@ class AssignmentStore:
         found = []
         for key in keys:
             with contextlib.suppress(UnreadableRow):
-                stored = await self._table.load(Address(key[:2], key))
+                stored = await self._table.load(RowAddress(key[:2], key))
                 if stored is not None and stored.value.ticket_key == ticket_key:
                     found.append(stored.value)
         return sorted(found, key=lambda one: one.key)

@@ -15,7 +15,7 @@ from shared.core.signal import from_dict, to_dict
 from shared.delivery.grouping.model import Group, Member
 from shared.platform.codec import Coding, RowCodec
 from shared.platform.storage import Storage
-from shared.platform.tables import Address, Versioned, VersionedTable
+from shared.platform.tables import RowAddress, Versioned, VersionedTable
 
 GROUPS = "groups"
 MEMBERS = "members"
@@ -94,10 +94,10 @@ class GroupStore:
         await self._counts.write(_spread(f"count {counter}"), _Count(count), etag or None)
 
 
-def _spread(key: str) -> Address:
+def _spread(key: str) -> RowAddress:
     row = link_id(key)
-    return Address(row[:2], row)
+    return RowAddress(row[:2], row)
 
 
-def _member_address(group: str, key: str) -> Address:
-    return Address(link_id(group), hashlib.sha256(key.encode()).hexdigest())
+def _member_address(group: str, key: str) -> RowAddress:
+    return RowAddress(link_id(group), hashlib.sha256(key.encode()).hexdigest())
