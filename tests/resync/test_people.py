@@ -10,6 +10,7 @@ import pytest
 from shared.core.identity import link_id
 from shared.core.link import LinkStage as Ticketed
 from shared.core.link import Op, Pending
+from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
 from shared.platform.log import listen
 from shared.platform.tables import RowAddress
