@@ -1,4 +1,4 @@
-"""Every trigger and nothing else: decode, call one service, encode. The only file that imports azure.functions.
+"""Every trigger and nothing else: decode, call one handler, encode. The only file that imports azure.functions.
 
 Triggers of plug-ins are registered from what their ``plugin.py`` says: adding a source adds no line here.
 """
@@ -8,21 +8,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, List, Literal  # noqa: UP035 - see Messages
+from typing import List  # noqa: UP035 - see Messages
 
 import azure.functions as func
 
 from app.container import Container
 from app.registry import REGISTRY
 from app.timers import JOBS
-from shared.core.errors import BridgeError, ConfigurationError
-from shared.core.http import Handler, Request
+from shared.core.errors import BridgeError
+from shared.core.http import Request, Response
 from shared.core.messages import POISON_QUEUE, QUEUE
 from shared.core.plugins import EventHubIntake, HttpEndpoint, Intake, Job
 from shared.core.problem import Problem
 from shared.platform.log import record
+from shared.web.answers import problem_response, respond
 from shared.web.intake import accept, accept_events, read_json
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -33,14 +33,20 @@ services.count_events()
 Messages = func.Out[List[str]]  # noqa: UP006
 
 
-def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> func.HttpResponse:
-    return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/json", headers=headers)
+async def _handle(req: func.HttpRequest, name: str) -> func.HttpResponse:
+    """Decode a request, let the handler of the endpoint ``name`` answer it, and encode the response."""
+
+    async def handler(request: Request) -> Response:
+        return await services.handler(name)(request)
+
+    request = Request(req.method, dict(req.route_params), dict(req.params), dict(req.headers.items()), req.get_body())
+    return _encoded(await respond(handler, request))
 
 
-def _problem(problem: Problem) -> func.HttpResponse:
-    body = json.dumps(problem.body())
-    headers = dict(problem.headers)
-    return func.HttpResponse(body, status_code=problem.status, mimetype="application/problem+json", headers=headers)
+def _encoded(response: Response) -> func.HttpResponse:
+    headers = dict(response.headers)
+    mimetype = headers.pop("Content-Type", "application/json")
+    return func.HttpResponse(json.dumps(response.body), status_code=response.status, mimetype=mimetype, headers=headers)
 
 
 @app.function_name("alerts")
@@ -59,7 +65,7 @@ async def secure_alerts(req: func.HttpRequest, queued: Messages) -> func.HttpRes
     try:
         await services.webhook.authenticate(req.headers.get("Authorization"))
     except Problem as problem:
-        return _problem(problem)
+        return _encoded(problem_response(problem))
     return await _take_in(req, queued)
 
 
@@ -70,11 +76,11 @@ async def _take_in(req: func.HttpRequest, queued: Messages) -> func.HttpResponse
         queued.set([await services.webhook.message(envelope) for envelope in accepted.envelopes])
     except Problem as problem:
         record("refused_request", status=problem.status, reason=problem.detail)
-        return _problem(problem)
+        return _encoded(problem_response(problem))
     except BridgeError as error:  # a signal too large for the queue, and no storage to check it in
-        return _problem(Problem(503, "Not stored", str(error), {"Retry-After": "5"}))
+        return _encoded(problem_response(Problem(503, "Not stored", str(error), {"Retry-After": "5"})))
     services.webhook.record_accepted(accepted)
-    return _json(202, accepted.receipt())
+    return _encoded(Response(202, accepted.receipt()))
 
 
 def _add_intake(intake: Intake) -> None:
@@ -128,75 +134,35 @@ async def park_poison(message: func.QueueMessage) -> None:
 @app.route(route="preview", methods=["POST"])
 async def preview(req: func.HttpRequest) -> func.HttpResponse:
     """What would this payload become? No side effect."""
-    try:
-        body = read_json(req.get_body(), req.headers.get("Content-Type"))
-        return _json(200, {"items": services.preview(body)})
-    except Problem as problem:
-        return _problem(problem)
-    except ConfigurationError as error:
-        return _problem(Problem(503, "Configuration invalid", str(error)))
+    return await _handle(req, "preview")
 
 
 @app.function_name("dead_letters")
 @app.route(route="dead-letters/{item?}", methods=["GET", "POST"])
 async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     """GET: list, or show one. POST replay or drop: some of them."""
-    return await _parked(req, "dead-letter")
+    return await _handle(req, "dead_letters")
 
 
 @app.function_name("quarantine")
 @app.route(route="quarantine/{item?}", methods=["GET", "POST"])
 async def quarantine(req: func.HttpRequest) -> func.HttpResponse:
     """GET: list, or show one. POST replay or drop: some of them."""
-    return await _parked(req, "quarantine")
-
-
-async def _parked(req: func.HttpRequest, kind: Literal["dead-letter", "quarantine"]) -> func.HttpResponse:
-    item, content_type = req.route_params.get("item") or "", req.headers.get("Content-Type")
-    try:
-        found = await services.parked_request(kind, req.method, item, req.params, req.get_body(), content_type)
-        return _json(200, found)
-    except Problem as problem:
-        return _problem(problem)
+    return await _handle(req, "quarantine")
 
 
 @app.function_name("tickets")
 @app.route(route="tickets", methods=["GET"])
 async def tickets(req: func.HttpRequest) -> func.HttpResponse:
     """Every ticket of ours, filtered, sorted and in pages, with counts by kind and state."""
-    return await _answer(lambda: _listed(req))
+    return await _handle(req, "tickets")
 
 
-async def _listed(req: func.HttpRequest) -> tuple[int, dict[str, Any]]:
-    return 200, await services.tickets(dict(req.params))
-
-
-async def _answer(work: Callable[[], Awaitable[tuple[int, Any]]]) -> func.HttpResponse:
-    """The answer to a request of a person: the result, or the problem."""
-    try:
-        return _json(*await work())
-    except Problem as problem:
-        return _problem(problem)
-    except ConfigurationError as error:
-        return _problem(Problem(503, "Configuration invalid", str(error)))
-    except BridgeError as error:
-        return _problem(Problem(503, "Not available", str(error), {"Retry-After": "5"}))
-
-
-def _add_endpoint(source: str, endpoint: HttpEndpoint) -> None:
+def _add_endpoint(endpoint: HttpEndpoint) -> None:
     """An HTTP endpoint of a source."""
 
     async def handle(req: func.HttpRequest) -> func.HttpResponse:
-        request = Request(
-            req.method, dict(req.route_params), dict(req.params), dict(req.headers.items()), req.get_body()
-        )
-
-        async def answer() -> tuple[int, Any]:
-            handler: Handler = services.sources[source].handlers()[endpoint.name]
-            response = await handler(request)
-            return response.status, response.body
-
-        return await _answer(answer)
+        return await _handle(req, endpoint.name)
 
     app.function_name(endpoint.name)(app.route(route=endpoint.route, methods=list(endpoint.methods))(handle))
 
@@ -223,13 +189,11 @@ for _source in REGISTRY.sources:
         if os.environ.get(_hub.hub):
             _add_event_hub(_hub)
     for _endpoint in _source.endpoints:
-        _add_endpoint(_source.name, _endpoint)
+        _add_endpoint(_endpoint)
 
 
 @app.function_name("health")
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """How is the bridge? 200 with the report; 503 with the same when it could not take signals in."""
-    del req
-    able, report = await services.report()
-    return _json(200 if able else 503, report)
+    return await _handle(req, "health")

@@ -19,11 +19,13 @@ from shared.core.plugins import Source
 from shared.platform.log import listen
 
 if TYPE_CHECKING:
+    from app.endpoints import Endpoints
     from app.timers import Timers
     from app.webhook import Webhook
     from shared.budget import BudgetGate
     from shared.config.connection import ConnectionSettings
     from shared.config.model import BridgeConfig
+    from shared.core.http import Handler
     from shared.core.link import Link
     from shared.core.plugins import Previewed, Registry, SectionCheck, TicketSystemPlugin
     from shared.core.secrets import SecretSource
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from shared.core.ticket_system import TicketKind, TicketSystem
     from shared.delivery.deliver import Deliverer
     from shared.delivery.links import LinkStore
-    from shared.delivery.parked import ParkedKind, ParkedStore
+    from shared.delivery.parked import ParkedStore
     from shared.delivery.planned_work import PlannedWorkCache
     from shared.delivery.queue import SignalQueue
     from shared.delivery.worker import Configured, Worker
@@ -393,7 +395,7 @@ class Container(Closing):
 
         return TicketSync(self.links, self.write_back, self.queue, now=self.now)
 
-    # ---- requests of people and their tools
+    # ---- operations and endpoints
 
     def preview(self, body: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
         """What a body would become. Raises ConfigurationError."""
@@ -410,30 +412,32 @@ class Container(Closing):
 
     @service
     def parked_items(self) -> ParkedItems:
-        """What operators do with dead letters and quarantine."""
+        """Operations on dead letters and quarantined items."""
         from shared.operations.parked_items import ParkedItems
 
         return ParkedItems(self.parked, self.queue, self.registry.schemas, self.registry.foreign, now=self.now)
 
-    async def parked_request(
-        self, kind: ParkedKind, method: str, item: str, query: Mapping[str, str], body: bytes, content_type: str | None
-    ) -> dict[str, Any]:
-        """Answer a request for dead letters or quarantine: ``item`` is an id, an action, or empty. Raises Problem."""
-        from shared.web.parked_requests import act, read
-
-        if method == "GET":
-            return await read(self.parked_items, kind, item, query)
-        return await act(self.parked_items, kind, item, body, content_type)
-
     @service
-    def _ticket_list(self) -> TicketList:
+    def ticket_list(self) -> TicketList:
+        """The list of tickets."""
         from shared.operations.ticket_list import TicketList
 
         return TicketList(self.links, self.state_name, now=self.now)
 
-    async def tickets(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Answer a request for the list of tickets: see ``TicketList.answer``. Raises Problem."""
-        return await self._ticket_list.answer(query)
+    @service
+    def endpoints(self) -> Endpoints:
+        """Handlers of the engine's endpoints."""
+        from app.endpoints import Endpoints
+
+        return Endpoints(self)
+
+    def handler(self, name: str) -> Handler:
+        """Who answers an endpoint, by the name of its function. Raises KeyError for an unknown one."""
+        found = dict(self.endpoints.handlers())
+        if name not in found:  # sources are only built for requests that need one
+            for source in self.sources.values():
+                found |= source.handlers()
+        return found[name]
 
     # ---- metrics
 

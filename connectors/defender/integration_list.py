@@ -1,6 +1,6 @@
-"""The integrations of Defender for Cloud with how they are doing, for ``GET /api/integrations``.
+"""The integrations of Defender for Cloud with their status, for ``GET /api/integrations``.
 
-Nothing is asked of a ticket system: whether one answers is known from its last calls, see ``shared.operations.health``.
+No ticket system is called: whether one works is known from its last calls, see ``shared.operations.health``.
 """
 
 from __future__ import annotations
@@ -8,13 +8,44 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.settings import IntegrationSettings
 from shared.core.times import parse_moment
 
 _NO_PULSE: Mapping[str, Any] = {"last_success": None, "last_error": None}
+
+
+class AssignmentCountsJson(TypedDict):
+    """Assignments of one integration, and the number of their tickets."""
+
+    open: int
+    overdue: int
+    ended: int
+    tickets: int
+
+
+class ListedIntegration(TypedDict):
+    """One integration, as JSON.
+
+    ``fields`` is default or customised; then ``customised`` names the kinds. ``last_error`` has ``at``, ``code`` and
+    ``status``. ``status`` is ``ok``, ``connection_error`` when the connection's last call failed, ``unknown`` when
+    there was no call, or ``removed`` for one that has assignments and is no longer in the file: then only ``name``,
+    ``status``, ``last_success``, ``last_error`` and ``assignments`` are there.
+    """
+
+    name: str
+    status: str
+    last_success: str | None
+    last_error: dict[str, Any] | None
+    assignments: AssignmentCountsJson
+    scope: NotRequired[str]
+    connection: NotRequired[str]
+    ticket: NotRequired[str]
+    one_ticket_per: NotRequired[str]
+    fields: NotRequired[str]
+    customised: NotRequired[list[str]]
 
 
 @dataclass(slots=True)
@@ -34,7 +65,7 @@ class _Counts:
         self.open += 1
         self.overdue += assignment.due < now
 
-    def shown(self) -> dict[str, int]:
+    def shown(self) -> AssignmentCountsJson:
         return {"open": self.open, "overdue": self.overdue, "ended": self.ended, "tickets": len(self.tickets)}
 
 
@@ -43,14 +74,8 @@ async def integrations(
     assignments: AsyncIterable[Assignment],
     pulses: Mapping[str, Mapping[str, Any]],
     now: datetime,
-) -> dict[str, Any]:
-    """What the endpoint answers: ``{"integrations": [...]}``, in the order of the file.
-
-    Each has ``name``, ``scope``, ``connection``, ``ticket``, ``one_ticket_per``, ``fields`` (default or customised,
-    then ``customised`` names the kinds), ``status``, ``last_success``, ``last_error`` {``at``, ``code``, ``status``},
-    and ``assignments`` {``open``, ``overdue``, ``ended``, ``tickets``}. ``status`` is ``ok``, ``connection_error`` when
-    the connection's last call failed, ``unknown`` when there was none, or ``removed`` for one that has assignments and
-    is no more in the file.
+) -> list[ListedIntegration]:
+    """All integrations in the order of the file, and then the removed ones.
 
     Args:
         sections: of the configuration.
@@ -60,33 +85,42 @@ async def integrations(
     """
     counts: dict[str, _Counts] = {}
     async for assignment in assignments:
-        if assignment.ticket_key:  # without one, it ended before it began and nobody ever had to fix it
+        if assignment.ticket_key:  # without one, it ended before anybody had to fix it
             counts.setdefault(assignment.integration, _Counts()).add(assignment, now)
     listed = [_listed(section, pulses, counts.pop(section.name, _Counts())) for section in sections]
     removed = [_removed(name, counted) for name, counted in sorted(counts.items())]
-    return {"integrations": [*listed, *removed]}
+    return [*listed, *removed]
 
 
-def _listed(section: IntegrationSettings, pulses: Mapping[str, Mapping[str, Any]], counted: _Counts) -> dict[str, Any]:
+def _listed(
+    section: IntegrationSettings, pulses: Mapping[str, Mapping[str, Any]], counted: _Counts
+) -> ListedIntegration:
     pulse = {**_NO_PULSE, **pulses.get(section.connection, {})}
-    fields: dict[str, Any] = {"fields": "default"}
-    if section.fields != "default":
-        fields = {"fields": "customised", "customised": sorted(kind.value for kind in section.fields)}
-    return {
+    listed: ListedIntegration = {
         "name": section.name,
         "scope": section.scope,
         "connection": section.connection,
         "ticket": section.ticket.value,
         "one_ticket_per": section.one_ticket_per,
-        **fields,
+        "fields": "default" if section.fields == "default" else "customised",
         "status": _status(pulse),
-        **pulse,
+        "last_success": pulse["last_success"],
+        "last_error": pulse["last_error"],
         "assignments": counted.shown(),
     }
+    if section.fields != "default":
+        listed["customised"] = sorted(kind.value for kind in section.fields)
+    return listed
 
 
-def _removed(name: str, counted: _Counts) -> dict[str, Any]:
-    return {"name": name, "status": "removed", **_NO_PULSE, "assignments": counted.shown()}
+def _removed(name: str, counted: _Counts) -> ListedIntegration:
+    return {
+        "name": name,
+        "status": "removed",
+        "last_success": None,
+        "last_error": None,
+        "assignments": counted.shown(),
+    }
 
 
 def _status(pulse: Mapping[str, Any]) -> str:

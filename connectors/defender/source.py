@@ -12,19 +12,21 @@ from connectors.defender.settings import DefenderSettings
 from connectors.microsoft.engine import clients_of
 from shared.core.http import Handler, Request, Response
 from shared.core.plugins import Previewed, SectionCheck, Source
-from shared.core.problem import Problem
+from shared.core.refusal import not_configured
 from shared.core.signal import Signal
 from shared.engine import Engine
 from shared.mapping.allow_list import not_allowed
-from shared.web.intake import body_of
 
 if TYPE_CHECKING:
-    from connectors.defender.assignments.back import AssignmentWriteBack
+    from connectors.defender.assignments.on_demand import AssignmentRequests
     from connectors.defender.assignments.reassign import Reassigner
     from connectors.defender.assignments.reminders import ReminderResult
     from connectors.defender.assignments.rules import CompiledRule
     from connectors.defender.assignments.stage import AssignOwner
     from connectors.defender.assignments.store import AssignmentStore
+    from connectors.defender.assignments.withdraw import Withdrawals
+    from connectors.defender.assignments.write_back import AssignmentWriteBack
+    from connectors.defender.integration_list import ListedIntegration
     from connectors.defender.poll.ancestry import ManagementGroupPaths
     from connectors.defender.poll.polled import PollResult
     from connectors.defender.poll.tenants import DefenderTenants
@@ -85,7 +87,7 @@ class DefenderSource(Source):
     @cached_property
     def governance(self) -> AssignmentWriteBack:
         """Writes governance assignments."""
-        from connectors.defender.assignments.back import AssignmentWriteBack
+        from connectors.defender.assignments.write_back import AssignmentWriteBack
 
         settings = self._settings
         return AssignmentWriteBack(
@@ -104,7 +106,7 @@ class DefenderSource(Source):
             self.assignments,
             self._engine.links,
             self._engine.system,
-            self.governance.tell_assignment,
+            self.governance.push_assignment,
             recheck_after=self._engine.config.delivery.recheck_after,
             now=self._engine.now,
         )
@@ -118,10 +120,10 @@ class DefenderSource(Source):
         """See ``Source``: assignments, and tickets that were reassigned."""
         if self._settings is None:
             return {}
-        from connectors.defender.assignments.back import KIND as ASSIGNMENT
         from connectors.defender.assignments.reassign import KIND as REASSIGNED
+        from connectors.defender.assignments.write_back import KIND as ASSIGNMENT
 
-        return {ASSIGNMENT: self.governance.tell_assignment, REASSIGNED: self._reassigner.again}
+        return {ASSIGNMENT: self.governance.push_assignment, REASSIGNED: self._reassigner.again}
 
     def assign_owner(self, groups: Any) -> AssignOwner | None:
         """The stage that assigns recommendations, before ``groups``; None without the section."""
@@ -195,19 +197,11 @@ class DefenderSource(Source):
         """See ``Source``."""
         return {"poll_findings": self.poll_findings, "remind": self.remind}
 
-    async def assign(self, body: object) -> tuple[int, dict[str, Any]]:
-        """Assign recommendations on demand: status and answer, see ``assignments.on_demand``.
-
-        Args:
-            body: decoded JSON.
-
-        Raises Problem, ConfigurationError and StorageUnavailable.
-        """
+    def _assignment_requests(self) -> AssignmentRequests:
+        """Fulfils assignments on demand. Raises RequestRefused where the configuration has no integration."""
         settings, engine = self._settings, self._engine
         if settings is None or not settings.integrations:
-            raise Problem(
-                404, "Not configured", "bridge.yaml has no defender.integrations: there is nowhere to assign to."
-            )
+            raise not_configured("bridge.yaml has no defender.integrations: there is nowhere to assign to.")
         from connectors.defender.assignments.checks import AssignmentChecks
         from connectors.defender.assignments.on_demand import AssignmentRequests
 
@@ -220,53 +214,41 @@ class DefenderSource(Source):
             self.assignments,
             engine.links,
         )
-        requests = AssignmentRequests(
+        return AssignmentRequests(
             checks,
             self.assignments,
             engine.links,
             engine.queue,
             engine.worker.handle_now,
             self._reassigner,
-            self.governance.tell_assignment,
+            self.governance.push_assignment,
             lease=engine.mapper.delivery.lease,
             now=engine.now,
         )
-        return await requests.assign(body)
 
-    async def withdraw(self, body: object) -> tuple[int, dict[str, Any]]:
-        """Withdraw assignments: status and answer, see ``assignments.withdraw``.
-
-        Args:
-            body: decoded JSON.
-
-        Raises Problem, ConfigurationError and StorageUnavailable.
-        """
+    def _withdrawals(self) -> Withdrawals:
+        """Withdraws assignments. Raises RequestRefused where the configuration has no section ``defender``."""
         settings, engine = self._settings, self._engine
         mapper = engine.mapper
         if settings is None:
-            detail = "bridge.yaml has no section 'defender'. Fix: keep 'defender: {integrations: []}' while it has any"
-            raise Problem(404, "Not configured", f"{detail}.")
+            fix = "Fix: keep 'defender: {integrations: []}' as long as there are assignments"
+            raise not_configured(f"bridge.yaml has no section 'defender'. {fix}.")
         from connectors.defender.assignments.chosen import AssignmentChooser
         from connectors.defender.assignments.withdraw import Withdrawals
 
-        withdrawals = Withdrawals(
+        return Withdrawals(
             AssignmentChooser({one.name for one in settings.integrations}, self.assignments),
             self.assignments,
             engine.links,
             engine.queue,
             engine.worker.handle_now,
-            self.governance.tell_assignment,
+            self.governance.push_assignment,
             lambda signal: not_allowed(signal, mapper.accept_only),
             lease=mapper.delivery.lease,
             now=engine.now,
         )
-        return await withdrawals.withdraw(body)
 
-    async def integrations(self) -> dict[str, Any]:
-        """The integrations and how they are doing, see ``integration_list``.
-
-        Raises ConfigurationError and StorageUnavailable.
-        """
+    async def _integrations(self) -> list[ListedIntegration]:
         from connectors.defender.integration_list import integrations
 
         settings = self._settings
@@ -274,20 +256,31 @@ class DefenderSource(Source):
         engine = self._engine
         return await integrations(sections, self.assignments.all(), await engine.health.read(), engine.now())
 
+    async def assign(self, request: Request) -> Response:
+        """``POST /api/assignments``; see ``endpoints.assign``."""
+        from connectors.defender.endpoints import assign
+
+        return await assign(request, self._assignment_requests)
+
+    async def withdraw(self, request: Request) -> Response:
+        """``POST /api/assignments/withdraw``; see ``endpoints.withdraw``."""
+        from connectors.defender.endpoints import withdraw
+
+        return await withdraw(request, self._withdrawals)
+
+    async def integrations(self, request: Request) -> Response:
+        """``GET /api/integrations``; see ``endpoints.list_integrations``."""
+        from connectors.defender.endpoints import list_integrations
+
+        return await list_integrations(request, self._integrations)
+
     def handlers(self) -> Mapping[str, Handler]:
         """See ``Source``."""
-
-        async def assign(request: Request) -> Response:
-            return Response(*await self.assign(body_of(request)))
-
-        async def withdraw(request: Request) -> Response:
-            return Response(*await self.withdraw(body_of(request)))
-
-        async def listed(request: Request) -> Response:
-            del request
-            return Response(200, await self.integrations())
-
-        return {"assignments": assign, "withdraw_assignments": withdraw, "integrations": listed}
+        return {
+            "assignments": self.assign,
+            "withdraw_assignments": self.withdraw,
+            "integrations": self.integrations,
+        }
 
     async def check(self, most: timedelta) -> list[SectionCheck]:
         """See ``Source``."""

@@ -1,7 +1,7 @@
-"""Tickets of Secure Score controls on demand: somebody asks, everything is checked, and the ticket is made at once.
+"""Tickets of Secure Score controls on demand: everything is checked, and then the ticket is made at once.
 
-What is refused writes nothing. What is accepted goes the way of every signal, in the same worker; only that somebody
-waits for its end.
+A refused request writes nothing. An accepted one is delivered like any signal by the same worker, and the response
+waits for that.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from connectors.defender.assignments.request import RequestMistake, problem
 from connectors.secure_score.api import SecureScores
 from connectors.secure_score.payloads.listed import DEPRECATED, by_control, read_listed
 from connectors.secure_score.payloads.request import asked
-from connectors.secure_score.request_body import ScoreRequest, read_request
+from connectors.secure_score.request_body import ScoreTicketRequest
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import BridgeError, NotAuthorised, SourceError, TicketSystemError
 from shared.core.identity import DISPLAY, correlation
 from shared.core.link import Link, LinkStage
 from shared.core.messages import Envelope
-from shared.core.problem import Problem
+from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, Phase, TicketKind, TicketRef, TicketSystem
 from shared.delivery.deliver import Delivered
@@ -34,11 +33,16 @@ from shared.mapping.mapper import CompiledRoute, MappedFields, Mapper
 from shared.payloads.keys import Unidentified
 from shared.payloads.values import fold, given, line
 
-#: Controls that may have been meant.
-_MOST_CLOSE = 5
+_MOST_SUGGESTIONS = 5
 
-#: Works on an envelope at once: see ``Worker.handle_now``.
-Now = Callable[[Envelope], Awaitable[Delivered | Absorbed | BridgeError | None]]
+#: Seconds after which the same request may succeed.
+_RETRY_AFTER = 60
+_RETRY_AFTER_PARTIAL = 300
+
+#: Delivers an envelope at once: see ``Worker.handle_now``.
+DeliverNow = Callable[[Envelope], Awaitable[Delivered | Absorbed | BridgeError | None]]
+
+ScoreOutcome = Literal["created", "existing", "reopened", "pending", "throttled"]
 
 
 class RequestTenants(Protocol):
@@ -51,24 +55,68 @@ class RequestTenants(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreTicket:
+    """What came of a request.
+
+    Attributes:
+        outcome: ``existing`` when the control had an open ticket; ``pending`` when it is made later; ``throttled`` when
+            a throttle counts it in a summary.
+        control: id of the control.
+        kind, connection: of the ticket.
+        ticket: None while it is not made.
+        signal: id of the envelope, by which the log names it; empty when none was needed.
+        rule: name of the throttle.
+        dropped: fields that the ticket system changed or ignored.
+    """
+
+    outcome: ScoreOutcome
+    control: str
+    kind: TicketKind
+    connection: str
+    ticket: TicketRef | None = None
+    signal: str = ""
+    rule: str = ""
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePreview:
+    """What a request would make. ``existing`` is the open ticket that would be named instead."""
+
+    control: str
+    kind: TicketKind
+    connection: str
+    route: str
+    fields: Mapping[str, str]
+    existing: TicketRef | None
+    existing_connection: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Checked:
-    """A request that may be fulfilled: its signal, and the ticket that it becomes."""
+    """A request that can be fulfilled: its signal, the ticket that it becomes, and what is known of its ticket."""
 
     signal: Signal
     route: CompiledRoute
     mapped: MappedFields
+    link: Link | None
+
+    @property
+    def control(self) -> str:
+        return self.signal.details["control_id"]
 
 
 class ScoreRequests:
-    """Answers requests for tickets of controls.
+    """Fulfils requests for tickets of controls.
 
     Args:
         settings: of the configuration.
         tenants: opens Microsoft Graph.
         mapper: the compiled configuration.
         system: gives the ticket system of a connection.
-        links: what is known of tickets.
-        handle: works on an envelope at once.
+        links: the link store.
+        handle: delivers an envelope at once.
         now: the clock.
     """
 
@@ -79,7 +127,7 @@ class ScoreRequests:
         mapper: Mapper,
         system: Callable[[str], TicketSystem],
         links: LinkStore,
-        handle: Now,
+        handle: DeliverNow,
         *,
         now: Callable[[], datetime],
     ) -> None:
@@ -91,144 +139,119 @@ class ScoreRequests:
         self._handle = handle
         self._now = now
 
-    async def ticket(self, control_id: str, body: object) -> tuple[int, dict[str, Any]]:
+    async def ticket(self, control_id: str, request: ScoreTicketRequest) -> ScoreTicket:
         """Make the ticket of a control, or name the one that is open.
 
         Args:
             control_id: id of the control, in any case.
-            body: decoded JSON: ``requested_by``, and if wished ``priority`` (1 to 4), ``name``, ``description``,
-                ``due_date`` (in the future), ``ticket`` (change_request or incident), ``tenant`` (where there are
-                several).
-
-        Returns:
-            Status and answer: 201 when it was made, 200 when it was there or was opened again, 202 when it will be
-            made later (``pending``) or a throttle counts it in a summary (``throttled``). The answer has ``outcome``,
-            ``control``, ``kind`` and, but for 202, ``number``, ``id`` and ``link``; ``signal`` is the id under which a
-            new one can be followed.
+            request: the request.
 
         Raises:
-            Problem: 400 for a body with mistakes, 404 for an unknown control, 409 for one that needs no ticket, 422
-                for an unknown person or for fields that the table lacks, 502 when the ticket system or Microsoft Graph
-                refused, 503 when it may work later.
+            RequestRefused: mistakes of the request; an unknown control, or one that needs no ticket; an unknown person
+                or field; not allowed by accept_only; refused by Microsoft Graph or the ticket system, or unavailable.
         """
-        checked, link = await self._checked(control_id, body, writes=True)
-        if link is not None and (standing := await self._standing(link)):
-            return 200, _answer("existing", checked.signal, standing)
+        checked = await self._checked(control_id, request, writes=True)
+        link = checked.link
+        if link is not None and (ticket := await self._open_ticket(link)):
+            return ScoreTicket("existing", checked.control, ticket.kind, link.connection, ticket)
         envelope = Envelope(id=uuid4().hex, received_at=self._now(), signal=checked.signal)
         return self._outcome(envelope, checked, await self._handle(envelope))
 
-    async def preview(self, control_id: str, body: object) -> dict[str, Any]:
-        """What :meth:`ticket` would make: ``control``, ``connection``, ``route``, ``ticket`` with ``kind`` and
-        ``fields``, ``warnings``, and ``existing`` with the open ticket that would be named instead. Writes nothing.
-
-        Raises Problem, as :meth:`ticket`.
-        """
-        checked, link = await self._checked(control_id, body, writes=False)
+    async def preview(self, control_id: str, request: ScoreTicketRequest) -> ScorePreview:
+        """What :meth:`ticket` would make. Writes nothing. Arguments and errors as there."""
+        checked = await self._checked(control_id, request, writes=False)
+        link = checked.link
         generation = 1 if link is None else link.generation + 1
         own = {"correlation_id": correlation(checked.signal.key, generation), "correlation_display": DISPLAY}
-        standing = link.ticket if link is not None and link.stage is LinkStage.OPEN else None
-        return {
-            "control": checked.signal.details["control_id"],
-            "connection": checked.route.connection,
-            "route": checked.route.name,
-            "ticket": {"kind": checked.route.kind.value, "fields": {**checked.mapped.fields, **own}},
-            "existing": None if standing is None else _named(standing),
-            "warnings": [*checked.signal.warnings, *checked.mapped.warnings],
-        }
+        is_open = link is not None and link.stage is LinkStage.OPEN
+        return ScorePreview(
+            control=checked.control,
+            kind=checked.route.kind,
+            connection=checked.route.connection,
+            route=checked.route.name,
+            fields={**checked.mapped.fields, **own},
+            existing=link.ticket if link is not None and is_open else None,
+            existing_connection=link.connection if link is not None and is_open else "",
+            warnings=(*checked.signal.warnings, *checked.mapped.warnings),
+        )
 
-    async def _checked(self, control_id: str, body: object, *, writes: bool) -> tuple[_Checked, Link | None]:
-        request = read_request(body, self._tenants.ids, self._now())
-        control = await self._control(control_id, request)
-        signal = asked(control, request.wanted)
-        # Somebody asks now, whatever day the score is of.
+    async def _checked(self, control_id: str, request: ScoreTicketRequest, *, writes: bool) -> _Checked:
+        tenant = request.checked_tenant(self._tenants.ids, self._now())
+        control = await self._control(control_id, tenant)
+        signal = asked(control, request.wanted())
+        # The request is of now, whatever day the score is of.
         signal = replace(signal, occurred_at=max(self._now(), signal.occurred_at))
         route = self._mapper.route(signal)
         unwanted = not_allowed(signal, self._mapper.accept_only)
         if unwanted:
-            raise problem(
-                422,
-                "Not allowed",
-                [
-                    RequestMistake(
-                        "controlId", f"It may not become a ticket: {unwanted}. Fix: widen that in bridge.yaml."
-                    )
-                ],
-            )
+            detail = f"It may not become a ticket: {unwanted}. Fix: widen that in bridge.yaml."
+            raise _refused(RefusalReason.UNKNOWN_VALUE, "Not allowed", RequestMistake("controlId", detail))
         if route is None:
-            raise Problem(503, "Not configured", "bridge.yaml has no section 'secure_score' any more.")
+            detail = "bridge.yaml no longer has a section 'secure_score'."
+            raise _refused(RefusalReason.UNAVAILABLE, "Not configured", RequestMistake("", detail))
         mapped = self._mapper.ticket(route, signal)
         stored = await self._links.load(signal.key)
         link = None if stored is None else stored.value
         if not (writes and link is not None and link.stage is LinkStage.OPEN):
             await self._check_with(self._system(route.connection), request, route, mapped)
-        return _Checked(signal, route, mapped), link
+        return _Checked(signal, route, mapped, link)
 
-    async def _control(self, control_id: str, request: ScoreRequest) -> Signal:
-        """The control as it is now. Raises Problem: 404, 409, 502, 503."""
+    async def _control(self, control_id: str, tenant: str) -> Signal:
+        """The control as it is now. Raises RequestRefused."""
         wanted = control_id.strip()
-        scores = self._tenants.open(request.tenant)
+        scores = self._tenants.open(tenant)
         try:
             profiles = {given(fold(one).get("id")).lower(): one async for one in scores.profiles()}
             profile = profiles.get(wanted.lower())
             if profile is None:
-                raise self._unknown(wanted, profiles, scores.partial)
+                raise _unknown_control(wanted, profiles, scores.partial)
             score = await scores.latest_score()
         except SourceError as error:
-            status, title = (503, "Not available") if error.retry else (502, "Refused by Microsoft Graph")
-            raise Problem(status, title, str(error), {"Retry-After": "60"} if error.retry else None) from None
+            if error.retry:
+                mistake = RequestMistake("", str(error))
+                raise _refused(RefusalReason.UNAVAILABLE, "Not available", mistake, _RETRY_AFTER) from None
+            mistake = RequestMistake("", str(error))
+            raise _refused(RefusalReason.UPSTREAM_REFUSED, "Refused by Microsoft Graph", mistake) from None
         finally:
             await scores.aclose()
         try:
-            signal = read_listed(profile, by_control(score)(wanted), request.tenant, self._now())
+            signal = read_listed(profile, by_control(score)(wanted), tenant, self._now())
         except Unidentified as error:
-            raise Problem(
-                502, "Unreadable control", f"Microsoft Graph describes {wanted[:80]} badly: {error}."
-            ) from None
+            mistake = RequestMistake("", f"Microsoft Graph's description of {wanted[:80]} cannot be used: {error}.")
+            raise _refused(RefusalReason.UPSTREAM_REFUSED, "Unreadable control", mistake) from None
         if signal.details.get("resolution") == DEPRECATED:
             raise _needs_none(wanted, "Microsoft has retired it, and nothing can be done about it.")
         if signal.state is SignalState.RESOLVED:
-            fix = "Fix: where it is to be done all the same, set it to 'To address' in the portal first."
+            fix = "Fix: to get a ticket all the same, set it to 'To address' in the portal first."
             raise _needs_none(wanted, f"{signal.condition} {fix}")
         return signal
 
-    def _unknown(self, wanted: str, profiles: Mapping[str, Mapping[str, Any]], partial: str) -> Problem:
-        if partial:
-            detail = f"Microsoft Graph's list of controls was not whole ({partial}), and {wanted[:80]} is not in it."
-            return Problem(503, "Not available", detail, {"Retry-After": "300"})
-        titles = {line(given(fold(one).get("title"))).lower(): name for name, one in profiles.items()}
-        close = get_close_matches(wanted.lower(), [*profiles, *titles], n=_MOST_CLOSE, cutoff=0.5)
-        ids = dict.fromkeys(given(fold(profiles[titles.get(name, name)]).get("id")) for name in close)
-        detail = f"The tenant has no control '{wanted[:80]}'." + (f" Close to it: {', '.join(ids)}." if ids else "")
-        return problem(404, "Unknown control", [RequestMistake("controlId", detail, tuple(ids))])
-
     async def _check_with(
-        self, system: TicketSystem, request: ScoreRequest, route: CompiledRoute, mapped: MappedFields
+        self, system: TicketSystem, request: ScoreTicketRequest, route: CompiledRoute, mapped: MappedFields
     ) -> None:
-        """Ask the ticket system whether it knows the person and the fields. Raises Problem: 422, 503."""
+        """Ask the ticket system whether it knows the person and the fields. Raises RequestRefused."""
         if not isinstance(system, KnowsPeople):
             return
         mistakes: list[RequestMistake] = []
-        who = request.wanted.requested_by
+        who = request.requested_by
         try:
             if await system.find_person(who) is None:
                 people = await system.suggest_people(who)
                 found = tuple(filter(None, (one.email or one.user_name or one.name for one in people)))
-                detail = f"The ticket system knows no one active person '{who}'."
-                mistakes.append(RequestMistake("requested_by", detail, found))
+                mistakes.append(RequestMistake("requested_by", f"No single active user matches '{who}'.", found))
             lacking = await _lacking(system, route.kind, mapped)
         except TicketSystemError as error:
-            headers = {"Retry-After": "60"} if error.retry else None
-            raise Problem(
-                503 if error.retry else 502, "Not checked", f"Nothing was written. {error}", headers
-            ) from None
-        fix = "Fix: take it out of the section secure_score in bridge.yaml."
-        said = f"Tickets of kind {route.kind.value} have no such field. {fix}"
-        mistakes += [RequestMistake(f"fields.{name}", said) for name in lacking]
+            mistake = RequestMistake("", f"Nothing was written. {error}")
+            reason = RefusalReason.UNAVAILABLE if error.retry else RefusalReason.UPSTREAM_REFUSED
+            raise _refused(reason, "Not checked", mistake, _RETRY_AFTER if error.retry else None) from None
+        fix = "Fix: remove it from the section secure_score in bridge.yaml."
+        detail = f"Tickets of kind {route.kind.value} have no such field. {fix}"
+        mistakes += [RequestMistake(f"fields.{name}", detail) for name in lacking]
         if mistakes:
-            raise problem(422, "Not known to the ticket system", mistakes)
+            raise RequestRefused(RefusalReason.UNKNOWN_VALUE, "Not in the ticket system", mistakes)
 
-    async def _standing(self, link: Link) -> TicketRef | None:
-        """The open ticket of a key. What cannot be asked is believed."""
+    async def _open_ticket(self, link: Link) -> TicketRef | None:
+        """The open ticket of a key. Where the ticket system cannot be asked, the stored state counts."""
         ticket = link.ticket
         if ticket is None or link.stage is not LinkStage.OPEN:
             return None
@@ -240,44 +263,60 @@ class ScoreRequests:
 
     def _outcome(
         self, envelope: Envelope, checked: _Checked, ended: Delivered | Absorbed | BridgeError | None
-    ) -> tuple[int, dict[str, Any]]:
-        pending = {**_answer("pending", checked.signal, None, checked.route.kind), "signal": envelope.id}
+    ) -> ScoreTicket:
+        route = checked.route
+        pending = ScoreTicket("pending", checked.control, route.kind, route.connection, signal=envelope.id)
         if isinstance(ended, BridgeError):
             if ended.retry:
-                return 202, pending
+                return pending
             detail = f"{ended} The request is kept as dead letter {envelope.id} and can be replayed."
-            raise Problem(502, "Refused by the ticket system", detail)
+            title = "Refused by the ticket system"
+            raise _refused(RefusalReason.UPSTREAM_REFUSED, title, RequestMistake("", detail))
         if ended is None:
-            return 202, pending
+            return pending
         if not isinstance(ended, Delivered):
-            return 202, {**pending, "outcome": "throttled", "rule": ended.rule}
+            return replace(pending, outcome="throttled", rule=ended.rule)
         if ended.ticket is None:
-            return 202, pending
-        made = ended.decision.startswith("created")
-        outcome = "created" if made else "reopened" if "reopened" in ended.decision else "existing"
-        answer = _answer(outcome, checked.signal, ended.ticket)
-        if ended.dropped:
-            answer["not_taken_over"] = list(ended.dropped)
-        return 201 if made else 200, {**answer, "signal": envelope.id}
+            return pending
+        outcome: ScoreOutcome = "existing"
+        if ended.decision.startswith("created"):
+            outcome = "created"
+        elif "reopened" in ended.decision:
+            outcome = "reopened"
+        return replace(
+            pending,
+            outcome=outcome,
+            kind=ended.ticket.kind,
+            connection=ended.connection,
+            ticket=ended.ticket,
+            dropped=ended.dropped,
+        )
 
 
 async def _lacking(system: KnowsPeople, kind: TicketKind, mapped: MappedFields) -> tuple[str, ...]:
     try:
         return tuple(await system.lacks(kind, mapped.fields))
     except NotAuthorised:
-        return ()  # who may not read the dictionary learns it when the ticket comes back without the field
+        return ()  # the dictionary may not be read: a missing field shows when the ticket comes back without it
 
 
-def _needs_none(control: str, why: str) -> Problem:
-    return problem(409, "No ticket needed", [RequestMistake("controlId", f"{control[:80]} needs no ticket. {why}")])
+def _refused(
+    reason: RefusalReason, title: str, mistake: RequestMistake, retry_after: int | None = None
+) -> RequestRefused:
+    return RequestRefused(reason, title, [mistake], retry_after=retry_after)
 
 
-def _answer(outcome: str, signal: Signal, ref: TicketRef | None, kind: TicketKind | None = None) -> dict[str, Any]:
-    head = {"outcome": outcome, "control": signal.details["control_id"]}
-    if ref is not None:
-        return {**head, **_named(ref)}
-    return {**head, "kind": kind.value if kind is not None else ""}
+def _needs_none(control: str, why: str) -> RequestRefused:
+    mistake = RequestMistake("controlId", f"{control[:80]} needs no ticket. {why}")
+    return _refused(RefusalReason.CONFLICT, "No ticket needed", mistake)
 
 
-def _named(ref: TicketRef) -> dict[str, Any]:
-    return {"number": ref.number, "id": ref.id, "link": ref.url, "kind": ref.kind.value}
+def _unknown_control(wanted: str, profiles: Mapping[str, Mapping[str, Any]], partial: str) -> RequestRefused:
+    if partial:
+        detail = f"Microsoft Graph's list of controls is incomplete ({partial}), and {wanted[:80]} is not in it."
+        return _refused(RefusalReason.UNAVAILABLE, "Not available", RequestMistake("", detail), _RETRY_AFTER_PARTIAL)
+    titles = {line(given(fold(one).get("title"))).lower(): name for name, one in profiles.items()}
+    close = get_close_matches(wanted.lower()[:200], [*profiles, *titles], n=_MOST_SUGGESTIONS, cutoff=0.5)
+    ids = dict.fromkeys(given(fold(profiles[titles.get(name, name)]).get("id")) for name in close)
+    detail = f"The tenant has no control '{wanted[:80]}'."
+    return _refused(RefusalReason.NOT_FOUND, "Unknown control", RequestMistake("controlId", detail, tuple(ids)))

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from connectors.microsoft.engine import clients_of
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.http import Handler, Request, Response
 from shared.core.plugins import SectionCheck, Source
-from shared.core.problem import Problem
+from shared.core.refusal import not_configured
 from shared.engine import Engine
-from shared.web.intake import body_of
 
 if TYPE_CHECKING:
     from connectors.secure_score.poll.poll import ScorePolled
@@ -36,10 +35,10 @@ class SecureScoreSource(Source):
 
     @property
     def _required(self) -> SecureScoreSettings:
-        """The section. Raises Problem 404 where the configuration has none."""
+        """The section. Raises RequestRefused where the configuration has none."""
         settings = self._settings
         if settings is None:
-            raise Problem(404, "Not configured", "bridge.yaml has no section 'secure_score'; see docs/secure-score.md.")
+            raise not_configured("bridge.yaml has no section 'secure_score'; see docs/secure-score.md.")
         return settings
 
     @cached_property
@@ -97,27 +96,21 @@ class SecureScoreSource(Source):
             now=engine.now,
         )
 
-    async def ticket(self, control_id: str, body: object) -> tuple[int, dict[str, Any]]:
-        """Make the ticket of a control now: status and answer, see ``ScoreRequests.ticket``.
+    async def ticket(self, request: Request) -> Response:
+        """``POST /api/secure-score/{control}/ticket``; see ``endpoints.make_ticket``."""
+        from connectors.secure_score.endpoints import make_ticket
 
-        Raises Problem, ConfigurationError and StorageUnavailable.
-        """
-        return await self._requests.ticket(control_id, body)
+        return await make_ticket(request, lambda: self._requests)
 
-    async def ticket_preview(self, control_id: str, body: object) -> dict[str, Any]:
-        """What that ticket would be, without side effect, see ``ScoreRequests.preview``. Raises as that one."""
-        return await self._requests.preview(control_id, body)
+    async def ticket_preview(self, request: Request) -> Response:
+        """``POST /api/secure-score/{control}/preview``; see ``endpoints.preview_ticket``."""
+        from connectors.secure_score.endpoints import preview_ticket
+
+        return await preview_ticket(request, lambda: self._requests)
 
     def handlers(self) -> Mapping[str, Handler]:
         """See ``Source``."""
-
-        async def ticket(request: Request) -> Response:
-            return Response(*await self.ticket(request.path["control"], body_of(request)))
-
-        async def preview(request: Request) -> Response:
-            return Response(200, await self.ticket_preview(request.path["control"], body_of(request)))
-
-        return {"secure_score_ticket": ticket, "secure_score_preview": preview}
+        return {"secure_score_ticket": self.ticket, "secure_score_preview": self.ticket_preview}
 
     async def check(self, most: timedelta) -> list[SectionCheck]:
         """See ``Source``."""

@@ -94,13 +94,13 @@ class Clouds:
     def _improvement(self) -> Iterator[Step]:
         url = f"{self._app['url']}/api/secure-score/{_CONTROL}/ticket"
         made = self._post(url, {"requested_by": "abel.tuter", "priority": 2})
-        number = made["number"]
+        number = made["ticket"]["number"]
         table = "change_request"
         yield Step("a Secure Score action is filed as a change", number, self._state(number, table), self._profile())
         start = datetime.now(UTC)
         plan = {name: f"{start + timedelta(hours=hours):%Y-%m-%d %H:%M:%S}" for name, hours in _PLANNED}
         for fields in (plan, *_WALK):
-            self._change(made["id"], fields, table)
+            self._change(made["ticket"]["id"], fields, table)
         yield Step("people walk it to Closed", number, self._state(number, table), self._profile())
         self._timer("resync")
         self._until(lambda: self._profile() != "Default", "the control's state to follow")

@@ -1,6 +1,6 @@
-"""What a person can do with dead letters and quarantined items: list, count, show, replay, drop.
+"""Operations on parked items (dead letters and quarantined items): list, count, show, replay, drop.
 
-The endpoints and the command line are two faces of this one service.
+The endpoints and the command line both use this service. It is free of HTTP.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ ParkedResultKind = Literal["replayed", "dropped", "not_found", "not_replayable",
 LARGEST_PAGE = 100
 MOST_AT_ONCE = 1000
 
-#: A list with a text reads this many rows and then says where to go on, so that no request takes minutes.
+#: A list that is filtered by a text reads this many rows and then ends with a cursor, so that no request takes minutes.
 _MOST_READ = 5000
 
-#: Counts stop here; they say so.
+#: Counting stops here; ``ParkedCounts.complete`` is False then.
 _MOST_COUNTED = 20_000
 
 _AT_ONCE = 8
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-_PLACE = re.compile(r"[no]-\d{16}-[0-9A-Za-z-]{0,64}")
+_CURSOR = re.compile(r"[no]-\d{16}-[0-9A-Za-z-]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ParkedFilter:
     replayed: bool | None = None
 
     def matches(self, row: ParkedItem) -> bool:
-        """Whether the text occurs; storage sees to the rest."""
+        """Whether the text occurs; storage compares the rest."""
         searched = f"{row.code} {row.reason} {row.key} {row.title} {row.connection}".casefold()
         return self.text.casefold() in searched
 
@@ -67,7 +67,7 @@ class ParkedFilter:
 class ParkedPage:
     """Some rows, and where the next page begins; None when this was the last one.
 
-    A page may hold fewer rows than asked for, and none at all, and still have a next one: a rare text was looked for.
+    A page may hold fewer rows than asked for, even none, and still have a next one: when a rare text is searched.
     """
 
     items: tuple[ParkedItem, ...]
@@ -94,7 +94,7 @@ class ParkedResult:
 
 
 class ParkedItems:
-    """Dead letters and quarantine, as operators work with them."""
+    """Dead letters and quarantined items, for operators."""
 
     def __init__(
         self,
@@ -128,14 +128,14 @@ class ParkedItems:
             ValueError: ``after`` is none that a list in this order gave.
             StorageUnavailable: storage did not answer.
         """
-        if after and not (_PLACE.fullmatch(after) and after[0] == ("n" if newest else "o")):
+        if after and not (_CURSOR.fullmatch(after) and after[0] == ("n" if newest else "o")):
             raise ValueError("not a continuation of this list")
         rows: list[ParkedItem] = []
-        place, read = "", 0
+        last, read = "", 0
         async for found, row in self._rows(kind, wanted, newest=newest, after=after):
             if len(rows) == limit or read == _MOST_READ:
-                return ParkedPage(tuple(rows), place)
-            place, read = found, read + 1
+                return ParkedPage(tuple(rows), last)
+            last, read = found, read + 1
             if wanted.matches(row):
                 rows.append(row)
         return ParkedPage(tuple(rows), None)
@@ -207,7 +207,7 @@ class ParkedItems:
         waiting = list(dict.fromkeys(items))
         first = True
         while waiting:
-            # the first alone: where storage is down, nobody waits for it a thousand times
+            # The first one alone: where storage is down, one failure is enough to know.
             now, waiting = (waiting[:1], waiting[1:]) if first else (waiting[:_AT_ONCE], waiting[_AT_ONCE:])
             found = await asyncio.gather(*(work(item) for item in now), return_exceptions=True)
             for item, result in zip(now, found, strict=True):
@@ -231,7 +231,9 @@ class ParkedItems:
         try:
             envelope = decode(json.dumps(message))
         except ValueError:
-            return ParkedResult(item, "not_replayable", "It is no message of the bridge; show tells what it holds.")
+            return ParkedResult(
+                item, "not_replayable", "It is not a message of the bridge; 'show' shows what it holds."
+            )
         if kind == "quarantine":
             return await self._read_again(row, envelope)
         await self._queue.send(self._anew(envelope, replayed=True))

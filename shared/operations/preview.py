@@ -33,8 +33,9 @@ def preview(
     """One object per item of the body, in order.
 
     Keys: ``outcome`` (ticket, no_route, quarantined), ``reason``, ``signal``, ``route``, ``connection``, ``ticket``
-    {``kind``, ``fields``, ``resolution`` for resolved signals}, ``warnings``, and what a source adds. Stored links are
-    not read: a Resolved shows the ticket it belongs to as it would be created, and what would resolve it.
+    (not made yet: ``id``, ``number`` and ``url`` are None; ``kind``, ``connection``, ``fields``, and ``resolution`` for
+    resolved signals), ``warnings``, and what a source adds. Stored links are not read: a Resolved shows the ticket it
+    belongs to as it would be created, and what would resolve it.
 
     Args:
         body: of a request to the webhook.
@@ -61,7 +62,14 @@ def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dic
         return _answer("no_route", reason, signal=shown, warnings=list(item.warnings))
     mapped = mapper.ticket(route, item)
     key = route.columns.key_fields(route.kind, correlation(item.key, 1))
-    ticket: dict[str, Any] = {"kind": route.kind.value, "fields": {**mapped.fields, **key}}
+    ticket: dict[str, Any] = {
+        "id": None,
+        "number": None,
+        "kind": route.kind.value,
+        "connection": route.connection,
+        "url": None,
+        "fields": {**mapped.fields, **key},
+    }
     warnings = [*item.warnings, *mapped.warnings]
     if item.state is SignalState.RESOLVED and route.resolve_action == "resolve":
         closing = mapper.closing(route, item)

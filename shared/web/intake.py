@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from shared.core.http import Request
 from shared.core.messages import Envelope
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.problem import Problem
@@ -29,10 +28,11 @@ MAX_DEPTH = 64
 MAX_ITEMS = 500
 
 _EXPECTED = "Expected: a JSON object (one alert) or array of objects, Content-Type application/json."
+_SPLIT = "Azure Monitor sends at most 262,144: split what you bundle."
 
 
 def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES) -> dict[str, Any] | list[Any]:
-    """Decode a request body.
+    """Decode the body of a request that brings signals: an object or an array.
 
     Args:
         body: as received.
@@ -40,27 +40,9 @@ def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES
         limit: largest size in bytes.
 
     Raises:
-        Problem: 413 too large, 415 not JSON by its type, 400 empty, not JSON, nested too deeply, or neither object
-            nor array.
+        Problem: as :func:`decode_json`, 400 neither object nor array, 413 more items than :data:`MAX_ITEMS`.
     """
-    if len(body) > limit:
-        raise Problem(
-            413, "Body too large", f"The body has {len(body):,} bytes; the limit is {limit:,}. Azure Monitor sends at "
-            "most 262,144: split what you bundle.",
-        )  # fmt: skip
-    kind = (content_type or "application/json").split(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json") and kind != "text/json":
-        raise Problem(415, "Not a JSON body", f"Content-Type is '{kind[:100]}'. {_EXPECTED}")
-    if not body.strip():
-        raise Problem(400, "Empty body", _EXPECTED)
-    try:
-        data = json.loads(body)
-    except RecursionError:
-        raise Problem(400, "JSON nested too deeply", _EXPECTED) from None
-    except ValueError as error:  # not JSON, not the encoding it claims, or a number of thousands of digits
-        raise Problem(400, "Not JSON", f"The body cannot be read: {str(error)[:200]}. {_EXPECTED}") from None
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _deeper(data, MAX_DEPTH):
-        raise Problem(400, "JSON nested too deeply", f"The body is nested more than {MAX_DEPTH} deep. {_EXPECTED}")
+    data = decode_json(body, content_type, limit)
     if not isinstance(data, dict | list):
         raise Problem(400, "Not an alert", f"The body is a JSON {_json_type(data)}. {_EXPECTED}")
     if isinstance(data, list) and len(data) > MAX_ITEMS:
@@ -68,9 +50,37 @@ def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES
     return data
 
 
-def body_of(request: Request) -> dict[str, Any] | list[Any]:
-    """The decoded body of a request. Raises as :func:`read_json`."""
-    return read_json(request.body, request.header("Content-Type"))
+def decode_json(
+    body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES, expected: str = _EXPECTED, advice: str = _SPLIT
+) -> object:
+    """Decode a request body.
+
+    Args:
+        body: as received.
+        content_type: value of the header; none at all is taken for JSON.
+        limit: largest size in bytes.
+        expected: sentence that says what a right body is.
+        advice: sentence that says what to do about a body that is too large.
+
+    Raises:
+        Problem: 413 too large, 415 not JSON by its type, 400 empty, not JSON, or nested too deeply.
+    """
+    if len(body) > limit:
+        raise Problem(413, "Body too large", f"The body has {len(body):,} bytes; the limit is {limit:,}. {advice}")
+    kind = (content_type or "application/json").split(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json") and kind != "text/json":
+        raise Problem(415, "Not a JSON body", f"Content-Type is '{kind[:100]}'. {expected}")
+    if not body.strip():
+        raise Problem(400, "Empty body", expected)
+    try:
+        data = json.loads(body)
+    except RecursionError:
+        raise Problem(400, "JSON nested too deeply", expected) from None
+    except ValueError as error:  # not JSON, not the encoding it claims, or a number of thousands of digits
+        raise Problem(400, "Not JSON", f"The body cannot be read: {str(error)[:200]}. {expected}") from None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _deeper(data, MAX_DEPTH):
+        raise Problem(400, "JSON nested too deeply", f"The body is nested more than {MAX_DEPTH} deep. {expected}")
+    return data
 
 
 def _deeper(value: object, limit: int) -> bool:

@@ -25,10 +25,10 @@ from connectors.microsoft.clients import CloudEndpoints
 from local import azure, servicenow
 from shared.core.link import Link
 from shared.core.messages import Envelope, decode, encode
-from shared.core.problem import Problem
 from shared.core.secrets import SettingSecrets
 from shared.delivery.queue import SignalQueue
 from shared.platform.storage import Storage
+from tests.asking import ask
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES
 
 WRITE = "Microsoft.Security/assessments/governanceAssignments/write"
@@ -215,10 +215,9 @@ class House:
             "remediation_days": 30,
             **body,
         }
-        try:
-            return await self.defender.assign({name: value for name, value in request.items() if value is not None})
-        except Problem as problem:
-            return problem.status, problem.body()
+        given = {name: value for name, value in request.items() if value is not None}
+        response = await ask(self.defender.assign, given)
+        return response.status, dict(response.body)
 
     async def work_off(self, ahead: timedelta = timedelta()) -> None:
         """The worker handles what is due now, and what falls due within ``ahead``, each at its time."""

@@ -9,8 +9,8 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from connectors.defender.assignments.assignment import Assignment
 from shared.core.messages import Envelope
-from shared.core.problem import Problem
 from shared.core.signal import Signal, SignalState
+from tests.asking import ask
 from tests.defender_assignments.house import DISKS, House
 from tests.payloads.support import parse
 
@@ -24,12 +24,9 @@ RULE = {"name": "all", "owner": {"value": "david.loo"}, "days": 7}
 async def withdraw(house: House, **body: Any) -> tuple[int, dict[str, Any]]:
     """POST /api/assignments/withdraw: the disks of the machine, unless the body says otherwise."""
     which = {} if {"recommendation", "resources", "integration"} & set(body) else {"keys": [house.key()]}
-    try:
-        return await house.defender.withdraw(
-            {name: value for name, value in {**which, **WHY, **body}.items() if value is not None}
-        )
-    except Problem as problem:
-        return problem.status, problem.body()
+    given = {name: value for name, value in {**which, **WHY, **body}.items() if value is not None}
+    response = await ask(house.defender.withdraw, given)
+    return response.status, dict(response.body)
 
 
 async def signal_of(house: House, resource: str, key: str = DISKS) -> Signal:

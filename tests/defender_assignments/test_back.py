@@ -23,7 +23,7 @@ from connectors.defender.assignments.azure import (
     ticket_number,
     wanted,
 )
-from connectors.defender.assignments.back import AssignmentWriteBack, tell_key
+from connectors.defender.assignments.write_back import AssignmentWriteBack, push_key
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.errors import SourceRefused, SourceUnavailable
@@ -225,8 +225,8 @@ async def test_a_ticket_that_moves_is_shown_and_one_that_stands_costs_nothing(sc
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_assignment_without_its_ticket_is_told_already(scene: Scene) -> None:
     made = await scene.given()
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "told"
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "known"
+    assert await scene.back.push_assignment(push_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "known"
     (one,) = await scene.house.writes()
     assert one["after"]["properties"]["owner"] == made.owner
     assert one["target"].endswith(f"/governanceAssignments/{DISKS}")
@@ -236,22 +236,22 @@ async def test_an_assignment_without_its_ticket_is_told_already(scene: Scene) ->
 async def test_what_was_written_before_a_crash_is_not_written_again(scene: Scene) -> None:
     made = await scene.given()
     await scene.link(state="1")
-    await scene.back.tell_assignment(tell_key(made.key))
+    await scene.back.push_assignment(push_key(made.key))
     await scene.change(told="")  # it died before it remembered
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "told"
     assert len(await scene.house.writes()) == 1
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_assignment_that_ended_is_deleted_and_one_that_returns_is_written_anew(scene: Scene) -> None:
     made = await scene.given()
-    await scene.back.tell_assignment(tell_key(made.key))
+    await scene.back.push_assignment(push_key(made.key))
     await scene.change(ended_at=NOW, outcome="healthy")
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "told"
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "known"
+    assert await scene.back.push_assignment(push_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "known"
     assert len(await scene.house.writes(operation=DELETE)) == 1
     await scene.change(ended_at=None, outcome="")
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "told"
     assert len(await scene.house.writes(operation=WRITE)) == 2
 
 
@@ -281,8 +281,8 @@ async def test_a_shared_ticket_tells_every_assignment_even_when_one_is_refused(s
 async def test_an_assessment_that_is_gone_needs_nothing_more(scene: Scene, gone: bool) -> None:
     made = await scene.given(ended_at=NOW if gone else None)
     await scene.house.azure("DELETE", "/assessments", {"id": made.origin})
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "told"
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "known"
+    assert await scene.back.push_assignment(push_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "known"
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -291,9 +291,9 @@ async def test_azure_that_is_busy_is_told_later_and_remembers_nothing(scene: Sce
     fault = {"type": "throttle", "retry_after": 900, "match": {"path": "governanceAssignments"}}
     await scene.house.azure("POST", "/scenarios", fault)
     with pytest.raises(SourceUnavailable):
-        await scene.back.tell_assignment(tell_key(made.key))
+        await scene.back.push_assignment(push_key(made.key))
     await scene.house.calm()
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "told"
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -303,9 +303,9 @@ async def test_an_answer_that_was_lost_makes_no_second_write(scene: Scene) -> No
     match = {"path": "governanceAssignments", "method": "PUT"}
     await scene.house.azure("POST", "/scenarios", {"type": "cut_after_commit", "times": 3, "match": match})
     with pytest.raises(SourceUnavailable):
-        await scene.back.tell_assignment(tell_key(made.key))
+        await scene.back.push_assignment(push_key(made.key))
     once = len(await scene.house.writes())
-    assert await scene.back.tell_assignment(tell_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "told"
     assert len(await scene.house.writes()) == once
 
 
@@ -315,7 +315,7 @@ async def test_nobody_is_told_where_writing_back_is_off(scene: Scene) -> None:
     link = await scene.link(state="1")
     scene.house.configure(write_back=False)
     off = scene.house.defender.governance
-    assert (off.wants(link), await off.tell_assignment(tell_key(made.key))) == ("", "nobody_listens")
+    assert (off.wants(link), await off.push_assignment(push_key(made.key))) == ("", "nobody_listens")
     assert await scene.told() == "nobody_listens"
     assert await scene.house.writes() == []
 
@@ -324,5 +324,5 @@ async def test_nobody_is_told_where_writing_back_is_off(scene: Scene) -> None:
 async def test_what_has_no_arm_id_cannot_be_told(scene: Scene) -> None:
     await scene.given()
     await scene.change(origin="")
-    assert await scene.back.tell_assignment(tell_key(scene.house.key())) == "known"
-    assert await scene.back.tell_assignment(tell_key("recommendation:1:nobody")) == "gone"
+    assert await scene.back.push_assignment(push_key(scene.house.key())) == "known"
+    assert await scene.back.push_assignment(push_key("recommendation:1:nobody")) == "gone"

@@ -54,8 +54,10 @@ async def test_a_recommendation_is_assigned_and_its_ticket_is_in_the_answer(hous
     assert status == 201
     (ticket,) = await house.tickets()
     assert item["status"] == "created"
-    assert (item["ticket"]["number"], item["ticket"]["sys_id"]) == (ticket["number"], ticket["sys_id"])
-    assert ticket["sys_id"] in item["ticket"]["link"]
+    assert (item["ticket"]["number"], item["ticket"]["id"]) == (ticket["number"], ticket["sys_id"])
+    assert list(item["ticket"]) == ["id", "number", "kind", "connection", "url"]
+    assert (item["ticket"]["kind"], item["ticket"]["connection"]) == ("incident", house.connection)
+    assert ticket["sys_id"] in item["ticket"]["url"]
     assert (ticket["assigned_to"], ticket["caller_id"]) == ("Ada Winterfeld", "Beth Anglin")
     due = house.now + timedelta(days=30)
     assert (await house.tickets(display="false"))[0]["due_date"] == f"{due:%Y-%m-%d %H:%M:%S}"
@@ -72,8 +74,16 @@ async def test_a_recommendation_is_assigned_and_its_ticket_is_in_the_answer(hous
     }
     data = told["additionalData"]
     assert data["ticketNumber"] == int(ticket["number"].removeprefix("INC"))
-    assert (data["ticketLink"], data["ticketStatus"]) == (item["ticket"]["link"], "New")
+    assert (data["ticketLink"], data["ticketStatus"]) == (item["ticket"]["url"], "New")
     assert item["defender"] == "written"
+
+
+async def test_a_due_date_at_the_end_of_the_calendar_is_a_date(house: House) -> None:
+    await house.finding()
+    status, answer = await house.ask(due_date="9999-12-31", remediation_days=None)
+    assert (status, answer["items"][0]["assignment"]["due"]) == (201, "9999-12-31T23:59:59.000Z")
+    await house.work_off(timedelta(hours=1))
+    await house.defender.remind()
 
 
 async def test_what_lies_on_the_queue_afterwards_changes_nothing(house: House) -> None:
@@ -235,7 +245,7 @@ async def test_a_ticket_that_a_route_made_becomes_the_owners(house: House) -> No
     (after,) = await house.tickets()
     assert (status, answer["items"][0]["status"]) == (201, "updated")
     assert (after["number"], after["assigned_to"]) == (ticket["number"], "Ada Winterfeld")
-    assert (await house.governance(resource))["additionalData"]["ticketLink"] == answer["items"][0]["ticket"]["link"]
+    assert (await house.governance(resource))["additionalData"]["ticketLink"] == answer["items"][0]["ticket"]["url"]
     await house.work_off(timedelta(hours=1))
     assert len(await house.tickets()) == 1
 

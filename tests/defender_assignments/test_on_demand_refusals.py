@@ -14,6 +14,7 @@ import pytest_asyncio
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.platform.storage import Storage
+from tests.asking import ask
 from tests.defender_assignments.house import DISKS, NAME, House, simulators
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,7 +49,7 @@ async def refused(house: House, status: int, field: str, *said: str, **body: Any
     assert field in [one["field"] for one in answer["errors"]], answer
     for text in said:
         assert text in answer["detail"], answer
-        assert text in "".join(one["detail"] for one in answer["errors"])
+        assert text in "".join(one["message"] for one in answer["errors"])
     await untouched(house)
     return answer
 
@@ -67,22 +68,33 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "empty recommendation": ("recommendation", "at least 1", {"recommendation": "  "}),
     "no resources": ("resources", "at least 1", {"resources": []}),
     "resources as text": ("resources", "list", {"resources": "/subscriptions/x"}),
-    "a bare name": ("resources", "'web-01' is no ARM id", {"resources": ["web-01"]}),
-    "an id that leads elsewhere": ("resources", "is no ARM id", {"resources": ["/subscriptions/a/../b"]}),
-    "an id with a query": ("resources", "is no ARM id", {"resources": ["/subscriptions/a/resourceGroups/b?x=1"]}),
-    "a number among resources": ("resources.0", "string", {"resources": [7]}),
+    "a bare name": ("resources", "'web-01' is not an ARM resource id", {"resources": ["web-01"]}),
+    "an id that leads elsewhere": ("resources", "is not an ARM resource id", {"resources": ["/subscriptions/a/../b"]}),
+    "an id with a query": (
+        "resources",
+        "is not an ARM resource id",
+        {"resources": ["/subscriptions/a/resourceGroups/b?x=1"]},
+    ),
+    "a number among resources": ("resources.0", "must be text", {"resources": [7]}),
     "nobody": ("assigned_to", "required", {"assigned_to": None}),
-    "a number for a person": ("assigned_to", "string", {"assigned_to": 7}),
+    "a number for a person": ("assigned_to", "must be text", {"assigned_to": 7}),
     "an unknown kind": ("kind", "'problem'", {"kind": "event"}),
     "an unknown member": ("asigned_to", "Did you mean assigned_to", {"asigned_to": "x"}),
     "a date in the past": ("due_date", "in the past", {"due_date": "2020-01-31", "remediation_days": None}),
-    "no date": ("due_date", "is no date", {"due_date": "soon", "remediation_days": None}),
-    "a time without zone": ("due_date", "is no date", {"due_date": "2030-01-31T10:00:00", "remediation_days": None}),
-    "two dates": ("due_date", "either", {"due_date": "2030-01-31"}),
-    "neither": ("due_date", "either", {"remediation_days": None}),
+    "no date": ("due_date", "is not a date", {"due_date": "soon", "remediation_days": None}),
+    "a time without zone": ("due_date", "is not a date", {"due_date": "2030-01-31T10:00:00", "remediation_days": None}),
+    "two dates": ("due_date", "Give either", {"due_date": "2030-01-31"}),
+    "neither": ("due_date", "Give either", {"remediation_days": None}),
     "days that nobody offers": ("remediation_days", "7, 14, 30 or 90", {"remediation_days": 8}),
-    "yes for true": ("grace", "boolean", {"grace": "yes"}),
-    "a list for a field": ("fields", "'category' has to be text", {"fields": {"category": ["a"]}}),
+    "yes for true": ("grace", "must be true or false", {"grace": "yes"}),
+    "an object for a person": ("assigned_to", "must be text", {"assigned_to": {"name": "ada"}}),
+    "two lines for a person": ("assigned_to", "on one line", {"assigned_to": "ada\nbeth"}),
+    "an object for resources": ("resources", "must be a list", {"resources": {"0": "x"}}),
+    "half a character": ("", "surrogate", {"assigned_to": "\ud800"}),
+    "no number": ("", "NaN", {"fields": {"risk": float("nan")}}),
+    "an endless number": ("fields", "must be a JSON object", {"fields": 10**300}),
+    "a number for a date": ("due_date", "must be text", {"due_date": 20300131, "remediation_days": None}),
+    "a list for a field": ("fields", "'category' must be text", {"fields": {"category": ["a"]}}),
     "a field that is a member": ("fields", "'assigned_to'", {"fields": {"assigned_to": "x"}}),
     "a field of the bridge": ("fields", "'correlation_id' is set by the bridge", {"fields": {"correlation_id": "x"}}),
     "a field of the system": ("fields", "'sys_id' is set by the bridge", {"fields": {"sys_id": "x"}}),
@@ -103,11 +115,8 @@ async def test_more_than_fifty_resources_are_too_many(house: House) -> None:
 
 @pytest.mark.parametrize("body", [[], [{}], "text", None, 7])
 async def test_a_body_that_is_no_object(house: House, body: Any) -> None:
-    from shared.core.problem import Problem
-
-    with pytest.raises(Problem, match="one JSON object") as caught:
-        await house.defender.assign(body)
-    assert caught.value.status == 400
+    response = await ask(house.defender.assign, body)
+    assert (response.status, "one JSON object" in response.body["detail"]) == (400, True)
     await untouched(house)
 
 
@@ -124,7 +133,7 @@ async def test_an_unknown_recommendation_is_refused_with_those_of_the_resource(h
 
 async def test_two_recommendations_of_one_name_have_to_be_told_apart(house: House) -> None:
     await house.finding(key=GUID)
-    answer = await refused(house, 404, "recommendation", "Several of", recommendation=NAME)
+    answer = await refused(house, 404, "recommendation", "Several recommendations of", recommendation=NAME)
     assert set(answer["errors"][0]["suggestions"]) == {DISKS, GUID}
 
 

@@ -129,13 +129,14 @@ async def no_open_assignments(house: House) -> None:
 
 
 async def overdue(house: House, name: str = "web-01", **body: Any) -> dict[str, str]:
-    """The ticket of an assignment whose time ran out an hour ago."""
+    """The row of the ticket of an assignment whose time ran out an hour ago."""
     resource = await house.finding(house.machine(name))
     status, answer = await house.ask(resources=[resource], remediation_days=7, **body)
     assert status == 201
     await house.work_off(7 * DAY + timedelta(hours=1))
     await house.calm()
-    return dict(answer["items"][0]["ticket"])
+    ticket = answer["items"][0]["ticket"]
+    return {"sys_id": ticket["id"], "number": ticket["number"]}
 
 
 async def reminders(house: House, ticket: dict[str, str], element: str = "work_notes") -> list[str]:

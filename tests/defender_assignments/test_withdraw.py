@@ -17,6 +17,7 @@ from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.signal import SignalState
 from shared.platform.storage import Storage
+from tests.asking import get
 from tests.defender_assignments.house import DISKS, NAME, House, simulators
 from tests.defender_assignments.taking_back import HOUR, RULE, SAID, known, later, push, signal_of, withdraw
 
@@ -57,7 +58,7 @@ async def test_what_is_withdrawn_is_ended_and_told_and_its_ticket_stays_with_peo
         {
             "key": house.key(),
             "status": "withdrawn",
-            "ticket": {"number": ticket["number"], "url": ticket["link"]},
+            "ticket": ticket,
             "resolved": False,
             "defender": "written",
         }
@@ -285,7 +286,7 @@ async def test_all_of_a_removed_integration_with_its_tickets(house: House, per: 
     assert [await house.governance(one) for one in resources] == [{}, {}, {}]
     status, answer = await withdraw(house, integration=house.group)
     assert (status, answer) == (200, {"items": [], "more": False})
-    (listed,) = [one for one in (await house.defender.integrations())["integrations"] if one["name"] == house.group]
+    (listed,) = [one for one in (await get(house.defender.integrations))["integrations"] if one["name"] == house.group]
     assert (listed["status"], listed["assignments"]["open"], listed["assignments"]["ended"]) == ("removed", 0, 3)
 
 
@@ -305,7 +306,7 @@ async def test_many_are_withdrawn_by_several_requests(house: House, monkeypatch:
 async def test_what_takes_too_long_for_an_answer_is_done_by_the_queue(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.defender.assignments.withdraw._PATIENCE", 0.0)
+    monkeypatch.setattr("connectors.defender.assignments.withdraw._TIMEOUT", 0.0)
     resource = await house.finding()
     await house.ask()
     status, answer = await withdraw(house, tickets="resolve")

@@ -15,8 +15,8 @@ from connectors.defender.assignments.assignment import Assignment
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.messages import decode
-from shared.core.problem import Problem
 from shared.platform.storage import Storage
+from tests.asking import ask
 from tests.defender_assignments.house import DISKS, NAME, House, simulators
 from tests.defender_assignments.taking_back import HOUR, PATCHES, RULE, SAID, known, later, push, signal_of, withdraw
 from tests.defender_assignments.test_on_demand import Death, Died
@@ -168,17 +168,17 @@ BODIES: dict[str, tuple[int, str, str, dict[str, Any]]] = {
     "two at once": (400, "keys", "Give one of", {"keys": ["recommendation:1:/a/b"], "integration": "production"}),
     "resources alone": (400, "keys", "go together", {"resources": ["/subscriptions/a/resourceGroups/b"]}),
     "no keys": (400, "keys", "at least 1", {"keys": []}),
-    "an empty key": (400, "keys", "is no key", {"keys": [" "]}),
-    "a number for a key": (400, "keys.0", "string", {"keys": [7]}),
+    "an empty key": (400, "keys", "is not a key", {"keys": [" "]}),
+    "a number for a key": (400, "keys.0", "must be text", {"keys": [7]}),
     "too many keys": (400, "keys", "51 keys", {"keys": [f"recommendation:1:/a/{n}" for n in range(51)]}),
     "no reason": (400, "reason", "required", {"reason": None}),
     "an empty reason": (400, "reason", "at least 1", {"reason": " "}),
     "a long reason": (400, "reason", "500", {"reason": "x" * 501}),
     "nobody": (400, "by", "required", {"by": None}),
-    "a number for somebody": (400, "by", "string", {"by": 7}),
+    "a number for somebody": (400, "by", "must be text", {"by": 7}),
     "to cancel": (400, "tickets", "'keep' or 'resolve'", {"tickets": "cancel"}),
     "a misspelt member": (400, "reasons", "Did you mean reason, resources?", {"reasons": "x"}),
-    "a bare name": (400, "resources", "no ARM id", {"recommendation": DISKS, "resources": ["web-01"]}),
+    "a bare name": (400, "resources", "not an ARM resource id", {"recommendation": DISKS, "resources": ["web-01"]}),
     "an unknown integration": (422, "integration", "Did you mean production", {"integration": "prodction"}),
 }
 
@@ -195,21 +195,20 @@ async def test_what_nobody_assigned_is_refused_with_what_may_have_been_meant(hou
     await house.ask()
     own = house.key()
     await refused(house, 404, "keys", own, keys=[own, own[:-1] + ("0" if own[-1] != "0" else "1")])
-    await refused(house, 404, "keys", "no key of an assignment", keys=["alert:1:x"])
+    await refused(house, 404, "keys", "not the key of an assignment", keys=["alert:1:x"])
     await refused(
         house, 404, "recommendation", NAME, recommendation=NAME.replace("host", "hosts"), resources=[resource]
     )
     both = [resource, house.machine("web-02")]
     await refused(house, 404, "recommendation", both[1], recommendation=DISKS, resources=both)
-    await refused(house, 404, "recommendation", "Nobody was", recommendation=PATCHES, resources=[resource])
+    await refused(house, 404, "recommendation", "was never assigned", recommendation=PATCHES, resources=[resource])
     assert (await known(house)).open
 
 
 @pytest.mark.parametrize("body", [[], None, "text"])
 async def test_a_body_that_is_no_object(house: House, body: Any) -> None:
-    with pytest.raises(Problem, match="one JSON object") as caught:
-        await house.defender.withdraw(body)
-    assert caught.value.status == 400
+    response = await ask(house.defender.withdraw, body)
+    assert (response.status, "one JSON object" in response.body["detail"]) == (400, True)
 
 
 async def refused(house: House, status: int, field: str, said: str, **body: Any) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -12,13 +11,14 @@ import pytest
 
 from app.registry import REGISTRY
 from local.azurite import Azurite
+from shared.core.http import Handler, Response
 from shared.core.messages import Envelope
-from shared.core.problem import Problem
 from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
 from shared.operations.parked_items import ParkedItems
 from shared.platform.storage import Storage
-from shared.web.parked_requests import act, read
+from shared.web.parked_requests import parked_items
+from tests.asking import ask, get
 from tests.mapping.signals import signal
 from tests.operations.test_kept_items import NOWHERE
 
@@ -43,6 +43,30 @@ async def kept(storage: Storage, code: str) -> str:
     return (await ParkedStore(storage).keep("dead-letter", envelope, code=code, reason="r")).id
 
 
+def dead_letters(items: ParkedItems) -> Handler:
+    return lambda request: parked_items(request, items, "dead-letter")
+
+
+def quarantine(items: ParkedItems) -> Handler:
+    return lambda request: parked_items(request, items, "quarantine")
+
+
+async def listing(items: ParkedItems, **query: str) -> Response:
+    return await ask(dead_letters(items), method="GET", query=query)
+
+
+async def acting(items: ParkedItems, action: str, body: dict[str, Any]) -> Response:
+    return await ask(dead_letters(items), body, item=action)
+
+
+async def refused(asked: Awaitable[Response], status: int, *named: str) -> None:
+    """Refused with a status, and the mistakes are of exactly these fields."""
+    response = await asked
+    assert response.status == status, response.body
+    assert [one["field"] for one in response.body["errors"]] == list(named)
+    assert all(f"'{field}'" in response.body["detail"] for field in named)
+
+
 @pytest.mark.parametrize(
     ("query", "named"),
     [
@@ -65,9 +89,7 @@ async def kept(storage: Storage, code: str) -> str:
     ],
 )
 async def test_a_bad_parameter_is_named(items: ParkedItems, query: dict[str, str], named: str) -> None:
-    with pytest.raises(Problem) as refused:
-        await read(items, "dead-letter", "", query)
-    assert (refused.value.status, f"'{named}'" in refused.value.detail) == (400, True), refused.value.detail
+    await refused(listing(items, **query), 400, named)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +98,8 @@ async def test_a_bad_parameter_is_named(items: ParkedItems, query: dict[str, str
         ("replay", {}, "ids"),
         ("replay", {"ids": []}, "ids"),
         ("replay", {"ids": "all"}, "ids"),
-        ("replay", {"ids": [7]}, "ids"),
-        ("replay", {"ids": [""]}, "ids"),
+        ("replay", {"ids": [7]}, "ids.0"),
+        ("replay", {"ids": [""]}, "ids.0"),
         ("replay", {"ids": ["x"] * 1001}, "ids"),
         ("replay", {"ids": ["x"], "filter": {}, "at_most": 1}, "ids"),
         ("replay", {"ids": ["x"], "at_most": 1}, "at_most"),
@@ -91,16 +113,14 @@ async def test_a_bad_parameter_is_named(items: ParkedItems, query: dict[str, str
         ("replay", {"filter": {"error": 7}, "at_most": 1}, "filter.error"),
         ("replay", {"filter": {"since": 7}, "at_most": 1}, "filter.since"),
         ("replay", {"filter": {"replayed": "perhaps"}, "at_most": 1}, "filter.replayed"),
-        ("replay", {"id": "x"}, "id"),
+        ("replay", {"ids": ["x"], "id": "x"}, "id"),
         ("drop", {"ids": ["x"]}, "confirm"),
         ("drop", {"ids": ["x"], "confirm": "true"}, "confirm"),
         ("drop", {"ids": ["x"], "confirm": 1}, "confirm"),
     ],
 )
 async def test_a_bad_field_is_named(items: ParkedItems, action: str, body: dict[str, Any], named: str) -> None:
-    with pytest.raises(Problem) as refused:
-        await act(items, "dead-letter", action, json.dumps(body).encode(), JSON)
-    assert (refused.value.status, f"'{named}'" in refused.value.detail) == (400, True), refused.value.detail
+    await refused(acting(items, action, body), 400, named)
 
 
 @pytest.mark.parametrize(
@@ -117,35 +137,32 @@ async def test_a_bad_field_is_named(items: ParkedItems, action: str, body: dict[
 async def test_what_is_no_request_is_refused(
     items: ParkedItems, action: str, body: bytes, kind: str, status: int
 ) -> None:
-    with pytest.raises(Problem) as refused:
-        await act(items, "quarantine", action, body, kind)
-    assert refused.value.status == status
+    assert (await ask(quarantine(items), body, content_type=kind, item=action)).status == status
 
 
 async def test_an_unknown_id_is_not_found_whatever_it_looks_like(items: ParkedItems) -> None:
     for item in ("nobody", "a/b", "../../x", "' or 1 eq 1", "x" * 5000, "日本語"):
-        with pytest.raises(Problem) as refused:
-            await read(items, "dead-letter", item, {})
-        assert refused.value.status == 404
-        assert len(refused.value.detail) < 300
+        response = await ask(dead_letters(items), method="GET", item=item)
+        assert response.status == 404
+        assert len(response.body["detail"]) < 300
 
 
 async def test_the_function_key_may_stand_in_the_query(items: ParkedItems) -> None:
-    assert (await read(items, "dead-letter", "", {"code": "a-key", "error": "nobody's"}))["items"] == []
+    for name in ("code", "clientId", "CODE"):
+        assert (await get(dead_letters(items), **{name: "a-key", "error": "nobody's"}))["items"] == []
 
 
 async def test_a_list_is_paged_and_counted_and_its_items_are_shown(storage: Storage, items: ParkedItems) -> None:
     code = f"code-{uuid4().hex[:8]}"
     ids = [await kept(storage, code) for _ in range(3)]
     query = {"error": code, "order": "oldest", "limit": "2", "counts": "true"}
-    page = await read(items, "dead-letter", "", query)
+    page = await get(dead_letters(items), **query)
     assert [row["id"] for row in page["items"]] == ids[:2]
     assert page["counts"]["by_code"] == {code: 3}
-    rest = await read(items, "dead-letter", "", query | {"after": page["next"], "counts": "false"})
+    rest = await get(dead_letters(items), **query | {"after": page["next"], "counts": "false"})
     assert ([row["id"] for row in rest["items"]], rest["next"]) == (ids[2:], None)
-    shown = await read(items, "dead-letter", ids[0], {})
-    assert shown["message"]["signal"]["key"]
-    json.dumps([page, shown])
+    shown = await ask(dead_letters(items), method="GET", item=ids[0])
+    assert shown.body["message"]["signal"]["key"]
 
 
 async def test_replay_and_drop_by_filter_report_each_id_and_whether_there_are_more(
@@ -153,32 +170,30 @@ async def test_replay_and_drop_by_filter_report_each_id_and_whether_there_are_mo
 ) -> None:
     code = f"code-{uuid4().hex[:8]}"
     ids = [await kept(storage, code) for _ in range(3)]
-    body = json.dumps({"filter": {"error": code}, "at_most": 2}).encode()
-    first = await act(items, "dead-letter", "replay", body, JSON)
-    assert first == {
+    body: dict[str, Any] = {"filter": {"error": code}, "at_most": 2}
+    first = await acting(items, "replay", body)
+    assert first.body == {
         "results": [{"id": one, "outcome": "replayed"} for one in ids[:2]],
         "counts": {"replayed": 2},
         "more": True,
     }
-    second = await act(items, "dead-letter", "replay", body, JSON)
+    second = (await acting(items, "replay", body)).body
     assert ([one["id"] for one in second["results"]], second["more"]) == (ids[2:], False), "none is replayed twice"
-    body = json.dumps({"filter": {"error": code, "replayed": True}, "at_most": 9, "confirm": True}).encode()
-    assert (await act(items, "dead-letter", "drop", body, JSON))["counts"] == {"dropped": 3}
+    body = {"filter": {"error": code, "replayed": True}, "at_most": 9, "confirm": True}
+    assert (await acting(items, "drop", body)).body["counts"] == {"dropped": 3}
 
 
 async def test_storage_that_is_away_or_not_configured_is_503() -> None:
     for settings in ({"AzureWebJobsStorage": NOWHERE}, {}):
         storage = Storage(settings, transport={"retry_total": 0})
         items = ParkedItems(ParkedStore(storage), SignalQueue(storage), REGISTRY.schemas)
-        ids = json.dumps({"ids": ["x"], "confirm": True}).encode()
-        for asked in (
-            read(items, "dead-letter", "", {}),
-            read(items, "dead-letter", "x", {}),
-            act(items, "dead-letter", "replay", ids, JSON),
-            act(items, "dead-letter", "drop", ids, JSON),
+        ids = {"ids": ["x"], "confirm": True}
+        for response in (
+            await listing(items),
+            await ask(dead_letters(items), method="GET", item="x"),
+            await acting(items, "replay", ids),
+            await acting(items, "drop", ids),
         ):
-            with pytest.raises(Problem) as refused:
-                await asked
-            assert refused.value.status == 503
-            assert refused.value.headers["Retry-After"]
+            assert response.status == 503
+            assert response.headers["Retry-After"]
         await storage.aclose()

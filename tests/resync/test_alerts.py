@@ -22,6 +22,7 @@ from shared.core.link import Link
 from shared.core.link import LinkStage as Ticketed
 from shared.core.signal import Signal
 from shared.platform.storage import Storage
+from tests.asking import get
 from tests.payloads.support import parse
 from tests.resync.stage import Stage, admin, staged
 
@@ -253,7 +254,7 @@ async def test_without_the_right_it_is_a_dead_letter_that_names_the_role_and_is_
     await world.told("POST", "/scenarios", {"type": "deny", "match": {"operation": CHANGE}, "times": 1})
     assert await world.follow() == [link.key]
     assert await world.states() == []
-    listed = await world.stage.services.parked_request("dead-letter", "GET", "", {"text": "docs/resync.md"}, b"", None)
+    listed = await get(world.stage.services.endpoints.dead_letters, text="docs/resync.md")
     assert any("docs/resync.md" in item["reason"] for item in listed["items"])
     # the full check finds what nobody orders any more
     assert (await world.stage.full_check()).told == 1

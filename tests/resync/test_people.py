@@ -14,6 +14,7 @@ from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
 from shared.platform.log import listen
 from shared.platform.tables import RowAddress
+from tests.asking import get
 from tests.resync.stage import Stage, again, fired, over
 from tests.storage.damage import damage, heard
 
@@ -35,7 +36,7 @@ async def test_who_works_on_it_and_until_when_comes_back(stage: Stage) -> None:
     assert link.revision > 0
     assert (result.changes, result.moved, result.left, result.finished) == (1, 1, 0, True)
     for state in ("Wird bearbeitet", "2"):
-        listed = await stage.services.tickets({"connection": stage.name, "state": state})
+        listed = await get(stage.services.endpoints.tickets, connection=stage.name, state=state)
         (item,) = listed["items"]
         assert (item["state"], item["owner"], item["due"]) == (
             "Wird bearbeitet",

@@ -124,3 +124,42 @@ async def test_kept_items_are_listed_and_refused_requests_are_problems(app: App)
     assert (unknown.status, unknown.headers["content-type"]) == (404, "application/problem+json")
     unsure = await app.http("dead_letters", body=b'{"ids": ["x"]}', route={"item": "drop"})
     assert (unsure.status, "'confirm'" in json.loads(unsure.body)["detail"]) == (400, True)
+
+
+RUDE = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'"x"',
+    b"[" * 5000,
+    b'{"a": NaN}',
+    rb'{"\ud800": 1}',
+    b"1" * 5000,
+    b'{"ids": 1e999}',
+]
+ENDPOINTS = {
+    "dead_letters": {"item": "replay"},
+    "quarantine": {"item": "drop"},
+    "assignments": {},
+    "withdraw_assignments": {},
+    "secure_score_ticket": {"control": "\x00"},
+    "secure_score_preview": {"control": "x" * 5000},
+}
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_rude_bodies_are_refused_by_every_endpoint(app: App, name: str) -> None:
+    for body in RUDE:
+        refused = await app.http(name, body=body, route=ENDPOINTS[name])
+        assert 400 <= refused.status < 500, (body, refused)
+        assert refused.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", ["dead_letters", "quarantine", "tickets", "integrations"])
+async def test_rude_queries_are_refused_by_every_list(app: App, name: str) -> None:
+    for query in ({"limit": "9" * 5000}, {"x" * 5000: "1"}, {"q": "\x00"}, {"after": "\n", "cursor": "W10"}, {"": ""}):
+        refused = await app.http(name, method="GET", query=query)
+        assert refused.status == 400, (query, refused)
+        assert json.loads(refused.body)["title"] == "Invalid request"
+    assert (await app.http(name, method="GET", query={"code": "key", "clientId": "me"})).status == 200

@@ -22,6 +22,7 @@ from connectors.secure_score.api import GRAPH as CLOUDS
 from connectors.secure_score.api import SecureScores, is_settable
 from shared.core.errors import SourceRefused, SourceUnavailable
 from shared.core.secrets import SettingSecrets
+from tests.asking import ask
 from tests.azure_simulator.support import GRAPH
 from tests.secure_score.world import World
 
@@ -175,5 +176,5 @@ async def test_the_app_s_own_identity_needs_no_sign_in(world: World, monkeypatch
     world.configure(tenants=[{}])
     polled = await world.poll()
     assert (polled.tenant, polled.controls, polled.reason) == ("", 9, "")
-    status, _ = await world.scores.ticket("DLPEnabled", {"requested_by": "abel.tuter"})
-    assert status == 201
+    body = {"requested_by": "abel.tuter"}
+    assert (await ask(world.scores.ticket, body, control="DLPEnabled")).status == 201

@@ -36,7 +36,7 @@ from shared.delivery.parked import TABLE as PARKED
 from shared.delivery.parked import ParkedStore
 from shared.operations.health import TABLE as HEALTH
 from shared.operations.health import ConnectionHealthStore
-from shared.operations.ticket_list import TicketList
+from shared.operations.ticket_list import TicketFilter, TicketList, TicketQuery
 from shared.platform.storage import Storage
 from shared.platform.tables import RowAddress
 from shared.resync.progress import CONTAINER as RESYNC
@@ -91,8 +91,9 @@ async def test_a_link_that_cannot_be_read_is_left_out_of_every_list_and_said_onc
             assert good.key in keys
             assert bad.key not in keys
         assert [one.key for number in range(PARTS) for one in await links.part(number, connection)] == [good.key]
-        page = await TicketList(links, lambda _c, _k, state: state, now=lambda: NOW).answer({"connection": connection})
-    assert [item["key"] for item in page["items"]] == [good.key]
+        tickets = TicketList(links, lambda _c, _k, state: state, now=lambda: NOW)
+        page = await tickets.page(TicketQuery(TicketFilter(connection=connection)))
+    assert [item.key for item in page.items] == [good.key]
     (report,) = [one for one in said if one["row"] == row]
     assert report["table"] == "links"
     assert reason in report["reason"]

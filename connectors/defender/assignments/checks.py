@@ -1,7 +1,7 @@
-"""Looks whether everything that a request names is there, before anything is written anywhere.
+"""Checks that everything that a request names exists, before anything is written.
 
-What is wrong is told all at once where it is of one sort, with what may have been meant. Who must not be asked for is
-refused before anybody is asked about it.
+Mistakes of one sort are reported together, with suggestions. A resource outside the allow list is refused before Azure
+is asked about it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,16 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 from uuid import UUID
 
-from connectors.defender.assignments import people
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.plans import AssignmentPlan, has_ticket, newer
-from connectors.defender.assignments.request import AssignmentRequest, RequestMistake, problem
+from connectors.defender.assignments.plans import (
+    AssignmentPlan,
+    UnknownPerson,
+    find_caller,
+    find_owner,
+    has_ticket,
+    newer,
+)
+from connectors.defender.assignments.requests import AssignmentRequest
 from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.payloads.schemas import SCHEMAS
 from connectors.defender.routes import KINDS, integration_of, settings_of
@@ -25,6 +31,7 @@ from connectors.defender.scopes import places as places_of
 from connectors.defender.settings import DefenderSettings, IntegrationSettings
 from connectors.microsoft.azure_resources import parse_id
 from shared.config.access import AcceptOnly
+from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, TicketKind, TicketSystem
 from shared.delivery.links import LinkStore
@@ -33,10 +40,10 @@ from shared.mapping.mapper import Mapper
 from shared.payloads.parse import parse
 from shared.platform.concurrency import for_each
 
-#: Resources that are looked up at the same time.
-ABREAST = 4
+#: Resources that are worked on at the same time.
+CONCURRENCY = 4
 
-#: Who assigned it where the request does not say.
+#: Who assigned it, where the request does not say.
 BY_HAND = "on demand"
 
 _MOST_SUGGESTIONS = 5
@@ -59,7 +66,7 @@ class AssignmentChecks:
         settings: section ``defender``.
         mapper: the compiled configuration.
         assessments: gives what reads the recommendations of a resource, by its ARM id.
-        locate: gives a signal the details that say where its subscription stands.
+        locate: gives a signal the details that name tenant and management groups of its subscription.
         systems: gives the ticket system of a connection; raises Refused for one that is not configured.
         store, links: the bridge's own.
     """
@@ -83,39 +90,44 @@ class AssignmentChecks:
         self._links = links
 
     async def plans(self, request: AssignmentRequest, now: datetime) -> list[AssignmentPlan]:
-        """What is to be done, one plan per resource in their order. Writes nothing.
+        """What is to be done: one plan per resource, in their order. Writes nothing.
 
         Raises:
-            Problem: 400 due date, 403 not in the allow-list, 404 no such recommendation, 409 nothing to fix or another
-                ticket in the way, 422 integration, person or field that is not there.
-            BridgeError: what could not be asked.
+            RequestRefused: due date in the past; not in the allow list; no such recommendation; nothing to fix; the
+                present ticket conflicts; unknown integration, person or field.
+            BridgeError: a question could not be asked.
         """
         due = request.due(now)
         self._allowed_scopes(request.resources, now)
         if request.integration and request.integration not in self._integrations:
-            raise problem(422, "Unknown integration", [self._no_integration(request.integration)])
+            mistake = self._no_integration(request.integration)
+            raise RequestRefused(RefusalReason.UNKNOWN_VALUE, "Unknown integration", [mistake])
         found = await for_each(
-            request.resources, lambda one: self._recommendation(one, request.recommendation, now), limit=ABREAST
+            request.resources, lambda one: self._recommendation(one, request.recommendation, now), limit=CONCURRENCY
         )
-        _raise(404, "No such recommendation", [one for one in found if isinstance(one, RequestMistake)])
+        _refuse(
+            RefusalReason.NOT_FOUND, "No such recommendation", [one for one in found if isinstance(one, RequestMistake)]
+        )
         signals = [one for one in found if isinstance(one, Signal)]
         _refuse_outside(request.resources, signals, self._mapper.accept_only)
-        _raise(409, "Nothing to fix", map(_healthy, request.resources, signals))
+        _refuse(RefusalReason.CONFLICT, "Nothing to fix", map(_healthy, request.resources, signals))
         routed = [self._routed(request, *pair) for pair in zip(request.resources, signals, strict=True)]
-        _raise(422, "No integration", [one for one in routed if isinstance(one, RequestMistake)])
+        _refuse(
+            RefusalReason.UNKNOWN_VALUE, "No integration", [one for one in routed if isinstance(one, RequestMistake)]
+        )
         covering = [one for one in routed if isinstance(one, IntegrationSettings)]
         drafts = await for_each(
             list(zip(request.resources, signals, covering, strict=True)),
             lambda one: self._plan(request, due, now, *one),
-            limit=ABREAST,
+            limit=CONCURRENCY,
         )
-        _raise(409, "In the way", [one for one in drafts if isinstance(one, RequestMistake)])
+        _refuse(RefusalReason.CONFLICT, "Conflict", [one for one in drafts if isinstance(one, RequestMistake)])
         plans = [one for one in drafts if isinstance(one, AssignmentPlan)]
         owners = await self._directory(request, plans)
         return [replace(one, wanted=replace(one.wanted, owner=owners[self._connection(one)])) for one in plans]
 
     def _allowed_scopes(self, resources: Sequence[str], now: datetime) -> None:
-        """Refuse what lies outside the allow-list before Azure is asked about it, as far as ids alone tell."""
+        """Refuse resources outside the allow list before Azure is asked about them, as far as ids alone tell."""
         rules = self._mapper.accept_only
         if rules is not None:
             places = rules.model_copy(update={"tenants": None, "rules": None})
@@ -144,14 +156,16 @@ class AssignmentChecks:
             names = {one["name"]: _display_name(one) for one in listed if isinstance(one.get("name"), str)}
             keys = [key for key, name in names.items() if name.casefold() == text.casefold()]
             if len(keys) > 1:
-                return RequestMistake("recommendation", f"several of {resource} are called '{text}'", tuple(keys))
+                return RequestMistake(
+                    "recommendation", f"several recommendations of {resource} have the name '{text}'", tuple(keys)
+                )
             if keys:
                 found = await reader.get(f"{resource}/providers/Microsoft.Security/assessments/{keys[0]}")
         read = parse(found, now, SCHEMAS)[0] if found is not None else None
         if not isinstance(read, Signal) or read.kind != "recommendation":
             close = get_close_matches(text, sorted(set(names.values())), n=_MOST_SUGGESTIONS, cutoff=0.4)
-            return RequestMistake("recommendation", f"{resource} has none that is '{text}'", tuple(close))
-        # It was asked for, as by the poll: where nobody has to fix it, the routes do not take it.
+            return RequestMistake("recommendation", f"{resource} has no recommendation '{text}'", tuple(close))
+        # Marked as read from Azure, as by the poll: routes ignore such a signal where nobody has to fix it.
         return await self._locate(replace(read, details={**read.details, "polled": "true"}))
 
     def _routed(
@@ -181,18 +195,18 @@ class AssignmentChecks:
     ) -> AssignmentPlan | RequestMistake:
         before = await self._store.load(signal.key)
         known = before.value if before is not None else None
-        standing = known if known is not None and known.open else None
-        stored = await self._links.load((standing.ticket_key if standing is not None else "") or signal.key)
+        current = known if known is not None and known.open else None
+        stored = await self._links.load((current.ticket_key if current is not None else "") or signal.key)
         link = stored.value if stored is not None else None
-        kind = request.ticket_kind or (standing.kind if standing is not None else TicketKind(by.ticket))
+        kind = request.ticket_kind or (current.kind if current is not None else TicketKind(by.ticket))
         if link is not None and link.ticket is not None and has_ticket(link):
             kind = request.ticket_kind or link.kind
-            called = link.ticket.number or link.ticket.id
+            ticket = link.ticket.number or link.ticket.id
             if kind is not link.kind or kind not in KINDS:
-                return RequestMistake("kind", f"{resource} has {called} already, which is: {link.kind.value}")
-            if standing is not None and request.integration not in ("", standing.integration):
+                return RequestMistake("kind", f"{resource} already has ticket {ticket} of kind {link.kind.value}")
+            if current is not None and request.integration not in ("", current.integration):
                 return RequestMistake(
-                    "integration", f"{resource} has {called} already, made by '{standing.integration}'"
+                    "integration", f"{resource} already has ticket {ticket}, made by '{current.integration}'"
                 )
         first = signal.resources[0] if signal.resources else None
         wanted = Assignment(
@@ -214,20 +228,20 @@ class AssignmentChecks:
             latest=known.latest if known is not None else None,
             told=known.told if known is not None else "",
         )
-        if standing is not None:
+        if current is not None:
             wanted = replace(
                 wanted,
-                created_at=standing.created_at,
-                integration=request.integration or standing.integration,
-                caller=request.caller or standing.caller,
-                fields=request.ticket_fields or standing.fields,
-                ticket_key=standing.ticket_key,
-                latest=standing.latest,
+                created_at=current.created_at,
+                integration=request.integration or current.integration,
+                caller=request.caller or current.caller,
+                fields=request.ticket_fields or current.fields,
+                ticket_key=current.ticket_key,
+                latest=current.latest,
             )
         return AssignmentPlan(resource, newer(signal, link, known), before, link, wanted)
 
     async def _directory(self, request: AssignmentRequest, plans: Sequence[AssignmentPlan]) -> dict[str, str]:
-        """How the owner is written down, by connection; who and what the ticket systems do not know is refused."""
+        """How to write the owner, by connection. Refuses people and fields that the ticket systems do not know."""
         owners: dict[str, str] = {}
         mistakes: list[RequestMistake] = []
         kinds = dict.fromkeys((self._connection(one), one.wanted.kind) for one in plans)
@@ -236,21 +250,21 @@ class AssignmentChecks:
             owners[connection] = request.assigned_to
             if not isinstance(system, KnowsPeople):
                 continue
-            owner = await people.owner(system, request.assigned_to)
-            if isinstance(owner, people.UnknownPerson):
-                mistakes.append(_nobody("assigned_to", request.assigned_to, connection, owner))
+            owner = await find_owner(system, request.assigned_to)
+            if isinstance(owner, UnknownPerson):
+                mistakes.append(_unknown_person("assigned_to", request.assigned_to, connection, owner))
             else:
                 owners[connection] = owner
-            caller = await people.caller(system, request.caller) if request.caller else ""
-            if isinstance(caller, people.UnknownPerson):
-                mistakes.append(_nobody("caller", request.caller, connection, caller))
-            for kind in (kind for place, kind in kinds if place == connection):
+            caller = await find_caller(system, request.caller) if request.caller else ""
+            if isinstance(caller, UnknownPerson):
+                mistakes.append(_unknown_person("caller", request.caller, connection, caller))
+            for kind in (kind for name, kind in kinds if name == connection):
                 lacking = await system.lacks(kind, request.fields) if request.fields else ()
                 mistakes += [
                     RequestMistake(f"fields.{name}", f"a {kind.value} of '{connection}' has no such field")
                     for name in lacking
                 ]
-        _raise(422, "Not in the ticket system", mistakes)
+        _refuse(RefusalReason.UNKNOWN_VALUE, "Not in the ticket system", mistakes)
         return owners
 
     def _connection(self, plan: AssignmentPlan) -> str:
@@ -261,18 +275,20 @@ class AssignmentChecks:
 
     def _no_integration(self, text: str) -> RequestMistake:
         close = get_close_matches(text, self._integrations, n=_MOST_SUGGESTIONS, cutoff=0.4)
-        return RequestMistake("integration", f"defender.integrations has none that is called '{text}'", tuple(close))
+        return RequestMistake("integration", f"defender.integrations has no integration '{text}'", tuple(close))
 
 
-def _raise(status: int, title: str, mistakes: Iterable[RequestMistake | None]) -> None:
+def _refuse(reason: RefusalReason, title: str, mistakes: Iterable[RequestMistake | None]) -> None:
+    """Raises RequestRefused when there are mistakes."""
     found = list(dict.fromkeys(one for one in mistakes if one is not None))
     if found:
-        raise problem(status, title, found)
+        raise RequestRefused(reason, title, found)
 
 
 def _refuse_outside(resources: Sequence[str], signals: Sequence[Signal], rules: AcceptOnly | None) -> None:
     reasons = [(one, not_allowed(signal, rules)) for one, signal in zip(resources, signals, strict=True)]
-    _raise(403, "Not in the allow-list", [RequestMistake("resources", f"{one}: {why}") for one, why in reasons if why])
+    mistakes = [RequestMistake("resources", f"{one}: {why}") for one, why in reasons if why]
+    _refuse(RefusalReason.NOT_ALLOWED, "Not in the allow list", mistakes)
 
 
 def _healthy(resource: str, signal: Signal) -> RequestMistake | None:
@@ -281,9 +297,9 @@ def _healthy(resource: str, signal: Signal) -> RequestMistake | None:
     return RequestMistake("resources", f"{resource} is not unhealthy: {signal.condition}")
 
 
-def _nobody(field: str, text: str, connection: str, unknown: people.UnknownPerson) -> RequestMistake:
+def _unknown_person(field: str, text: str, connection: str, unknown: UnknownPerson) -> RequestMistake:
     what = "user or group" if field == "assigned_to" else "user"
-    return RequestMistake(field, f"'{connection}' has no single active {what} called '{text}'", unknown.suggestions)
+    return RequestMistake(field, f"no single active {what} of '{connection}' matches '{text}'", unknown.suggestions)
 
 
 def _display_name(assessment: Mapping[str, Any]) -> str:

@@ -1,5 +1,5 @@
-"""Which assignments a request to withdraw means. Reads only, and asks nobody outside the bridge: what is to be taken
-back may be gone from Azure, and its integration from the configuration."""
+"""Finds the assignments that a request to withdraw means. Reads the bridge's own storage only: a finding may have been
+deleted in Azure, and its integration removed from the configuration."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.checks import ABREAST
-from connectors.defender.assignments.request import RequestMistake, problem
+from connectors.defender.assignments.checks import CONCURRENCY
+from connectors.defender.assignments.requests import WithdrawRequest
 from connectors.defender.assignments.store import AssignmentStore, first
-from connectors.defender.assignments.withdraw_request import WithdrawRequest
 from connectors.defender.payloads.identity import recommendation_key
 from connectors.microsoft.azure_resources import canonical
+from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.payloads.keys import make_key
 from shared.platform.concurrency import for_each
 
-#: Assignments that one request withdraws; who asks for more is told to ask again.
+#: Assignments that one request withdraws; for the rest, the request has to be repeated.
 MOST = 500
 
 _MOST_SUGGESTIONS = 5
 
-#: Assignments of a resource that are looked at for suggestions and names.
+#: Assignments of a resource that are read for suggestions and names.
 _MOST_LISTED = 1000
 
 
@@ -41,24 +41,23 @@ class AssignmentChooser:
         """Keys of at most :data:`MOST` recommendations, and whether there are more of them.
 
         Raises:
-            Problem: 404 for keys and recommendations that nobody was ever to fix, 422 for an integration that there
-                never was.
+            RequestRefused: a key or recommendation that was never assigned, or an integration that never existed.
             StorageUnavailable: storage did not answer.
         """
         if request.integration is not None:
             return await self._of_integration(request.integration)
         if request.keys is not None:
-            found = await for_each(request.keys, self._of_key, limit=ABREAST)
+            found = await for_each(request.keys, self._of_key, limit=CONCURRENCY)
             title = "No such assignment"
         else:
             text = request.recommendation or ""
             found = await for_each(
-                request.resources or [], lambda resource: self._of_resource(resource, text), limit=ABREAST
+                request.resources or [], lambda resource: self._of_resource(resource, text), limit=CONCURRENCY
             )
             title = "No such recommendation"
         mistakes = [one for one in found if isinstance(one, RequestMistake)]
         if mistakes:
-            raise problem(404, title, mistakes)
+            raise RequestRefused(RefusalReason.NOT_FOUND, title, mistakes)
         keys = list(dict.fromkeys(key for one in found if not isinstance(one, RequestMistake) for key in one))
         return keys[:MOST], len(keys) > MOST
 
@@ -67,13 +66,14 @@ class AssignmentChooser:
         if not keys and name not in self._integrations and not await self._store.knows_integration(name):
             known = {*self._integrations, *[one.integration async for one in self._store.all()]}
             close = get_close_matches(name, sorted(known), n=_MOST_SUGGESTIONS, cutoff=0.4)
-            detail = f"there is no integration called '{name}', and no assignment of one that was"
-            raise problem(422, "Unknown integration", [RequestMistake("integration", detail, tuple(close))])
+            detail = f"there is no integration '{name}', and no assignment of a former one"
+            mistake = RequestMistake("integration", detail, tuple(close))
+            raise RequestRefused(RefusalReason.UNKNOWN_VALUE, "Unknown integration", [mistake])
         return keys[:MOST], len(keys) > MOST
 
     async def _of_key(self, key: str) -> list[str] | RequestMistake:
-        """A recommendation's own key; for that of a shared ticket all that are open, or were taken back, where none is
-        open."""
+        """The key of a recommendation as it is. For the key of a shared ticket: all open assignments of the ticket, or
+        where none is open, all that were withdrawn."""
         if await self._store.load(key) is not None:
             return [key]
         shared = await first(self._store.open_on(key), MOST + 1) or await first(self._store.withdrawn_on(key), MOST)
@@ -82,7 +82,7 @@ class AssignmentChooser:
         resource, _, _ = key.rpartition("/")
         near = await first(self._store.below(f"{resource}/"), _MOST_LISTED) if resource.count("/") > 1 else []
         close = get_close_matches(key, _keys(near), n=_MOST_SUGGESTIONS, cutoff=0.4)
-        return RequestMistake("keys", f"'{key}' is no key of an assignment, nor of a ticket of one", tuple(close))
+        return RequestMistake("keys", f"'{key}' is not the key of an assignment, nor of its ticket", tuple(close))
 
     async def _of_resource(self, resource: str, text: str) -> list[str] | RequestMistake:
         """The recommendation of a resource by the key of its assessment, or by its name."""
@@ -97,9 +97,11 @@ class AssignmentChooser:
             return keys
         if keys:
             found = tuple(key.rpartition("/")[2] for key in keys[:_MOST_SUGGESTIONS])
-            return RequestMistake("recommendation", f"{resource} has several called '{text}'; name its key", found)
+            return RequestMistake(
+                "recommendation", f"{resource} has several recommendations with the name '{text}'; send the key", found
+            )
         close = get_close_matches(text, sorted(set(names.values())), n=_MOST_SUGGESTIONS, cutoff=0.4)
-        return RequestMistake("recommendation", f"nobody was assigned '{text}' of {resource}", tuple(close))
+        return RequestMistake("recommendation", f"'{text}' of {resource} was never assigned", tuple(close))
 
 
 def _keys(assignments: Sequence[Assignment]) -> list[str]:

@@ -1,32 +1,32 @@
-"""``POST /api/assignments``: a person says who has to fix a recommendation, and gets the tickets in the answer.
+"""Assignment on demand: a person says who has to fix a recommendation, and the answer names the tickets.
 
-Nothing is written before everything was checked. Then each resource goes the road of every signal: the assignment is
-written, its signal is worked on as if it came from the queue, and Defender for Cloud is told. An order for all of it
-lies on the queue before the first step and is due when nobody can be at work on it any more; so whatever a crash
-leaves undone is done then, and what was done is found as it is.
+Everything is checked before anything is written. Then each resource is handled like any signal: the assignment is
+stored, its signal is delivered as if it came from the queue, and the assignment is pushed to Defender for Cloud. Before
+the first step, messages for all of it are sent to the queue with a due time at which this request has certainly ended.
+So the queue completes whatever a crash leaves undone, and finds what was done as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Literal, Protocol
 from uuid import uuid4
 
 from connectors.defender.assignments import reassign
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.checks import ABREAST, AssignmentChecks
+from connectors.defender.assignments.checks import CONCURRENCY, AssignmentChecks
 from connectors.defender.assignments.plans import AssignmentPlan, newer
 from connectors.defender.assignments.reassign import Reassigner
-from connectors.defender.assignments.request import RequestMistake, problem, read_request
+from connectors.defender.assignments.requests import AssignmentRequest
 from connectors.defender.assignments.store import AssignmentStore
-from connectors.defender.assignments.telling import tell_now
+from connectors.defender.assignments.write_back import PushResult, push_now
 from shared.core.errors import BridgeError, KeyContended, StorageUnavailable, TicketSystemError
-from shared.core.link import Link, LinkStage
+from shared.core.link import LinkStage
 from shared.core.messages import Envelope, QueueSender
-from shared.core.problem import Problem
+from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.ticket_system import TicketRef
 from shared.core.times import rfc3339
 from shared.delivery.deliver import Delivered
@@ -40,14 +40,12 @@ from shared.platform.tables import RowOvertaken, until_written
 MARGIN = timedelta(minutes=10)
 
 #: Seconds that all checks of a request may take.
-_PATIENCE = 90.0
+_CHECK_TIMEOUT = 90.0
 
-_LATER = "Not to be had now"
+#: Seconds after which the same request may be sent again.
+RETRY_AFTER = 30
 
-#: Tries to write an assignment that others keep writing.
-
-#: Seconds after which whoever asked may ask again.
-RETRY_AFTER = "30"
+AssignedStatus = Literal["created", "existing", "updated", "reopened", "pending", "refused"]
 
 
 class WorkerPort(Protocol):
@@ -56,15 +54,57 @@ class WorkerPort(Protocol):
     async def __call__(self, envelope: Envelope) -> Ended: ...
 
 
+@dataclass(frozen=True, slots=True)
+class TicketOutcome:
+    """What came of the ticket of one resource.
+
+    Attributes:
+        status: see docs/assignments.md.
+        ticket: None while there is none.
+        connection: that has the ticket.
+        reason: why it is pending or refused; else empty.
+    """
+
+    status: AssignedStatus
+    ticket: TicketRef | None = None
+    connection: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedItem:
+    """What came of one resource.
+
+    Attributes:
+        resource: as the request names it.
+        id: of the envelope, by which the log names it.
+        assignment: as it is stored now.
+        outcome: of the ticket.
+        push: to Defender for Cloud.
+    """
+
+    resource: str
+    id: str
+    assignment: Assignment
+    outcome: TicketOutcome
+    push: PushResult
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of it is left for the queue."""
+        unfinished = ("pending", "refused")
+        return self.outcome.status not in unfinished and self.push.status not in unfinished
+
+
 class AssignmentRequests:
-    """Answers requests.
+    """Fulfils requests.
 
     Args:
-        checks: everything that is looked at before.
+        checks: all checks before the first write.
         store, links, queue: the bridge's own.
         work: delivers an envelope at once.
-        reassigned: brings tickets after changed assignments.
-        tell: tells Defender for Cloud of an assignment, by the key that ``tell_key`` makes.
+        reassigned: updates tickets of changed assignments.
+        push: pushes an assignment to Defender for Cloud, by the key that ``push_key`` makes.
         lease: how long a delivery may hold a key.
         now: the clock.
     """
@@ -77,7 +117,7 @@ class AssignmentRequests:
         queue: QueueSender,
         work: WorkerPort,
         reassigned: Reassigner,
-        tell: Callable[[str], Awaitable[str]],
+        push: Callable[[str], Awaitable[str]],
         *,
         lease: timedelta,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -88,39 +128,32 @@ class AssignmentRequests:
         self._queue = queue
         self._work = work
         self._reassigned = reassigned
-        self._tell = tell
+        self._push = push
         self._lease = lease
         self._now = now
 
-    async def assign(self, body: object) -> tuple[int, dict[str, Any]]:
-        """Status and answer: 201 when all is done, 202 when something of it follows by the queue.
+    async def assign(self, request: AssignmentRequest) -> list[AssignedItem]:
+        """Assign all resources of a request.
 
-        Args:
-            body: decoded JSON; see docs/assignments.md.
-
-        Raises Problem: see :meth:`AssignmentChecks.plans`; 400 for a body that cannot be read, 502 or 503
-        where something could not be asked: then nothing was written.
+        Raises:
+            RequestRefused: see :meth:`AssignmentChecks.plans`; also where a check could not be made, and where storage
+                failed in the middle (then the same request can be sent again).
         """
-        request = read_request(body)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_CHECK_TIMEOUT):
                 plans = await self._checks.plans(request, self._now())
         except TimeoutError:
-            detail = f"Azure and the ticket system did not answer within {_PATIENCE:.0f} s. Nothing was written"
-            raise problem(503, _LATER, [RequestMistake("", detail)], {"Retry-After": RETRY_AFTER}) from None
+            detail = f"Azure and the ticket system did not answer within {_CHECK_TIMEOUT:.0f} s. Nothing was written"
+            raise _unavailable("Not available", detail) from None
         except BridgeError as error:
-            raise _unasked(error) from error
+            raise _not_checked(error) from error
         try:
-            items = await for_each(plans, self._carry_out, limit=ABREAST)
+            return await for_each(plans, self._carry_out, limit=CONCURRENCY)
         except (StorageUnavailable, KeyContended) as error:
             detail = f"{error}. Some resources may be assigned already; send the same request again, it doubles nothing"
-            raise Problem(503, "Not finished", detail, {"Retry-After": RETRY_AFTER}) from error
-        pending = any(
-            item["status"] in ("pending", "refused") or item["defender"] in ("pending", "refused") for item in items
-        )
-        return (202 if pending else 201), {"items": items}
+            raise _unavailable("Not finished", detail) from error
 
-    async def _carry_out(self, plan: AssignmentPlan) -> dict[str, Any]:
+    async def _carry_out(self, plan: AssignmentPlan) -> AssignedItem:
         """Do one resource, as far as it can be done now. Raises StorageUnavailable and KeyContended."""
         now = self._now()
         due = now + self._lease + MARGIN
@@ -130,26 +163,24 @@ class AssignmentRequests:
         if order:
             await self._queue.send(Envelope(id=uuid4().hex, received_at=now, tell=order, due=due), due - now)
         assignment = await self._write(plan)
-        item: dict[str, Any] = {"resource": plan.resource, "key": assignment.key, "id": envelope.id}
-        item |= await self._delivered(envelope, assignment)
-        if order and item["status"] in ("existing", "reopened"):
-            item |= await self._changed(plan, order, assignment, item["status"])
-        item["assignment"] = _shown(assignment)
-        item |= await tell_now(self._tell, self._queue, assignment.key, self._now)
+        outcome = await self._delivered(envelope, assignment)
+        if order and outcome.status in ("existing", "reopened"):
+            outcome = await self._changed(plan, order, assignment, outcome)
+        push = await push_now(self._push, self._queue, assignment.key, self._now)
         record(
             "assigned",
             id=envelope.id,
             key=assignment.key,
-            status=item["status"],
+            status=outcome.status,
             owner=assignment.owner,
             due=rfc3339(assignment.due),
             by=assignment.by,
-            ticket=item["ticket"]["number"] if item["ticket"] else "",
+            ticket=outcome.ticket.number if outcome.ticket is not None else "",
         )
-        return item
+        return AssignedItem(plan.resource, envelope.id, assignment, outcome, push)
 
     async def _write(self, plan: AssignmentPlan) -> Assignment:
-        """Write the assignment over whatever it has become since it was looked at: the person's word counts."""
+        """Write the assignment, also over changes that others made since it was read: the request has precedence."""
         stored, wanted = plan.before, plan.wanted
 
         async def attempt() -> Assignment:
@@ -175,67 +206,61 @@ class AssignmentRequests:
         contended = f"the assignment of {wanted.key} was changed by others again and again"
         return await until_written(attempt, contended=contended)
 
-    async def _delivered(self, envelope: Envelope, assignment: Assignment) -> dict[str, Any]:
-        """See to it that there is a ticket, and say which."""
+    async def _delivered(self, envelope: Envelope, assignment: Assignment) -> TicketOutcome:
+        """Deliver the signal, so that there is a ticket."""
         ended = await self._work(envelope)
         if isinstance(ended, BridgeError):
-            status = "pending" if ended.retry else "refused"
-            return {"status": status, "ticket": None, "reason": str(ended)}
+            return TicketOutcome("pending" if ended.retry else "refused", reason=str(ended))
         if isinstance(ended, Delivered) and ended.ticket is not None:
-            done = {"created": "created", "created_resolved": "created", "reopened": "reopened"}
-            return {"status": done.get(ended.decision, "existing"), "ticket": _ticket(ended.ticket)}
+            return TicketOutcome(_STATUSES.get(ended.decision, "existing"), ended.ticket, ended.connection)
         key = ended.group if ended is not None and not isinstance(ended, Delivered) else assignment.key
         stored = await self._links.load(key)
         link = stored.value if stored is not None else None
         if link is not None and link.ticket is not None and link.stage is LinkStage.OPEN:
-            return {"status": "existing", "ticket": _ticket(link.ticket)}
-        return {"status": "pending", "ticket": None, "reason": _reason(ended, link)}
+            return TicketOutcome("existing", link.ticket, link.connection)
+        return TicketOutcome("pending", reason=_reason(ended))
 
-    async def _changed(self, plan: AssignmentPlan, order: str, assignment: Assignment, status: str) -> dict[str, Any]:
-        """Bring the ticket after an assignment that was changed. ``status``: what has become of it before."""
+    async def _changed(
+        self, plan: AssignmentPlan, order: str, assignment: Assignment, before: TicketOutcome
+    ) -> TicketOutcome:
+        """Write a changed assignment into its ticket. ``before``: what came of the delivery."""
         try:
             done = await self._reassigned.now(order, assignment)
         except (TicketSystemError, KeyContended) as error:
-            # By now, and not only when the safety net is due: somebody waits for it.
+            # Soon, and not only when the message of before is due: somebody waits for it.
             await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=order), timedelta(seconds=5))
-            return {"status": "pending" if error.retry else "refused", "reason": str(error)}
+            return replace(before, status="pending" if error.retry else "refused", reason=str(error))
         if done == "closed":
-            # People have ended it, and the bridge did not know: whoever is to fix it now gets another one.
+            # People have closed it, and the bridge did not know: the new owner gets another ticket.
             stored = await self._links.load(assignment.ticket_key or assignment.key)
             signal = newer(plan.signal, stored.value if stored is not None else None)
             return await self._delivered(Envelope(id=uuid4().hex, received_at=self._now(), signal=signal), assignment)
-        return {"status": "updated" if done == "updated" and status == "existing" else status}
+        return replace(before, status="updated") if done == "updated" and before.status == "existing" else before
 
 
-def _reason(ended: Delivered | Absorbed | None, link: Link | None) -> str:
+#: Status by decision of the delivery; any other is ``existing``.
+_STATUSES: dict[str, AssignedStatus] = {
+    "created": "created",
+    "created_resolved": "created",
+    "reopened": "reopened",
+}
+
+
+def _reason(ended: Delivered | Absorbed | None) -> str:
     if ended is None:
         return "its ticket is being written, or a rule holds it; the queue goes on with it"
     if isinstance(ended, Delivered):
         return f"no ticket now ({ended.decision}); the queue goes on with it"
-    del link
     return f"its ticket is shared ({ended.group}) and is made in a moment"
 
 
-def _ticket(ref: TicketRef) -> dict[str, str]:
-    return {"kind": ref.kind.value, "number": ref.number, "sys_id": ref.id, "link": ref.url}
+def _unavailable(title: str, detail: str) -> RequestRefused:
+    return RequestRefused(RefusalReason.UNAVAILABLE, title, [RequestMistake("", detail)], retry_after=RETRY_AFTER)
 
 
-def _shown(assignment: Assignment) -> dict[str, Any]:
-    return {
-        "recommendation": assignment.title,
-        "owner": assignment.owner,
-        "due": rfc3339(assignment.due),
-        "grace": assignment.grace,
-        "caller": assignment.caller,
-        "integration": assignment.integration,
-        "by": assignment.by,
-    }
-
-
-def _unasked(error: BridgeError) -> Problem:
-    """What could not be asked: 503 for what passes by itself, 502 for what somebody has to mend."""
-    passes = error.retry and getattr(error, "status", None) not in (401, 403)
-    status, title = (503, _LATER) if passes else (502, "Not answered as needed")
-    headers = {"Retry-After": RETRY_AFTER} if passes else {}
-    said = str(error).rstrip(".")
-    return problem(status, title, [RequestMistake("", f"{said}. Nothing was written")], headers)
+def _not_checked(error: BridgeError) -> RequestRefused:
+    """A check that could not be made: UNAVAILABLE for what passes by itself, else UPSTREAM_REFUSED."""
+    detail = f"{str(error).rstrip('.')}. Nothing was written"
+    if error.retry and getattr(error, "status", None) not in (401, 403):
+        return _unavailable("Not available", detail)
+    return RequestRefused(RefusalReason.UPSTREAM_REFUSED, "Refused by another system", [RequestMistake("", detail)])

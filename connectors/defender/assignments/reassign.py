@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.back import tell_key
 from connectors.defender.assignments.store import AssignmentStore
+from connectors.defender.assignments.write_back import push_key
 from shared.core.errors import KeyContended
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import Note, Phase, Ticket, TicketKind, TicketSystem
@@ -40,7 +40,7 @@ class Reassigner:
     Args:
         store, links: the bridge's own.
         systems: gives the ticket system of a connection; raises Refused for one that is not configured.
-        tell: tells Defender for Cloud of an assignment, by the key that ``tell_key`` makes.
+        tell: tells Defender for Cloud of an assignment, by the key that ``push_key`` makes.
         recheck_after: a ticket not heard of for this long is read before it is written.
         now: the clock.
     """
@@ -73,7 +73,7 @@ class Reassigner:
         if stored is None or not stored.value.open:
             return "gone"
         done = await self.update(stored.value, token, look=True)
-        await self._tell(tell_key(recommendation))
+        await self._tell(push_key(recommendation))
         return done
 
     async def now(self, key: str, assignment: Assignment) -> str:

@@ -14,10 +14,10 @@ from datetime import datetime
 from uuid import uuid4
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.back import tell_key
 from connectors.defender.assignments.rules import CompiledRule, assign, noticed, over, stamped
 from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.withdrawal import accounted
+from connectors.defender.assignments.write_back import push_key
 from connectors.defender.routes import GROUPS, integration_of, settings_of, with_facts
 from connectors.defender.settings import IntegrationSettings
 from shared.core.link import LinkStage
@@ -105,7 +105,7 @@ class AssignOwner:
         if after.open:
             await self._note_ticket(after, admitted)
         if self._is_news(before, after, bare, admitted):
-            await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=tell_key(after.key)))
+            await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=push_key(after.key)))
         return admitted
 
     async def look(self, order: Envelope) -> str:

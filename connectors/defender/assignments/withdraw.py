@@ -1,9 +1,9 @@
-"""``POST /api/assignments/withdraw``: a person takes assignments back, and says what becomes of their tickets.
+"""Withdrawal on demand: a person takes assignments back, and says what happens to their tickets.
 
-Nothing is written before everything was checked. Then each assignment is ended, Defender for Cloud is told, and a
-ticket that is to be resolved takes the road on which the end of its finding would have resolved it. Orders for both lie
-on the queue before the first step and are due when nobody can be at work on it any more; so whatever a crash leaves
-undone is done then, and what was done is found as it is.
+Everything is checked before anything is written. Then each assignment is ended and pushed to Defender for Cloud, and a
+ticket that is to be resolved is resolved as by the end of its finding. Before the first step, messages for both are
+sent to the queue with a due time at which this request has certainly ended. So the queue completes whatever a crash
+leaves undone, and finds what was done as it is.
 """
 
 from __future__ import annotations
@@ -12,36 +12,83 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Literal
 from uuid import uuid4
 
 from connectors.defender.assignments.assignment import Assignment
-from connectors.defender.assignments.back import tell_key
-from connectors.defender.assignments.checks import ABREAST
+from connectors.defender.assignments.checks import CONCURRENCY
 from connectors.defender.assignments.chosen import AssignmentChooser
 from connectors.defender.assignments.on_demand import MARGIN, RETRY_AFTER, WorkerPort
+from connectors.defender.assignments.requests import WithdrawRequest
 from connectors.defender.assignments.store import AssignmentStore
-from connectors.defender.assignments.telling import tell_now
-from connectors.defender.assignments.withdraw_request import WithdrawRequest, read_withdrawal
 from connectors.defender.assignments.withdrawal import ended, ending, sentence
+from connectors.defender.assignments.write_back import PushResult, push_key, push_now
 from shared.core.errors import BridgeError, KeyContended, StorageUnavailable
 from shared.core.link import Link, LinkStage
 from shared.core.messages import Envelope, QueueSender
-from shared.core.problem import Problem
+from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.signal import Signal
+from shared.core.ticket_system import TicketRef
 from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
 from shared.platform.concurrency import for_each
 from shared.platform.log import record
 from shared.platform.tables import until_written
 
-#: Seconds after which what is left of a request is done by the queue; Azure ends a request after 230.
-_PATIENCE = 90.0
+#: Seconds after which the queue does the rest of a request; Azure ends a request after 230.
+_TIMEOUT = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """An assignment that was taken back: as it is now, what its ticket is told, and whether it was open before."""
+class TicketResolution:
+    """What came of the ticket of a withdrawn assignment.
+
+    Attributes:
+        ticket: None when there is none.
+        connection: that has the ticket.
+        resolved: yes: it is over; no: it stays as it is; pending: the queue resolves it.
+        reason: why a ticket that was to be resolved is not; else empty.
+    """
+
+    ticket: TicketRef | None
+    connection: str
+    resolved: Literal["yes", "no", "pending"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnItem:
+    """What came of one assignment.
+
+    Attributes:
+        key: of the recommendation.
+        status: ``already_ended`` when it was over before; ``unknown`` when its row was deleted meanwhile.
+        resolution: of its ticket.
+        push: to Defender for Cloud; None where there was nothing to push.
+    """
+
+    key: str
+    status: Literal["withdrawn", "already_ended", "unknown"]
+    resolution: TicketResolution
+    push: PushResult | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the queue has to do something of it."""
+        return self.resolution.resolved == "pending" or (self.push is not None and self.push.status == "pending")
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawResult:
+    """What came of a request. ``more``: the integration or ticket has more assignments; repeat the request."""
+
+    items: tuple[WithdrawnItem, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """An assignment after it was ended: as it is now, the signal for its ticket, and whether it was open before."""
 
     assignment: Assignment
     signal: Signal | None
@@ -49,13 +96,13 @@ class _Taken:
 
 
 class Withdrawals:
-    """Takes assignments back.
+    """Withdraws assignments.
 
     Args:
-        chooser: finds what a request means.
+        chooser: finds the assignments that a request means.
         store, links, queue: the bridge's own.
         work: delivers an envelope at once.
-        tell: tells Defender for Cloud of an assignment, by the key that ``tell_key`` makes.
+        push: pushes an assignment to Defender for Cloud, by the key that ``push_key`` makes.
         unwanted: why a signal may not be delivered; None when it may.
         lease: how long a delivery may hold a key.
         now: the clock.
@@ -68,7 +115,7 @@ class Withdrawals:
         links: LinkStore,
         queue: QueueSender,
         work: WorkerPort,
-        tell: Callable[[str], Awaitable[str]],
+        push: Callable[[str], Awaitable[str]],
         unwanted: Callable[[Signal], str | None],
         *,
         lease: timedelta,
@@ -79,63 +126,50 @@ class Withdrawals:
         self._links = links
         self._queue = queue
         self._work = work
-        self._tell = tell
+        self._push = push
         self._unwanted = unwanted
         self._lease = lease
         self._now = now
 
-    async def withdraw(self, body: object) -> tuple[int, dict[str, Any]]:
-        """Status and answer: 200 when all is done, 202 when something of it follows by the queue.
+    async def withdraw(self, request: WithdrawRequest) -> WithdrawResult:
+        """Withdraw what a request means.
 
-        Args:
-            body: decoded JSON; see docs/assignments.md.
-
-        Returns:
-            ``items``: ``key``, ``status`` (withdrawn, already_ended, or unknown where its row is gone), ``ticket``
-            (``number`` and ``url``, or null), ``resolved`` (true: it is over; false: it stays as it is; pending),
-            ``reason`` where a ticket that was to be resolved is not, ``defender`` as for an assignment. ``more``: there
-            are more of the integration or ticket; ask again.
-
-        Raises Problem: 400 for a body that cannot be read, 404 and 422 for what is not there: then nothing was written;
-        503 when storage is down.
+        Raises RequestRefused: see :meth:`AssignmentChooser.chosen`, then nothing was written; also where storage failed
+        (then the same request can be sent again).
         """
-        request = read_withdrawal(body)
-        until = asyncio.get_running_loop().time() + _PATIENCE
+        until = asyncio.get_running_loop().time() + _TIMEOUT
         try:
             keys, more = await self._chooser.chosen(request)
         except StorageUnavailable as error:
-            detail = f"{error}. Nothing was written"
-            raise Problem(503, "Not to be had now", detail, {"Retry-After": RETRY_AFTER}) from error
+            raise _unavailable("Not available", f"{error}. Nothing was written") from error
         try:
-            items = await for_each(keys, lambda key: self._carry_out(key, request, until), limit=ABREAST)
+            items = await for_each(keys, lambda key: self._carry_out(key, request, until), limit=CONCURRENCY)
         except (StorageUnavailable, KeyContended) as error:
             detail = f"{error}. Some assignments may be withdrawn already; send the same request again"
-            raise Problem(503, "Not finished", detail, {"Retry-After": RETRY_AFTER}) from error
-        pending = any("pending" in (item["resolved"], item.get("defender")) for item in items)
-        return (202 if pending else 200), {"items": items, "more": more}
+            raise _unavailable("Not finished", detail) from error
+        return WithdrawResult(tuple(items), more)
 
-    async def _carry_out(self, key: str, request: WithdrawRequest, until: float) -> dict[str, Any]:
+    async def _carry_out(self, key: str, request: WithdrawRequest, until: float) -> WithdrawnItem:
         """Withdraw one, as far as it can be done now. Raises StorageUnavailable and KeyContended."""
-        said = sentence(request.by, request.reason)
-        taken = await self._taken(key, said, resolve=request.tickets == "resolve")
-        if taken is None:
-            return {"key": key, "status": "unknown", "ticket": None, "resolved": False}
+        text = sentence(request.by, request.reason)
+        done = await self._end(key, text, resolve=request.tickets == "resolve")
+        if done is None:
+            return WithdrawnItem(key, "unknown", TicketResolution(None, "", "no"))
         late = asyncio.get_running_loop().time() >= until
-        defender = await self._told(key, late=late) if taken.was_open else {}
-        outcome = await self._resolved(taken, late=late)
-        item = {"key": key, "status": "withdrawn" if taken.was_open else "already_ended", **outcome, **defender}
-        if taken.was_open:
-            number = item["ticket"]["number"] if item["ticket"] else ""
+        push = await self._pushed(key, late=late) if done.was_open else None
+        resolution = await self._resolve(done, late=late)
+        if done.was_open:
+            number = resolution.ticket.number if resolution.ticket is not None else ""
             tickets = request.tickets
             record("withdrawn", key=key, by=request.by, reason=request.reason, tickets=tickets, ticket=number)
-        return item
+        return WithdrawnItem(key, "withdrawn" if done.was_open else "already_ended", resolution, push)
 
-    async def _taken(self, key: str, said: str, *, resolve: bool) -> _Taken | None:
-        """End the assignment, with the orders to complete that on the queue before; None when there is none."""
+    async def _end(self, key: str, text: str, *, resolve: bool) -> _Ended | None:
+        """End the assignment; before that, the messages that complete it are sent. None when there is none."""
         ordered: Signal | None = None
         is_first = True
 
-        async def attempt() -> _Taken | None:
+        async def attempt() -> _Ended | None:
             nonlocal ordered, is_first
             stored = await self._store.load(key)
             if stored is None:
@@ -143,36 +177,36 @@ class Withdrawals:
             before, now = stored.value, self._now()
             link = await self._link(before)
             if not (before.open or (before.taken_back and resolve and _is_open(link))):
-                return _Taken(before, None, False)
-            signal = ending(before, link, said, now) if resolve else None
+                return _Ended(before, None, False)
+            signal = ending(before, link, text, now) if resolve else None
             if is_first:
-                await self._order_later(tell=tell_key(key))
+                await self._send_due(tell=push_key(key))
                 is_first = False
             if signal is not None and (ordered is None or ordered.order != signal.order):
                 ordered = signal
                 if self._unwanted(signal) is None:
-                    await self._order_later(signal)
-            after = ended(before, signal, said, now)
+                    await self._send_due(signal)
+            after = ended(before, signal, text, now)
             await self._store.write(after, stored.etag)
-            return _Taken(after, signal, before.open)
+            return _Ended(after, signal, before.open)
 
         contended = f"the assignment of {key} was changed by others again and again"
         return await until_written(attempt, contended=contended)
 
-    async def _order_later(self, signal: Signal | None = None, tell: str = "") -> None:
+    async def _send_due(self, signal: Signal | None = None, tell: str = "") -> None:
         now = self._now()
         due = now + self._lease + MARGIN
         await self._queue.send(Envelope(id=uuid4().hex, received_at=now, signal=signal, tell=tell, due=due), due - now)
 
-    async def _told(self, key: str, *, late: bool) -> dict[str, str]:
+    async def _pushed(self, key: str, *, late: bool) -> PushResult:
         if not late:
-            return await tell_now(self._tell, self._queue, key, self._now)
-        await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=tell_key(key)))
-        return {"defender": "pending"}
+            return await push_now(self._push, self._queue, key, self._now)
+        await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=push_key(key)))
+        return PushResult("pending")
 
-    async def _resolved(self, taken: _Taken, *, late: bool) -> dict[str, Any]:
-        """See to it that the ticket is told, and say how it stands then."""
-        assignment, signal = taken.assignment, taken.signal
+    async def _resolve(self, done: _Ended, *, late: bool) -> TicketResolution:
+        """Resolve the ticket where that is wanted."""
+        assignment, signal = done.assignment, done.signal
         reason, pending = "", False
         if signal is not None and (unwanted := self._unwanted(signal)):
             reason = f"{unwanted}; widen accept_only, or resolve the ticket by hand"
@@ -182,22 +216,20 @@ class Withdrawals:
                 await self._queue.send(envelope)
                 pending = True
             else:
-                done = await self._work(envelope)
-                failed = done if isinstance(done, BridgeError) else None
-                pending = done is None or (failed is not None and failed.retry)
+                outcome = await self._work(envelope)
+                failed = outcome if isinstance(outcome, BridgeError) else None
+                pending = outcome is None or (failed is not None and failed.retry)
                 reason = str(failed or "")
-                if isinstance(done, Delivered) and done.stage == LinkStage.OPEN.value:
-                    reason = f"the configuration does not let a Resolved resolve it ({done.decision})"
+                if isinstance(outcome, Delivered) and outcome.stage == LinkStage.OPEN.value:
+                    reason = f"the configuration does not let a Resolved resolve it ({outcome.decision})"
         link = await self._link(assignment)
-        ticket = link.ticket if link is not None else None
-        shown = None if ticket is None else {"number": ticket.number, "url": ticket.url}
+        ticket, connection = (None, "") if link is None else (link.ticket, link.connection)
         if ticket is not None and not _is_open(link):
-            return {"ticket": shown, "resolved": True}
-        place = assignment.ticket_key or assignment.key
-        if signal is not None and not reason and place != assignment.key:
-            pending = not await self._store.has_open(place)  # a shared ticket is resolved with the last of them
-        said = {"reason": reason} if reason else {}
-        return {"ticket": shown, "resolved": "pending" if pending else False, **said}
+            return TicketResolution(ticket, connection, "yes")
+        key = assignment.ticket_key or assignment.key
+        if signal is not None and not reason and key != assignment.key:
+            pending = not await self._store.has_open(key)  # a shared ticket is resolved with the last of them
+        return TicketResolution(ticket, connection, "pending" if pending else "no", reason)
 
     async def _link(self, assignment: Assignment) -> Link | None:
         stored = await self._links.load(assignment.ticket_key or assignment.key)
@@ -207,3 +239,7 @@ class Withdrawals:
 def _is_open(link: Link | None) -> bool:
     """Whether there is a ticket that is not over, or may be in a moment."""
     return link is not None and (link.stage is LinkStage.OPEN or link.pending is not None)
+
+
+def _unavailable(title: str, detail: str) -> RequestRefused:
+    return RequestRefused(RefusalReason.UNAVAILABLE, title, [RequestMistake("", detail)], retry_after=RETRY_AFTER)

@@ -12,7 +12,7 @@ from shared.payloads.builder import fit
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WantedTicket:
     """What is wanted of a ticket; what is None or empty stays as the control has it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Request:
     kind: TicketKind | None = None
 
 
-def asked(signal: Signal, request: Request) -> Signal:
+def asked(signal: Signal, request: WantedTicket) -> Signal:
     """The signal of a control with what is wanted of its ticket.
 
     The priority becomes the signal's severity, one less, so that the severity table gives impact and urgency.

@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.secure_score.control_states import DEFAULT, told_state
 from connectors.secure_score.payloads.listed import DEPRECATED, ended, read_listed
-from connectors.secure_score.payloads.request import Request, asked
+from connectors.secure_score.payloads.request import WantedTicket, asked
 from connectors.secure_score.settings import ScoreRuleSettings, ScoreWhen, SecureScoreSettings
 from shared.core.link import Link, LinkStage
 from shared.core.signal import RESOLVED_RANK, Signal, SignalState
@@ -140,7 +140,7 @@ class ControlChooser:
     def order(self, seen: SeenControl, rule: ScoreRuleSettings | None, now: datetime) -> Signal:
         """The signal that orders a ticket; without a rule for a control whose ticket comes back."""
         due = None if rule is None or rule.due_in is None else now + rule.due_in
-        request = Request(
+        request = WantedTicket(
             requested_by=self._requested_by,
             priority=None if rule is None else rule.priority,
             due=due,

@@ -1,25 +1,29 @@
-"""Tells Defender for Cloud who has to fix its recommendations, until when, and how their tickets stand.
+"""Pushes assignments to Defender for Cloud: owner, due date, and number and state of the ticket.
 
-By level, as all of the way back: an assignment remembers what Defender for Cloud was told of it. So what is told twice
-is one call less and nothing else, and whoever crashes between the call and the memory of it repeats what was said.
+Each assignment stores what was pushed last. Pushing the same state again costs no call, and after a crash between the
+call and the store the call is repeated, which changes nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
-from typing import Any, Protocol
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+from uuid import uuid4
 
 from connectors.defender.assignments import azure
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.azure import TicketFacts
 from connectors.defender.assignments.store import AssignmentStore
-from shared.core.errors import SourceError, SourceRefused
+from shared.core.errors import KeyContended, SecretUnavailable, SourceError, SourceRefused
 from shared.core.link import Link, LinkStage
+from shared.core.messages import Envelope, QueueSender
 from shared.core.times import rfc3339
 from shared.delivery.links import LinkStore
+from shared.platform.log import record
 from shared.platform.tables import until_written
 
 #: Kind of the keys that stand for assignments: ``assignment:1:<key of the recommendation>``.
@@ -27,10 +31,13 @@ KIND = "assignment"
 
 _PREFIX = f"{KIND}:1:"
 
-#: What a ticket whose state nobody has said yet is called.
+#: After a failed push, the queue tries again after this time.
+_FIRST_RETRY = timedelta(seconds=5)
+
+#: Names of states for a ticket whose state is not known yet.
 _STAGES = {LinkStage.OPEN: "Open", LinkStage.RESOLVED: "Resolved", LinkStage.CLOSED: "Closed"}
 
-#: Name of the state that a link's ticket is in, as people call it there; empty where it is not known.
+#: Name of the state of a link's ticket, as people call it on the connection; empty where it is not known.
 LinkStateName = Callable[[Link], str]
 
 
@@ -44,18 +51,29 @@ class GovernanceWriter(Protocol):
     async def delete(self, assessment_id: str, name: str) -> bool: ...
 
 
-def tell_key(recommendation: str) -> str:
-    """The key by which the queue orders that an assignment be told."""
+def push_key(recommendation: str) -> str:
+    """The key of a message that orders to push an assignment."""
     return f"{_PREFIX}{recommendation}"
 
 
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What came of a push: written, pending (the queue tries again), refused (the queue makes it a dead letter) or off.
+
+    ``reason`` says why it is pending or refused.
+    """
+
+    status: Literal["written", "pending", "refused", "off"]
+    reason: str = ""
+
+
 class AssignmentWriteBack:
-    """The counterpart of source ``defender``, and of assignments by themselves.
+    """The write-back target of source ``defender``, and of single assignments.
 
     Args:
         store: the assignments.
-        links: tells how their tickets stand.
-        governance: gives what writes the assignments of a resource, by its ARM id.
+        links: the state of their tickets.
+        governance: gives the writer of a resource's governance assignments, by its ARM id.
         state_name: names the state of a ticket.
         write_back: whether anything is written at all.
     """
@@ -80,40 +98,40 @@ class AssignmentWriteBack:
         if not self._write_back or link.ticket is None:
             return ""
         facts = self._facts(link)
-        said = [facts.number, facts.status, facts.url, link.stage.value, rfc3339(link.due)]
-        return json.dumps(said, separators=(",", ":"))
+        state = [facts.number, facts.status, facts.url, link.stage.value, rfc3339(link.due)]
+        return json.dumps(state, separators=(",", ":"))
 
     async def tell(self, link: Link, what: str) -> None:
-        """See ``Counterpart.tell``: every assignment of the ticket is told. A due date that people have moved in the
-        ticket counts from now on, where the ticket is for this assignment alone.
+        """See ``Counterpart.tell``: every assignment of the ticket is pushed. A due date that people have changed in
+        the ticket is taken over, where the ticket is for this assignment alone.
 
-        One that is refused does not keep the others from being told; a failure that may pass goes before it, so that
-        all are told again.
+        One that is refused does not keep the others from being pushed. A failure that may pass is raised in preference
+        to a refusal, so that all are pushed again.
         """
         del what
         failed: SourceError | None = None
         for assignment in await self._store.of_ticket(link.key):
-            if assignment.key == link.key and link.due is not None and link.due != _due_told(link.last_pushed):
+            if assignment.key == link.key and link.due is not None and link.due != _pushed_due(link.last_pushed):
                 await self._adopt(assignment.key, link.due)
             try:
-                await self._tell(assignment.key, link)
+                await self._push(assignment.key, link)
             except SourceError as error:
                 if failed is None or (error.retry and not failed.retry):
                     failed = error
         if failed is not None:
             raise failed
 
-    async def tell_assignment(self, key: str) -> str:
-        """Tell Defender for Cloud of one assignment: told, known, gone, or nobody_listens.
+    async def push_assignment(self, key: str) -> str:
+        """Push one assignment: told, known (it was pushed before), gone, or nobody_listens (write-back is off).
 
         Args:
-            key: as :func:`tell_key` makes it.
+            key: as :func:`push_key` makes it.
 
-        Raises as ``Counterpart.tell``, and KeyContended.
+        Raises as :meth:`tell`, and KeyContended.
         """
-        return await self._tell(key.removeprefix(_PREFIX), None)
+        return await self._push(key.removeprefix(_PREFIX), None)
 
-    async def _tell(self, key: str, link: Link | None) -> str:
+    async def _push(self, key: str, link: Link | None) -> str:
         if not self._write_back:
             return "nobody_listens"
         known = link
@@ -131,12 +149,12 @@ class AssignmentWriteBack:
             facts = TicketFacts() if current is None else self._facts(current)
             wanted = azure.wanted(assignment, facts)
             if not assignment.origin or wanted == assignment.told:
-                return "known"  # what has no ARM id, as some things of other clouds, cannot be told at all
+                return "known"  # without an ARM id, as in other clouds, there is nothing to write to
             await self._write(assignment, facts)
             await self._store.write(replace(assignment, told=wanted), stored.etag)
             return "told"
 
-        contended = f"{key}: others kept changing its assignment while Defender for Cloud was told of it"
+        contended = f"{key}: others kept changing its assignment while it was pushed to Defender for Cloud"
         return await until_written(attempt, contended=contended)
 
     async def _adopt(self, key: str, due: datetime) -> None:
@@ -164,7 +182,7 @@ class AssignmentWriteBack:
         try:
             await governance.put(assignment.origin, name, properties)
         except SourceRefused as error:
-            if error.status != 404:  # the assessment is gone, and its assignments with it
+            if error.status != 404:  # 404: the assessment was deleted, and its assignments with it
                 raise
 
     def _facts(self, link: Link) -> TicketFacts:
@@ -174,10 +192,33 @@ class AssignmentWriteBack:
         return TicketFacts(link.ticket.number, link.ticket.url, status or _STAGES.get(link.stage, ""))
 
 
-def _due_told(told: str) -> datetime | None:
+def _pushed_due(told: str) -> datetime | None:
     """The ticket's due date that was last pushed, as :meth:`AssignmentWriteBack.wants` wrote it."""
     try:
         due = json.loads(told)[4]
     except (ValueError, IndexError, KeyError, TypeError):
         return None
     return datetime.fromisoformat(due) if isinstance(due, str) else None
+
+
+async def push_now(
+    push: Callable[[str], Awaitable[str]], queue: QueueSender, assignment: str, now: Callable[[], datetime]
+) -> PushResult:
+    """Push an assignment while a request waits for it. What fails goes on the queue.
+
+    Args:
+        push: pushes an assignment, by the key that :func:`push_key` makes.
+        queue: takes the order where that fails.
+        assignment: key of the recommendation.
+        now: the clock.
+
+    Raises StorageUnavailable.
+    """
+    key = push_key(assignment)
+    try:
+        done = await push(key)
+    except (SourceError, SecretUnavailable, KeyContended) as error:
+        record("push_failed", logging.WARNING, key=key, code=error.code, reason=str(error))
+        await queue.send(Envelope(id=uuid4().hex, received_at=now(), tell=key), _FIRST_RETRY)
+        return PushResult("pending" if error.retry else "refused", str(error))
+    return PushResult("off" if done == "nobody_listens" else "written")
