@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.config.connection import ConnectionSettings
     from shared.config.model import BridgeConfig
     from shared.core.link import Link
+    from shared.core.outcome import OutcomeListener
     from shared.core.plugins import Previewed, Registry, SectionCheck, TicketSystemPlugin
     from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
@@ -320,45 +321,48 @@ class Container(Closing):
     def _deliverer(self) -> Deliverer:
         from shared.delivery.deliver import Deliverer
 
-        async def admit(connection: str, *, urgent: bool, place: str) -> None:
-            await self.budget(connection).admit(urgent=urgent, position=place)
+        async def admit(connection: str, *, urgent: bool, position: str) -> None:
+            await self.budget(connection).admit(urgent=urgent, position=position)
 
         return Deliverer(
-            self.mapper, self.system, self.links, outages=self.planned_work.holds, admit=admit, now=self.now
+            self.mapper, self.system, self.links, planned_work=self.planned_work.holds, admit=admit, now=self.now
         )
 
     @service
     def _configured(self) -> Configured:
         from shared.delivery.grouping.grouper import Grouper
         from shared.delivery.grouping.store import GroupStore
-        from shared.delivery.planned_work import RefreshPlannedWork
+        from shared.delivery.stages import road
         from shared.delivery.worker import Configured
         from shared.mapping.allow_list import not_allowed
 
         mapper = self.mapper
-        groups: Any = Grouper(mapper, self.links, GroupStore(self.storage), self.queue, now=self.now)
-        groups = RefreshPlannedWork(groups, self.planned_work)
-        for source in self.sources.values():
-            for stage in source.stages():
-                groups = stage(groups)
-        return Configured(
+        groups = Grouper(mapper, self.links, GroupStore(self.storage), self.queue, now=self.now)
+        stages = road(
+            not_allowed=lambda signal: None if signal.via else not_allowed(signal, mapper.accept_only),
             deliverer=self._deliverer,
-            groups=groups,
-            delivery=self.config.delivery,
-            unwanted=lambda signal: None if signal.via else not_allowed(signal, mapper.accept_only),
-            ends=mapper.ends,
-            well=self._is_healthy,
-            back=self.write_back,
+            grouper=groups,
+            queue=self.queue,
+            auto_close=mapper.ends,
+            is_healthy=self._is_healthy,
+            now=self.now,
+            source_stages=[stage for source in self.sources.values() for stage in source.stages()],
+            refresh_planned_work=self.planned_work.refresh,
+            write_back=self.write_back,
         )
+        return Configured(stages, self._deliverer, groups, self.config.delivery, self.write_back)
 
     @service
     def worker(self) -> Worker:
         """Handles queue messages."""
+        from shared.delivery.event_log import EventLog
         from shared.delivery.worker import Worker
 
+        listeners: list[OutcomeListener] = [EventLog(), self.health, self.audit_log]
         if self._telemetry is not None:
             self._telemetry.hurry()
-        return Worker(lambda: self._configured, self.queue, self.parked, self.health, self.audit_log, now=self.now)
+            listeners.append(self._telemetry)
+        return Worker(lambda: self._configured, self.queue, self.parked, listeners, now=self.now)
 
     # ---- webhooks
 

@@ -19,16 +19,14 @@ from connectors.secure_score.payloads.listed import DEPRECATED, by_control, read
 from connectors.secure_score.payloads.request import asked
 from connectors.secure_score.request_body import ScoreRequest, read_request
 from connectors.secure_score.settings import SecureScoreSettings
-from shared.core.errors import BridgeError, NotAuthorised, SourceError, TicketSystemError
-from shared.core.identity import DISPLAY, correlation
-from shared.core.link import Link, LinkStage
-from shared.core.messages import Envelope
+from shared.core.errors import NotAuthorised, SourceError, TicketSystemError
+from shared.core.link import DISPLAY, Link, LinkStage, correlation
+from shared.core.messages import SignalMessage
+from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.problem import Problem
 from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, Phase, TicketKind, TicketRef, TicketSystem
-from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
-from shared.delivery.worker import Absorbed
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import CompiledRoute, MappedFields, Mapper
 from shared.payloads.keys import Unidentified
@@ -37,8 +35,8 @@ from shared.payloads.values import fold, given, line
 #: Controls that may have been meant.
 _MOST_CLOSE = 5
 
-#: Works on an envelope at once: see ``Worker.handle_now``.
-Now = Callable[[Envelope], Awaitable[Delivered | Absorbed | BridgeError | None]]
+#: Works on a message at once: see ``Worker.handle_now``.
+HandleNow = Callable[[SignalMessage], Awaitable[Outcome]]
 
 
 class RequestTenants(Protocol):
@@ -68,7 +66,7 @@ class ScoreRequests:
         mapper: the compiled configuration.
         system: gives the ticket system of a connection.
         links: what is known of tickets.
-        handle: works on an envelope at once.
+        handle: works on a message at once.
         now: the clock.
     """
 
@@ -79,7 +77,7 @@ class ScoreRequests:
         mapper: Mapper,
         system: Callable[[str], TicketSystem],
         links: LinkStore,
-        handle: Now,
+        handle: HandleNow,
         *,
         now: Callable[[], datetime],
     ) -> None:
@@ -114,8 +112,8 @@ class ScoreRequests:
         checked, link = await self._checked(control_id, body, writes=True)
         if link is not None and (standing := await self._standing(link)):
             return 200, _answer("existing", checked.signal, standing)
-        envelope = Envelope(id=uuid4().hex, received_at=self._now(), signal=checked.signal)
-        return self._outcome(envelope, checked, await self._handle(envelope))
+        message = SignalMessage(id=uuid4().hex, received_at=self._now(), signal=checked.signal)
+        return self._answered(checked, await self._handle(message))
 
     async def preview(self, control_id: str, body: object) -> dict[str, Any]:
         """What :meth:`ticket` would make: ``control``, ``connection``, ``route``, ``ticket`` with ``kind`` and
@@ -238,27 +236,21 @@ class ScoreRequests:
             return ticket
         return ticket if found is not None and found.phase is Phase.OPEN else None
 
-    def _outcome(
-        self, envelope: Envelope, checked: _Checked, ended: Delivered | Absorbed | BridgeError | None
-    ) -> tuple[int, dict[str, Any]]:
-        pending = {**_answer("pending", checked.signal, None, checked.route.kind), "signal": envelope.id}
-        if isinstance(ended, BridgeError):
-            if ended.retry:
-                return 202, pending
-            detail = f"{ended} The request is kept as dead letter {envelope.id} and can be replayed."
+    def _answered(self, checked: _Checked, outcome: Outcome) -> tuple[int, dict[str, Any]]:
+        pending = {**_answer("pending", checked.signal, None, checked.route.kind), "signal": outcome.id}
+        if outcome.kind is OutcomeKind.DEAD_LETTERED:
+            detail = f"{outcome.reason} The request is kept as dead letter {outcome.id} and can be replayed."
             raise Problem(502, "Refused by the ticket system", detail)
-        if ended is None:
+        if outcome.kind is OutcomeKind.GROUPED:
+            return 202, {**pending, "outcome": "throttled", "rule": outcome.rule}
+        if outcome.is_queued_again or outcome.ticket is None:
             return 202, pending
-        if not isinstance(ended, Delivered):
-            return 202, {**pending, "outcome": "throttled", "rule": ended.rule}
-        if ended.ticket is None:
-            return 202, pending
-        made = ended.decision.startswith("created")
-        outcome = "created" if made else "reopened" if "reopened" in ended.decision else "existing"
-        answer = _answer(outcome, checked.signal, ended.ticket)
-        if ended.dropped:
-            answer["not_taken_over"] = list(ended.dropped)
-        return 201 if made else 200, {**answer, "signal": envelope.id}
+        made = outcome.decision.startswith("created")
+        word = "created" if made else "reopened" if "reopened" in outcome.decision else "existing"
+        answer = _answer(word, checked.signal, outcome.ticket)
+        if outcome.dropped:
+            answer["not_taken_over"] = list(outcome.dropped)
+        return 201 if made else 200, {**answer, "signal": outcome.id}
 
 
 async def _lacking(system: KnowsPeople, kind: TicketKind, mapped: MappedFields) -> tuple[str, ...]:

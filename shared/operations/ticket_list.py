@@ -20,8 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.core.errors import StorageUnavailable
-from shared.core.identity import link_id
-from shared.core.link import Link, LinkStage
+from shared.core.link import Link, LinkStage, link_id
 from shared.core.problem import Problem
 from shared.core.ticket_system import StateName, TicketKind
 from shared.core.times import rfc3339

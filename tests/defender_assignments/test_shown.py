@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.defender.source import DefenderSource
-from shared.core.errors import ConfigurationError, NotSent
+from shared.core.errors import ConfigurationError
+from shared.core.outcome import Outcome, OutcomeKind
 from tests.defender_assignments.office import Office
 from tests.defender_assignments.test_scenarios import DAY, defender, found
 from tests.mapping.recommendations import SUBSCRIPTION, healed
@@ -82,7 +83,8 @@ async def test_the_list_says_how_each_integration_is_doing(office: Office) -> No
     }
     assert quiet["assignments"] == {"open": 0, "overdue": 0, "ended": 0, "tickets": 0}
 
-    await office.services.health.failed(name, NotSent("no route", connection=name))
+    failed = Outcome(OutcomeKind.POSTPONED, code="not_sent", connection=name, call_error="not_sent")
+    await office.services.health.ended(failed)
     (listed, _) = (await office.defender.integrations())["integrations"][:2]
     assert (listed["status"], listed["last_error"]["code"]) == ("connection_error", "not_sent")
     office.configure({"integrations": integrations[1:]})

@@ -50,7 +50,7 @@ def tell_key(recommendation: str) -> str:
 
 
 class AssignmentWriteBack:
-    """The counterpart of source ``defender``, and of assignments by themselves.
+    """The write-back of source ``defender``, and of assignments by themselves.
 
     Args:
         store: the assignments.
@@ -76,16 +76,16 @@ class AssignmentWriteBack:
         self._write_back = write_back
 
     def wants(self, link: Link) -> str:
-        """See ``Counterpart.wants``: what of the ticket shows in Defender for Cloud."""
+        """See ``WriteBackTarget.wants``: what of the ticket shows in Defender for Cloud."""
         if not self._write_back or link.ticket is None:
             return ""
         facts = self._facts(link)
         said = [facts.number, facts.status, facts.url, link.stage.value, rfc3339(link.due)]
         return json.dumps(said, separators=(",", ":"))
 
-    async def tell(self, link: Link, what: str) -> None:
-        """See ``Counterpart.tell``: every assignment of the ticket is told. A due date that people have moved in the
-        ticket counts from now on, where the ticket is for this assignment alone.
+    async def push(self, link: Link, what: str) -> None:
+        """See ``WriteBackTarget.push``: every assignment of the ticket is pushed. A due date that people have moved in
+        the ticket counts from now on, where the ticket is for this assignment alone.
 
         One that is refused does not keep the others from being told; a failure that may pass goes before it, so that
         all are told again.
@@ -104,25 +104,25 @@ class AssignmentWriteBack:
             raise failed
 
     async def tell_assignment(self, key: str) -> str:
-        """Tell Defender for Cloud of one assignment: told, known, gone, or nobody_listens.
+        """Tell Defender for Cloud of one assignment: pushed, up_to_date, no_assignment, or no_target.
 
         Args:
             key: as :func:`tell_key` makes it.
 
-        Raises as ``Counterpart.tell``, and KeyContended.
+        Raises as ``WriteBackTarget.push``, and KeyContended.
         """
         return await self._tell(key.removeprefix(_PREFIX), None)
 
     async def _tell(self, key: str, link: Link | None) -> str:
         if not self._write_back:
-            return "nobody_listens"
+            return "no_target"
         known = link
 
         async def attempt() -> str:
             nonlocal known
             stored = await self._store.load(key)
             if stored is None:
-                return "gone"
+                return "no_assignment"
             assignment, current = stored.value, known
             known = None  # when the assignment is changed meanwhile, its ticket may have changed too
             if current is None or current.key != (assignment.ticket_key or assignment.key):
@@ -131,10 +131,10 @@ class AssignmentWriteBack:
             facts = TicketFacts() if current is None else self._facts(current)
             wanted = azure.wanted(assignment, facts)
             if not assignment.origin or wanted == assignment.told:
-                return "known"  # what has no ARM id, as some things of other clouds, cannot be told at all
+                return "up_to_date"  # what has no ARM id, as some things of other clouds, cannot be told at all
             await self._write(assignment, facts)
             await self._store.write(replace(assignment, told=wanted), stored.etag)
-            return "told"
+            return "pushed"
 
         contended = f"{key}: others kept changing its assignment while Defender for Cloud was told of it"
         return await until_written(attempt, contended=contended)

@@ -24,14 +24,13 @@ from connectors.defender.assignments.request import RequestMistake, problem, rea
 from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.telling import tell_now
 from shared.core.errors import BridgeError, KeyContended, StorageUnavailable, TicketSystemError
-from shared.core.link import Link, LinkStage
-from shared.core.messages import Envelope, QueueSender
+from shared.core.link import LinkStage
+from shared.core.messages import PushToSource, QueueSender, SignalMessage
+from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.problem import Problem
 from shared.core.ticket_system import TicketRef
 from shared.core.times import rfc3339
-from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
-from shared.delivery.worker import Absorbed, Ended
 from shared.platform.concurrency import for_each
 from shared.platform.log import record
 from shared.platform.tables import RowOvertaken, until_written
@@ -51,9 +50,9 @@ RETRY_AFTER = "30"
 
 
 class WorkerPort(Protocol):
-    """Works on an envelope at once; see ``Worker.handle_now``."""
+    """Works on a message at once; see ``Worker.handle_now``."""
 
-    async def __call__(self, envelope: Envelope) -> Ended: ...
+    async def __call__(self, message: SignalMessage) -> Outcome: ...
 
 
 class AssignmentRequests:
@@ -62,7 +61,7 @@ class AssignmentRequests:
     Args:
         checks: everything that is looked at before.
         store, links, queue: the bridge's own.
-        work: delivers an envelope at once.
+        work: delivers a signal at once.
         reassigned: brings tickets after changed assignments.
         tell: tells Defender for Cloud of an assignment, by the key that ``tell_key`` makes.
         lease: how long a delivery may hold a key.
@@ -124,21 +123,21 @@ class AssignmentRequests:
         """Do one resource, as far as it can be done now. Raises StorageUnavailable and KeyContended."""
         now = self._now()
         due = now + self._lease + MARGIN
-        envelope = Envelope(id=uuid4().hex, received_at=now, signal=plan.signal)
-        await self._queue.send(replace(envelope, id=uuid4().hex, due=due), due - now)
+        message = SignalMessage(id=uuid4().hex, received_at=now, signal=plan.signal)
+        await self._queue.send(replace(message, id=uuid4().hex, due=due), due - now)
         order = reassign.order_key(plan.wanted.key) if plan.changes else ""
         if order:
-            await self._queue.send(Envelope(id=uuid4().hex, received_at=now, tell=order, due=due), due - now)
+            await self._queue.send(PushToSource(id=uuid4().hex, received_at=now, key=order, due=due), due - now)
         assignment = await self._write(plan)
-        item: dict[str, Any] = {"resource": plan.resource, "key": assignment.key, "id": envelope.id}
-        item |= await self._delivered(envelope, assignment)
+        item: dict[str, Any] = {"resource": plan.resource, "key": assignment.key, "id": message.id}
+        item |= await self._delivered(message, assignment)
         if order and item["status"] in ("existing", "reopened"):
             item |= await self._changed(plan, order, assignment, item["status"])
         item["assignment"] = _shown(assignment)
         item |= await tell_now(self._tell, self._queue, assignment.key, self._now)
         record(
-            "assigned",
-            id=envelope.id,
+            "recommendation_assigned",
+            id=message.id,
             key=assignment.key,
             status=item["status"],
             owner=assignment.owner,
@@ -175,21 +174,20 @@ class AssignmentRequests:
         contended = f"the assignment of {wanted.key} was changed by others again and again"
         return await until_written(attempt, contended=contended)
 
-    async def _delivered(self, envelope: Envelope, assignment: Assignment) -> dict[str, Any]:
+    async def _delivered(self, message: SignalMessage, assignment: Assignment) -> dict[str, Any]:
         """See to it that there is a ticket, and say which."""
-        ended = await self._work(envelope)
-        if isinstance(ended, BridgeError):
-            status = "pending" if ended.retry else "refused"
-            return {"status": status, "ticket": None, "reason": str(ended)}
-        if isinstance(ended, Delivered) and ended.ticket is not None:
+        outcome = await self._work(message)
+        if outcome.is_failure:
+            status = "pending" if outcome.is_queued_again else "refused"
+            return {"status": status, "ticket": None, "reason": outcome.reason}
+        if outcome.kind is OutcomeKind.DELIVERED and outcome.ticket is not None:
             done = {"created": "created", "created_resolved": "created", "reopened": "reopened"}
-            return {"status": done.get(ended.decision, "existing"), "ticket": _ticket(ended.ticket)}
-        key = ended.group if ended is not None and not isinstance(ended, Delivered) else assignment.key
-        stored = await self._links.load(key)
+            return {"status": done.get(outcome.decision, "existing"), "ticket": _ticket(outcome.ticket)}
+        stored = await self._links.load(outcome.group or assignment.key)
         link = stored.value if stored is not None else None
         if link is not None and link.ticket is not None and link.stage is LinkStage.OPEN:
             return {"status": "existing", "ticket": _ticket(link.ticket)}
-        return {"status": "pending", "ticket": None, "reason": _reason(ended, link)}
+        return {"status": "pending", "ticket": None, "reason": _reason(outcome)}
 
     async def _changed(self, plan: AssignmentPlan, order: str, assignment: Assignment, status: str) -> dict[str, Any]:
         """Bring the ticket after an assignment that was changed. ``status``: what has become of it before."""
@@ -197,23 +195,24 @@ class AssignmentRequests:
             done = await self._reassigned.now(order, assignment)
         except (TicketSystemError, KeyContended) as error:
             # By now, and not only when the safety net is due: somebody waits for it.
-            await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=order), timedelta(seconds=5))
+            again = PushToSource(id=uuid4().hex, received_at=self._now(), key=order)
+            await self._queue.send(again, timedelta(seconds=5))
             return {"status": "pending" if error.retry else "refused", "reason": str(error)}
         if done == "closed":
             # People have ended it, and the bridge did not know: whoever is to fix it now gets another one.
             stored = await self._links.load(assignment.ticket_key or assignment.key)
             signal = newer(plan.signal, stored.value if stored is not None else None)
-            return await self._delivered(Envelope(id=uuid4().hex, received_at=self._now(), signal=signal), assignment)
+            message = SignalMessage(id=uuid4().hex, received_at=self._now(), signal=signal)
+            return await self._delivered(message, assignment)
         return {"status": "updated" if done == "updated" and status == "existing" else status}
 
 
-def _reason(ended: Delivered | Absorbed | None, link: Link | None) -> str:
-    if ended is None:
+def _reason(outcome: Outcome) -> str:
+    if outcome.is_queued_again:
         return "its ticket is being written, or a rule holds it; the queue goes on with it"
-    if isinstance(ended, Delivered):
-        return f"no ticket now ({ended.decision}); the queue goes on with it"
-    del link
-    return f"its ticket is shared ({ended.group}) and is made in a moment"
+    if outcome.kind is OutcomeKind.GROUPED:
+        return f"its ticket is shared ({outcome.group}) and is made in a moment"
+    return f"no ticket now ({outcome.decision}); the queue goes on with it"
 
 
 def _ticket(ref: TicketRef) -> dict[str, str]:

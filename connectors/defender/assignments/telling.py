@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from connectors.defender.assignments.back import tell_key
 from shared.core.errors import KeyContended, SecretUnavailable, SourceError
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import PushToSource, QueueSender
 from shared.platform.log import record
 
 #: Until the queue tries what failed.
@@ -36,7 +36,7 @@ async def tell_now(
     try:
         done = await tell(key)
     except (SourceError, SecretUnavailable, KeyContended) as error:
-        record("not_told", logging.WARNING, key=key, code=error.code, reason=str(error))
-        await queue.send(Envelope(id=uuid4().hex, received_at=now(), tell=key), _SOON)
+        record("source_push_failed", logging.WARNING, key=key, code=error.code, reason=str(error))
+        await queue.send(PushToSource(id=uuid4().hex, received_at=now(), key=key), _SOON)
         return {"defender": "pending" if error.retry else "refused", "defender_reason": str(error)}
-    return {"defender": "off" if done == "nobody_listens" else "written"}
+    return {"defender": "off" if done == "no_target" else "written"}

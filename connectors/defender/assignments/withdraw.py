@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -24,12 +24,12 @@ from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.telling import tell_now
 from connectors.defender.assignments.withdraw_request import WithdrawRequest, read_withdrawal
 from connectors.defender.assignments.withdrawal import ended, ending, sentence
-from shared.core.errors import BridgeError, KeyContended, StorageUnavailable
+from shared.core.errors import KeyContended, StorageUnavailable
 from shared.core.link import Link, LinkStage
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import Message, PushToSource, QueueSender, SignalMessage
+from shared.core.outcome import OutcomeKind
 from shared.core.problem import Problem
 from shared.core.signal import Signal
-from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
 from shared.platform.concurrency import for_each
 from shared.platform.log import record
@@ -54,7 +54,7 @@ class Withdrawals:
     Args:
         chooser: finds what a request means.
         store, links, queue: the bridge's own.
-        work: delivers an envelope at once.
+        work: delivers a signal at once.
         tell: tells Defender for Cloud of an assignment, by the key that ``tell_key`` makes.
         unwanted: why a signal may not be delivered; None when it may.
         lease: how long a delivery may hold a key.
@@ -127,7 +127,9 @@ class Withdrawals:
         if taken.was_open:
             number = item["ticket"]["number"] if item["ticket"] else ""
             tickets = request.tickets
-            record("withdrawn", key=key, by=request.by, reason=request.reason, tickets=tickets, ticket=number)
+            record(
+                "assignment_withdrawn", key=key, by=request.by, reason=request.reason, tickets=tickets, ticket=number
+            )
         return item
 
     async def _taken(self, key: str, said: str, *, resolve: bool) -> _Taken | None:
@@ -146,12 +148,12 @@ class Withdrawals:
                 return _Taken(before, None, False)
             signal = ending(before, link, said, now) if resolve else None
             if is_first:
-                await self._order_later(tell=tell_key(key))
+                await self._order_later(self._push(key))
                 is_first = False
             if signal is not None and (ordered is None or ordered.order != signal.order):
                 ordered = signal
                 if self._unwanted(signal) is None:
-                    await self._order_later(signal)
+                    await self._order_later(self._message(signal))
             after = ended(before, signal, said, now)
             await self._store.write(after, stored.etag)
             return _Taken(after, signal, before.open)
@@ -159,15 +161,21 @@ class Withdrawals:
         contended = f"the assignment of {key} was changed by others again and again"
         return await until_written(attempt, contended=contended)
 
-    async def _order_later(self, signal: Signal | None = None, tell: str = "") -> None:
-        now = self._now()
-        due = now + self._lease + MARGIN
-        await self._queue.send(Envelope(id=uuid4().hex, received_at=now, signal=signal, tell=tell, due=due), due - now)
+    def _message(self, signal: Signal) -> SignalMessage:
+        return SignalMessage(id=uuid4().hex, received_at=self._now(), signal=signal)
+
+    def _push(self, key: str) -> PushToSource:
+        return PushToSource(id=uuid4().hex, received_at=self._now(), key=tell_key(key))
+
+    async def _order_later(self, order: Message) -> None:
+        """Queue a message that is due when nobody can be at work on this request any more."""
+        wait = self._lease + MARGIN
+        await self._queue.send(replace(order, due=order.received_at + wait), wait)
 
     async def _told(self, key: str, *, late: bool) -> dict[str, str]:
         if not late:
             return await tell_now(self._tell, self._queue, key, self._now)
-        await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=tell_key(key)))
+        await self._queue.send(self._push(key))
         return {"defender": "pending"}
 
     async def _resolved(self, taken: _Taken, *, late: bool) -> dict[str, Any]:
@@ -177,17 +185,16 @@ class Withdrawals:
         if signal is not None and (unwanted := self._unwanted(signal)):
             reason = f"{unwanted}; widen accept_only, or resolve the ticket by hand"
         elif signal is not None:
-            envelope = Envelope(id=uuid4().hex, received_at=self._now(), signal=signal)
+            message = self._message(signal)
             if late:
-                await self._queue.send(envelope)
+                await self._queue.send(message)
                 pending = True
             else:
-                done = await self._work(envelope)
-                failed = done if isinstance(done, BridgeError) else None
-                pending = done is None or (failed is not None and failed.retry)
-                reason = str(failed or "")
-                if isinstance(done, Delivered) and done.stage == LinkStage.OPEN.value:
-                    reason = f"the configuration does not let a Resolved resolve it ({done.decision})"
+                outcome = await self._work(message)
+                pending = outcome.is_queued_again
+                reason = outcome.reason if outcome.is_failure else ""
+                if outcome.kind is OutcomeKind.DELIVERED and outcome.stage == LinkStage.OPEN.value:
+                    reason = f"the configuration does not let a Resolved resolve it ({outcome.decision})"
         link = await self._link(assignment)
         ticket = link.ticket if link is not None else None
         shown = None if ticket is None else {"number": ticket.number, "url": ticket.url}
