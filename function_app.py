@@ -73,9 +73,9 @@ async def _take_in(req: func.HttpRequest, queued: Messages) -> func.HttpResponse
     try:
         body = read_json(req.get_body(), req.headers.get("Content-Type"))
         accepted = accept(body, datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign)
-        queued.set([await services.webhook.message(envelope) for envelope in accepted.envelopes])
+        queued.set([await services.webhook.message(message) for message in accepted.messages])
     except Problem as problem:
-        record("refused_request", status=problem.status, reason=problem.detail)
+        record("request_refused", status=problem.status, reason=problem.detail)
         return _encoded(problem_response(problem))
     except BridgeError as error:  # a signal too large for the queue, and no storage to check it in
         return _encoded(problem_response(Problem(503, "Not stored", str(error), {"Retry-After": "5"})))
@@ -99,7 +99,7 @@ def _add_event_hub(hub: EventHubIntake) -> None:
     async def take_in(events: List[func.EventHubEvent], queued: Messages) -> None:  # noqa: UP006
         bodies = [event.get_body() for event in events]
         accepted = accept_events(bodies, datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign)
-        queued.set([await services.webhook.message(envelope) for envelope in accepted.envelopes])
+        queued.set([await services.webhook.message(message) for message in accepted.messages])
         services.webhook.record_accepted(accepted)
 
     trigger = app.event_hub_message_trigger(

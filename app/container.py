@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
     from shared.core.ticket_system import TicketKind, TicketSystem
-    from shared.delivery.deliver import Deliverer
     from shared.delivery.links import LinkStore
     from shared.delivery.parked import ParkedStore
     from shared.delivery.planned_work import PlannedWorkCache
     from shared.delivery.queue import SignalQueue
-    from shared.delivery.worker import Configured, Worker
+    from shared.delivery.worker import Worker
     from shared.delivery.write_back import WriteBack
     from shared.mapping.mapper import Mapper
     from shared.operations.audit_log import AuditLog
@@ -88,7 +87,7 @@ class Container(Closing):
         self._shared: dict[type[object], object] = {}
         self._systems: dict[tuple[str, bool], TicketSystem] = {}
         self._budgets: dict[str, BudgetGate] = {}
-        self._telemetry: Telemetry | None = None
+        self.telemetry: Telemetry | None = None
 
     def built(self, value: object) -> None:
         """See ``Closing.built``; what was given stays open."""
@@ -290,14 +289,6 @@ class Container(Closing):
         source = self.sources.get(signal.source)
         return Previewed(signal) if source is None else source.preview(signal)
 
-    async def _is_healthy(self, signal: Signal) -> bool:
-        """Whether all resources of a signal are healthy; False when no source can tell."""
-        for source in self.sources.values():
-            found = await source.is_healthy(signal)
-            if found is not None:
-                return found
-        return False
-
     # ---- delivery
 
     @service
@@ -319,48 +310,19 @@ class Container(Closing):
         return PlannedWorkCache(self.config.maintenance, self.storage, now=self.now)
 
     @service
-    def _deliverer(self) -> Deliverer:
-        from shared.delivery.deliver import Deliverer
-
-        async def admit(connection: str, *, urgent: bool, place: str) -> None:
-            await self.budget(connection).admit(urgent=urgent, position=place)
-
-        return Deliverer(
-            self.mapper, self.system, self.links, outages=self.planned_work.holds, admit=admit, now=self.now
-        )
-
-    @service
-    def _configured(self) -> Configured:
-        from shared.delivery.grouping.grouper import Grouper
-        from shared.delivery.grouping.store import GroupStore
-        from shared.delivery.planned_work import RefreshPlannedWork
-        from shared.delivery.worker import Configured
-        from shared.mapping.allow_list import not_allowed
-
-        mapper = self.mapper
-        groups: Any = Grouper(mapper, self.links, GroupStore(self.storage), self.queue, now=self.now)
-        groups = RefreshPlannedWork(groups, self.planned_work)
-        for source in self.sources.values():
-            for stage in source.stages():
-                groups = stage(groups)
-        return Configured(
-            deliverer=self._deliverer,
-            groups=groups,
-            delivery=self.config.delivery,
-            unwanted=lambda signal: None if signal.via else not_allowed(signal, mapper.accept_only),
-            ends=mapper.ends,
-            well=self._is_healthy,
-            back=self.write_back,
-        )
-
-    @service
     def worker(self) -> Worker:
         """Handles queue messages."""
-        from shared.delivery.worker import Worker
+        from app.delivery import worker_of
 
-        if self._telemetry is not None:
-            self._telemetry.hurry()
-        return Worker(lambda: self._configured, self.queue, self.parked, self.health, self.audit_log, now=self.now)
+        return worker_of(self)
+
+    async def is_healthy(self, signal: Signal) -> bool:
+        """Whether all resources of a signal are healthy; False when no source can tell."""
+        for source in self.sources.values():
+            found = await source.is_healthy(signal)
+            if found is not None:
+                return found
+        return False
 
     # ---- webhooks
 
@@ -445,6 +407,6 @@ class Container(Closing):
         """Count what is recorded from now on, for Application Insights; nothing where its setting is empty."""
         from app.metrics import telemetry_of
 
-        self._telemetry = telemetry_of(self.settings)
-        if self._telemetry is not None:
-            listen(self._telemetry.heard)
+        self.telemetry = telemetry_of(self.settings)
+        if self.telemetry is not None:
+            listen(self.telemetry.heard)

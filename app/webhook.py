@@ -11,7 +11,7 @@ from shared.platform.log import record
 
 if TYPE_CHECKING:
     from app.container import Container
-    from shared.core.messages import Envelope
+    from shared.core.messages import Message
     from shared.web.intake import Accepted
     from shared.web.trust.gate import WebhookGate
 
@@ -22,22 +22,22 @@ class Webhook:
     def __init__(self, services: Container) -> None:
         self._services = services
 
-    async def message(self, envelope: Envelope) -> str:
-        """The queue message of an envelope. Only one too large for a message touches storage.
+    async def message(self, message: Message) -> str:
+        """The text of a message for the queue. Only one too large for the queue touches storage.
 
         Raises StorageUnavailable.
         """
         from shared.core.messages import MAX_MESSAGE_BYTES, encode
 
-        text = encode(envelope)
-        return text if len(text) <= MAX_MESSAGE_BYTES else await self._services.queue.checked_in(envelope)
+        text = encode(message)
+        return text if len(text) <= MAX_MESSAGE_BYTES else await self._services.queue.encoded(message)
 
     def record_accepted(self, accepted: Accepted) -> None:
-        """Record that signals were taken in; what nobody could read is recorded where it ends."""
-        from shared.delivery.facts import accepted as note
+        """Log that each signal is on the queue. Items that nobody could read are logged when they are quarantined."""
+        from shared.delivery.event_log import record_accepted
 
-        for envelope in accepted.envelopes:
-            note(envelope)
+        for message in accepted.messages:
+            record_accepted(message)
 
     @cached_property
     def _gate(self) -> WebhookGate | ConfigurationError | None:

@@ -31,7 +31,7 @@ from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
 from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
 from local.azurite import Azurite
-from shared.core.messages import Envelope
+from shared.core.messages import Message
 from shared.core.secrets import SettingSecrets
 from shared.delivery.queue import SignalQueue
 from shared.platform.storage import Storage
@@ -48,7 +48,7 @@ class _Counted:
         self.count = 0
         self._queue = queue
 
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
+    async def send(self, envelope: Message, delay: timedelta = timedelta()) -> None:
         self.count += 1
         await self._queue.send(envelope, delay)
 

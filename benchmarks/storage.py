@@ -72,5 +72,5 @@ async def _measure() -> dict[str, float]:
 async def _deliver(services: Container, azure: Azure, alert: str, *, resolved: bool) -> None:
     body = azure.metric(alert, resolved=resolved)
     body["data"]["customProperties"] = None
-    for envelope in accept(body, azure.now + timedelta(seconds=1), REGISTRY.schemas).envelopes:
+    for envelope in accept(body, azure.now + timedelta(seconds=1), REGISTRY.schemas).messages:
         await services.worker.handle(envelope.id, await services.webhook.message(envelope), 1)

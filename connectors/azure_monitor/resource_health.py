@@ -39,7 +39,7 @@ class ResourceHealth:
         try:
             return bool(resources) and all([await self._is_available(*one) for one in resources])
         except SourceError as error:
-            record("health_unknown", logging.WARNING, key=signal.key, code=error.code, reason=str(error))
+            record("resource_health_unavailable", logging.WARNING, key=signal.key, code=error.code, reason=str(error))
             return False
 
     async def _is_available(self, resource: str, subscription: str) -> bool:

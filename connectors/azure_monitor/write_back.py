@@ -42,7 +42,7 @@ class AlertStateApi(Protocol):
 
 
 class AlertWriteBack:
-    """The counterpart of source ``azure_monitor``. See ``shared.delivery.write_back.Counterpart``.
+    """The write-back of source ``azure_monitor``. See ``shared.delivery.write_back.WriteBackTarget``.
 
     Args:
         settings: of the configuration.
@@ -61,7 +61,7 @@ class AlertWriteBack:
         """``<state> <name of the alert>``. See ``alert_rules.wanted``."""
         return wanted(link, self._settings, self._called(link))
 
-    async def tell(self, link: Link, what: str) -> None:
+    async def push(self, link: Link, what: str) -> None:
         """Give the alert its state: one or two calls. An alert that Azure has no more (after 30 days) is no error.
 
         Raises SourceUnavailable and SourceRefused.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from connectors.defender.scopes import subscription_of
 from connectors.defender.settings import DefenderSettings
@@ -125,15 +125,14 @@ class DefenderSource(Source):
 
         return {ASSIGNMENT: self.governance.push_assignment, REASSIGNED: self._reassigner.again}
 
-    def assign_owner(self, groups: Any) -> AssignOwner | None:
-        """The stage that assigns recommendations, before ``groups``; None without the section."""
+    def stages(self) -> Sequence[AssignOwner]:
+        """See ``Source``: the stage that assigns recommendations."""
         settings = self._settings
         if settings is None:
-            return None
+            return ()
         from connectors.defender.assignments.stage import AssignOwner
 
-        return AssignOwner(
-            groups,
+        owner = AssignOwner(
             self._engine.mapper,
             self.rules,
             self.assignments,
@@ -144,10 +143,7 @@ class DefenderSource(Source):
             unassigned_take_routes=settings.poll is not None and settings.poll.unassigned == "routes",
             write_back=settings.write_back,
         )
-
-    def stages(self) -> Sequence[Any]:
-        """See ``Source``."""
-        return (self.assign_owner,) if self._settings is not None else ()
+        return (owner,)
 
     def preview(self, signal: Signal) -> Previewed:
         """See ``Source``: a governance rule may assign a recommendation."""

@@ -18,16 +18,14 @@ from connectors.secure_score.payloads.listed import DEPRECATED, by_control, read
 from connectors.secure_score.payloads.request import asked
 from connectors.secure_score.request_body import ScoreTicketRequest
 from connectors.secure_score.settings import SecureScoreSettings
-from shared.core.errors import BridgeError, NotAuthorised, SourceError, TicketSystemError
-from shared.core.identity import DISPLAY, correlation
-from shared.core.link import Link, LinkStage
-from shared.core.messages import Envelope
+from shared.core.errors import NotAuthorised, SourceError, TicketSystemError
+from shared.core.link import DISPLAY, Link, LinkStage, correlation
+from shared.core.messages import SignalMessage
+from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, Phase, TicketKind, TicketRef, TicketSystem
-from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
-from shared.delivery.worker import Absorbed
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import CompiledRoute, MappedFields, Mapper
 from shared.payloads.keys import Unidentified
@@ -39,8 +37,8 @@ _MOST_SUGGESTIONS = 5
 _RETRY_AFTER = 60
 _RETRY_AFTER_PARTIAL = 300
 
-#: Delivers an envelope at once: see ``Worker.handle_now``.
-DeliverNow = Callable[[Envelope], Awaitable[Delivered | Absorbed | BridgeError | None]]
+#: Delivers a signal at once: see ``Worker.handle_now``.
+DeliverNow = Callable[[SignalMessage], Awaitable[Outcome]]
 
 ScoreOutcome = Literal["created", "existing", "reopened", "pending", "throttled"]
 
@@ -64,7 +62,7 @@ class ScoreTicket:
         control: id of the control.
         kind, connection: of the ticket.
         ticket: None while it is not made.
-        signal: id of the envelope, by which the log names it; empty when none was needed.
+        signal: id of the message, by which the log names it; empty when none was needed.
         rule: name of the throttle.
         dropped: fields that the ticket system changed or ignored.
     """
@@ -116,7 +114,7 @@ class ScoreRequests:
         mapper: the compiled configuration.
         system: gives the ticket system of a connection.
         links: the link store.
-        handle: delivers an envelope at once.
+        handle: delivers a signal at once.
         now: the clock.
     """
 
@@ -154,8 +152,8 @@ class ScoreRequests:
         link = checked.link
         if link is not None and (ticket := await self._open_ticket(link)):
             return ScoreTicket("existing", checked.control, ticket.kind, link.connection, ticket)
-        envelope = Envelope(id=uuid4().hex, received_at=self._now(), signal=checked.signal)
-        return self._outcome(envelope, checked, await self._handle(envelope))
+        message = SignalMessage(id=uuid4().hex, received_at=self._now(), signal=checked.signal)
+        return _score_ticket(checked, await self._handle(message))
 
     async def preview(self, control_id: str, request: ScoreTicketRequest) -> ScorePreview:
         """What :meth:`ticket` would make. Writes nothing. Arguments and errors as there."""
@@ -261,36 +259,32 @@ class ScoreRequests:
             return ticket
         return ticket if found is not None and found.phase is Phase.OPEN else None
 
-    def _outcome(
-        self, envelope: Envelope, checked: _Checked, ended: Delivered | Absorbed | BridgeError | None
-    ) -> ScoreTicket:
-        route = checked.route
-        pending = ScoreTicket("pending", checked.control, route.kind, route.connection, signal=envelope.id)
-        if isinstance(ended, BridgeError):
-            if ended.retry:
-                return pending
-            detail = f"{ended} The request is kept as dead letter {envelope.id} and can be replayed."
-            title = "Refused by the ticket system"
-            raise _refused(RefusalReason.UPSTREAM_REFUSED, title, RequestMistake("", detail))
-        if ended is None:
-            return pending
-        if not isinstance(ended, Delivered):
-            return replace(pending, outcome="throttled", rule=ended.rule)
-        if ended.ticket is None:
-            return pending
-        outcome: ScoreOutcome = "existing"
-        if ended.decision.startswith("created"):
-            outcome = "created"
-        elif "reopened" in ended.decision:
-            outcome = "reopened"
-        return replace(
-            pending,
-            outcome=outcome,
-            kind=ended.ticket.kind,
-            connection=ended.connection,
-            ticket=ended.ticket,
-            dropped=ended.dropped,
-        )
+
+def _score_ticket(checked: _Checked, ended: Outcome) -> ScoreTicket:
+    """What came of a request that was delivered. Raises RequestRefused when the ticket system refused it."""
+    route = checked.route
+    pending = ScoreTicket("pending", checked.control, route.kind, route.connection, signal=ended.id)
+    if ended.kind is OutcomeKind.DEAD_LETTERED:
+        detail = f"{ended.reason} The request is kept as dead letter {ended.id} and can be replayed."
+        title = "Refused by the ticket system"
+        raise _refused(RefusalReason.UPSTREAM_REFUSED, title, RequestMistake("", detail))
+    if ended.kind is OutcomeKind.GROUPED:
+        return replace(pending, outcome="throttled", rule=ended.rule)
+    if ended.is_queued_again or ended.ticket is None:
+        return pending
+    outcome: ScoreOutcome = "existing"
+    if ended.decision.startswith("created"):
+        outcome = "created"
+    elif "reopened" in ended.decision:
+        outcome = "reopened"
+    return replace(
+        pending,
+        outcome=outcome,
+        kind=ended.ticket.kind,
+        connection=ended.connection,
+        ticket=ended.ticket,
+        dropped=ended.dropped,
+    )
 
 
 async def _lacking(system: KnowsPeople, kind: TicketKind, mapped: MappedFields) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ Open = Callable[[str], SecureScores]
 
 
 class ScoreWriteBack:
-    """The counterpart of signals from Secure Score. See ``shared.delivery.write_back.Counterpart``.
+    """The write-back of Secure Score. See ``shared.delivery.write_back.WriteBackTarget``.
 
     Args:
         telling: what tickets mean to Secure Score.
@@ -40,15 +40,15 @@ class ScoreWriteBack:
         self._state_name = state_name
 
     def wants(self, link: Link) -> str:
-        """See ``Counterpart.wants``. Nothing for controls whose state nobody may set."""
+        """See ``WriteBackTarget.wants``. Nothing for controls whose state nobody may set."""
         _, _, control = link.origin.partition("/")
         if not control or not is_settable(control):
             return ""
         wanted = self._telling.wanted(link)
         return "" if wanted is None else wanted.text
 
-    async def tell(self, link: Link, what: str) -> None:
-        """See ``Counterpart.tell``."""
+    async def push(self, link: Link, what: str) -> None:
+        """See ``WriteBackTarget.push``."""
         wanted = self._telling.wanted(link)
         if wanted is None or wanted.text != what:
             return  # it was ordered of another link than this
@@ -65,7 +65,7 @@ class ScoreWriteBack:
             if error.status != 404:
                 raise
         else:
-            record("score_told", key=link.key, control=control, tenant=tenant, state=wanted.control)
+            record("secure_score_pushed", key=link.key, control=control, tenant=tenant, state=wanted.control)
         finally:
             await scores.aclose()
 

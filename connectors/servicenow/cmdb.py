@@ -17,7 +17,7 @@ from connectors.servicenow.settings import ConfigurationItems
 from connectors.servicenow.tables import clean
 from connectors.servicenow.wire import Purpose, WireCall, any_of, equal, is_sys_id, list_call, searchable, value
 from shared.core.errors import OutcomeUnknown
-from shared.core.identity import DISPLAY
+from shared.core.link import DISPLAY
 
 _LOG = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from connectors.servicenow.client import Client
 from connectors.servicenow.tables import clean, journal_text
 from connectors.servicenow.wire import Purpose, WireCall, searchable
 from shared.core.errors import OutcomeUnknown, Refused
-from shared.core.identity import DISPLAY
+from shared.core.link import DISPLAY
 from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 
 #: Columns of em_event that may be sent, and their length in characters; 0 where a value is not text to be cut.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import LIMITS
 from shared.core.fields import Columns, FieldMap, FieldRole
-from shared.core.identity import DISPLAY
+from shared.core.link import DISPLAY
 from shared.core.plugins import TicketSystemPlugin
 from shared.core.ticket_system import TicketKind
 

@@ -21,7 +21,7 @@ from connectors.servicenow.tables import TicketTable
 from connectors.servicenow.watermark import Watermark, WatermarkRead, decode, format_time, parse_time
 from connectors.servicenow.wire import WireCall, equal, is_sys_id, list_call, value
 from shared.core.errors import NotAuthorised
-from shared.core.identity import DISPLAY
+from shared.core.link import DISPLAY
 from shared.core.ticket_system import ChangePage, Person, TicketKind, TicketRef, TicketSnapshot
 
 _LOG = logging.getLogger(__name__)

@@ -38,7 +38,7 @@ from connectors.servicenow.tables import (
 from connectors.servicenow.transitions import StateTransitions, TicketRecord
 from connectors.servicenow.wire import Purpose, WireCall, display, equal, is_sys_id, list_call, searchable, value
 from shared.core.errors import OutcomeUnknown, Refused, TicketMissing
-from shared.core.identity import DISPLAY
+from shared.core.link import DISPLAY
 from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 
 _LOG = logging.getLogger(__name__)

@@ -42,7 +42,7 @@ def run(
         seconds = time.monotonic() - begun
         calls = stage.control("GET", "/counters")["total"]
         truth = asyncio.run(read(stage))
-        looks = Counter(line["found"] for _, line in stage.log.named("looked_at_group"))
+        looks = Counter(line["decision"] for _, line in stage.log.named("group_flushed"))
     ledger = balance(sent.receipts, truth)
     others = ", ".join(f"{name} {calls_each * alerts:,}" for name, calls_each in _PEERS.items())
     return Part(

@@ -84,7 +84,7 @@ def run(seed: int, size: Size, say: Say) -> Part:
             seconds = time.monotonic() - begun
         struck = trouble.struck(stage)
         ledger = balance(sent.receipts, asyncio.run(read(stage)))
-        postponed = len(stage.log.named("postponed"))
+        postponed = len(stage.log.named("signal_postponed"))
     part = Part("storm", _rows(size, sent, ledger, left))
     part.rows += _budget_rows(size, log)
     part.rows.append(fact("seconds", f"{seconds:.0f}", f"{sending:.0f} of them to post {size.alerts:,}, {seed=}"))

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.chaos.stage import Stage, StageError
-from shared.core.identity import DISPLAY, link_id
-from shared.core.link import Link
+from shared.core.link import DISPLAY, Link, link_id
 from shared.core.messages import POISON_QUEUE, QUEUE
-from shared.core.order import Order, parse_order
+from shared.core.signal import Order, parse_order
 from shared.delivery.grouping.store import MEMBERS
 from shared.delivery.links import LinkStore
 from shared.delivery.parked import ParkedStore

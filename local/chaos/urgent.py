@@ -96,7 +96,7 @@ def _await_taken(stage: Stage, receipts: Sequence[Receipt]) -> None:
     """Wait until every alert was taken off the queue once: it has its ticket, or it waits for its call."""
     wanted = {receipt.id for receipt in receipts}
     stage.wait(
-        lambda: wanted <= {line["id"] for _, line in stage.log.named("delivered", "postponed")},
+        lambda: wanted <= {line["id"] for _, line in stage.log.named("signal_delivered", "signal_postponed")},
         "the backlog to be taken off the queue",
         _SLOWEST,
     )
@@ -107,7 +107,7 @@ def _times(stage: Stage, receipts: Sequence[Receipt]) -> list[float]:
     wanted = {receipt.id: receipt.posted_at for receipt in receipts}
     deadline = time.monotonic() + _SLOWEST
     while True:
-        found = {line["id"]: at for at, line in stage.log.named("delivered") if line["id"] in wanted}
+        found = {line["id"]: at for at, line in stage.log.named("signal_delivered") if line["id"] in wanted}
         if len(found) == len(wanted) or time.monotonic() > deadline:
             return sorted(round(found.get(one, at + _SLOWEST) - at, 4) for one, at in wanted.items())
         time.sleep(0.2)

@@ -409,7 +409,7 @@ class BudgetGate:
             "max_in_flight if the instance can take more.",
             retry_after=1.0 + 2.0 * self._chance(),
         )
-        error.place = position
+        error.position = position
         return error
 
     async def _must_wait(self, demand: _Demand) -> MustWait | CircuitOpen:
@@ -441,5 +441,5 @@ class BudgetGate:
                 "budget.calls, or group alerts.",
                 retry_after=delay,
             )
-        error.place = format_position(backlog, urgent, position) if position is not None else ""
+        error.position = format_position(backlog, urgent, position) if position is not None else ""
         return error

@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 class CallCounter:
-    """``with Tally() as tally:`` counts what :func:`spend` reports inside, tasks started inside included."""
+    """``with CallCounter() as counter:`` counts what :func:`spend` reports inside, tasks started inside included."""
 
     def __init__(self) -> None:
         self.calls = 0

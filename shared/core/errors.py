@@ -181,10 +181,10 @@ class MustWait(Throttled):
 
     Attributes:
         retry_after: seconds until the message's own position in the backlog is due.
-        place: that position; it must come back with the message (``BudgetGate.admit``). Empty for none.
+        position: that position; it must come back with the message (``BudgetGate.admit``). Empty for none.
     """
 
-    place: str = ""
+    position: str = ""
 
 
 class Unavailable(TicketSystemError):
@@ -197,10 +197,10 @@ class Unavailable(TicketSystemError):
 class CircuitOpen(Unavailable):
     """The system is asleep or unavailable, and it is not this call that tries it again. Nothing was sent.
 
-    ``retry_after`` and ``place`` as with :class:`MustWait`.
+    ``retry_after`` and ``position`` as with :class:`MustWait`.
     """
 
-    place: str = ""
+    position: str = ""
 
 
 class NotAuthorised(TicketSystemError):

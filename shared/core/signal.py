@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.core.times import optional_moment, rfc3339
+from shared.core.times import optional_moment, parse_moment, rfc3339
 
 
 class SignalState(StrEnum):
@@ -18,6 +18,9 @@ class SignalState(StrEnum):
     UPDATED = "updated"
     RESOLVED = "resolved"
 
+
+#: (time, rank): position of an event among those of its key, as ``Signal.order`` gives it.
+Order = tuple[datetime, int]
 
 #: For events of one key that bear the same time: an update cannot precede its firing, nor anything follow its end.
 FIRED_RANK = 0
@@ -92,7 +95,7 @@ class Signal:
             raise ValueError(f"not a key: {self.key!r}")
 
     @property
-    def order(self) -> tuple[datetime, int]:
+    def order(self) -> Order:
         """Position among the events of its key; equal means the same event again."""
         return (self.occurred_at, _RANK[self.state])
 
@@ -103,6 +106,17 @@ class Unreadable:
 
     reason: str
     item: Any
+
+
+def order_text(order: Order | None) -> str:
+    """``2026-01-02T03:04:05.678Z 0``; empty for None."""
+    return f"{rfc3339(order[0])} {order[1]}" if order else ""
+
+
+def parse_order(text: str) -> Order | None:
+    """Read what :func:`order_text` wrote. Raises ValueError for anything else."""
+    moment, _, rank = text.partition(" ")
+    return (parse_moment(moment), int(rank)) if text else None
 
 
 def to_dict(signal: Signal) -> dict[str, Any]:

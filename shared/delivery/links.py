@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 
-from shared.core.identity import link_id
-from shared.core.link import Link
+from shared.core.link import Link, link_id
 from shared.platform.codec import RowCodec, column
 from shared.platform.storage import Storage
 from shared.platform.tables import MOST_TRIES, RowAddress, Versioned, VersionedTable

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from shared.core.errors import UnreadableRow
-from shared.core.messages import Envelope, content, encode
+from shared.core.messages import Message, PushToSource, content, encode, signal_of
 from shared.core.times import parse_moment, rfc3339
 from shared.platform.blobs import JsonBlob
 from shared.platform.codec import Coding, RowCodec
@@ -44,7 +44,7 @@ class ParkedItem:
     """One row.
 
     Attributes:
-        kind: ``dead-letter`` or ``quarantine``. id: the envelope's.
+        kind: ``dead-letter`` or ``quarantine``. id: the message's.
         kept_at, received_at: RFC 3339. reason: why. advice: what to do. code: of the error, for filters.
         key, title, source, connection: of the signal, empty for unreadable items; the key of an order that a source be
             told is what is to be told.
@@ -87,25 +87,26 @@ class ParkedStore:
         return JsonBlob(self._storage, CONTAINER, f"{kind}/{item}.json", dict[str, Any])
 
     async def keep(
-        self, kind: ParkedKind, envelope: Envelope, *, code: str, reason: str, advice: str = "", connection: str = ""
+        self, kind: ParkedKind, message: Message, *, code: str, reason: str, advice: str = "", connection: str = ""
     ) -> ParkedItem:
-        """Park an envelope. Parking the same one again replaces its row."""
-        signal = envelope.signal
+        """Park a message. Parking the same one again replaces its row."""
+        signal = signal_of(message)
+        pushed = message.key if isinstance(message, PushToSource) else ""
         row = ParkedItem(
             kind=kind,
-            id=envelope.id,
+            id=message.id,
             kept_at=rfc3339(datetime.now(UTC)) or "",
-            received_at=rfc3339(envelope.received_at) or "",
+            received_at=rfc3339(message.received_at) or "",
             code=code,
             reason=reason[:_LONGEST_TEXT],
             advice=advice[:_LONGEST_TEXT],
-            key=signal.key if signal else envelope.tell,
+            key=signal.key if signal else pushed,
             title=signal.title if signal else "",
             source=signal.source if signal else "",
             connection=connection,
-            attempts=envelope.attempts,
+            attempts=message.attempts,
         )
-        await self._write(row, json.loads(encode(envelope)) | content(envelope))
+        await self._write(row, json.loads(encode(message)) | content(message))
         return row
 
     async def keep_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> ParkedItem:

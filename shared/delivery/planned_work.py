@@ -14,11 +14,9 @@ from datetime import datetime, timedelta
 
 from shared.config.storms import MaintenanceSettings
 from shared.core.errors import StorageUnavailable, TicketSystemError
-from shared.core.messages import Envelope
 from shared.core.signal import Resource, Signal
 from shared.core.ticket_system import PlannedWork, PlansWork
 from shared.core.times import rfc3339
-from shared.delivery.worker import Absorbed, Groups
 from shared.mapping.maintenance import ActiveWindow
 from shared.mapping.routes import Predicate, compile_when
 from shared.platform.blobs import JsonBlob
@@ -104,11 +102,11 @@ class PlannedWorkCache:
                 asked = system(connection)
                 found = await asked.planned_work() if isinstance(asked, PlansWork) else ()
             except TicketSystemError as error:
-                record("planned_work_unknown", logging.WARNING, connection=connection, reason=str(error))
+                record("planned_work_unavailable", logging.WARNING, connection=connection, reason=str(error))
                 continue
             await self._write(connection, found)
             items = sum(len(work.items) for work in found)
-            record("planned_work", connection=connection, changes=len(found), items=items)
+            record("planned_work_read", connection=connection, changes=len(found), items=items)
 
     async def refresh(self) -> None:
         """Read the copies again when it is time. Storage that does not answer leaves what is known."""
@@ -163,27 +161,6 @@ class PlannedWorkCache:
         """The copy, None when there is none that can be read."""
         stored = await self._blob(connection).read_or_forget()
         return None if stored is None else _copy(stored)
-
-
-class RefreshPlannedWork:
-    """Groups that know the planned work before they take a signal in.
-
-    A worker asks its groups before it delivers, and may wait there for storage; what delivery asks later is answered
-    from memory.
-    """
-
-    def __init__(self, groups: Groups, planned: PlannedWorkCache) -> None:
-        self._groups = groups
-        self._planned = planned
-
-    async def admit(self, envelope: Envelope) -> Envelope | Absorbed:
-        """See ``Groups.admit``."""
-        await self._planned.refresh()
-        return await self._groups.admit(envelope)
-
-    async def look(self, order: Envelope) -> str:
-        """See ``Groups.look``."""
-        return await self._groups.look(order)
 
 
 def _copy(stored: _Stored) -> _Copy:

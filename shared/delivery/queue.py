@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Envelope, content, decode, encode
+from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Message, content, encode, from_fields, read_fields
 from shared.platform.storage import Storage, storage_errors
 
 if TYPE_CHECKING:
@@ -24,62 +25,66 @@ _LONGEST_DELAY = timedelta(days=7) - timedelta(minutes=1)
 
 
 class SignalQueue:
-    """Sends envelopes with a delay, and keeps in blobs what is too large for a message."""
+    """Sends messages with a delay, and keeps in blobs the content of those that are too large for the queue."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def checked_in(self, envelope: Envelope) -> str:
-        """The message text of an envelope; its content goes to a blob first when it is too large for a message.
+    async def encoded(self, message: Message) -> str:
+        """The text of a message; its content goes to a blob first when it is too large for the queue.
 
         Raises StorageUnavailable.
         """
-        text = encode(envelope)
+        text = encode(message)
         if len(text) <= MAX_MESSAGE_BYTES:
             return text
-        import json
-
-        name = f"{envelope.id}.json"
-        data = json.dumps(content(envelope), separators=(",", ":")).encode()
+        name = f"{message.id}.json"
+        data = json.dumps(content(message), separators=(",", ":")).encode()
         async with storage_errors("keeping a large signal", within=WEBHOOK_PATIENCE):
             await _created(
                 lambda: self._storage.container(CLAIMS).upload_blob(name, data, overwrite=True),
                 lambda: self._storage.container(CLAIMS).create_container(),
             )
-        return encode(replace(envelope, claim=name))
+        return encode(replace(message, claim=name))
 
-    async def opened(self, text: str | bytes) -> Envelope:
-        """The envelope of a message, with its content fetched when it lies in a blob.
+    async def decoded(self, text: str | bytes) -> Message:
+        """The message of a text, with its content fetched when it lies in a blob.
 
         Raises:
-            ValueError: the message is none of ours, or its blob is gone.
+            NewerVersion: a newer release wrote it.
+            ValueError: the bridge did not write it, or its blob does not exist any more.
             StorageUnavailable: the blob could not be read.
         """
-        envelope = decode(text)
-        if not envelope.claim:
-            return envelope
-        from azure.core.exceptions import ResourceNotFoundError
+        fields = read_fields(text)
+        claim = fields.get("claim")
+        if claim:
+            from azure.core.exceptions import ResourceNotFoundError
 
-        async with storage_errors("reading a large signal"):
-            try:
-                download = await self._storage.container(CLAIMS).download_blob(envelope.claim)
-                return decode(text, await download.readall())
-            except ResourceNotFoundError:
-                raise ValueError(f"the content of message {envelope.id} (blob {envelope.claim}) is gone") from None
+            async with storage_errors("reading a large signal"):
+                try:
+                    download = await self._storage.container(CLAIMS).download_blob(claim)
+                    fields |= json.loads(await download.readall())
+                except ResourceNotFoundError:
+                    reason = f"the content of message {fields['id']} (blob {claim}) does not exist any more"
+                    raise ValueError(reason) from None
+        return from_fields(fields)
 
-    async def done(self, envelope: Envelope) -> None:
-        """Forget the blob of an envelope that is finished with. Raises StorageUnavailable."""
-        if not envelope.claim:
+    async def delete_content(self, message: Message) -> None:
+        """Delete the blob of a message that has ended. Raises StorageUnavailable."""
+        if not message.claim:
             return
         from azure.core.exceptions import ResourceNotFoundError
 
-        async with storage_errors("forgetting a large signal"):
+        async with storage_errors("deleting a large signal"):
             with contextlib.suppress(ResourceNotFoundError):
-                await self._storage.container(CLAIMS).delete_blob(envelope.claim)
+                await self._storage.container(CLAIMS).delete_blob(message.claim)
 
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
-        """Put an envelope on the queue, hidden for ``delay``; it never expires. Raises StorageUnavailable."""
-        text = encode(envelope) if envelope.claim else await self.checked_in(envelope)
+    async def send(self, message: Message, delay: timedelta = timedelta()) -> None:
+        """Put a message on the queue, hidden for ``delay``; it never expires. Raises StorageUnavailable."""
+        await self.send_text(encode(message) if message.claim else await self.encoded(message), delay)
+
+    async def send_text(self, text: str, delay: timedelta = timedelta()) -> None:
+        """Put the text of a message on the queue, as :meth:`send` does."""
         hidden = max(math.ceil(min(delay, _LONGEST_DELAY).total_seconds()), 0)
         async with storage_errors("queueing a signal"):
             await _created(
@@ -97,6 +102,11 @@ class SignalQueue:
             except ResourceNotFoundError:
                 return 0
         return int(properties.approximate_message_count or 0)
+
+
+def fits_queue(message: Message) -> bool:
+    """Whether a message goes on the queue with its content; else the content goes to a blob."""
+    return len(encode(message)) <= MAX_MESSAGE_BYTES
 
 
 async def _created(work: Callable[[], Awaitable[Any]], create: Callable[[], Awaitable[Any]]) -> Any:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.core.errors import Refused
-from shared.core.identity import correlation, ticket_id
-from shared.core.link import Link, LinkStage, Op, Pending
-from shared.core.order import Order
-from shared.core.signal import Signal, SignalState
+from shared.core.link import Link, LinkStage, Op, Pending, correlation, ticket_id
+from shared.core.signal import Order, Signal, SignalState
 from shared.core.ticket_system import Closure, Draft, Ticket, TicketKind, TicketRef, TicketSystem, TicketSystems
 from shared.delivery.decision.actions import CallTarget, CallTicketSystem
 from shared.mapping.mapper import CompiledRoute, Mapper

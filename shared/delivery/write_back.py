@@ -1,10 +1,10 @@
-"""Tells sources what became of their tickets: by level, not by edge.
+"""Tells sources what became of their tickets: by state, not by event.
 
-Each source has a counterpart that says, from a link alone, what the source has to know *now*, as text that can be
-compared. The link remembers what the source was told last. So a message that is lost, doubled or late changes nothing:
-whoever comes next sees whether both agree, and a full check over all links finds what nobody ordered.
+Each source has a :class:`WriteBackTarget` that says, from a link alone, what the source has to know *now*, as text
+that can be compared. The link remembers what the source was told last. So a message that is lost, doubled or late
+changes nothing: the next run compares both, and a full check over all links finds what no message asked for.
 
-Echoes stop here too: what the source says of itself because we told it so is what the link remembers.
+This also stops echoes: what the source reports because the bridge wrote it is what the link remembers.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from shared.core.link import Link
+from shared.core.outcome import Outcome
 from shared.core.signal import Signal
-from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
 from shared.platform.tables import until_written
 
@@ -30,7 +30,7 @@ class WriteBackTarget(Protocol):
         """
         ...
 
-    async def tell(self, link: Link, what: str) -> None:
+    async def push(self, link: Link, what: str) -> None:
         """Tell the source. Repeating it changes nothing.
 
         Raises SourceUnavailable, SecretUnavailable or StorageUnavailable for what may pass, SourceRefused for what
@@ -40,42 +40,46 @@ class WriteBackTarget(Protocol):
 
 
 class WriteBack:
-    """All counterparts by source.
+    """Tells all sources.
 
     Args:
         links: the link store.
-        counterparts: by the signal's source.
-        others: tell of what is no link, by the kind of its key (what stands before the first colon). They get the key,
-            and return and raise as :meth:`tell`.
+        targets: by the signal's source; a source without one is told nothing.
+        others: push what has no link, by the kind of its key (what stands before the first colon). They get the key,
+            and return and raise as :meth:`push`.
     """
 
     def __init__(
         self,
         links: LinkStore,
-        counterparts: Mapping[str, WriteBackTarget],
+        targets: Mapping[str, WriteBackTarget],
         others: Mapping[str, Callable[[str], Awaitable[str]]] | None = None,
     ) -> None:
         self._links = links
-        self._counterparts = counterparts
+        self._targets = targets
         self._others = others or {}
 
-    def follows(self, signal: Signal, delivered: Delivered) -> bool:
-        """Whether the source is to be told after a delivery: see ``shared.delivery.worker.Back``."""
-        return signal.source in self._counterparts and delivered.ticket is not None
+    def needs_push(self, signal: Signal, delivered: Outcome) -> bool:
+        """Whether the source is to be told after a delivery. Also after a duplicate: the worker that delivered the
+        signal may have died before it queued the push."""
+        return signal.source in self._targets and delivered.ticket is not None
 
-    def owes(self, link: Link) -> bool:
+    def is_stale(self, link: Link) -> bool:
         """Whether the source of a link does not know yet what it has to know."""
-        counterpart = self._counterparts.get(link.source)
-        if counterpart is None or link.pending is not None:
+        target = self._targets.get(link.source)
+        if target is None or link.pending is not None:
             return False
-        wanted = counterpart.wants(link)
+        wanted = target.wants(link)
         return bool(wanted) and wanted != link.last_pushed
 
-    async def tell(self, key: str) -> str:
-        """Tell the source of a key what it has to know now: told, known, gone, or busy when a delivery is under way
-        (which orders to tell it again when it ends).
+    async def push(self, key: str) -> str:
+        """Tell the source of a key what it has to know now.
 
-        Raises as :meth:`WriteBackTarget.tell`, and KeyContended.
+        Returns:
+            ``pushed``; ``up_to_date``; ``no_link``; ``no_target`` when nobody wants to tell that source; ``busy`` when
+            a delivery is under way, which queues a push of its own when it ends.
+
+        Raises as :meth:`WriteBackTarget.push`, and KeyContended.
         """
         other = self._others.get(key.partition(":")[0])
         if other is not None:
@@ -84,20 +88,20 @@ class WriteBack:
         async def attempt() -> str:
             stored = await self._links.load(key)
             if stored is None:
-                return "gone"
+                return "no_link"
             link = stored.value
-            counterpart = self._counterparts.get(link.source)
-            if counterpart is None:
-                return "nobody_listens"
+            target = self._targets.get(link.source)
+            if target is None:
+                return "no_target"
             if link.pending is not None:
                 return "busy"
-            wanted = counterpart.wants(link)
+            wanted = target.wants(link)
             if not wanted or wanted == link.last_pushed:
-                return "known"
-            await counterpart.tell(link, wanted)
+                return "up_to_date"
+            await target.push(link, wanted)
             # When the link changed meanwhile, what the source has to know may have changed too: then it is read again.
             await self._links.write(replace(link, last_pushed=wanted), stored.etag)
-            return "told"
+            return "pushed"
 
         contended = f"{key}: others kept changing its link while its source was told; it is told again later"
         return await until_written(attempt, contended=contended)

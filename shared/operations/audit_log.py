@@ -17,8 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from shared.core.errors import ConfigurationError, StorageUnavailable
-from shared.core.messages import Envelope
-from shared.core.ticket_system import TicketRef
+from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind
 from shared.core.times import rfc3339
 from shared.platform.log import record
 from shared.platform.storage import Storage, storage_errors
@@ -37,6 +36,11 @@ MOST_PER_RUN: Final = 100_000
 #: ``overtaken`` is the bridge's own reminder that a problem had gone quiet, when it had not.
 UNREMARKABLE: Final = frozenset({"duplicate", "stale", "in_progress", "overtaken"})
 
+#: Outcomes that are the end of a signal.
+_ENDS: Final = frozenset(
+    {OutcomeKind.DELIVERED, OutcomeKind.GROUPED, OutcomeKind.DEAD_LETTERED, OutcomeKind.QUARANTINED}
+)
+
 #: Seconds that a row may take: a ticket must not wait for its log.
 _PATIENCE = 4.0
 
@@ -52,7 +56,7 @@ class AuditEntry:
 
     Attributes:
         time: when the signal came to its end, UTC.
-        id: the envelope's. key, source, kind, state, title: of the signal.
+        id: the message's. key, source, kind, state, title: of the signal.
         decision: what was done: a decision of delivery, ``dead_lettered`` or ``quarantined``.
         route, connection: names in the configuration.
         ticket_kind, ticket_number, ticket_id, ticket_url: of the ticket, empty when there is none.
@@ -85,43 +89,30 @@ class AuditEntry:
     reason: str = ""
 
     @classmethod
-    def finished(
-        cls,
-        envelope: Envelope,
-        decision: str,
-        *,
-        time: datetime,
-        route: str = "",
-        connection: str = "",
-        ticket: TicketRef | None = None,
-        rule: str = "",
-        calls: int = 0,
-        reason: str = "",
-    ) -> AuditEntry:
-        """The row of an envelope that came to its end at ``time``."""
-        signal = envelope.signal
-        about: dict[str, Any] = {}
-        if signal is not None:
-            about = {name: getattr(signal, name) for name in ("key", "source", "kind", "title", "severity")}
-            about["state"] = signal.state.value
-        if ticket is not None:
+    def of(cls, outcome: Outcome, now: datetime) -> AuditEntry:
+        """The row of an outcome."""
+        about: dict[str, Any] = {"key": outcome.key}
+        if outcome.signal is not None:
+            about = {name: getattr(outcome.signal, name) for name in ("key", "source", "kind", "title", "severity")}
+            about["state"] = outcome.signal.state.value
+        if outcome.ticket is not None:
             about |= {
-                "ticket_kind": ticket.kind.value,
-                "ticket_number": ticket.number,
-                "ticket_id": ticket.id,
-                "ticket_url": ticket.url,
+                "ticket_kind": outcome.ticket.kind.value,
+                "ticket_number": outcome.ticket.number,
+                "ticket_id": outcome.ticket.id,
+                "ticket_url": outcome.ticket.url,
             }
         return cls(
-            time=time,
-            id=envelope.id,
-            decision=decision,
-            route=route,
-            connection=connection,
-            rule=rule,
-            calls=calls,
-            attempts=envelope.attempts + 1,
-            seconds=round(max((time - envelope.received_at).total_seconds(), 0.0), 3),
-            reason=reason,
+            time=outcome.ended_at or now,
+            id=outcome.id,
+            decision=outcome.decision,
+            route=outcome.route,
+            connection=outcome.connection,
+            rule=outcome.rule,
+            calls=outcome.calls,
+            attempts=outcome.attempts,
+            seconds=outcome.seconds,
+            reason=outcome.reason,
             **about,
         )
 
@@ -137,31 +128,10 @@ class AuditLog:
         self._waiting: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def finished(
-        self,
-        envelope: Envelope,
-        decision: str,
-        *,
-        route: str = "",
-        connection: str = "",
-        ticket: TicketRef | None = None,
-        rule: str = "",
-        calls: int = 0,
-        reason: str = "",
-    ) -> None:
-        """An envelope came to its end just now: write its row. What the values mean stands at ``AuditEntry``."""
-        action = AuditEntry.finished(
-            envelope,
-            decision,
-            time=self._now(),
-            route=route,
-            connection=connection,
-            ticket=ticket,
-            rule=rule,
-            calls=calls,
-            reason=reason,
-        )
-        await self.write(action)
+    async def ended(self, outcome: Outcome) -> None:
+        """Write the row of a message that came to its end. See ``OutcomeListener``."""
+        if outcome.kind in _ENDS and outcome.code != FOREIGN_MESSAGE:
+            await self.write(AuditEntry.of(outcome, self._now()))
 
     async def write(self, action: AuditEntry) -> bool:
         """Insert the row of a finished signal; one table operation at most, none for what is UNREMARKABLE.
@@ -186,7 +156,9 @@ class AuditLog:
                         await self._storage.table(TABLE).create_table()
                     await self._insert(entity)
         except (StorageUnavailable, ConfigurationError) as error:
-            record("action_unlogged", logging.WARNING, id=action.id, decision=action.decision, reason=str(error))
+            record(
+                "audit_entry_not_written", logging.WARNING, id=action.id, decision=action.decision, reason=str(error)
+            )
             return False
         return True
 

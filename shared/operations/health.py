@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.core.errors import ConfigurationError, StorageUnavailable, TicketSystemError
+from shared.core.errors import ConfigurationError, StorageUnavailable
+from shared.core.outcome import Outcome
 from shared.core.times import rfc3339
 from shared.core.version import VERSION
 from shared.platform.codec import RowCodec
@@ -71,15 +72,20 @@ class ConnectionHealthStore:
         self._now = now
         self._known: dict[str, _Known] = {}
 
-    async def succeeded(self, connection: str) -> None:
-        """A call to the connection succeeded."""
-        await self._note(connection, True, _CODEC.cells(last_success=self._now()))
+    async def ended(self, outcome: Outcome) -> None:
+        """Take note of calls that succeeded or failed. See ``OutcomeListener``.
 
-    async def failed(self, connection: str, error: TicketSystemError) -> None:
-        """A call to the connection failed. Stored are code and HTTP status, never what the system said: health can be
-        read without a key."""
-        cells = _CODEC.cells(last_error=self._now(), last_error_code=error.code, last_error_status=error.status or 0)
-        await self._note(connection, False, cells)
+        Stored are code and HTTP status, never what the system said: health can be read without a key.
+        """
+        if outcome.call_succeeded:
+            await self._note(outcome.connection, True, _CODEC.cells(last_success=self._now()))
+        elif outcome.call_error:
+            cells = _CODEC.cells(
+                last_error=self._now(),
+                last_error_code=outcome.call_error,
+                last_error_status=outcome.call_status or 0,
+            )
+            await self._note(outcome.connection, False, cells)
 
     async def _note(self, connection: str, well: bool, cells: dict[str, Any]) -> None:
         known = self._known.setdefault(connection, _Known())

@@ -1,7 +1,7 @@
-"""What is counted: from a recorded event to measures. Pure.
+"""What is counted: from the outcome of a message, or from an event of the log that is no outcome, to measures. Pure.
 
-Every figure comes from the events that the log has anyway, so a call site never counts anything, and an event that
-nobody here knows, or a decision made next year, counts as far as it can be understood.
+So a call site never counts anything, and an outcome that nobody here knows, or a decision made next year, counts as
+far as it can be understood.
 
 Attributes are few-valued by nature: connection, route, source, urgency, decision, code, status. Keys, titles and ids
 never become one.
@@ -12,7 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:  # the webhook imports this module on its cold path
+    from shared.core.outcome import Outcome
 
 Attributes = Mapping[str, str]
 
@@ -21,7 +24,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "bridge.accepted": "signals that the webhook took in",
         "bridge.delivered": "signals that came to their end, by decision",
-        "bridge.deduplicated": "of these: the same event again, or one that a newer one has overtaken",
+        "bridge.deduplicated": "of these: the same event again, or one that is older than the newest",
         "bridge.grouped": "of these: counted in the ticket of their group",
         "bridge.suppressed": "of these: made no ticket because of a rule, such as a maintenance window",
         "bridge.held": "times that a signal was told to wait by a rule, such as only after n firings",
@@ -41,7 +44,7 @@ HISTOGRAMS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 
-#: Decisions that are a part of ``delivered``. Everything else shows under its own name there.
+#: Decisions that are a part of ``bridge.delivered``. All others only show there, as its attribute.
 _PART: Final[Mapping[str, str]] = MappingProxyType(
     {
         "duplicate": "bridge.deduplicated",
@@ -52,16 +55,22 @@ _PART: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-#: Events that only add one to a counter, and the field that says more about it.
-_PLAIN: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+#: Outcomes that only add one to a counter, by the name of their kind.
+_OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "accepted": ("bridge.accepted", ""),
-        "held": ("bridge.held", ""),
-        "postponed": ("bridge.postponed", "code"),
-        "dead_lettered": ("bridge.dead_lettered", "code"),
-        "quarantined": ("bridge.quarantined", "code"),
-        "refused_request": ("bridge.refused_request", "status"),
-        "token_refused": ("bridge.refused_request", "status"),
+        "signal_held": "bridge.held",
+        "signal_postponed": "bridge.postponed",
+        "signal_dead_lettered": "bridge.dead_lettered",
+        "signal_quarantined": "bridge.quarantined",
+    }
+)
+
+#: Events of the log that are no outcomes and only add one to a counter.
+_EVENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "signal_accepted": "bridge.accepted",
+        "request_refused": "bridge.refused_request",
+        "token_refused": "bridge.refused_request",
     }
 )
 
@@ -81,42 +90,54 @@ class Measure:
 
 
 class Measures:
-    """Reads events. Remembers which values its attributes have had, so that none grows without bound."""
+    """Turns outcomes and events into measures. Remembers which values its attributes have had, so that none grows
+    without bound."""
 
     def __init__(self) -> None:
         self._known: dict[str, set[str]] = {}
 
-    def of(self, event: str, fields: Mapping[str, Any]) -> Iterator[Measure]:
-        """The measures of one event; none for an event that is not counted. Never raises.
+    def of_outcome(self, outcome: Outcome) -> Iterator[Measure]:
+        """The measures of an outcome; none for one that is not counted. Never raises."""
+        source = outcome.signal.source if outcome.signal is not None else ""
+        common = self._attributes(
+            connection=outcome.connection, route=outcome.route, source=source, urgency=outcome.urgency
+        )
+        kind = outcome.kind.value
+        if kind in ("signal_delivered", "signal_grouped"):
+            yield from self._ended(outcome, common)
+        elif kind in _OUTCOMES:
+            yield Measure(_OUTCOMES[kind], 1, common | self._attributes(code=outcome.code))
+            if kind == "signal_postponed" and outcome.code == "throttled":
+                yield Measure("bridge.throttled", 1, common)
+
+    def of_event(self, event: str, fields: Mapping[str, Any]) -> Iterator[Measure]:
+        """The measures of an event of the log; none for an event that is not counted. Never raises.
 
         Args:
             event: its name.
-            fields: as given to ``shared.platform.log.record``. Read are connection, route, source, urgency or severity,
-                decision, code, status, seconds and calls; any may be missing or of another type.
+            fields: as given to ``shared.platform.log.record``. Read are source, severity and status; any may be missing
+                or of another type.
         """
-        common = {name: self._text(name, fields.get(name)) for name in ("connection", "route", "source")}
-        common["urgency"] = self._text("urgency", fields.get("urgency") or _urgency(fields.get("severity")))
-        common = {name: value for name, value in common.items() if value}
-        if event == "delivered":
-            yield from self._delivered(fields, common)
-        elif event in _PLAIN:
-            name, detail = _PLAIN[event]
-            said = self._text(detail, fields.get(detail)) if detail else ""
-            yield Measure(name, 1, common | ({detail: said} if said else {}))
-            if event == "postponed" and fields.get("code") == "throttled":
-                yield Measure("bridge.throttled", 1, common)
+        if event in _EVENTS:
+            severity = fields.get("severity")
+            urgency = f"sev{severity}" if type(severity) is int and 0 <= severity <= 4 else ""
+            common = self._attributes(source=fields.get("source"), urgency=urgency, status=fields.get("status"))
+            yield Measure(_EVENTS[event], 1, common)
 
-    def _delivered(self, fields: Mapping[str, Any], common: dict[str, str]) -> Iterator[Measure]:
-        decision = self._text("decision", fields.get("decision")) or "unknown"
-        by_decision = common | {"decision": decision}
+    def _ended(self, outcome: Outcome, common: dict[str, str]) -> Iterator[Measure]:
+        by_decision = common | {"decision": self._text("decision", outcome.decision) or "unknown"}
         yield Measure("bridge.delivered", 1, by_decision)
-        if decision in _PART:
-            yield Measure(_PART[decision], 1, by_decision)
-        calls, seconds = fields.get("calls"), fields.get("seconds")
-        if isinstance(calls, int | float) and calls >= 0:
-            yield Measure("bridge.ticket_system_calls", calls, by_decision)
-        if isinstance(seconds, int | float) and seconds >= 0 and decision.startswith(("created", "reopened")):
-            yield Measure("bridge.alert_to_ticket", seconds, common)
+        if outcome.decision in _PART:
+            yield Measure(_PART[outcome.decision], 1, by_decision)
+        if outcome.kind.value != "signal_delivered":
+            return
+        yield Measure("bridge.ticket_system_calls", outcome.calls, by_decision)
+        if outcome.decision.startswith(("created", "reopened")):
+            yield Measure("bridge.alert_to_ticket", outcome.seconds, common)
+
+    def _attributes(self, **values: Any) -> dict[str, str]:
+        texts = {name: self._text(name, value) for name, value in values.items()}
+        return {name: text for name, text in texts.items() if text}
 
     def _text(self, name: str, value: Any) -> str:
         text = str(value)[:_LONGEST] if isinstance(value, str | int) else ""
@@ -127,8 +148,3 @@ class Measures:
             return "other"
         known.add(text)
         return text
-
-
-def _urgency(severity: Any) -> str:
-    """sev0 to sev4, as bridge.yaml calls them; empty where nobody said."""
-    return f"sev{severity}" if type(severity) is int and 0 <= severity <= 4 else ""

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from shared.core.errors import StorageUnavailable
-from shared.core.messages import Envelope, decode
+from shared.core.messages import Message, NewerVersion, SignalMessage, UnreadableMessage, decode
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.signal import Signal
 from shared.delivery.parked import ParkedItem, ParkedKind, ParkedStore
@@ -229,35 +229,46 @@ class ParkedItems:
             return ParkedResult(item, "not_found")
         row, message = found
         try:
-            envelope = decode(json.dumps(message))
+            again = decode(json.dumps(message))
+        except NewerVersion:
+            return ParkedResult(item, "not_replayable", "A newer release of the bridge wrote it; replay it there.")
         except ValueError:
             return ParkedResult(
                 item, "not_replayable", "It is not a message of the bridge; 'show' shows what it holds."
             )
         if kind == "quarantine":
-            return await self._read_again(row, envelope)
-        await self._queue.send(self._anew(envelope, replayed=True))
+            return await self._read_again(row, again)
+        await self._queue.send(self._anew(again, replayed=True))
         await self._kept.mark_replayed(row)
         return ParkedResult(item, "replayed")
 
-    async def _read_again(self, row: ParkedItem, envelope: Envelope) -> ParkedResult:
+    async def _read_again(self, row: ParkedItem, message: Message) -> ParkedResult:
         """Signals first, then the item's end: a crash between them sends a signal twice, and its key finds that."""
-        if envelope.unreadable is None:
-            readable, reasons = [envelope.signal] if envelope.signal else [], []
-        else:
-            again = parse(envelope.unreadable.item, envelope.received_at, self._schemas, self._foreign)
+        readable: list[Signal] = []
+        reasons: list[str] = []
+        if isinstance(message, UnreadableMessage):
+            again = parse(message.unreadable.item, message.received_at, self._schemas, self._foreign)
             readable = [one for one in again if isinstance(one, Signal)]
             reasons = [one.reason for one in again if not isinstance(one, Signal)]
-        if reasons or not readable:  # as long as a part of it cannot be read, it stays whole
+        if isinstance(message, SignalMessage):
+            await self._queue.send(self._anew(message, replayed=False))
+        elif reasons or not readable:  # as long as a part of it cannot be read, it stays whole
             return ParkedResult(row.id, "still_unreadable", reasons[0] if reasons else "There is nothing in it.")
         for number, signal in enumerate(readable):
             # the first keeps the id, under which the sender and the log know it
-            sent = replace(envelope, id=uuid4().hex if number else row.id, signal=signal, unreadable=None)
+            name = uuid4().hex if number else row.id
+            sent = SignalMessage(id=name, received_at=message.received_at, signal=signal)
             await self._queue.send(self._anew(sent, replayed=False))
         await self._kept.forget("quarantine", row.id)
         return ParkedResult(row.id, "replayed")
 
-    def _anew(self, envelope: Envelope, *, replayed: bool) -> Envelope:
+    def _anew(self, message: Message, *, replayed: bool) -> Message:
         return replace(
-            envelope, claim="", attempts=0, waits=0, outcome="unknown", replayed=replayed, received_at=self._now()
+            message,
+            claim="",
+            attempts=0,
+            lock_waits=0,
+            last_outcome="unknown",
+            replayed=replayed,
+            received_at=self._now(),
         )

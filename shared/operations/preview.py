@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.core.identity import correlation
+from shared.core.link import correlation
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.plugins import Previewed
 from shared.core.signal import Signal, SignalState, Unreadable, to_dict

@@ -1,4 +1,4 @@
-"""Hears events and hands their measures to OpenTelemetry, once that is there.
+"""Takes outcomes and events, and hands their measures to OpenTelemetry, once that is there.
 
 OpenTelemetry and its exporter cost tenths of a second to import (docs/operations.md has the figures). So nothing of
 them is imported before they are needed, and then on a thread of their own: until they are there, measures wait here.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.operations.measures import Measure, Measures
 from shared.platform.log import record
+
+if TYPE_CHECKING:  # the webhook imports this module on its cold path
+    from shared.core.outcome import Outcome
 
 #: An instance that only answers webhooks starts its export this many seconds after its first event. On Flex
 #: Consumption, HTTP and queue triggers run on different instances ("Event-driven scaling", per-function scaling).
@@ -30,7 +33,7 @@ class Meters(Protocol):
 
 
 class Telemetry:
-    """A listener for ``shared.platform.log.listen``."""
+    """An ``OutcomeListener``, and with :meth:`heard` a listener for ``shared.platform.log.listen``."""
 
     def __init__(self, start: Callable[[], Meters], patience: float = PATIENCE) -> None:
         """
@@ -48,10 +51,17 @@ class Telemetry:
         self._thread: threading.Thread | None = None
         self._meters: Meters | None = None
 
+    async def ended(self, outcome: Outcome) -> None:
+        """Count how a message ended."""
+        self._add(self._measures.of_outcome(outcome))
+
     def heard(self, event: str, fields: Mapping[str, Any]) -> None:
-        """Count one event."""
+        """Count one event of the log that is no outcome."""
+        self._add(self._measures.of_event(event, fields))
+
+    def _add(self, measures: Iterable[Measure]) -> None:
         with self._lock:
-            for measure in self._measures.of(event, fields):
+            for measure in measures:
                 if self._meters is not None:
                     self._meters.add(measure)
                 else:

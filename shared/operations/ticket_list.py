@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.core.identity import link_id
-from shared.core.link import Link, LinkStage
+from shared.core.link import Link, LinkStage, link_id
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.ticket_system import StateName, TicketKind
 from shared.core.times import rfc3339

@@ -10,7 +10,7 @@ str, int, bool       themselves
 float
 datetime             text, RFC 3339 in UTC
 timedelta            seconds
-Order                text, see ``shared.core.order``
+Order                text, see ``shared.core.signal``
 StrEnum, Literal      its value
 tuple, mapping       JSON array, JSON object; in a column the text of it
 dataclass            JSON object of its fields; in a column the text of it
@@ -29,7 +29,7 @@ from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from shared.core.order import Order, order_text, parse_order
+from shared.core.signal import Order, order_text, parse_order
 from shared.core.times import parse_moment, rfc3339
 
 T = TypeVar("T")

@@ -11,8 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.core.identity import correlation
-from shared.core.link import Link, LinkStage, Op
+from shared.core.link import Link, LinkStage, Op, correlation
 from shared.core.ticket_system import Person, TicketSnapshot
 
 #: The clocks of two workers differ by less.

@@ -117,7 +117,7 @@ class FullCheck:
             )
         expected = failure is None or isinstance(failure, MustWait | CircuitOpen)
         record(
-            "checked_tickets",
+            "tickets_checked",
             logging.INFO if expected and not result.hidden else logging.WARNING,
             connection=name,
             tickets=result.tickets,
@@ -165,7 +165,7 @@ class FullCheck:
             gone += missing
         for link in gone:
             number = link.ticket.number if link.ticket is not None else ""
-            record("ticket_gone", logging.WARNING, connection=system.name, key=link.key, ticket=number)
+            record("ticket_deleted", logging.WARNING, connection=system.name, key=link.key, ticket=number)
         tally = SyncCounts()
         await self._follower.missing(gone, tally)
         keys = {link.key for link in gone}

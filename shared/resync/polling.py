@@ -117,7 +117,7 @@ class Resyncer:
         if result.pages or result.reason:
             waits = isinstance(failure, MustWait | CircuitOpen)
             record(
-                "resynced",
+                "tickets_resynced",
                 logging.INFO if failure is None or waits else logging.WARNING,
                 connection=name,
                 changes=result.changes,

@@ -13,9 +13,8 @@ from typing import Protocol
 from uuid import uuid4
 
 from shared.core.errors import UnreadableRow
-from shared.core.identity import link_id, link_ids
-from shared.core.link import Link
-from shared.core.messages import Envelope, QueueSender
+from shared.core.link import Link, link_id, link_ids
+from shared.core.messages import PushToSource, QueueSender
 from shared.core.ticket_system import TicketSystem
 from shared.delivery.links import LinkStore
 from shared.platform.concurrency import for_each
@@ -27,10 +26,10 @@ from shared.resync.progress import SnapshotReading
 ABREAST = 16
 
 
-class Owed(Protocol):
-    """Knows whether the source of a link is owed news. See ``shared.delivery.write_back.Backs``."""
+class StaleSources(Protocol):
+    """Knows whether the source of a link has to be told. See ``shared.delivery.write_back.WriteBack``."""
 
-    def owes(self, link: Link) -> bool: ...
+    def is_stale(self, link: Link) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -58,7 +57,9 @@ class TicketSync:
         now: the clock.
     """
 
-    def __init__(self, links: LinkStore, backs: Owed, queue: QueueSender, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, links: LinkStore, backs: StaleSources, queue: QueueSender, *, now: Callable[[], datetime]
+    ) -> None:
         self._links = links
         self._backs = backs
         self._queue = queue
@@ -97,8 +98,8 @@ class TicketSync:
 
     async def tell(self, link: Link, tally: SyncCounts) -> None:
         """Order that a link's source is told, if it is owed anything. Raises StorageUnavailable."""
-        if self._backs.owes(link):
-            await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=link.key))
+        if self._backs.is_stale(link):
+            await self._queue.send(PushToSource(id=uuid4().hex, received_at=self._now(), key=link.key))
             tally.told += 1
 
     async def _one(self, system: TicketSystem, account: SnapshotReading, tally: SyncCounts) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from shared.core.messages import Envelope
+from shared.core.messages import Message, SignalMessage, UnreadableMessage, key_of
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.problem import Problem
 from shared.core.signal import Signal, Unreadable
@@ -117,18 +117,18 @@ def _json_type(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a body became: one envelope per signal or unreadable item, in order."""
+    """What a body became: one message per signal or unreadable item, in order."""
 
-    envelopes: tuple[Envelope, ...]
+    messages: tuple[Message, ...]
 
     def receipt(self) -> dict[str, Any]:
         """The answer to the sender: an id per item, under which it can be followed."""
-        items = [
-            {"id": e.id, "status": "quarantined", "reason": e.unreadable.reason}
-            if e.unreadable is not None
-            else {"id": e.id, "status": "accepted", "key": e.signal.key if e.signal else ""}
-            for e in self.envelopes
-        ]
+        items: list[dict[str, str]] = []
+        for message in self.messages:
+            if isinstance(message, UnreadableMessage):
+                items.append({"id": message.id, "status": "quarantined", "reason": message.unreadable.reason})
+            else:
+                items.append({"id": message.id, "status": "accepted", "key": key_of(message)})
         return {"items": items}
 
 
@@ -138,9 +138,9 @@ def accept_events(
     schemas: Sequence[PayloadSchema],
     foreign: ForeignReason = no_foreign_reason,
 ) -> Accepted:
-    """Turn the messages of an Event Hub into envelopes. Never raises: no sender waits for an answer, so what is no JSON
+    """Turn the events of an Event Hub into messages. Never raises: no sender waits for an answer, so what is no JSON
     goes to quarantine too. Arguments as in ``shared.payloads.parse.parse``."""
-    envelopes: list[Envelope] = []
+    messages: list[Message] = []
     for body in bodies:
         try:
             data = json.loads(body)
@@ -149,10 +149,10 @@ def accept_events(
         except (ValueError, RecursionError) as error:
             reason = f"This Event Hub message is not JSON: {str(error)[:200]}."
             unreadable = Unreadable(reason, body[:MAX_BODY_BYTES].decode("utf-8", "replace"))
-            envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, unreadable=unreadable))
+            messages.append(UnreadableMessage(id=uuid4().hex, received_at=received_at, unreadable=unreadable))
             continue
-        envelopes += accept(data, received_at, schemas, foreign).envelopes
-    return Accepted(tuple(envelopes))
+        messages += accept(data, received_at, schemas, foreign).messages
+    return Accepted(tuple(messages))
 
 
 def accept(
@@ -161,15 +161,15 @@ def accept(
     schemas: Sequence[PayloadSchema],
     foreign: ForeignReason = no_foreign_reason,
 ) -> Accepted:
-    """Turn a decoded body into envelopes. Never raises: what cannot be read is an envelope for quarantine.
+    """Turn a decoded body into messages. Never raises: what cannot be read is a message for quarantine.
 
     Arguments as in ``shared.payloads.parse.parse``.
     """
-    envelopes: list[Envelope] = []
+    messages: list[Message] = []
     for item in parse(body, received_at, schemas, foreign):
         match item:
             case Signal():
-                envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, signal=item))
+                messages.append(SignalMessage(id=uuid4().hex, received_at=received_at, signal=item))
             case Unreadable():
-                envelopes.append(Envelope(id=uuid4().hex, received_at=received_at, unreadable=item))
-    return Accepted(tuple(envelopes))
+                messages.append(UnreadableMessage(id=uuid4().hex, received_at=received_at, unreadable=item))
+    return Accepted(tuple(messages))

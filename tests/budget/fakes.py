@@ -135,7 +135,7 @@ class Queue:
                     raise Unavailable("asleep", connection="desk")
         except (Throttled, Unavailable) as error:
             message.waits += 1
-            message.position = str(getattr(error, "place", "")) or message.position
+            message.position = str(getattr(error, "position", "")) or message.position
             wait = error.retry_after if error.retry_after is not None else 30.0
             self.put(message, self.clock.at + int(wait) + self.lazy)
         else:

@@ -39,7 +39,7 @@ async def refused(budget: BudgetGate, *, urgent: bool = False, position: str = "
         await asyncio.create_task(budget.admit(urgent=urgent, position=position))  # a delivery is a task of its own
     assert isinstance(caught.value, MustWait | CircuitOpen)
     assert caught.value.retry_after is not None
-    assert caught.value.place
+    assert caught.value.position
     assert caught.value.retry_after == int(caught.value.retry_after)  # queues count whole seconds
     return caught.value.retry_after
 
@@ -192,8 +192,8 @@ async def test_a_message_keeps_its_position_when_it_comes_back_during_an_outage(
         await one.admit(urgent=False)
     clock.at += 5
     with pytest.raises(CircuitOpen) as again:
-        await one.admit(urgent=False, position=first.value.place)
-    assert again.value.place == first.value.place
+        await one.admit(urgent=False, position=first.value.position)
+    assert again.value.position == first.value.position
     assert first.value.retry_after is not None
     assert second.value.retry_after is not None
     assert first.value.retry_after <= second.value.retry_after
@@ -204,8 +204,8 @@ async def test_a_position_in_another_backlog_is_worth_nothing() -> None:
     await deliver(one, CallReport(SystemCondition.THROTTLED, retry_after=60.0))
     with pytest.raises(MustWait) as caught:
         await one.admit(urgent=False, position="elsewhere:ordinary:999999")
-    assert caught.value.place.startswith(one.state.backlog.id)
-    assert not caught.value.place.endswith(":999999")
+    assert caught.value.position.startswith(one.state.backlog.id)
+    assert not caught.value.position.endswith(":999999")
     clock.at += 100
     for nonsense in ("", ":", "a:b:c", f"{one.state.backlog.id}:ordinary:²", f"{one.state.backlog.id}:urgent:1"):
         await one.admit(urgent=False, position=nonsense)

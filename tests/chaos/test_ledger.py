@@ -16,8 +16,8 @@ from local.chaos.ledger import Ledger, balance
 from local.chaos.sender import Receipt
 from local.chaos.stories import Event, Fate, body, one_rule, storm
 from local.chaos.truth import Desk, Member, Truth, alert_of
-from shared.core.identity import correlation
-from shared.core.link import Link, LinkStage
+from shared.core.link import Link, LinkStage, correlation
+from shared.core.messages import SignalMessage, UnreadableMessage
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.web.intake import accept
 
@@ -187,12 +187,12 @@ def test_a_storm_is_the_same_for_the_same_seed_and_has_every_kind_of_trouble() -
 
 def test_the_bridge_reads_the_storm_as_it_was_meant() -> None:
     for one in [*storm(7, 300, NOW), *one_rule(7, 3, NOW)]:
-        (envelope,) = accept(body(one), NOW, REGISTRY.schemas).envelopes
-        signal = envelope.signal
+        (envelope,) = accept(body(one), NOW, REGISTRY.schemas).messages
         if one.fate is Fate.UNREADABLE:
-            assert envelope.unreadable is not None
+            assert isinstance(envelope, UnreadableMessage)
             continue
-        assert signal is not None
+        assert isinstance(envelope, SignalMessage)
+        signal = envelope.signal
         assert (signal.occurred_at, signal.state == "resolved", signal.rule) == (one.at, one.resolved, one.rule)
         assert alert_of(signal.key) == one.alert
 

@@ -24,7 +24,7 @@ from connectors.microsoft import Endpoint
 from connectors.microsoft.clients import CloudEndpoints
 from local import azure, servicenow
 from shared.core.link import Link
-from shared.core.messages import Envelope, decode, encode
+from shared.core.messages import Message, PushToSource, decode, encode
 from shared.core.secrets import SettingSecrets
 from shared.delivery.queue import SignalQueue
 from shared.platform.storage import Storage
@@ -46,14 +46,15 @@ class Line(SignalQueue):
         self.waiting: list[tuple[datetime, str]] = []
         self.tick: Callable[[], None] = lambda: None
 
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
+    async def send(self, message: Message, delay: timedelta = timedelta()) -> None:
         self.tick()
-        self.waiting.append((self._now() + delay, encode(envelope)))
+        self.waiting.append((self._now() + delay, encode(message)))
         self.tick()
 
     def orders(self) -> list[str]:
         """Keys of what is to be told."""
-        return [tell for _, text in self.waiting if (tell := decode(text).tell)]
+        found = [decode(text) for _, text in self.waiting]
+        return [one.key for one in found if isinstance(one, PushToSource)]
 
 
 class House:

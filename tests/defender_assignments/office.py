@@ -17,7 +17,7 @@ from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.source import DefenderSource
 from local.servicenow import Simulator
 from local.servicenow.server import running
-from shared.core.messages import Envelope, encode
+from shared.core.messages import Message, PushToSource, SignalMessage, encode
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
 from shared.delivery.queue import SignalQueue
@@ -41,14 +41,14 @@ class Line(SignalQueue):
     def __init__(self, storage: Storage, now: Callable[[], datetime]) -> None:
         super().__init__(storage)
         self._now = now
-        self.waiting: list[tuple[datetime, Envelope]] = []
+        self.waiting: list[tuple[datetime, Message]] = []
         self.orders: list[str] = []
 
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
-        if envelope.tell:
-            self.orders.append(envelope.tell)
+    async def send(self, message: Message, delay: timedelta = timedelta()) -> None:
+        if isinstance(message, PushToSource):
+            self.orders.append(message.key)
         else:
-            self.waiting.append((self._now() + delay, envelope))
+            self.waiting.append((self._now() + delay, message))
 
 
 class Office:
@@ -85,7 +85,7 @@ class Office:
     async def deliver(self, *signals: Signal) -> None:
         """The worker takes signals, one after the other, and whatever falls due at once."""
         for signal in signals:
-            await self.line.send(Envelope(id=uuid4().hex, received_at=self.now, signal=signal))
+            await self.line.send(SignalMessage(id=uuid4().hex, received_at=self.now, signal=signal))
             await self.work_off()
 
     async def work_off(self, ahead: timedelta = timedelta()) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from connectors.defender.assignments.assignment import Assignment
-from shared.core.messages import Envelope
+from shared.core.messages import SignalMessage
 from shared.core.signal import Signal, SignalState
 from tests.asking import ask
 from tests.defender_assignments.house import DISKS, House
@@ -40,7 +40,7 @@ async def signal_of(house: House, resource: str, key: str = DISKS) -> Signal:
 async def push(house: House, *signals: Signal) -> None:
     """Signals come in by the webhook, and the worker takes them."""
     for signal in signals:
-        await house.line.send(Envelope(id=uuid4().hex, received_at=house.now, signal=signal))
+        await house.line.send(SignalMessage(id=uuid4().hex, received_at=house.now, signal=signal))
         await house.work_off()
 
 

@@ -186,7 +186,7 @@ class Scene:
         return link
 
     async def told(self) -> str:
-        return await self.house.services.write_back.tell(self.house.key())
+        return await self.house.services.write_back.push(self.house.key())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -210,23 +210,23 @@ async def scene(sides: Sides, azurite: Azurite, tmp_path: Path) -> AsyncIterator
 async def test_a_ticket_that_moves_is_shown_and_one_that_stands_costs_nothing(scene: Scene) -> None:
     await scene.given()
     await scene.link(state="1")
-    assert await scene.told() == "told"
-    assert await scene.told() == "known"
+    assert await scene.told() == "pushed"
+    assert await scene.told() == "up_to_date"
     await scene.link(state="2", revision=7)
-    assert await scene.told() == "told"
+    assert await scene.told() == "pushed"
     written = await scene.house.writes()
     assert [one["after"]["properties"]["additionalData"]["ticketStatus"] for one in written] == ["New", "In Progress"]
     await scene.link(state="2", revision=8, owner="Beth Anglin")
     before = (await scene.house.azure("GET", "/counters"))["total"]
-    assert await scene.told() == "known"
+    assert await scene.told() == "up_to_date"
     assert (await scene.house.azure("GET", "/counters"))["total"] == before
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_assignment_without_its_ticket_is_told_already(scene: Scene) -> None:
     made = await scene.given()
-    assert await scene.back.push_assignment(push_key(made.key)) == "told"
-    assert await scene.back.push_assignment(push_key(made.key)) == "known"
+    assert await scene.back.push_assignment(push_key(made.key)) == "pushed"
+    assert await scene.back.push_assignment(push_key(made.key)) == "up_to_date"
     (one,) = await scene.house.writes()
     assert one["after"]["properties"]["owner"] == made.owner
     assert one["target"].endswith(f"/governanceAssignments/{DISKS}")
@@ -238,7 +238,7 @@ async def test_what_was_written_before_a_crash_is_not_written_again(scene: Scene
     await scene.link(state="1")
     await scene.back.push_assignment(push_key(made.key))
     await scene.change(told="")  # it died before it remembered
-    assert await scene.back.push_assignment(push_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "pushed"
     assert len(await scene.house.writes()) == 1
 
 
@@ -247,11 +247,11 @@ async def test_an_assignment_that_ended_is_deleted_and_one_that_returns_is_writt
     made = await scene.given()
     await scene.back.push_assignment(push_key(made.key))
     await scene.change(ended_at=NOW, outcome="healthy")
-    assert await scene.back.push_assignment(push_key(made.key)) == "told"
-    assert await scene.back.push_assignment(push_key(made.key)) == "known"
+    assert await scene.back.push_assignment(push_key(made.key)) == "pushed"
+    assert await scene.back.push_assignment(push_key(made.key)) == "up_to_date"
     assert len(await scene.house.writes(operation=DELETE)) == 1
     await scene.change(ended_at=None, outcome="")
-    assert await scene.back.push_assignment(push_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "pushed"
     assert len(await scene.house.writes(operation=WRITE)) == 2
 
 
@@ -269,10 +269,10 @@ async def test_a_shared_ticket_tells_every_assignment_even_when_one_is_refused(s
     await house.azure("POST", "/scenarios", {"type": "deny", "match": match})
     link = Link(group, source="defender", stage=LinkStage.OPEN, ticket=TicketRef(TicketKind.INCIDENT, "0" * 32, group))
     with pytest.raises(SourceRefused, match="Defender CSPM"):
-        await scene.back.tell(link, "")
+        await scene.back.push(link, "")
     assert len(await house.writes()) == 2
     await house.calm()
-    await scene.back.tell(link, "")
+    await scene.back.push(link, "")
     assert len(await house.writes()) == 3
 
 
@@ -281,8 +281,8 @@ async def test_a_shared_ticket_tells_every_assignment_even_when_one_is_refused(s
 async def test_an_assessment_that_is_gone_needs_nothing_more(scene: Scene, gone: bool) -> None:
     made = await scene.given(ended_at=NOW if gone else None)
     await scene.house.azure("DELETE", "/assessments", {"id": made.origin})
-    assert await scene.back.push_assignment(push_key(made.key)) == "told"
-    assert await scene.back.push_assignment(push_key(made.key)) == "known"
+    assert await scene.back.push_assignment(push_key(made.key)) == "pushed"
+    assert await scene.back.push_assignment(push_key(made.key)) == "up_to_date"
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -293,7 +293,7 @@ async def test_azure_that_is_busy_is_told_later_and_remembers_nothing(scene: Sce
     with pytest.raises(SourceUnavailable):
         await scene.back.push_assignment(push_key(made.key))
     await scene.house.calm()
-    assert await scene.back.push_assignment(push_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "pushed"
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -305,7 +305,7 @@ async def test_an_answer_that_was_lost_makes_no_second_write(scene: Scene) -> No
     with pytest.raises(SourceUnavailable):
         await scene.back.push_assignment(push_key(made.key))
     once = len(await scene.house.writes())
-    assert await scene.back.push_assignment(push_key(made.key)) == "told"
+    assert await scene.back.push_assignment(push_key(made.key)) == "pushed"
     assert len(await scene.house.writes()) == once
 
 
@@ -315,8 +315,8 @@ async def test_nobody_is_told_where_writing_back_is_off(scene: Scene) -> None:
     link = await scene.link(state="1")
     scene.house.configure(write_back=False)
     off = scene.house.defender.governance
-    assert (off.wants(link), await off.push_assignment(push_key(made.key))) == ("", "nobody_listens")
-    assert await scene.told() == "nobody_listens"
+    assert (off.wants(link), await off.push_assignment(push_key(made.key))) == ("", "no_target")
+    assert await scene.told() == "no_target"
     assert await scene.house.writes() == []
 
 
@@ -324,5 +324,5 @@ async def test_nobody_is_told_where_writing_back_is_off(scene: Scene) -> None:
 async def test_what_has_no_arm_id_cannot_be_told(scene: Scene) -> None:
     await scene.given()
     await scene.change(origin="")
-    assert await scene.back.push_assignment(push_key(scene.house.key())) == "known"
-    assert await scene.back.push_assignment(push_key("recommendation:1:nobody")) == "gone"
+    assert await scene.back.push_assignment(push_key(scene.house.key())) == "up_to_date"
+    assert await scene.back.push_assignment(push_key("recommendation:1:nobody")) == "no_assignment"

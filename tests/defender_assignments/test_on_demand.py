@@ -18,7 +18,7 @@ from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.source import DefenderSource
 from local import azure, servicenow
 from local.azurite import Azurite
-from shared.core.messages import Envelope
+from shared.core.messages import SignalMessage
 from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
 from shared.platform.storage import Storage
@@ -237,7 +237,7 @@ async def test_a_ticket_that_a_route_made_becomes_the_owners(house: House) -> No
     found = await house.defender.clouds.assessments(resource).get(origin)
     (signal,) = parse(found, house.now)
     assert isinstance(signal, Signal)
-    await house.line.send(Envelope(id=uuid4().hex, received_at=house.now, signal=signal))
+    await house.line.send(SignalMessage(id=uuid4().hex, received_at=house.now, signal=signal))
     await house.work_off()
     (ticket,) = await house.tickets()
     assert (ticket["assigned_to"], await house.assignment()) == ("", None)

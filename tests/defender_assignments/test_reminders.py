@@ -19,8 +19,7 @@ from connectors.defender.settings import GovernanceRuleSettings
 from connectors.servicenow.tables import journal_text
 from local import azure, servicenow
 from local.azurite import Azurite
-from shared.core.identity import link_id
-from shared.core.link import Link
+from shared.core.link import Link, link_id
 from shared.core.ticket_system import TicketKind
 from shared.platform.storage import Storage
 from shared.platform.tables import RowAddress

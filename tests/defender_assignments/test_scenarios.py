@@ -12,7 +12,7 @@ import pytest
 
 from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.poll.ancestry import ManagementGroupPath
-from shared.core.messages import Envelope, encode
+from shared.core.messages import SignalMessage, encode
 from shared.core.signal import Signal, SignalState
 from shared.platform.tables import RowOvertaken
 from tests.defender_assignments.office import Office
@@ -312,7 +312,7 @@ async def test_a_crash_at_any_step_and_a_message_that_comes_twice_change_nothing
         # with a ticket per recommendation, the second resource joins what the first one began
         signals = [found(office, f"vm-{dies_at}-{n}", f"{office.group}-{dies_at}") for n in range(2)]
         for message in [*signals, *(healed(one, office.now + timedelta(minutes=5)) for one in signals)]:
-            envelope = Envelope(id=uuid4().hex, received_at=office.now, signal=message)
+            envelope = SignalMessage(id=uuid4().hex, received_at=office.now, signal=message)
             dying.steps, dying.dies_at = 0, dies_at
             with contextlib.suppress(Died):
                 await office.services.worker.handle(envelope.id, encode(envelope), 1)
@@ -383,13 +383,13 @@ async def test_a_large_recommendation_keeps_its_content_while_the_instance_is_aw
     }
     office.configure(defender({}), connections={"desk": away})
     noticed = found(office, description="x" * 60_000)
-    envelope = Envelope(id=uuid4().hex, received_at=office.now, signal=noticed)
-    text = await office.line.checked_in(envelope)
+    envelope = SignalMessage(id=uuid4().hex, received_at=office.now, signal=noticed)
+    text = await office.line.encoded(envelope)
     assert '"claim"' in text
     await office.services.worker.handle(envelope.id, text, 1)
     ((_, postponed),) = office.line.waiting
     assert postponed.claim == "", "its blob is gone with the message that named it"
-    assert postponed.signal is not None
+    assert isinstance(postponed, SignalMessage)
     assert (len(postponed.signal.description), postponed.signal.details["owner"]) == (60_000, "david.loo")
 
 

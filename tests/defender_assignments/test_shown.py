@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from connectors.defender.source import DefenderSource
-from shared.core.errors import NotSent
+from shared.core.outcome import Outcome, OutcomeKind
 from tests.asking import ask, get
 from tests.defender_assignments.office import Office
 from tests.defender_assignments.test_scenarios import DAY, defender, found
@@ -81,7 +81,8 @@ async def test_the_list_says_how_each_integration_is_doing(office: Office) -> No
     }
     assert quiet["assignments"] == {"open": 0, "overdue": 0, "ended": 0, "tickets": 0}
 
-    await office.services.health.failed(name, NotSent("no route", connection=name))
+    failed = Outcome(OutcomeKind.POSTPONED, code="not_sent", connection=name, call_error="not_sent")
+    await office.services.health.ended(failed)
     (listed, _) = (await get(office.defender.integrations))["integrations"][:2]
     assert (listed["status"], listed["last_error"]["code"]) == ("connection_error", "not_sent")
     office.configure({"integrations": integrations[1:]})

@@ -25,7 +25,7 @@ from local.azure import Simulator, running
 from local.azure.demo import inventory as places
 from local.azure.demo.findings import key_of
 from shared.core.errors import StorageUnavailable
-from shared.core.messages import Envelope
+from shared.core.messages import Message, SignalMessage
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
 from shared.platform.storage import Storage
@@ -49,17 +49,17 @@ class Outbox:
     """Takes what would go onto the queue; ``room`` messages, all when None."""
 
     def __init__(self) -> None:
-        self.sent: list[Envelope] = []
+        self.sent: list[Message] = []
         self.room: int | None = None
 
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
+    async def send(self, message: Message, delay: timedelta = timedelta()) -> None:
         if self.room is not None and len(self.sent) >= self.room:
             raise StorageUnavailable("storage did not answer while queueing a signal")
-        self.sent.append(envelope)
+        self.sent.append(message)
 
     def take(self) -> list[Signal]:
         """What was put there since the last time."""
-        signals = [envelope.signal for envelope in self.sent if envelope.signal is not None]
+        signals = [message.signal for message in self.sent if isinstance(message, SignalMessage)]
         self.sent.clear()
         return signals
 

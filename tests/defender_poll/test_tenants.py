@@ -9,7 +9,7 @@ import pytest
 
 from app.container import Container
 from connectors.defender.source import DefenderSource
-from shared.core.messages import QUEUE, Envelope, decode
+from shared.core.messages import QUEUE, FlushGroup, SignalMessage, decode
 from shared.core.secrets import SettingSecrets
 from shared.platform.storage import Storage
 from tests.defender_poll.stage import DEV_VM, TILL, WEB_1, Stage, assessment_id, key
@@ -73,12 +73,12 @@ async def test_the_timer_puts_findings_on_the_queue_when_the_configuration_asks_
         secrets=SettingSecrets({"BRIDGE": stage.clouds.client_secret}),
         given=(stage.reach(),),
     )
-    await services.queue.send(Envelope(id="0" * 32, received_at=stage.now(), flush="makes the queue"))
+    await services.queue.send(FlushGroup(id="0" * 32, received_at=stage.now(), group="makes the queue"))
     await queue.clear_messages()
     async with aclosing(services):
         results = await services.source(DefenderSource).poll_findings()
     assert sum(one.new for one in results) == messages
     found = [decode(one.content) async for one in queue.receive_messages(messages_per_page=32)]
-    keys = [one.signal.key for one in found if one.signal is not None]
+    keys = [one.signal.key for one in found if isinstance(one, SignalMessage)]
     assert len(set(keys)) == messages
     assert (key(WEB_1, "vulnerabilities") in keys) == bool(messages)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from shared.core.errors import BridgeError, StorageUnavailable
-from shared.core.identity import link_id
-from shared.core.link import Link
-from shared.core.messages import Envelope, decode, encode
+from shared.core import messages
+from shared.core.errors import StorageUnavailable
+from shared.core.link import Link, link_id
+from shared.core.messages import decode, encode
+from shared.core.outcome import Outcome
 from shared.delivery import links
 from shared.delivery.grouping import store
 from shared.delivery.grouping.store import GroupStore
@@ -150,18 +151,23 @@ class MemoryQueue:
         self.messages: dict[int, Message] = {}
         self._ids = itertools.count(1)
 
-    def put(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
+    def put(self, message: messages.Message, delay: timedelta = timedelta()) -> None:
         number = next(self._ids)
-        self.messages[number] = Message(number, encode(envelope), self._world.now + min(delay, self.longest))
+        self.messages[number] = Message(number, encode(message), self._world.now + min(delay, self.longest))
 
-    async def opened(self, text: str | bytes) -> Envelope:
+    async def decoded(self, text: str | bytes) -> messages.Message:
         return decode(text)
 
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
+    async def send(self, message: messages.Message, delay: timedelta = timedelta()) -> None:
         await _storage("send")
-        self.put(envelope, delay)
+        self.put(message, delay)
 
-    async def done(self, envelope: Envelope) -> None:
+    async def send_text(self, text: str, delay: timedelta = timedelta()) -> None:
+        await _storage("send")
+        number = next(self._ids)
+        self.messages[number] = Message(number, text, self._world.now + delay)
+
+    async def delete_content(self, message: messages.Message) -> None:
         return
 
 
@@ -169,29 +175,29 @@ class MemoryKept:
     """Dead letters, in memory."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, tuple[str, Envelope]] = {}
+        self.kept: dict[str, tuple[str, messages.Message]] = {}
+        self.texts: dict[str, str] = {}
 
-    async def keep(self, kind: str, envelope: Envelope, *, code: str, reason: str, **_: str) -> None:
+    async def keep(self, kind: str, message: messages.Message, *, code: str, reason: str, **_: str) -> None:
         await _storage("keep")
-        self.kept[envelope.id] = (code, envelope)
+        self.kept[message.id] = (code, message)
+
+    async def keep_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> None:
+        self.texts[message_id] = text
 
     async def forget(self, kind: str, item: str) -> None:
         self.kept.pop(item, None)
 
 
-class NoActions:
-    async def finished(self, envelope: Envelope, decision: str, **_: Any) -> None:
-        return
-
-
-class NoPulse:
-    """Hears how connections are doing; ``failures`` are those it was told of."""
+class Listener:
+    """Hears how messages ended; ``failures`` are calls to connections that failed."""
 
     def __init__(self) -> None:
-        self.failures: list[str] = []
+        self.outcomes: list[Outcome] = []
 
-    async def succeeded(self, connection: str) -> None:
-        return
+    async def ended(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
 
-    async def failed(self, connection: str, error: BridgeError) -> None:
-        self.failures.append(f"{connection}: {error.code}")
+    @property
+    def failures(self) -> list[str]:
+        return [f"{one.connection}: {one.call_error}" for one in self.outcomes if one.call_error]

@@ -13,7 +13,7 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from shared.core.identity import correlation
+from shared.core.link import correlation
 from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import Phase
 from tests.delivery.hostile import PICK, SETTINGS, Hostile

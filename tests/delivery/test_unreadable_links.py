@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.core.identity import link_id
+from shared.core.link import link_id
 from shared.core.messages import decode
 from shared.delivery.links import address
 from tests.delivery.story import Story

@@ -15,7 +15,7 @@ KEY = "alert:1:one"
 
 def must_wait(seconds: float, place: str = "line/7") -> MustWait:
     error = MustWait("no call is left in this hour", connection="desk", retry_after=seconds)
-    error.place = place
+    error.position = place
     return error
 
 
@@ -27,8 +27,8 @@ def test_who_has_to_wait_reserves_nothing_and_comes_back_at_its_turn_with_its_pl
     (message,) = story.world.queue.messages.values()
     assert message.visible_at == START + timedelta(seconds=754.2)
     waiting = decode(message.text)
-    assert (waiting.place, waiting.attempts) == ("line/7", 0)
-    assert story.world.pulse.failures == [], "waiting is no failure of the connection"
+    assert (waiting.position, waiting.attempts) == ("line/7", 0)
+    assert story.world.listener.failures == [], "waiting is no failure of the connection"
     assert story.later(20) == ["create"]
     assert story.world.asked == [("desk", True, ""), ("desk", True, "line/7")]
 
@@ -63,4 +63,4 @@ def test_after_a_call_that_did_nothing_waiting_costs_no_look() -> None:
     assert story.later(9) == []
     assert story.later(15) == ["create"], "no look: what the first attempt knew still holds"
     assert story.tickets == [(KEY, "open")]
-    assert world.pulse.failures == ["desk: throttled"]
+    assert world.listener.failures == ["desk: throttled"]

@@ -24,14 +24,15 @@ from shared.core.errors import (
     TicketMissing,
     TicketSystemError,
 )
-from shared.core.messages import Envelope
+from shared.core.messages import SignalMessage
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 from shared.delivery.deliver import Deliverer
 from shared.delivery.grouping.grouper import Grouper
+from shared.delivery.stages import road
 from shared.delivery.worker import Configured, Worker
 from shared.mapping.mapper import Mapper
-from tests.delivery.memory import MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, NoActions, NoPulse, Pause
+from tests.delivery.memory import Listener, MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, Pause
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -204,7 +205,7 @@ class World:
         self.now = START
         self.asked: list[tuple[str, bool, str]] = []
         self.refusals: list[TicketSystemError] = []
-        self.pulse = NoPulse()
+        self.listener = Listener()
         self.healthy = False
         self.asked_after: list[datetime] = []
         self.desk = Desk(honours_ids=honours_ids)
@@ -216,20 +217,25 @@ class World:
         config = parse_config(text.replace("delivery:", f"{more}delivery:") + sections, settings={})
         self.groups = MemoryGroups()
         processes = [self._process(mapper_of(config), config.delivery) for _ in range(workers)]
+        self.worker = processes[0]
         self._processes = itertools.cycle(processes)
         self.running: dict[int, Running] = {}
         self._workers = itertools.count(1)
 
     def _process(self, mapper: Mapper, delivery: DeliverySettings) -> Worker:
-        configured = Configured(
-            deliverer=Deliverer(mapper, lambda _name: self.desk, self.links, admit=self.admit, now=lambda: self.now),
-            groups=Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now),
-            delivery=delivery,
-            unwanted=lambda _signal: None,
-            ends=mapper.ends,
-            well=self.well,
+        deliverer = Deliverer(mapper, lambda _name: self.desk, self.links, admit=self.admit, now=lambda: self.now)
+        groups = Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now)
+        stages = road(
+            not_allowed=lambda _signal: None,
+            deliverer=deliverer,
+            grouper=groups,
+            queue=self.queue,
+            auto_close=mapper.ends,
+            is_healthy=self.well,
+            now=lambda: self.now,
         )
-        stand_ins: Any = (self.queue, self.kept, self.pulse, NoActions())  # by shape
+        configured = Configured(stages, deliverer, groups, delivery)
+        stand_ins: Any = (self.queue, self.kept, [self.listener])  # by shape
         return Worker(lambda: configured, *stand_ins, now=lambda: self.now, chance=lambda: 0.0)
 
     async def well(self, signal: Signal) -> bool:
@@ -237,15 +243,15 @@ class World:
         self.asked_after.append(self.now)
         return self.healthy
 
-    async def admit(self, connection: str, *, urgent: bool, place: str) -> None:
+    async def admit(self, connection: str, *, urgent: bool, position: str) -> None:
         """The budget: asked by each delivery that needs a call. ``refusals`` are raised one after the other."""
-        self.asked.append((connection, urgent, place))
+        self.asked.append((connection, urgent, position))
         if self.refusals:
             raise self.refusals.pop(0)
 
     def post(self, signal: Signal, envelope_id: str) -> None:
         """A signal arrives on the queue."""
-        self.queue.put(Envelope(id=envelope_id, received_at=self.now, signal=signal))
+        self.queue.put(SignalMessage(id=envelope_id, received_at=self.now, signal=signal))
 
     def visible(self) -> list[Message]:
         """Messages that a worker could take now."""

@@ -143,7 +143,7 @@ class Bridge:
 
     def postponed(self, signal_id: str) -> Event:
         """Wait until a signal was postponed."""
-        return self.running.event(signal_id, lambda event: event["event"] == "postponed")
+        return self.running.event(signal_id, lambda event: event["event"] == "signal_postponed")
 
 
 def _free_port() -> int:

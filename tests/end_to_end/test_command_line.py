@@ -86,7 +86,7 @@ def test_a_refused_signal_is_listed_shown_replayed_and_gone_when_it_is_delivered
     bridge.scenario("data_policy", match={"method": "POST", "table": "incident"})
     signal_id = bridge.send(azure.metric(alert))
     event = bridge.running.outcome(signal_id)
-    assert (event["event"], event["code"]) == ("dead_lettered", "refused")
+    assert (event["event"], event["code"]) == ("signal_dead_lettered", "refused")
     assert event["advice"]
 
     code, text, _ = bridge_py("dead-letters", "list", session=session)

@@ -177,7 +177,7 @@ def test_an_item_that_nobody_can_read_is_kept_while_its_neighbours_are_delivered
 ) -> None:
     ids = bridge.running.post([azure.metric(alert), {"text": "18 records over threshold"}, 7])
     outcomes = [bridge.running.outcome(signal_id)["event"] for signal_id in ids]
-    assert outcomes == ["delivered", "quarantined", "quarantined"]
+    assert outcomes == ["signal_delivered", "signal_quarantined", "signal_quarantined"]
 
 
 def test_an_alert_larger_than_a_queue_message_is_delivered_too(bridge: Bridge, azure: Azure, alert: str) -> None:
@@ -185,4 +185,4 @@ def test_an_alert_larger_than_a_queue_message_is_delivered_too(bridge: Bridge, a
     body["data"]["alertContext"]["condition"]["allOf"][0]["searchQuery"] = "Heartbeat | where x == '…'\n" * 8000
     assert bridge.deliver(body)["decision"] == "created"
     signal_id = bridge.send({"no": "alert", "blob": "x" * 200_000})
-    assert bridge.running.outcome(signal_id)["event"] == "quarantined"
+    assert bridge.running.outcome(signal_id)["event"] == "signal_quarantined"

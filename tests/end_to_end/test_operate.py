@@ -25,7 +25,7 @@ def refused(bridge: Bridge, azure: Azure, alert: str) -> str:
     """A dead letter; its id."""
     bridge.scenario("data_policy", match={"method": "POST", "table": "incident"})
     event = bridge.deliver(azure.metric(alert))
-    assert event["event"] == "dead_lettered"
+    assert event["event"] == "signal_dead_lettered"
     bridge.control("DELETE", "/scenarios")
     found: str = event["id"]
     return found
@@ -36,7 +36,7 @@ def test_a_signal_is_followed_by_its_id_from_the_webhook_to_the_ticket(
 ) -> None:
     signal_id = bridge.deliver(azure.metric(alert))["id"]
     events = bridge.running.events(signal_id)
-    assert [event["event"] for event in events] == ["accepted", "delivered"]
+    assert [event["event"] for event in events] == ["signal_accepted", "signal_delivered"]
     assert (events[0]["key"], events[0]["source"]) == (f"alert:1:{alert}", "azure_monitor")
 
 
@@ -94,7 +94,7 @@ def test_nobody_gets_in_without_a_key(bridge: Bridge) -> None:
 def test_the_command_line_reads_quarantine_again_and_drops_it(bridge: Bridge) -> None:
     session = bridge.running.session["session_file"]
     item = bridge.send({"text": "18 records over threshold"})
-    assert bridge.running.outcome(item)["event"] == "quarantined"
+    assert bridge.running.outcome(item)["event"] == "signal_quarantined"
     code, text, _ = bridge_py("quarantine", "replay", item, "--json", session=session)
     result = json.loads(text)
     assert (code, result["id"], result["outcome"]) == (1, item, "still_unreadable")

@@ -99,5 +99,5 @@ def test_odd_but_valid_json_is_taken_in(bridge: Bridge) -> None:
         answer = bridge.running.request("alerts", content=body.encode(), headers=headers)
         assert answer.status_code == 202, body
         (item,) = answer.json()["items"]
-        assert bridge.running.outcome(item["id"])["event"] == "quarantined"
+        assert bridge.running.outcome(item["id"])["event"] == "signal_quarantined"
         assert json.loads(bridge.running.request("preview", content=body.encode(), headers=headers).text)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from shared.core.messages import Envelope, decode
+from shared.core.messages import FlushGroup, decode
 from shared.core.signal import SignalState
 from shared.delivery.grouping.store import GROUP_CODEC, GROUPS
 from tests.delivery.memory import Message
@@ -31,14 +31,14 @@ def post(story: Story, state: SignalState, at: timedelta, *numbers: int) -> None
 
 def looks(world: World) -> list[Message]:
     """Orders on the queue, the next one first."""
-    found = [message for message in world.queue.messages.values() if decode(message.text).flush]
+    found = [message for message in world.queue.messages.values() if isinstance(decode(message.text), FlushGroup)]
     return sorted(found, key=lambda message: message.visible_at)
 
 
 def strangers(world: World, number: int) -> None:
     """Orders that were sent and whose authors were overtaken before they could write the group."""
     for _ in range(number):
-        world.queue.put(Envelope(id=uuid4().hex, received_at=world.now, flush=KEY, due=world.now))
+        world.queue.put(FlushGroup(id=uuid4().hex, received_at=world.now, group=KEY, due=world.now))
 
 
 def row(world: World) -> dict[str, Any]:

@@ -220,13 +220,13 @@ def test_an_order_is_in_force_while_the_row_names_it_or_the_one_that_it_replaces
 def test_a_look_is_ordered_where_none_will_count_in_time() -> None:
     at = START + 5 * MINUTE
     named = group(look_id="a" * 32, look_at=at)
-    assert not m.orders_look(named, at, START)
-    assert not m.orders_look(named, at - m.AHEAD, START)
-    assert m.orders_look(named, at - m.AHEAD - SECOND, START)
-    assert not m.orders_look(named, at + MINUTE, at + m.LOST - SECOND)
-    assert m.orders_look(named, at + MINUTE, at + m.LOST)
-    assert m.orders_look(replace(named, look_id=""), at + MINUTE, at), "the row names no order"
-    assert m.orders_look(replace(named, look_at=None), at, START)
+    assert not m.needs_flush(named, at, START)
+    assert not m.needs_flush(named, at - m.AHEAD, START)
+    assert m.needs_flush(named, at - m.AHEAD - SECOND, START)
+    assert not m.needs_flush(named, at + MINUTE, at + m.LOST - SECOND)
+    assert m.needs_flush(named, at + MINUTE, at + m.LOST)
+    assert m.needs_flush(replace(named, look_id=""), at + MINUTE, at), "the row names no order"
+    assert m.needs_flush(replace(named, look_at=None), at, START)
 
 
 def test_what_is_said_by_several_looks_at_once_is_told_once_and_nobody_asks_back() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from app.container import Container
 from local.azurite import Azurite
-from shared.core.messages import Envelope
+from shared.core.messages import SignalMessage
+from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind, measured
 from shared.core.signal import SignalState
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.operations.audit_log import TABLE, AuditEntry, AuditLog
@@ -56,20 +57,20 @@ async def read(log: AuditLog, since: datetime, until: datetime) -> list[AuditEnt
 
 
 async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storage: Storage, start: datetime) -> None:
-    log = AuditLog(storage, now=lambda: start + timedelta(seconds=2.5))
-    envelope = Envelope(
+    log = AuditLog(storage)
+    message = SignalMessage(
         id=uuid4().hex, received_at=start, signal=signal(state=SignalState.RESOLVED, title="'x' " * 900), attempts=2
     )
     ticket = TicketRef(TicketKind.PROBLEM, "a" * 32, "alert:1:x", "PRB0040001", "https://contoso.example.com/x")
-    await log.finished(
-        envelope, "resolved", route="r", connection="desk", ticket=ticket, rule="nightly", calls=2, reason="why"
+    outcome = Outcome(
+        OutcomeKind.DELIVERED, "resolved", route="r", connection="desk", ticket=ticket, rule="nightly", reason="why"
     )
+    await log.ended(measured(outcome, message, start + timedelta(seconds=2.5), calls=2))
     (row,) = await read(log, start, start + timedelta(hours=2))
-    signal_ = envelope.signal
-    assert signal_ is not None
+    signal_ = message.signal
     assert row == AuditEntry(
         time=start + timedelta(seconds=2.5),
-        id=envelope.id,
+        id=message.id,
         decision="resolved",
         key=signal_.key,
         source=signal_.source,
@@ -89,6 +90,21 @@ async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storag
         seconds=2.5,
         reason="why",
     )
+
+
+async def test_what_is_not_the_end_of_a_signal_is_no_row(storage: Storage, start: datetime) -> None:
+    log = AuditLog(storage)
+
+    def message() -> SignalMessage:
+        return SignalMessage(id=uuid4().hex, received_at=start, signal=signal())
+
+    ends = {OutcomeKind.DELIVERED, OutcomeKind.GROUPED, OutcomeKind.DEAD_LETTERED, OutcomeKind.QUARANTINED}
+    for kind in OutcomeKind:
+        await log.ended(measured(Outcome(kind, kind.name.lower()), message(), start, calls=0))
+    foreign = Outcome(OutcomeKind.DEAD_LETTERED, "dead_lettered", code=FOREIGN_MESSAGE)
+    await log.ended(measured(foreign, message(), start, calls=0))
+    rows = await read(log, start, start + timedelta(hours=1))
+    assert sorted(row.decision for row in rows) == sorted(kind.name.lower() for kind in ends)
 
 
 async def test_a_row_costs_one_table_operation_and_a_duplicate_none(storage: Storage, start: datetime) -> None:
@@ -161,7 +177,7 @@ async def test_storage_that_is_away_costs_a_log_line_and_no_delivery(
         row = action(start)
         assert not await AuditLog(storage).write(row)
         ((event, fields),) = events
-        assert (event, fields["id"]) == ("action_unlogged", row.id)
+        assert (event, fields["id"]) == ("audit_entry_not_written", row.id)
         events.clear()
         await storage.aclose()
 

@@ -15,8 +15,8 @@ from app.registry import REGISTRY
 from local.azurite import Azurite
 from local.demo.alerts import Azure
 from shared.core.errors import StorageUnavailable
-from shared.core.messages import QUEUE, Envelope, decode
-from shared.core.signal import Signal, Unreadable
+from shared.core.messages import QUEUE, Message, SignalMessage, UnreadableMessage, decode
+from shared.core.signal import Unreadable
 from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
 from shared.operations.parked_items import ParkedFilter, ParkedItems, ParkedResult
@@ -56,12 +56,12 @@ def code() -> str:
     return f"code-{uuid4().hex[:8]}"
 
 
-def letter(**changes: object) -> Envelope:
-    envelope = Envelope(id=uuid4().hex, received_at=NOW, signal=signal(), attempts=3, waits=2)
+def letter(**changes: object) -> SignalMessage:
+    envelope = SignalMessage(id=uuid4().hex, received_at=NOW, signal=signal(), attempts=3, lock_waits=2)
     return replace(envelope, **changes)  # type: ignore[arg-type]  # fields by name
 
 
-async def sent(storage: Storage) -> list[Envelope]:
+async def sent(storage: Storage) -> list[Message]:
     """Everything on the queue, taken off it."""
     client = storage.queue(QUEUE)
     found = []
@@ -159,8 +159,9 @@ async def test_replay_sends_a_fresh_message_and_keeps_the_item_until_it_is_deliv
         ("../x", "not_found"),
     ]
     (again,) = await sent(storage)
+    assert isinstance(again, SignalMessage)
     assert (again.id, again.signal, again.replayed, again.received_at) == (envelope.id, envelope.signal, True, NOW)
-    assert (again.attempts, again.waits, again.outcome) == (0, 0, "unknown")
+    assert (again.attempts, again.lock_waits, again.last_outcome) == (0, 0, "unknown")
     shown = await items.show("dead-letter", envelope.id)
     assert shown is not None
     assert shown["replayed_at"]
@@ -190,17 +191,17 @@ async def test_quarantined_payloads_that_can_be_read_now_go_on_the_road_under_th
 ) -> None:
     alert = str(uuid4())
     body = {"records": [Azure().metric(alert), Azure().metric(alert, resolved=True)]}
-    envelope = Envelope(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", body))
+    envelope = UnreadableMessage(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", body))
     await kept.keep("quarantine", envelope, code=code, reason="no schema")
     await sent(storage)
     assert [one async for one in items.replay("quarantine", [envelope.id])] == [ParkedResult(envelope.id, "replayed")]
     fired, resolved = await sent(storage)
     assert fired.id == envelope.id
     assert resolved.id != envelope.id
-    assert isinstance(fired.signal, Signal)
-    assert isinstance(resolved.signal, Signal)
+    assert isinstance(fired, SignalMessage)
+    assert isinstance(resolved, SignalMessage)
     assert fired.signal.key == resolved.signal.key == f"alert:1:{alert}"
-    assert (fired.unreadable, fired.replayed) == (None, False)
+    assert not fired.replayed
     assert await items.show("quarantine", envelope.id) is None
 
 
@@ -209,7 +210,7 @@ async def test_quarantined_payloads_that_still_cannot_be_read_stay_whole(
 ) -> None:
     await sent(storage)
     for body in ({"text": "?"}, {"records": [Azure().metric(str(uuid4())), {"text": "?"}]}):
-        envelope = Envelope(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", body))
+        envelope = UnreadableMessage(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", body))
         await kept.keep("quarantine", envelope, code=code, reason="no schema")
         (result,) = [one async for one in items.replay("quarantine", [envelope.id])]
         assert result.outcome == "still_unreadable"
@@ -226,6 +227,7 @@ async def test_a_quarantined_signal_is_sent_again_as_it_is(
     await sent(storage)
     assert [one.outcome async for one in items.replay("quarantine", [envelope.id])] == ["replayed"]
     (again,) = await sent(storage)
+    assert isinstance(again, SignalMessage)
     assert (again.id, again.signal) == (envelope.id, envelope.signal)
 
 
@@ -258,7 +260,7 @@ async def test_secrets_in_a_message_are_hidden_when_it_is_shown_and_kept_for_its
         "note": "sent with Bearer swordfish-43 and AccountKey=swordfish-44;EndpointSuffix=x",
         "settings": {"client_secret": {"value": "swordfish-45"}, "status_code": 500},
     }
-    envelope = Envelope(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", item))
+    envelope = UnreadableMessage(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", item))
     await kept.keep("quarantine", envelope, code=code, reason="see https://contoso.example.com/?sig=swordfish-46")
     shown = await items.show("quarantine", envelope.id)
     assert shown is not None

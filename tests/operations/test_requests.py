@@ -12,7 +12,7 @@ import pytest
 from app.registry import REGISTRY
 from local.azurite import Azurite
 from shared.core.http import Handler, Response
-from shared.core.messages import Envelope
+from shared.core.messages import SignalMessage
 from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
 from shared.operations.parked_items import ParkedItems
@@ -39,7 +39,7 @@ def items(storage: Storage) -> ParkedItems:
 
 
 async def kept(storage: Storage, code: str) -> str:
-    envelope = Envelope(id=uuid4().hex, received_at=NOW, signal=signal())
+    envelope = SignalMessage(id=uuid4().hex, received_at=NOW, signal=signal())
     return (await ParkedStore(storage).keep("dead-letter", envelope, code=code, reason="r")).id
 
 

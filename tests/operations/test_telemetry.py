@@ -17,23 +17,33 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 
+from shared.core.outcome import Outcome, OutcomeKind
 from shared.operations.measures import COUNTERS, HISTOGRAMS, Measure, Measures
 from shared.operations.meters import OpenTelemetryMeters
 from shared.operations.telemetry import Telemetry
 from shared.platform.log import listen, record
+from tests.mapping.signals import signal
 
 ROOT = Path(__file__).parents[2]
 
-DELIVERED = {"connection": "desk", "route": "databases", "source": "azure_monitor", "severity": 1, "calls": 2}
+
+def delivered(decision: str = "created", **facts: Any) -> Outcome:
+    """A signal of Azure Monitor, severity 1, that came to its end."""
+    return Outcome(OutcomeKind.DELIVERED, decision, **{"signal": signal(severity=1), **facts})
 
 
-def counted(event: str, **fields: Any) -> dict[str, dict[str, str]]:
+def counted(outcome: Outcome) -> dict[str, dict[str, str]]:
+    """Measures of an outcome by name, with their attributes."""
+    return {measure.name: dict(measure.attributes) for measure in Measures().of_outcome(outcome)}
+
+
+def counted_event(event: str, **fields: Any) -> dict[str, dict[str, str]]:
     """Measures of an event by name, with their attributes."""
-    return {measure.name: dict(measure.attributes) for measure in Measures().of(event, fields)}
+    return {measure.name: dict(measure.attributes) for measure in Measures().of_event(event, fields)}
 
 
 def test_a_delivery_counts_by_decision_with_its_connection_route_source_and_urgency() -> None:
-    found = list(Measures().of("delivered", {**DELIVERED, "decision": "created", "seconds": 1.5}))
+    found = list(Measures().of_outcome(delivered(connection="desk", route="databases", calls=2, seconds=1.5)))
     common = {"connection": "desk", "route": "databases", "source": "azure_monitor", "urgency": "sev1"}
     assert found == [
         Measure("bridge.delivered", 1, common | {"decision": "created"}),
@@ -47,46 +57,52 @@ def test_a_delivery_counts_by_decision_with_its_connection_route_source_and_urge
     [
         ("duplicate", "bridge.deduplicated"),
         ("stale", "bridge.deduplicated"),
-        ("grouped", "bridge.grouped"),
         ("suppressed", "bridge.suppressed"),
     ],
 )
 def test_some_decisions_have_a_counter_of_their_own_besides(decision: str, name: str) -> None:
-    assert set(counted("delivered", decision=decision, seconds=3)) == {"bridge.delivered", name}
+    assert set(counted(delivered(decision))) == {"bridge.delivered", "bridge.ticket_system_calls", name}
+
+
+def test_what_a_group_counts_costs_no_call_and_is_counted_as_an_end_all_the_same() -> None:
+    assert set(counted(Outcome(OutcomeKind.GROUPED, "grouped"))) == {"bridge.delivered", "bridge.grouped"}
+    assert set(counted(Outcome(OutcomeKind.GROUPED, "duplicate"))) == {"bridge.delivered", "bridge.deduplicated"}
 
 
 def test_a_decision_or_event_that_nobody_knows_yet_counts_as_far_as_it_can_be_understood() -> None:
-    assert counted("delivered", decision="flapping") == {"bridge.delivered": {"decision": "flapping"}}
-    assert counted("delivered") == {"bridge.delivered": {"decision": "unknown"}}
-    assert counted("delivered", decision=["?"], calls="many", seconds=None, route=7.5) == {
-        "bridge.delivered": {"decision": "unknown"}
-    }
-    assert counted("something_new", decision="x") == {}
-    assert counted("delivered", decision="created", seconds=-1.0, severity=9).keys() == {"bridge.delivered"}
+    unknown = counted(Outcome(OutcomeKind.DELIVERED, "flapping"))
+    assert unknown["bridge.delivered"] == {"decision": "flapping"}
+    assert counted(Outcome(OutcomeKind.DELIVERED))["bridge.delivered"] == {"decision": "unknown"}
+    assert counted_event("something_new", decision="x") == {}
+    assert counted_event("signal_accepted", severity=9, source=7.5) == {"bridge.accepted": {}}
 
 
 def test_time_to_a_ticket_is_of_tickets_that_were_opened() -> None:
     for decision, timed in (("created_resolved", True), ("reopened", True), ("resolved", False), ("commented", False)):
-        assert ("bridge.alert_to_ticket" in counted("delivered", decision=decision, seconds=1)) is timed, decision
+        assert ("bridge.alert_to_ticket" in counted(delivered(decision))) is timed, decision
 
 
 def test_failures_and_refusals_are_counted_with_their_code() -> None:
-    assert counted("postponed", code="unavailable") == {"bridge.postponed": {"code": "unavailable"}}
-    assert set(counted("postponed", code="throttled")) == {"bridge.postponed", "bridge.throttled"}
-    assert counted("dead_lettered", code="refused") == {"bridge.dead_lettered": {"code": "refused"}}
-    assert counted("quarantined", reason="a long story") == {"bridge.quarantined": {}}
-    assert counted("refused_request", status=413) == {"bridge.refused_request": {"status": "413"}}
-    assert counted("token_refused", status=401) == {"bridge.refused_request": {"status": "401"}}
-    assert counted("held", decision="held", rule="nightly") == {"bridge.held": {}}
-    assert counted("accepted", source="azure_monitor") == {"bridge.accepted": {"source": "azure_monitor"}}
+    assert counted(Outcome(OutcomeKind.POSTPONED, code="unavailable")) == {"bridge.postponed": {"code": "unavailable"}}
+    assert set(counted(Outcome(OutcomeKind.POSTPONED, code="throttled"))) == {"bridge.postponed", "bridge.throttled"}
+    assert counted(Outcome(OutcomeKind.DEAD_LETTERED, code="refused")) == {"bridge.dead_lettered": {"code": "refused"}}
+    assert counted(Outcome(OutcomeKind.QUARANTINED, reason="a long story")) == {"bridge.quarantined": {}}
+    assert counted(Outcome(OutcomeKind.HELD, "held", rule="nightly")) == {"bridge.held": {}}
+    for kind in (OutcomeKind.KEY_LOCKED, OutcomeKind.GROUP_FLUSHED, OutcomeKind.SOURCE_PUSHED):
+        assert counted(Outcome(kind, "x")) == {}
+    assert counted_event("request_refused", status=413) == {"bridge.refused_request": {"status": "413"}}
+    assert counted_event("token_refused", status=401) == {"bridge.refused_request": {"status": "401"}}
+    assert counted_event("signal_accepted", source="azure_monitor") == {"bridge.accepted": {"source": "azure_monitor"}}
 
 
 def test_keys_titles_and_ids_never_become_attributes_and_no_attribute_grows_without_bound() -> None:
     measures = Measures()
     seen: set[str] = set()
     for number in range(1000):
-        fields = {"id": f"{number}", "key": f"k{number}", "title": f"t{number}", "route": f"route-{number}" * 50}
-        for measure in measures.of("delivered", {**fields, "decision": f"d{number}"}):
+        outcome = Outcome(
+            OutcomeKind.DELIVERED, f"d{number}", id=f"{number}", key=f"k{number}", route=f"route-{number}" * 50
+        )
+        for measure in measures.of_outcome(outcome):
             assert measure.attributes.keys() == {"route", "decision"}
             seen.update(measure.attributes.values())
     assert len(seen) == 201  # a hundred of each, and "other"
@@ -129,7 +145,7 @@ def until_true(true: Any) -> None:
         time.sleep(0.01)
 
 
-def test_what_happens_before_the_meters_are_there_is_counted_all_the_same_and_in_order() -> None:
+async def test_what_happens_before_the_meters_are_there_is_counted_all_the_same_and_in_order() -> None:
     collected, ready = Collected(), threading.Event()
 
     def start() -> Collected:
@@ -138,17 +154,17 @@ def test_what_happens_before_the_meters_are_there_is_counted_all_the_same_and_in
 
     telemetry = Telemetry(start, patience=60)
     end = listen(telemetry.heard)
-    for code in ("one", "two"):
-        record("dead_lettered", code=code)
+    record("request_refused", status="one")
+    await telemetry.ended(Outcome(OutcomeKind.DEAD_LETTERED, code="two"))
     telemetry.hurry()
-    record("dead_lettered", code="three")
+    record("request_refused", status="three")
     assert collected.measures == []
     ready.set()
     until_true(lambda: len(collected.measures) == 3)
-    record("dead_lettered", code="four")
+    await telemetry.ended(Outcome(OutcomeKind.DEAD_LETTERED, code="four"))
     end()
-    record("dead_lettered", code="nobody listens")
-    assert [m.attributes["code"] for m in collected.measures] == ["one", "two", "three", "four"]
+    record("request_refused", status="nobody listens")
+    assert [*(value for m in collected.measures for value in m.attributes.values())] == ["one", "two", "three", "four"]
 
 
 def test_an_instance_that_delivers_nothing_starts_by_itself_after_a_while_and_an_idle_one_never() -> None:
@@ -162,7 +178,7 @@ def test_an_instance_that_delivers_nothing_starts_by_itself_after_a_while_and_an
     time.sleep(0.3)
     assert started == []
     began = time.monotonic()
-    telemetry.heard("refused_request", {"status": 400})
+    telemetry.heard("request_refused", {"status": 400})
     until_true(lambda: started)
     assert started[0] - began >= 0.2
 
@@ -175,11 +191,11 @@ def test_a_wrong_connection_string_is_one_log_line_and_events_go_on() -> None:
 
     telemetry = Telemetry(start)
     ends = [listen(telemetry.heard), listen(lambda event, fields: heard.append((event, fields.get("reason"))))]
-    record("accepted")
+    record("signal_accepted")
     telemetry.hurry()
     until_true(lambda: len(heard) == 2)
     for _ in range(3):
-        record("accepted")
+        record("signal_accepted")
     for end in ends:
         end()
     assert heard[1] == ("telemetry_unavailable", "ValueError: Invalid connection string")
@@ -239,12 +255,20 @@ def shown():
 
 shown()
 function_app.services.webhook.record_accepted(accept(ALERT, datetime.now(UTC), function_app.REGISTRY.schemas))
-record("refused_request", status=400)
+record("request_refused", status=400)
 shown()
-function_app.services.worker
-record("delivered", decision="created", connection="desk", source="azure_monitor", severity=0, calls=1, seconds=0.5)
+worker = function_app.services.worker
+import asyncio
+from dataclasses import replace
+from shared.core.outcome import Outcome, OutcomeKind
+from shared.core.messages import signal_of
+(message,) = accept(ALERT, datetime.now(UTC), function_app.REGISTRY.schemas).messages
+signal = replace(signal_of(message), severity=0)
+outcome = Outcome(OutcomeKind.DELIVERED, "created", connection="desk", signal=signal, calls=1, seconds=0.5)
+asyncio.run(function_app.services.telemetry.ended(outcome))
+assert function_app.services.telemetry in worker._listeners
 deadline = time.monotonic() + 30
-while function_app.services._telemetry._meters is None and time.monotonic() < deadline:
+while function_app.services.telemetry._meters is None and time.monotonic() < deadline:
     time.sleep(0.02)
 """
 

@@ -57,7 +57,7 @@ class World:
     async def post(self, body: object) -> None:
         """A webhook's request, and the queue's worker."""
         decoded = read_json(json.dumps(body).encode(), "application/json")
-        for envelope in accept(decoded, self.now(), self.registry.schemas).envelopes:
+        for envelope in accept(decoded, self.now(), self.registry.schemas).messages:
             await self.services.worker.handle(envelope.id, await self.services.webhook.message(envelope), 1)
 
 
@@ -110,7 +110,7 @@ async def test_what_people_do_with_the_ticket_comes_back_and_is_pushed_to_the_so
     stored = await world.services.links.load(key)
     assert stored is not None
     assert (stored.value.stage, stored.value.state) == (LinkStage.RESOLVED, "d")
-    assert await world.services.write_back.tell(key) == "told"
+    assert await world.services.write_back.push(key) == "pushed"
     assert world.factory.pushed[-1] == f"{key} is d"
     assert world.services.state_name("toys", stored.value.kind, "d") == "Done"
 

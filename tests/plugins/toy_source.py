@@ -60,7 +60,7 @@ class _WriteBack:
     def wants(self, link: Link) -> str:
         return link.state if link.ticket is not None else ""
 
-    async def tell(self, link: Link, what: str) -> None:
+    async def push(self, link: Link, what: str) -> None:
         self._pushed.append(f"{link.key} is {what}")
 
 

@@ -13,7 +13,7 @@ import httpx
 from app.container import Container
 from local.servicenow import Simulator
 from local.servicenow.server import running
-from shared.core.messages import Envelope, encode
+from shared.core.messages import Message, SignalMessage, encode
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
 from shared.platform.storage import Storage
@@ -42,9 +42,9 @@ class Desk:
     async def deliver(self, signals: Iterable[Signal]) -> None:
         """The queue's worker takes signals, one after the other."""
         for signal in signals:
-            await self.work(Envelope(id=uuid4().hex, received_at=self.services.now(), signal=signal))
+            await self.work(SignalMessage(id=uuid4().hex, received_at=self.services.now(), signal=signal))
 
-    async def work(self, envelope: Envelope) -> None:
+    async def work(self, envelope: Message) -> None:
         await self.services.worker.handle(envelope.id, encode(envelope), 1)
 
     async def rows(self, table: str, query: str) -> list[dict[str, str]]:

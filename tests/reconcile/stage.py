@@ -20,7 +20,7 @@ from connectors.microsoft import Endpoint
 from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
 from local.azure import Simulator, running
 from shared.core.link import Link
-from shared.core.messages import Envelope
+from shared.core.messages import Message, SignalMessage
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
@@ -36,14 +36,14 @@ class Outbox:
     """Takes what would go onto the queue."""
 
     def __init__(self) -> None:
-        self.sent: list[Envelope] = []
+        self.sent: list[Message] = []
 
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
-        self.sent.append(envelope)
+    async def send(self, message: Message, delay: timedelta = timedelta()) -> None:
+        self.sent.append(message)
 
     def take(self) -> list[Signal]:
         """What was put there since the last time."""
-        signals = [envelope.signal for envelope in self.sent if envelope.signal is not None]
+        signals = [message.signal for message in self.sent if isinstance(message, SignalMessage)]
         self.sent.clear()
         return signals
 

@@ -52,4 +52,4 @@ async def test_what_cannot_be_found_out_is_no_sign_of_health(
     resource = f"/subscriptions/{foreign}/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm"
     with caplog.at_level("WARNING", logger="bridge"):
         assert not await asked.is_well(about(resource, subscription=foreign))
-    assert '"event": "health_unknown"' in caplog.text
+    assert '"event": "resource_health_unavailable"' in caplog.text

@@ -7,8 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.core.identity import link_id
-from shared.core.link import Link, Op, Pending
+from shared.core.link import Link, Op, Pending, link_id
 from shared.core.link import LinkStage as Ticketed
 from shared.core.signal import SignalState
 from shared.core.ticket_system import TicketKind

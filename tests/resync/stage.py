@@ -19,7 +19,7 @@ from connectors.microsoft.clients import CloudEndpoints
 from local.azure import Simulator as Clouds
 from local.servicenow import Simulator
 from shared.core.link import Link
-from shared.core.messages import QUEUE, Envelope, decode, encode
+from shared.core.messages import QUEUE, Message, PushToSource, SignalMessage, decode, encode
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import TicketKind, TicketRef
@@ -98,7 +98,7 @@ class Stage:
     async def deliver(self, *signals: Signal) -> Link:
         """The worker takes signals, one after the other; the link of the last."""
         for one in signals:
-            envelope = Envelope(id=uuid4().hex, received_at=self.now(), signal=one)
+            envelope = SignalMessage(id=uuid4().hex, received_at=self.now(), signal=one)
             await self.services.worker.handle(envelope.id, encode(envelope), 1)
         return await self.link(signals[-1].key)
 
@@ -125,17 +125,17 @@ class Stage:
 
     async def told(self) -> list[str]:
         """Keys whose sources are to be told, by what lies on the queue. The messages are taken off it."""
-        return [envelope.tell for _, envelope in await self._messages() if envelope.tell]
+        return [one.key for _, one in await self._messages() if isinstance(one, PushToSource)]
 
     async def work_off(self) -> list[str]:
         """The worker takes what lies on the queue; the keys whose sources were to be told."""
         told = []
         for message, envelope in await self._messages():
             await self.services.worker.handle(message, encode(envelope), 1)
-            told.append(envelope.tell)
+            told.append(envelope.key if isinstance(envelope, PushToSource) else "")
         return told
 
-    async def _messages(self) -> Sequence[tuple[str, Envelope]]:
+    async def _messages(self) -> Sequence[tuple[str, Message]]:
         queue = self._storage.queue(QUEUE)
         found = []
         async for message in queue.receive_messages(messages_per_page=32, visibility_timeout=300):
@@ -188,7 +188,7 @@ async def staged(
         await desk.set(change_transitions="off")
         stage = Stage(desk, storage, folder, clouds)
         await stage.services.queue.depth()
-        await stage.services.queue.send(Envelope(id="0" * 32, received_at=stage.now(), tell="x"))  # it exists
+        await stage.services.queue.send(PushToSource(id="0" * 32, received_at=stage.now(), key="x"))  # it exists
         await storage.queue(QUEUE).clear_messages()
         yield stage
         await stage.aclose()

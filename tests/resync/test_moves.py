@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.core.identity import MAX_CORRELATION, correlation, link_id, link_ids, ticket_id
-from shared.core.link import Link, LinkStage, Op, Pending
+from shared.core.link import MAX_CORRELATION, Link, LinkStage, Op, Pending, correlation, link_id, link_ids, ticket_id
 from shared.core.ticket_system import Person, Phase, TicketKind, TicketRef, TicketSnapshot
 from shared.resync.changes import SKEW, TicketMatch, called, contested, fit, moved
 

@@ -13,10 +13,9 @@ import pytest
 
 from shared.config.resync import ResyncSettings
 from shared.core.errors import StorageUnavailable
-from shared.core.identity import correlation, link_id, ticket_id
-from shared.core.link import Link
+from shared.core.link import Link, correlation, link_id, ticket_id
 from shared.core.link import LinkStage as Ticketed
-from shared.core.messages import Envelope
+from shared.core.messages import PushToSource
 from shared.core.ticket_system import ChangePage, Person, Phase, TicketKind, TicketRef, TicketSnapshot, TicketSystem
 from shared.delivery.links import CODEC, LinkStore
 from shared.delivery.write_back import WriteBack
@@ -169,7 +168,7 @@ class Wishes:
     def wants(self, link: Link) -> str:
         return link.state
 
-    async def tell(self, link: Link, what: str) -> None:
+    async def push(self, link: Link, what: str) -> None:
         raise AssertionError("it is only ordered here")
 
 
@@ -181,11 +180,11 @@ async def test_a_burst_of_5000_changes_with_a_restart_in_the_midst_of_a_page() -
 
     lost = {"alert:1:1700"}
 
-    async def send(envelope: Envelope) -> None:
-        if envelope.tell in lost:  # its link is written by now
-            lost.remove(envelope.tell)
+    async def send(message: PushToSource) -> None:
+        if message.key in lost:  # its link is written by now
+            lost.remove(message.key)
             raise StorageUnavailable("the queue did not answer")
-        sent[envelope.tell] += 1
+        sent[message.key] += 1
 
     def started(most_pages: int = 100) -> Resyncer:
         backs = WriteBack(links, {"azure_monitor": Wishes()})

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.core.identity import link_id
 from shared.core.link import LinkStage as Ticketed
-from shared.core.link import Op, Pending
+from shared.core.link import Op, Pending, link_id
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
 from shared.platform.log import listen
@@ -245,7 +244,7 @@ async def test_a_deleted_ticket_is_noticed_and_a_new_one_is_made(stage: Stage) -
     await stage.resync()
     assert (await stage.link(gone.key)).stage is Ticketed.OPEN  # no poll shows what is not there
     heard: list[dict[str, object]] = []
-    end = listen(lambda event, fields: heard.append(dict(fields)) if event == "ticket_gone" else None)
+    end = listen(lambda event, fields: heard.append(dict(fields)) if event == "ticket_deleted" else None)
     result = await stage.full_check()
     end()
     assert (result.tickets, result.gone, result.calls, result.finished) == (2, 1, 1, True)

@@ -13,7 +13,7 @@ from app.registry import REGISTRY
 from local.azurite import Azurite
 from local.demo.alerts import Azure
 from local.servicenow import running
-from shared.core.messages import Envelope, encode
+from shared.core.messages import Message, encode
 from tests.runtime_library.harness import App, run_app
 
 ROOT = Path(__file__).parents[2]
@@ -110,9 +110,9 @@ async def test_poison_is_kept(app: App) -> None:
     import function_app
     from shared.web.intake import accept
 
-    (envelope,) = accept(Azure().metric(str(uuid4())), Azure().now, REGISTRY.schemas).envelopes
+    (envelope,) = accept(Azure().metric(str(uuid4())), Azure().now, REGISTRY.schemas).messages
     await app.queue("park_poison", encode(envelope), dequeue_count=1)
-    assert isinstance(envelope, Envelope)
+    assert isinstance(envelope, Message)
     kept = [row.id async for row in function_app.services.parked.list("dead-letter")]
     assert envelope.id in kept
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.azurite import Azurite
-from shared.core.messages import decode
+from shared.core.messages import SignalMessage, UnreadableMessage, decode
 from tests.payloads.support import fixture
 from tests.runtime_library.harness import App, InvocationFailed, run_app
 
@@ -56,9 +56,9 @@ async def test_messages_become_signals_and_what_nobody_can_read_is_kept(app: App
     ]
     result = await app.events(NAME, bodies)
     envelopes = [decode(text) for text in result.messages["queued"]]
-    states = [e.signal.state.value for e in envelopes if e.signal is not None]
+    states = [e.signal.state.value for e in envelopes if isinstance(e, SignalMessage)]
     assert states == ["fired", "resolved", "fired", "fired"]
-    reasons = [e.unreadable.reason for e in envelopes if e.unreadable is not None]
+    reasons = [e.unreadable.reason for e in envelopes if isinstance(e, UnreadableMessage)]
     assert [reason.split(":")[0] for reason in reasons] == [
         "This Event Hub message is not JSON",
         "This Event Hub message is not JSON",

@@ -151,7 +151,7 @@ async def test_controls_of_defender_for_endpoint_are_left_alone(world: World, ca
     await world.resync()
     assert await told(world, "scid_2000") == []
     assert not [one for one in await world.requests() if one["method"] == "PATCH"]
-    assert "dead_lettered" not in caplog.text
+    assert "signal_dead_lettered" not in caplog.text
 
 
 async def test_a_control_that_says_so_already_is_not_written(world: World) -> None:
@@ -206,7 +206,7 @@ async def test_who_may_not_write_learns_which_permission_is_missing(
     await world.resync()
     assert await told(world) == []
     assert "SecurityEvents.ReadWrite.All" in caplog.text
-    assert '"event": "dead_lettered"' in caplog.text
+    assert '"event": "signal_dead_lettered"' in caplog.text
 
 
 async def test_nothing_is_told_where_that_is_not_wanted(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.secure_score.poll.states import ScoreStates
 from shared.core.errors import StorageUnavailable
-from shared.core.identity import link_id
+from shared.core.link import link_id
 from shared.platform.tables import RowAddress
 from tests.secure_score.world import EVERYTHING, World
 from tests.storage.damage import damage, heard

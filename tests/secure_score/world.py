@@ -24,9 +24,8 @@ from connectors.secure_score.poll.states import CONTAINER
 from connectors.secure_score.source import SecureScoreSource
 from local.azure import Simulator as Clouds
 from local.servicenow import Simulator as Instance
-from shared.core.identity import link_id
-from shared.core.link import Link
-from shared.core.messages import Envelope, encode
+from shared.core.link import Link, link_id
+from shared.core.messages import Message, SignalMessage, encode
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
 from shared.delivery.links import TABLE, LinkStore
@@ -44,15 +43,15 @@ class Line(SignalQueue):
 
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage)
-        self.waiting: list[Envelope] = []
-        self.later: list[Envelope] = []
+        self.waiting: list[Message] = []
+        self.later: list[Message] = []
 
-    async def send(self, envelope: Envelope, delay: timedelta = timedelta()) -> None:
-        (self.later if delay else self.waiting).append(envelope)
+    async def send(self, message: Message, delay: timedelta = timedelta()) -> None:
+        (self.later if delay else self.waiting).append(message)
 
     @property
     def signals(self) -> list[Signal]:
-        return [one.signal for one in self.waiting if one.signal is not None]
+        return [one.signal for one in self.waiting if isinstance(one, SignalMessage)]
 
 
 class World:

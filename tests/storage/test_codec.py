@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from shared.core.link import Link
-from shared.core.order import Order
+from shared.core.signal import Order
 from shared.core.times import optional_moment, parse_moment
 from shared.platform.codec import Coding, RowCodec, coding_of
 

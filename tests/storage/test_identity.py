@@ -13,7 +13,7 @@ from aiohttp import web
 
 from local.azurite import Azurite
 from shared.core.errors import ConfigurationError, StorageUnavailable
-from shared.core.messages import Envelope
+from shared.core.messages import SignalMessage
 from shared.delivery.links import LinkStore
 from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
@@ -82,7 +82,7 @@ async def test_tables_queue_and_blobs_with_a_managed_identity(tmp_path: Path, mo
             stored = await links.load(one.key)
             assert stored is not None
             assert stored.value == one
-            envelope = Envelope(id="a" * 32, received_at=NOW, signal=signal())
+            envelope = SignalMessage(id="a" * 32, received_at=NOW, signal=signal())
             await SignalQueue(storage).send(envelope)
             await ParkedStore(storage).keep("dead-letter", envelope, code="c", reason="r")
             assert await SignalQueue(storage).depth() == 1

@@ -22,10 +22,10 @@ from connectors.defender.poll.snapshot import PollProgress, Snapshot, write_entr
 from connectors.secure_score.poll.states import CONTAINER as SCORES
 from connectors.secure_score.poll.states import ScoreStates, TenantState
 from local.azurite import Azurite
-from shared.core.errors import NotSent, StorageUnavailable, UnreadableRow
-from shared.core.identity import link_id
-from shared.core.link import Link, LinkStage
-from shared.core.messages import Envelope
+from shared.core.errors import StorageUnavailable, UnreadableRow
+from shared.core.link import Link, LinkStage, link_id
+from shared.core.messages import SignalMessage
+from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.signal import SignalState
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.delivery import links as link_rows
@@ -122,7 +122,7 @@ async def test_a_column_that_a_row_does_not_have_has_its_default(storage: Storag
 
 async def test_parked_items(storage: Storage) -> None:
     parked = ParkedStore(storage)
-    good, bad = (Envelope(id=uuid4().hex, received_at=NOW, signal=signal()) for _ in range(2))
+    good, bad = (SignalMessage(id=uuid4().hex, received_at=NOW, signal=signal()) for _ in range(2))
     for one in (good, bad):
         await parked.keep("dead-letter", one, code="refused", reason="why")
     keys = [key async for key, row in parked.rows("dead-letter") if row.id == bad.id]
@@ -195,7 +195,7 @@ async def test_health_of_connections(storage: Storage) -> None:
     health = ConnectionHealthStore(storage, lambda: NOW)
     good, bad = f"good-{uuid4()}", f"bad-{uuid4()}"
     for name in (good, bad):
-        await health.failed(name, NotSent("no answer", status=None))
+        await health.ended(Outcome(OutcomeKind.POSTPONED, connection=name, call_error="not_sent"))
     await damage(storage, HEALTH, RowAddress("connection", bad), LastErrorStatus="none")
     with heard() as said:
         found = await health.read()

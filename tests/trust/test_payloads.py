@@ -67,9 +67,7 @@ def test_brackets_in_texts_and_many_in_a_row_are_no_depth() -> None:
 
 
 def test_a_body_as_deep_as_allowed_can_be_kept_and_sent() -> None:
-    for envelope in accept(
-        read_json(nested(MAX_DEPTH, "objects"), None), datetime.now(UTC), REGISTRY.schemas
-    ).envelopes:
+    for envelope in accept(read_json(nested(MAX_DEPTH, "objects"), None), datetime.now(UTC), REGISTRY.schemas).messages:
         assert encode(envelope)
 
 

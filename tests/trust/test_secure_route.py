@@ -92,7 +92,7 @@ def test_an_alert_with_a_good_token_becomes_a_ticket(bridge: Running, version: i
     answer = post(bridge, Azure().metric(str(uuid4())), f"Bearer {token(claims(version))}")
     assert answer.status_code == 202, answer.text
     (item,) = answer.json()["items"]
-    assert bridge.outcome(item["id"])["event"] == "delivered"
+    assert bridge.outcome(item["id"])["event"] == "signal_delivered"
 
 
 def test_no_hostile_token_is_accepted_and_none_is_answered_with_500(bridge: Running) -> None:
@@ -153,7 +153,7 @@ def test_an_alert_of_another_subscription_is_taken_in_and_kept_in_quarantine(bri
     assert answer.status_code == 202, answer.text
     (item,) = answer.json()["items"]
     event = bridge.outcome(item["id"])
-    assert event["event"] == "quarantined"
+    assert event["event"] == "signal_quarantined"
     assert event["reason"] == f"accept_only.subscriptions does not allow '{OTHER_TENANT}'"
 
 

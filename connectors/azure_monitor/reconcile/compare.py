@@ -6,8 +6,7 @@ from enum import StrEnum
 
 from connectors.azure_monitor.payloads.managed import ONE_OCCURRENCE
 from shared.core.link import Link, LinkStage
-from shared.core.order import Order
-from shared.core.signal import Signal, SignalState
+from shared.core.signal import Order, Signal, SignalState
 
 
 class ReconcileVerdict(StrEnum):

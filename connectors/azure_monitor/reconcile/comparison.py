@@ -20,9 +20,9 @@ from connectors.azure_monitor.reconcile.compare import ReconcileVerdict, compare
 from connectors.azure_monitor.reconcile.state import ReconciledAlert, ReconcileProgress, ReconcileState
 from connectors.azure_monitor.settings import ReconcileSettings
 from shared.core.errors import SourceError, UnreadableRow
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import QueueSender, SignalMessage
 from shared.core.signal import Signal, SignalState
-from shared.delivery.facts import accepted
+from shared.delivery.event_log import record_accepted
 from shared.delivery.links import LinkStore
 from shared.mapping.routes import compile_when
 from shared.payloads.keys import Unidentified
@@ -285,9 +285,9 @@ class Comparison:
         self.result.found.append(signal)
         if self._dry_run:
             return
-        envelope = Envelope(id=uuid4().hex, received_at=self._clock(), signal=signal)
-        await self._queue.send(envelope)
-        accepted(envelope, by="reconcile")
+        message = SignalMessage(id=uuid4().hex, received_at=self._clock(), signal=signal)
+        await self._queue.send(message)
+        record_accepted(message, by="reconcile")
 
     async def _watch(self) -> None:
         """Look after alerts that are fired as far as known, and too old to be listed."""

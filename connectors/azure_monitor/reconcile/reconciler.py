@@ -106,7 +106,7 @@ class Reconciler:
             await alerts.aclose()
         result = run.result
         record(
-            "reconciled",
+            "alerts_reconciled",
             logging.WARNING if result.reason else logging.INFO,
             subscription=subscription,
             alerts=result.alerts,

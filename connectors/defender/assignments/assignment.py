@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.core.order import Order
+from shared.core.signal import Order
 from shared.core.ticket_system import TicketKind
 
 #: Outcome of an assignment that was taken back while its finding is still there.

@@ -25,13 +25,12 @@ from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.write_back import PushResult, push_now
 from shared.core.errors import BridgeError, KeyContended, StorageUnavailable, TicketSystemError
 from shared.core.link import LinkStage
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import PushToSource, QueueSender, SignalMessage
+from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.ticket_system import TicketRef
 from shared.core.times import rfc3339
-from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
-from shared.delivery.worker import Absorbed, Ended
 from shared.platform.concurrency import for_each
 from shared.platform.log import record
 from shared.platform.tables import RowOvertaken, until_written
@@ -49,9 +48,9 @@ AssignedStatus = Literal["created", "existing", "updated", "reopened", "pending"
 
 
 class WorkerPort(Protocol):
-    """Works on an envelope at once; see ``Worker.handle_now``."""
+    """Works on a message at once; see ``Worker.handle_now``."""
 
-    async def __call__(self, envelope: Envelope) -> Ended: ...
+    async def __call__(self, message: SignalMessage) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class AssignedItem:
 
     Attributes:
         resource: as the request names it.
-        id: of the envelope, by which the log names it.
+        id: of the message, by which the log names it.
         assignment: as it is stored now.
         outcome: of the ticket.
         push: to Defender for Cloud.
@@ -102,7 +101,7 @@ class AssignmentRequests:
     Args:
         checks: all checks before the first write.
         store, links, queue: the bridge's own.
-        work: delivers an envelope at once.
+        work: delivers a signal at once.
         reassigned: updates tickets of changed assignments.
         push: pushes an assignment to Defender for Cloud, by the key that ``push_key`` makes.
         lease: how long a delivery may hold a key.
@@ -157,19 +156,19 @@ class AssignmentRequests:
         """Do one resource, as far as it can be done now. Raises StorageUnavailable and KeyContended."""
         now = self._now()
         due = now + self._lease + MARGIN
-        envelope = Envelope(id=uuid4().hex, received_at=now, signal=plan.signal)
-        await self._queue.send(replace(envelope, id=uuid4().hex, due=due), due - now)
+        message = SignalMessage(id=uuid4().hex, received_at=now, signal=plan.signal)
+        await self._queue.send(replace(message, id=uuid4().hex, due=due), due - now)
         order = reassign.order_key(plan.wanted.key) if plan.changes else ""
         if order:
-            await self._queue.send(Envelope(id=uuid4().hex, received_at=now, tell=order, due=due), due - now)
+            await self._queue.send(PushToSource(id=uuid4().hex, received_at=now, key=order, due=due), due - now)
         assignment = await self._write(plan)
-        outcome = await self._delivered(envelope, assignment)
+        outcome = await self._delivered(message, assignment)
         if order and outcome.status in ("existing", "reopened"):
             outcome = await self._changed(plan, order, assignment, outcome)
         push = await push_now(self._push, self._queue, assignment.key, self._now)
         record(
-            "assigned",
-            id=envelope.id,
+            "recommendation_assigned",
+            id=message.id,
             key=assignment.key,
             status=outcome.status,
             owner=assignment.owner,
@@ -177,7 +176,7 @@ class AssignmentRequests:
             by=assignment.by,
             ticket=outcome.ticket.number if outcome.ticket is not None else "",
         )
-        return AssignedItem(plan.resource, envelope.id, assignment, outcome, push)
+        return AssignedItem(plan.resource, message.id, assignment, outcome, push)
 
     async def _write(self, plan: AssignmentPlan) -> Assignment:
         """Write the assignment, also over changes that others made since it was read: the request has precedence."""
@@ -206,19 +205,18 @@ class AssignmentRequests:
         contended = f"the assignment of {wanted.key} was changed by others again and again"
         return await until_written(attempt, contended=contended)
 
-    async def _delivered(self, envelope: Envelope, assignment: Assignment) -> TicketOutcome:
+    async def _delivered(self, message: SignalMessage, assignment: Assignment) -> TicketOutcome:
         """Deliver the signal, so that there is a ticket."""
-        ended = await self._work(envelope)
-        if isinstance(ended, BridgeError):
-            return TicketOutcome("pending" if ended.retry else "refused", reason=str(ended))
-        if isinstance(ended, Delivered) and ended.ticket is not None:
-            return TicketOutcome(_STATUSES.get(ended.decision, "existing"), ended.ticket, ended.connection)
-        key = ended.group if ended is not None and not isinstance(ended, Delivered) else assignment.key
-        stored = await self._links.load(key)
+        outcome = await self._work(message)
+        if outcome.is_failure:
+            return TicketOutcome("pending" if outcome.is_queued_again else "refused", reason=outcome.reason)
+        if outcome.kind is OutcomeKind.DELIVERED and outcome.ticket is not None:
+            return TicketOutcome(_STATUSES.get(outcome.decision, "existing"), outcome.ticket, outcome.connection)
+        stored = await self._links.load(outcome.group or assignment.key)
         link = stored.value if stored is not None else None
         if link is not None and link.ticket is not None and link.stage is LinkStage.OPEN:
             return TicketOutcome("existing", link.ticket, link.connection)
-        return TicketOutcome("pending", reason=_reason(ended))
+        return TicketOutcome("pending", reason=_reason(outcome))
 
     async def _changed(
         self, plan: AssignmentPlan, order: str, assignment: Assignment, before: TicketOutcome
@@ -228,13 +226,15 @@ class AssignmentRequests:
             done = await self._reassigned.now(order, assignment)
         except (TicketSystemError, KeyContended) as error:
             # Soon, and not only when the message of before is due: somebody waits for it.
-            await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=order), timedelta(seconds=5))
+            push = PushToSource(id=uuid4().hex, received_at=self._now(), key=order)
+            await self._queue.send(push, timedelta(seconds=5))
             return replace(before, status="pending" if error.retry else "refused", reason=str(error))
         if done == "closed":
             # People have closed it, and the bridge did not know: the new owner gets another ticket.
             stored = await self._links.load(assignment.ticket_key or assignment.key)
             signal = newer(plan.signal, stored.value if stored is not None else None)
-            return await self._delivered(Envelope(id=uuid4().hex, received_at=self._now(), signal=signal), assignment)
+            message = SignalMessage(id=uuid4().hex, received_at=self._now(), signal=signal)
+            return await self._delivered(message, assignment)
         return replace(before, status="updated") if done == "updated" and before.status == "existing" else before
 
 
@@ -246,12 +246,13 @@ _STATUSES: dict[str, AssignedStatus] = {
 }
 
 
-def _reason(ended: Delivered | Absorbed | None) -> str:
-    if ended is None:
+def _reason(outcome: Outcome) -> str:
+    """Why there is no ticket yet."""
+    if outcome.group:
+        return f"its ticket is shared ({outcome.group}) and is made in a moment"
+    if outcome.is_queued_again:
         return "its ticket is being written, or a rule holds it; the queue goes on with it"
-    if isinstance(ended, Delivered):
-        return f"no ticket now ({ended.decision}); the queue goes on with it"
-    return f"its ticket is shared ({ended.group}) and is made in a moment"
+    return f"no ticket now ({outcome.decision}); the queue goes on with it"
 
 
 def _unavailable(title: str, detail: str) -> RequestRefused:

@@ -65,13 +65,13 @@ class Reassigner:
     async def again(self, key: str) -> str:
         """Follow an order that came from the queue, where nobody knows how far it was followed before.
 
-        Returns what came of it: updated, known, closed, gone, no_ticket, or shared for a ticket that others own too.
-        Raises what ticket systems and counterparts raise; KeyContended while a delivery is under way.
+        Returns what came of it: updated, up_to_date, closed, no_assignment, no_ticket, or shared for a ticket that
+        others own too. Raises what ticket systems and write-backs raise; KeyContended while a delivery is under way.
         """
         token, _, recommendation = key.removeprefix(_PREFIX).partition("|")
         stored = await self._store.load(recommendation)
         if stored is None or not stored.value.open:
-            return "gone"
+            return "no_assignment"
         done = await self.update(stored.value, token, look=True)
         await self._tell(push_key(recommendation))
         return done
@@ -102,7 +102,7 @@ class Reassigner:
                 await self._over(stored, ticket)
                 return "closed"
             if ticket.noted:
-                return "known"
+                return "up_to_date"
         written = await system.update(link.ticket, _fields(assignment, link), note)
         if "due_date" not in written.dropped:
             await self._remember(stored, assignment.due)

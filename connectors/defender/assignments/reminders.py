@@ -92,10 +92,16 @@ class Reminders:
                 if error.retry:
                     away.add(stored.value.connection)  # others of the same system would fare no better
                 done = replace(done, failed=done.failed + 1)
-                record("not_reminded", logging.WARNING, key=key, code=error.code, reason=str(error))
+                record("reminder_failed", logging.WARNING, key=key, code=error.code, reason=str(error))
                 continue
             done = replace(done, reminded=done.reminded + reminded)
-        record("reminders", overdue=done.overdue, marked=done.marked, reminded=done.reminded, failed=done.failed)
+        record(
+            "overdue_assignments_checked",
+            overdue=done.overdue,
+            marked=done.marked,
+            reminded=done.reminded,
+            failed=done.failed,
+        )
         return done
 
     async def _mark(self, assignment: Assignment, now: datetime) -> bool:
@@ -117,7 +123,9 @@ class Reminders:
             await system.comment(ticket.ref, note)
         for one in late:
             await self._change(one.key, now, lambda fresh: replace(fresh, reminded_at=now))
-        record("reminded", key=link.key, ticket=ticket.ref.number, overdue=len(late), since=late[0].due.isoformat())
+        record(
+            "reminder_sent", key=link.key, ticket=ticket.ref.number, overdue=len(late), since=late[0].due.isoformat()
+        )
         return True
 
     async def _tell_manager(self, system: TicketSystem, ref: TicketRef, late: Sequence[Assignment]) -> None:

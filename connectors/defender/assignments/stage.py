@@ -1,9 +1,8 @@
-"""Before a recommendation is delivered: who has to fix it, and until when? Then its ticket says so.
+"""The stage that finds out who has to fix a recommendation, and by when, so that its ticket says so.
 
-Stands before the groups, as they stand before delivery, which knows nothing of either. The order of one admission is
-always: write the assignment, let the groups count the signal, note where its ticket is, order that Defender for Cloud
-be told. Whoever dies in between is followed by the same message again, which finds the assignment as it was left and
-does the rest. What is done twice changes nothing.
+It stands before grouping. The order of one message is always: write the assignment, let the signal be grouped, note
+where its ticket is, order that Defender for Cloud be told. A worker that dies in between is followed by the same
+message again, which finds the assignment as it was left and does the rest. What is done twice changes nothing.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from connectors.defender.assignments.write_back import push_key
 from connectors.defender.routes import GROUPS, integration_of, settings_of, with_facts
 from connectors.defender.settings import IntegrationSettings
 from shared.core.link import LinkStage
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import EndWhenQuiet, PushToSource, QueueSender, SignalMessage
+from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.signal import Signal, SignalState
-from shared.delivery.grouping.grouper import Absorbed as Counted
 from shared.delivery.links import LinkStore
-from shared.delivery.worker import Absorbed, Groups
+from shared.delivery.stages import Attempt
 from shared.mapping.mapper import Mapper
 
 _MOST_TRIES = 25
@@ -40,11 +39,10 @@ async def nowhere(signal: Signal) -> Signal:
 
 
 class AssignOwner:
-    """Groups that know who has to fix a recommendation before they take it in."""
+    """Assigns recommendations to the person who has to fix them. A ``Stage`` of the road."""
 
     def __init__(
         self,
-        groups: Groups,
         mapper: Mapper,
         rules: Sequence[CompiledRule],
         store: AssignmentStore,
@@ -58,7 +56,6 @@ class AssignOwner:
     ) -> None:
         """
         Args:
-            groups: what comes after.
             mapper: the compiled configuration.
             rules: its governance rules.
             store: of assignments. links: tell whether something has a ticket already.
@@ -68,7 +65,6 @@ class AssignOwner:
             unassigned_take_routes: recommendations of the poll that nobody has to fix are tickets all the same.
             write_back: Defender for Cloud is told of assignments.
         """
-        self._groups = groups
         self._mapper = mapper
         self._rules = rules
         self._store = store
@@ -79,38 +75,40 @@ class AssignOwner:
         self._unassigned_take_routes = unassigned_take_routes
         self._write_back = write_back
 
-    async def admit(self, envelope: Envelope) -> Envelope | Absorbed:
-        """See ``Groups.admit``. Decision ``unassigned``: of the poll, and nobody has to fix it; ``withdrawn``: somebody
-        had to, until it was taken back.
+    async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
+        """See ``Stage``. Decision ``unassigned``: the poll found it, and nobody has to fix it; ``withdrawn``: somebody
+        had to, until the assignment was withdrawn.
 
         Raises StorageUnavailable, and KeyContended when too many workers wrote the same assignment.
         """
-        signal = envelope.signal
-        if signal is None or signal.source != "defender" or signal.kind != "recommendation":
-            return await self._groups.admit(envelope)
-        if signal.via or envelope.since is not None:
-            return await self._groups.admit(await self._accounted(envelope, signal))
+        signal = message.signal
+        if signal.source != "defender" or signal.kind != "recommendation":
+            return message
+        if signal.via or isinstance(message, EndWhenQuiet):
+            return await self._with_withdrawals(message)
         bare = await self._locate(with_facts(signal, {}))
         before, after = await self._decide(bare)
         if after is None:
-            return await self._unassigned(envelope, bare)
-        if (
-            after.taken_back
-            and signal.state is not SignalState.RESOLVED
-            and not await self._is_being_written(signal.key)
-        ):
-            return Counted("withdrawn", after.ticket_key, "")
-        governed = stamped(bare, after, self._integration_of(after, bare))
-        admitted = await self._admitted(replace(envelope, signal=governed, claim=""), governed, after)
-        if after.open:
-            await self._note_ticket(after, admitted)
-        if self._is_news(before, after, bare, admitted):
-            await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=push_key(after.key)))
-        return admitted
+            return await self._unassigned(message, bare)
+        is_withdrawn = after.taken_back and signal.state is not SignalState.RESOLVED
+        if is_withdrawn and not await self._is_being_written(signal.key):
+            return Outcome(OutcomeKind.DELIVERED, "withdrawn", group=after.ticket_key)
+        assigned = stamped(bare, after, self._integration_of(after, bare))
+        onward = replace(message, signal=assigned, claim="")
 
-    async def look(self, order: Envelope) -> str:
-        """See ``Groups.look``."""
-        return await self._groups.look(order)
+        async def after_grouping(grouped: SignalMessage | Outcome) -> None:
+            if after.open:
+                await self._note_ticket(after, grouped)
+            if self._is_news(before, after, bare, grouped):
+                push = PushToSource(id=uuid4().hex, received_at=self._now(), key=push_key(after.key))
+                await self._queue.send(push)
+
+        if after.ticket_key.startswith(GROUPS) and integration_of(self._mapper, assigned) is None:
+            result = await self._without_integration(onward, after)
+            await after_grouping(result)
+            return result
+        attempt.after_grouping.append(after_grouping)
+        return onward
 
     async def _decide(self, signal: Signal) -> tuple[Assignment | None, Assignment | None]:
         """The assignment before and after a signal, written."""
@@ -148,72 +146,71 @@ class AssignOwner:
         pinned = replace(signal, details={**signal.details, "integration": assignment.integration})
         return settings_of(integration_of(self._mapper, pinned))
 
-    async def _admitted(self, envelope: Envelope, signal: Signal, assignment: Assignment) -> Envelope | Absorbed:
-        if assignment.ticket_key.startswith(GROUPS) and integration_of(self._mapper, signal) is None:
-            return await self._orphan(envelope, signal, assignment)
-        return await self._groups.admit(envelope)
-
-    async def _orphan(self, envelope: Envelope, signal: Signal, assignment: Assignment) -> Envelope | Absorbed:
-        """The ticket is that of a group whose integration the configuration has no more: no route counts for it. It
-        ends with the last of its assignments all the same."""
-        counted = Counted("grouped", assignment.ticket_key, "")
-        if signal.state is not SignalState.RESOLVED:
+    async def _without_integration(self, message: SignalMessage, assignment: Assignment) -> SignalMessage | Outcome:
+        """The ticket is that of a group whose integration was removed from the configuration: no route counts for it.
+        It ends with the last of its assignments all the same."""
+        counted = Outcome(OutcomeKind.GROUPED, "grouped", group=assignment.ticket_key)
+        if message.signal.state is not SignalState.RESOLVED:
             return counted
         if await self._store.has_open(assignment.ticket_key):
             return counted
         now = self._now()
-        speaking = replace(
-            signal, key=assignment.ticket_key, occurred_at=now, resolved_at=now, opens=False, origin="", details={}
+        ending = replace(
+            message.signal,
+            key=assignment.ticket_key,
+            occurred_at=now,
+            resolved_at=now,
+            opens=False,
+            origin="",
+            details={},
         )
-        return await self._accounted(replace(envelope, signal=speaking), speaking)
+        return await self._with_withdrawals(replace(message, signal=ending, passed_throttle=True))
 
-    async def _accounted(self, envelope: Envelope, signal: Signal) -> Envelope:
-        """The envelope; where it ends a ticket that was shared, with those who withdrew parts of it."""
-        if signal.state is not SignalState.RESOLVED or envelope.since is not None:
-            return envelope
-        said = accounted(signal, [one async for one in self._store.withdrawn_on(signal.key)])
-        return envelope if said is signal else replace(envelope, signal=said, claim="")
+    async def _with_withdrawals(self, message: SignalMessage) -> SignalMessage:
+        """The message; where it ends a ticket that was shared, with the people who withdrew parts of it."""
+        signal = message.signal
+        if signal.state is not SignalState.RESOLVED or isinstance(message, EndWhenQuiet):
+            return message
+        complete = accounted(signal, [one async for one in self._store.withdrawn_on(signal.key)])
+        return message if complete is signal else replace(message, signal=complete, claim="")
 
     async def _is_being_written(self, key: str) -> bool:
-        """Whether a delivery of the key was begun whose outcome nobody knows: whoever comes has to find out."""
+        """Whether a delivery of the key was begun whose outcome is not known: this message has to find out."""
         stored = await self._links.load(key)
         return stored is not None and stored.value.pending is not None
 
-    async def _note_ticket(self, assignment: Assignment, admitted: Envelope | Absorbed) -> None:
+    async def _note_ticket(self, assignment: Assignment, grouped: SignalMessage | Outcome) -> None:
         """Note that the signal was counted somewhere else than was thought: in the summary of a storm."""
-        if isinstance(admitted, Envelope):
-            landed = admitted.signal.key if admitted.signal is not None else ""
-        else:
-            landed = admitted.group
-        if not landed or landed == assignment.ticket_key:
+        ticket_key = grouped.group if isinstance(grouped, Outcome) else grouped.signal.key
+        if not ticket_key or ticket_key == assignment.ticket_key:
             return
 
         def landing(found: Assignment | None) -> Assignment | None:
-            return None if found is None or not found.open else replace(found, ticket_key=landed)
+            return None if found is None or not found.open else replace(found, ticket_key=ticket_key)
 
         await self._store.update(assignment.key, landing, contended=_contended(assignment.key), tries=_MOST_TRIES)
 
     def _is_news(
-        self, before: Assignment | None, after: Assignment, signal: Signal, admitted: Envelope | Absorbed
+        self, before: Assignment | None, after: Assignment, signal: Signal, grouped: SignalMessage | Outcome
     ) -> bool:
         """Whether Defender for Cloud has to be told of the assignment by itself: of its end, and of what has joined a
         ticket that is there already. Of everything else it is told with the ticket, once that is made.
 
-        Says so for a message that comes twice, too: who handled it first may have died before it said it.
+        Says so for a message that comes twice, too: the worker that had it first may have died before it queued that.
         """
         if not (self._write_back and after.origin and after.ticket_key):
             return False
         if not after.open:
             return signal.state is SignalState.RESOLVED and after.latest == signal.order
-        return not isinstance(admitted, Envelope) and (before is None or not before.open or not after.told)
+        return isinstance(grouped, Outcome) and (before is None or not before.open or not after.told)
 
-    async def _unassigned(self, envelope: Envelope, signal: Signal) -> Envelope | Absorbed:
+    async def _unassigned(self, message: SignalMessage, signal: Signal) -> SignalMessage | Outcome:
         """Nobody has to fix it: it takes the routes, unless the poll found it and only assigned ones are wanted."""
         if signal.details.get("polled") != "true" or self._unassigned_take_routes:
-            return await self._groups.admit(envelope)
+            return message
         if signal.state is SignalState.RESOLVED and await self._may_have_ticket(signal):
-            return await self._groups.admit(envelope)
-        return Counted("unassigned", "", "")
+            return message
+        return Outcome(OutcomeKind.DELIVERED, "unassigned")
 
     async def _may_have_ticket(self, signal: Signal) -> bool:
         stored = await self._links.load(signal.key)

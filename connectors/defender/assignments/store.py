@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from connectors.defender.assignments.assignment import WITHDRAWN, Assignment
 from shared.core.errors import UnreadableRow
-from shared.core.identity import link_id
+from shared.core.link import link_id
 from shared.core.times import parse_moment
 from shared.platform.codec import Coding, RowCodec
 from shared.platform.storage import Storage

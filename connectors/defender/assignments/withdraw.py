@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import uuid4
@@ -23,13 +23,13 @@ from connectors.defender.assignments.requests import WithdrawRequest
 from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.withdrawal import ended, ending, sentence
 from connectors.defender.assignments.write_back import PushResult, push_key, push_now
-from shared.core.errors import BridgeError, KeyContended, StorageUnavailable
+from shared.core.errors import KeyContended, StorageUnavailable
 from shared.core.link import Link, LinkStage
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import Message, PushToSource, QueueSender, SignalMessage
+from shared.core.outcome import OutcomeKind
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketRef
-from shared.delivery.deliver import Delivered
 from shared.delivery.links import LinkStore
 from shared.platform.concurrency import for_each
 from shared.platform.log import record
@@ -101,7 +101,7 @@ class Withdrawals:
     Args:
         chooser: finds the assignments that a request means.
         store, links, queue: the bridge's own.
-        work: delivers an envelope at once.
+        work: delivers a signal at once.
         push: pushes an assignment to Defender for Cloud, by the key that ``push_key`` makes.
         unwanted: why a signal may not be delivered; None when it may.
         lease: how long a delivery may hold a key.
@@ -161,7 +161,9 @@ class Withdrawals:
         if done.was_open:
             number = resolution.ticket.number if resolution.ticket is not None else ""
             tickets = request.tickets
-            record("withdrawn", key=key, by=request.by, reason=request.reason, tickets=tickets, ticket=number)
+            record(
+                "assignment_withdrawn", key=key, by=request.by, reason=request.reason, tickets=tickets, ticket=number
+            )
         return WithdrawnItem(key, "withdrawn" if done.was_open else "already_ended", resolution, push)
 
     async def _end(self, key: str, text: str, *, resolve: bool) -> _Ended | None:
@@ -180,12 +182,12 @@ class Withdrawals:
                 return _Ended(before, None, False)
             signal = ending(before, link, text, now) if resolve else None
             if is_first:
-                await self._send_due(tell=push_key(key))
+                await self._send_due(self._push_message(key))
                 is_first = False
             if signal is not None and (ordered is None or ordered.order != signal.order):
                 ordered = signal
                 if self._unwanted(signal) is None:
-                    await self._send_due(signal)
+                    await self._send_due(self._message(signal))
             after = ended(before, signal, text, now)
             await self._store.write(after, stored.etag)
             return _Ended(after, signal, before.open)
@@ -193,15 +195,21 @@ class Withdrawals:
         contended = f"the assignment of {key} was changed by others again and again"
         return await until_written(attempt, contended=contended)
 
-    async def _send_due(self, signal: Signal | None = None, tell: str = "") -> None:
-        now = self._now()
-        due = now + self._lease + MARGIN
-        await self._queue.send(Envelope(id=uuid4().hex, received_at=now, signal=signal, tell=tell, due=due), due - now)
+    def _message(self, signal: Signal) -> SignalMessage:
+        return SignalMessage(id=uuid4().hex, received_at=self._now(), signal=signal)
+
+    def _push_message(self, key: str) -> PushToSource:
+        return PushToSource(id=uuid4().hex, received_at=self._now(), key=push_key(key))
+
+    async def _send_due(self, message: Message) -> None:
+        """Queue a message that is due when nobody can be at work on this request any more."""
+        wait = self._lease + MARGIN
+        await self._queue.send(replace(message, due=message.received_at + wait), wait)
 
     async def _pushed(self, key: str, *, late: bool) -> PushResult:
         if not late:
             return await push_now(self._push, self._queue, key, self._now)
-        await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), tell=push_key(key)))
+        await self._queue.send(self._push_message(key))
         return PushResult("pending")
 
     async def _resolve(self, done: _Ended, *, late: bool) -> TicketResolution:
@@ -211,16 +219,15 @@ class Withdrawals:
         if signal is not None and (unwanted := self._unwanted(signal)):
             reason = f"{unwanted}; widen accept_only, or resolve the ticket by hand"
         elif signal is not None:
-            envelope = Envelope(id=uuid4().hex, received_at=self._now(), signal=signal)
+            message = self._message(signal)
             if late:
-                await self._queue.send(envelope)
+                await self._queue.send(message)
                 pending = True
             else:
-                outcome = await self._work(envelope)
-                failed = outcome if isinstance(outcome, BridgeError) else None
-                pending = outcome is None or (failed is not None and failed.retry)
-                reason = str(failed or "")
-                if isinstance(outcome, Delivered) and outcome.stage == LinkStage.OPEN.value:
+                outcome = await self._work(message)
+                pending = outcome.is_queued_again
+                reason = outcome.reason if outcome.is_failure else ""
+                if outcome.kind is OutcomeKind.DELIVERED and outcome.stage == LinkStage.OPEN.value:
                     reason = f"the configuration does not let a Resolved resolve it ({outcome.decision})"
         link = await self._link(assignment)
         ticket, connection = (None, "") if link is None else (link.ticket, link.connection)

@@ -15,8 +15,7 @@ from connectors.defender.assignments.assignment import WITHDRAWN, Assignment
 from connectors.defender.payloads.identity import split_id
 from connectors.microsoft.azure_resources import last_segment, parse_id
 from shared.core.link import Link
-from shared.core.order import Order
-from shared.core.signal import RESOLVED_RANK, Resource, Signal, SignalState
+from shared.core.signal import RESOLVED_RANK, Order, Resource, Signal, SignalState
 
 #: Sentences about who withdrew what that close notes of a shared ticket have; further ones are counted.
 _MOST_SENTENCES = 5

@@ -20,7 +20,7 @@ from connectors.defender.assignments.azure import TicketFacts
 from connectors.defender.assignments.store import AssignmentStore
 from shared.core.errors import KeyContended, SecretUnavailable, SourceError, SourceRefused
 from shared.core.link import Link, LinkStage
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import PushToSource, QueueSender
 from shared.core.times import rfc3339
 from shared.delivery.links import LinkStore
 from shared.platform.log import record
@@ -94,16 +94,16 @@ class AssignmentWriteBack:
         self._write_back = write_back
 
     def wants(self, link: Link) -> str:
-        """See ``Counterpart.wants``: what of the ticket shows in Defender for Cloud."""
+        """See ``WriteBackTarget.wants``: what of the ticket shows in Defender for Cloud."""
         if not self._write_back or link.ticket is None:
             return ""
         facts = self._facts(link)
         state = [facts.number, facts.status, facts.url, link.stage.value, rfc3339(link.due)]
         return json.dumps(state, separators=(",", ":"))
 
-    async def tell(self, link: Link, what: str) -> None:
-        """See ``Counterpart.tell``: every assignment of the ticket is pushed. A due date that people have changed in
-        the ticket is taken over, where the ticket is for this assignment alone.
+    async def push(self, link: Link, what: str) -> None:
+        """See ``WriteBackTarget.push``: every assignment of the ticket is pushed. A due date that people changed in the
+        ticket is taken over, where the ticket is for this assignment alone.
 
         One that is refused does not keep the others from being pushed. A failure that may pass is raised in preference
         to a refusal, so that all are pushed again.
@@ -122,25 +122,25 @@ class AssignmentWriteBack:
             raise failed
 
     async def push_assignment(self, key: str) -> str:
-        """Push one assignment: told, known (it was pushed before), gone, or nobody_listens (write-back is off).
+        """Push one assignment: pushed, up_to_date, no_assignment, or no_target (write-back is off).
 
         Args:
             key: as :func:`push_key` makes it.
 
-        Raises as :meth:`tell`, and KeyContended.
+        Raises as :meth:`push`, and KeyContended.
         """
         return await self._push(key.removeprefix(_PREFIX), None)
 
     async def _push(self, key: str, link: Link | None) -> str:
         if not self._write_back:
-            return "nobody_listens"
+            return "no_target"
         known = link
 
         async def attempt() -> str:
             nonlocal known
             stored = await self._store.load(key)
             if stored is None:
-                return "gone"
+                return "no_assignment"
             assignment, current = stored.value, known
             known = None  # when the assignment is changed meanwhile, its ticket may have changed too
             if current is None or current.key != (assignment.ticket_key or assignment.key):
@@ -149,10 +149,10 @@ class AssignmentWriteBack:
             facts = TicketFacts() if current is None else self._facts(current)
             wanted = azure.wanted(assignment, facts)
             if not assignment.origin or wanted == assignment.told:
-                return "known"  # without an ARM id, as in other clouds, there is nothing to write to
+                return "up_to_date"  # without an ARM id, as in other clouds, there is nothing to write to
             await self._write(assignment, facts)
             await self._store.write(replace(assignment, told=wanted), stored.etag)
-            return "told"
+            return "pushed"
 
         contended = f"{key}: others kept changing its assignment while it was pushed to Defender for Cloud"
         return await until_written(attempt, contended=contended)
@@ -218,7 +218,7 @@ async def push_now(
     try:
         done = await push(key)
     except (SourceError, SecretUnavailable, KeyContended) as error:
-        record("push_failed", logging.WARNING, key=key, code=error.code, reason=str(error))
-        await queue.send(Envelope(id=uuid4().hex, received_at=now(), tell=key), _FIRST_RETRY)
+        record("source_push_failed", logging.WARNING, key=key, code=error.code, reason=str(error))
+        await queue.send(PushToSource(id=uuid4().hex, received_at=now(), key=key), _FIRST_RETRY)
         return PushResult("pending" if error.retry else "refused", str(error))
-    return PushResult("off" if done == "nobody_listens" else "written")
+    return PushResult("off" if done == "no_target" else "written")

@@ -27,8 +27,7 @@ from enum import StrEnum
 from typing import Any
 
 from connectors.defender.poll.kinds import FindingFacts
-from shared.core.order import Order
-from shared.core.signal import Signal, SignalState
+from shared.core.signal import Order, Signal, SignalState
 
 #: What the configuration did not want is judged again after this time: its tags or groups may have changed.
 LEFT_FOR = timedelta(days=1)

@@ -27,9 +27,9 @@ from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.snapshot import Ahead, PollProgress, Snapshot, SnapshotWriter
 from connectors.microsoft.azure_resources import subscription_of
 from shared.core.errors import SourceError
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import QueueSender, SignalMessage
 from shared.core.signal import Signal, SignalState
-from shared.delivery.facts import accepted
+from shared.delivery.event_log import record_accepted
 from shared.payloads.parse import parse
 from shared.platform.concurrency import for_each
 from shared.platform.log import record
@@ -253,6 +253,6 @@ class PollRun:
             result.new += 1
 
     async def _put(self, signal: Signal) -> None:
-        envelope = Envelope(id=uuid4().hex, received_at=self._now(), signal=signal)
-        await self._queue.send(envelope)
-        accepted(envelope, by="poll")
+        message = SignalMessage(id=uuid4().hex, received_at=self._now(), signal=signal)
+        await self._queue.send(message)
+        record_accepted(message, by="poll")

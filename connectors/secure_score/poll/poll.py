@@ -30,7 +30,7 @@ from connectors.secure_score.poll.states import ScoreStates, TenantState
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import SourceError, UnreadableRow
 from shared.core.link import Link
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import QueueSender, SignalMessage
 from shared.core.signal import Signal, SignalState
 from shared.delivery.links import LinkStore
 from shared.payloads.keys import Unidentified
@@ -131,7 +131,7 @@ class ScorePoll:
             result.reason = str(error)
         else:
             result.partial = scores.partial
-            run = _Run(self._chooser, self._links, before, self._now(), result)
+            run = _TenantReading(self._chooser, self._links, before, self._now(), result)
             verdicts = await run.verdicts(tenant, profiles, score)
             if not dry_run:
                 await self._act(tenant, before, verdicts, run.now, result)
@@ -159,14 +159,14 @@ class ScorePoll:
     ) -> None:
         for verdict in verdicts.values():
             if verdict.send is not None:
-                await self._queue.send(Envelope(id=uuid4().hex, received_at=now, signal=verdict.send))
+                await self._queue.send(SignalMessage(id=uuid4().hex, received_at=now, signal=verdict.send))
         # An answer that was not whole does not count as a reading: the rest is fetched in the next run.
         polled_at = before.polled_at if result.partial else now
         controls = {name: verdict.known for name, verdict in verdicts.items()}
         await self._states.save(tenant, TenantState(polled_at, self._chooser.digest, controls))
 
 
-class _Run:
+class _TenantReading:
     """One reading of a tenant, turned into what each control requires."""
 
     def __init__(

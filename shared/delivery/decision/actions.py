@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.core.link import Link, Op
-from shared.core.order import Order
+from shared.core.signal import Order
 from shared.core.ticket_system import TicketKind
 
 
@@ -92,7 +92,7 @@ class Reschedule:
 
 @dataclass(frozen=True, slots=True)
 class ReadTicket:
-    """Read the ticket first. ``settle`` tells what the answer means."""
+    """Read the ticket first. ``reconcile_pending`` says what the answer means for the link."""
 
 
 @dataclass(frozen=True, slots=True)

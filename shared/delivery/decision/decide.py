@@ -1,8 +1,8 @@
 """What to do with a signal, given what is known. Pure: a function of values, driven by a state machine test.
 
 The order of one delivery is always: decide, reserve (write the pending call into the link), call, commit (write the
-outcome and clear the pending call). A worker that dies leaves the pending call behind; whoever comes next looks the
-ticket up, settles the link accordingly and decides anew.
+outcome and clear the pending call). A worker that dies leaves the pending call behind; the next worker reads the
+ticket, reconciles the pending call with what it finds, and decides anew.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.core.link import Link, LinkStage, Op, Pending
-from shared.core.order import Order
-from shared.core.signal import FIRED_RANK, Signal, SignalState
+from shared.core.signal import FIRED_RANK, Order, Signal, SignalState
 from shared.core.ticket_system import Phase, Ticket
-from shared.delivery.decision import flapping
 from shared.delivery.decision.actions import (
     CallTarget,
     CallTicketSystem,
@@ -25,7 +23,7 @@ from shared.delivery.decision.actions import (
     ReadTicket,
     SaveLink,
 )
-from shared.delivery.decision.holding import may_open
+from shared.delivery.decision.rules import flapping_holds_open, guard_flapping, may_open
 
 
 def decide(
@@ -33,9 +31,9 @@ def decide(
     signal: Signal,
     policy: Policy,
     now: datetime,
-    by: str,
+    message_id: str,
     *,
-    looked: bool = False,
+    ticket_was_read: bool = False,
     replayed: bool = False,
 ) -> Decision:
     """Choose what a signal requires.
@@ -45,17 +43,17 @@ def decide(
         signal: the signal to deliver; its key is the link's.
         policy: see :class:`Policy`.
         now: present time.
-        by: id of the envelope being delivered.
-        looked: the ticket was read during this very delivery.
+        message_id: id of the message that is being delivered.
+        ticket_was_read: this delivery has read the ticket already.
         replayed: a person asked for this signal again after it was refused.
     """
     link = link or Link(key=signal.key)
     if link.pending is not None:
-        return _decide_pending(link.pending, signal, now, by)
+        return _decide_pending(link.pending, signal, now, message_id)
     if link.resolved_by is not None and link.stage is LinkStage.OPEN and _owes_end(link, policy):
-        if not flapping.holds_open(link, policy.flap, now):
+        if not flapping_holds_open(link, policy.flap, now):
             action = _end(link, link.resolved_by, policy)
-            return action if looked else _look_first(action, link, policy, now)
+            return action if ticket_was_read else _read_first(action, link, policy, now)
         if signal.order < link.resolved_by:
             return Ignore("stale")
     if not (replayed and link.dead_letter) and link.latest is not None and signal.order <= link.latest:
@@ -64,17 +62,17 @@ def decide(
         return Ignore("duplicate" if signal.order == link.latest else "stale")
     chosen = _BY_STAGE[link.stage](link, signal, policy)
     if isinstance(chosen, CallTicketSystem):
-        chosen = flapping.guard(link, signal, chosen, policy.flap, now)
+        chosen = guard_flapping(link, signal, chosen, policy.flap, now)
     if isinstance(chosen, CallTicketSystem) and chosen.op in (Op.CREATE, Op.REOPEN):
         chosen = may_open(link, signal, chosen, policy.hold, now)
-    return chosen if looked else _look_first(chosen, link, policy, now)
+    return chosen if ticket_was_read else _read_first(chosen, link, policy, now)
 
 
-def _decide_pending(pending: Pending, signal: Signal, now: datetime, by: str) -> Decision:
-    if pending.by == by or now >= pending.until:
+def _decide_pending(pending: Pending, signal: Signal, now: datetime, message_id: str) -> Decision:
+    if pending.by == message_id or now >= pending.until:
         return ReadTicket()
     if pending.event == signal.order:
-        return Ignore("in_progress")  # the envelope that holds the key carries this very event
+        return Ignore("in_progress")  # the message that holds the key carries this very event
     return Locked(pending.until)
 
 
@@ -144,10 +142,10 @@ _BY_STAGE = {
 }
 
 
-def _look_first(action: Decision, link: Link, policy: Policy, now: datetime) -> Decision:
-    """Turn a blind write on a ticket not heard of for long into a look.
+def _read_first(action: Decision, link: Link, policy: Policy, now: datetime) -> Decision:
+    """Read a ticket first that was not read for long and would be written blindly.
 
-    A reopen needs none: the connector itself reads before it reopens.
+    A reopen needs no reading: the connector itself reads before it reopens.
     """
     blind = isinstance(action, CallTicketSystem) and action.op in (Op.COMMENT, Op.RESOLVE)
     if blind and policy.findable and (link.ticket_read_at is None or now - link.ticket_read_at >= policy.recheck_after):
@@ -155,11 +153,13 @@ def _look_first(action: Decision, link: Link, policy: Policy, now: datetime) -> 
     return action
 
 
-def reserve(link: Link, call: CallTicketSystem, target: CallTarget, by: str, now: datetime, lease: timedelta) -> Link:
+def reserve(
+    link: Link, call: CallTicketSystem, target: CallTarget, message_id: str, now: datetime, lease: timedelta
+) -> Link:
     """The link with the call written into it as pending."""
     pending = Pending(
         op=call.op,
-        by=by,
+        by=message_id,
         until=now + lease,
         event=call.event,
         over=call.over,
@@ -216,12 +216,12 @@ def _created(done: Link, before: Link, pending: Pending) -> Link:
     if before.resolved_by is None or before.resolved_by <= pending.event:
         return replace(done, resolved_by=None, ended=None)
     if done.stage is LinkStage.OPEN:
-        return done  # the end is still owed to the ticket: the next decision pays it
+        return done  # the ticket does not show the end yet: the next decision resolves it
     return replace(done, latest=before.resolved_by, ended=before.resolved_by[0], resolved_by=None)
 
 
-def settle(link: Link, found: Ticket | None, findable: bool, now: datetime) -> Link:
-    """The link after the ticket was looked up: what the pending call achieved, or what people did meanwhile.
+def reconcile_pending(link: Link, found: Ticket | None, findable: bool, now: datetime) -> Link:
+    """The link after its ticket was read: what the pending call achieved, or what people did meanwhile.
 
     ``found`` is None when the system has no such ticket. A pending call that shows no effect is cleared, so that it
     is decided anew; it cannot have an effect later, because its lease is longer than any call. Of kinds that cannot

@@ -1,13 +1,13 @@
-"""Looks at groups: how they are ordered, who may take one, and what the group's ticket is told then.
+"""Flushes groups: counts the members of a group and queues what its ticket has to be told.
 
-A look is a message on the queue, and its id is the order's identity. The group's row names the one order that is in
-force. Whoever takes a look first takes the order off the row, and only then lists the members: so a signal that was
-counted while the row still named an order is counted by that look or by one in its place, however slow anybody is and
-whatever the clocks say. All other orders are superseded; they cost one read.
+A flush is a message on the queue (:class:`FlushGroup`), and its id is the identity of the order. The group's row names
+the one order that is in force. A flush first takes the order off the row, and only then lists the members: so a signal
+that was counted while the row still named an order is counted by that flush or by one in its place, however slow a
+worker is and whatever the clocks say. All other orders are superseded; they cost one read.
 
-An order is sent before the row names it: one too many changes nothing, a lost one loses a ticket. One that comes
+An order is sent before the row names it: one too many changes nothing, a lost one loses a ticket. An order that comes
 before its author could write the row is in force all the same, because its id tells which order it replaces; its author
-is overtaken then. One whose predecessor is gone from the row can never be named any more.
+is overtaken then. An order whose predecessor is no longer in the row can never be named any more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from shared.core.errors import KeyContended
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import FlushGroup, QueueSender, SignalMessage
 from shared.delivery.grouping import model as m
 from shared.delivery.grouping.store import GroupStore
 from shared.delivery.grouping.words import speak
@@ -28,7 +28,7 @@ from shared.platform.tables import RowOvertaken, Versioned, until_written
 #: Tries to write a row that others keep writing.
 MOST_TRIES = 25
 
-#: No worker outlives host.json's functionTimeout: whoever ordered a look longer ago will not write the group any more.
+#: No worker outlives host.json's functionTimeout: the author of an older order will not write the group any more.
 _LONGEST_WORK = timedelta(minutes=10)
 
 
@@ -46,13 +46,13 @@ class FlushOrder:
 
 
 class Flusher:
-    """Orders looks and takes them."""
+    """Orders flushes and does them."""
 
     def __init__(self, store: GroupStore, queue: QueueSender, *, now: Callable[[], datetime]) -> None:
         """
         Args:
             store: of groups.
-            queue: takes what groups say, and the orders.
+            queue: takes the signals of groups, and the orders.
             now: the clock.
         """
         self._store = store
@@ -60,7 +60,7 @@ class Flusher:
         self._now = now
 
     async def order(self, group: m.Group, at: datetime, sent: FlushOrder | None = None) -> FlushOrder:
-        """Order a look at a group as its row was read.
+        """Order a flush of a group as its row was read.
 
         ``sent`` is what the same caller ordered before it was overtaken: while the row names the same predecessor,
         that order holds, and no second one is sent.
@@ -71,11 +71,11 @@ class Flusher:
             return sent
         now = self._now()
         ordered = FlushOrder(m.order_id(group.look_id, uuid4().hex), at, group.look_id)
-        await self._queue.send(Envelope(id=ordered.id, received_at=now, flush=group.key, due=at), at - now)
+        await self._queue.send(FlushGroup(id=ordered.id, received_at=now, group=group.key, due=at), at - now)
         return ordered
 
-    async def look(self, order: Envelope) -> str:
-        """Take a look that was ordered, and queue what the ticket has to be told. What came of it, for the log.
+    async def flush(self, order: FlushGroup) -> str:
+        """Do a flush that was ordered, and queue what the ticket has to be told. What came of it, for the log.
 
         Raises StorageUnavailable and KeyContended; the same order may be taken again then.
         """
@@ -84,24 +84,24 @@ class Flusher:
             taken = await self._take(order)
             if isinstance(taken, str):
                 return taken
-            members = await self._store.members(order.flush)
-            found = m.look(taken.value, m.census([member.value for member in members]), self._now())
+            members = await self._store.members(order.group)
+            found = m.flush(taken.value, m.census([member.value for member in members]), self._now())
             if found.suppressed:
-                await self._count_anew(order.flush, members)
+                await self._count_anew(order.group, members)
             return await self._conclude(taken, found)
 
-        return await until_written(attempt, contended=_contended(order.flush), tries=MOST_TRIES)
+        return await until_written(attempt, contended=_contended(order.group), tries=MOST_TRIES)
 
-    async def _take(self, order: Envelope) -> Versioned[m.Group] | str:
-        """The group with the order taken off its row, or why it is not to be looked at."""
+    async def _take(self, order: FlushGroup) -> Versioned[m.Group] | str:
+        """The group with the order taken off its row, or why it is not to be flushed."""
 
         async def attempt() -> Versioned[m.Group] | str:
-            stored = await self._store.load(order.flush)
+            stored = await self._store.load(order.group)
             if stored is None:
                 return await self._wait_for_group(order)
             group = stored.value
             in_force = m.is_in_force(group, order.id, self._now())
-            if group.saying is not None:  # whoever was to send it may have died before; twice does no harm
+            if group.saying is not None:  # the worker that was to send it may have died before; twice does no harm
                 await self._say(group, group.saying)
             taken = replace(group, saying=None)
             if in_force:
@@ -109,20 +109,20 @@ class Flusher:
             etag = stored.etag if taken == group else await self._store.write(taken, stored.etag)
             return Versioned(taken, etag) if in_force else "superseded"
 
-        return await until_written(attempt, contended=_contended(order.flush), tries=MOST_TRIES)
+        return await until_written(attempt, contended=_contended(order.group), tries=MOST_TRIES)
 
-    async def _wait_for_group(self, order: Envelope) -> str:
-        """An order of a group that is not there: whoever begins the group may be about to write it."""
+    async def _wait_for_group(self, order: FlushGroup) -> str:
+        """An order of a group that is not there: another worker may be about to write the group."""
         now = self._now()
         if now - order.received_at > _LONGEST_WORK:
-            return "gone"
+            return "no_group"
         await self._queue.send(replace(order, due=now + m.SETTLE), m.SETTLE)
-        return "not there yet"
+        return "no_group_yet"
 
     async def _conclude(self, taken: Versioned[m.Group], found: m.FlushResult) -> str:
-        """Write what a look found, beside what joined meanwhile, and tell the ticket.
+        """Write what a flush found, beside what joined meanwhile, and tell the ticket.
 
-        Raises RowOvertaken when another look told it something since this one was taken: then neither knows who
+        Raises RowOvertaken when another flush told it something since this one began: then neither knows which
         counted last.
         """
         current, ordered = taken, None
@@ -131,7 +131,7 @@ class Flusher:
             if group is None:
                 raise RowOvertaken
             at = found.group.look_at
-            if at is not None and m.orders_look(group, at, self._now()):
+            if at is not None and m.needs_flush(group, at, self._now()):
                 ordered = await self.order(group, at, ordered)
                 group = ordered.named_by(group)
             try:
@@ -139,12 +139,12 @@ class Flusher:
             except RowOvertaken:
                 reread = await self._store.load(group.key)
                 if reread is None:
-                    return "gone"
+                    return "no_group"
                 current = reread
                 continue
             if group.saying is not None:
                 await self._say(group, group.saying)
-                with contextlib.suppress(RowOvertaken):  # said once more at the next look, which changes nothing
+                with contextlib.suppress(RowOvertaken):  # queued once more at the next flush, which changes nothing
                     await self._store.write(replace(group, saying=None), etag)
                 return group.saying.state.value
             return "suppressed" if found.suppressed else "waiting" if group.look_at else "unchanged"
@@ -160,8 +160,8 @@ class Flusher:
     async def _say(self, group: m.Group, said: m.GroupUpdate) -> None:
         # Said twice, it has two ids: with one, each would take itself for the other's repetition and ask the ticket
         # system what had become of it.
-        await self._queue.send(Envelope(id=uuid4().hex, received_at=self._now(), signal=speak(group, said)))
+        await self._queue.send(SignalMessage(id=uuid4().hex, received_at=self._now(), signal=speak(group, said)))
 
 
 def _contended(key: str) -> str:
-    return f"{key}: others kept changing the group; it is looked at again later"
+    return f"{key}: others kept changing the group; it is flushed again later"

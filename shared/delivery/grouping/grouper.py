@@ -1,13 +1,14 @@
-"""Before a signal is delivered: does it belong to a group, or to a storm? Then its group speaks for it."""
+"""Decides before a delivery whether a signal belongs to a group or a storm, whose ticket then stands for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.core.link import LinkStage
-from shared.core.messages import Envelope, QueueSender
+from shared.core.messages import EndWhenQuiet, FlushGroup, QueueSender, SignalMessage
+from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState
 from shared.core.times import rfc3339
@@ -21,22 +22,8 @@ from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.platform.tables import RowOvertaken, Versioned, until_written
 
 
-@dataclass(frozen=True, slots=True)
-class Absorbed:
-    """The signal was counted and its road ends here.
-
-    ``decision`` is grouped, duplicate or resolved_before_fired; ``group`` is the group's key, ``rule`` the throttle's
-    name.
-    """
-
-    decision: str
-    group: str
-    route: str
-    rule: str = ""
-
-
 class Grouper:
-    """Counts signals of groups and storms, and looks at groups when it is time to tell their tickets something."""
+    """Counts signals of groups and storms, and updates the tickets of groups."""
 
     def __init__(
         self, mapper: Mapper, links: LinkStore, store: GroupStore, queue: QueueSender, *, now: Callable[[], datetime]
@@ -46,84 +33,84 @@ class Grouper:
             mapper: the compiled configuration.
             links: to see whether a signal has a ticket of its own.
             store: of groups.
-            queue: takes what groups say, and orders to look at them.
+            queue: takes the signals of groups, and the messages that flush them.
             now: the clock.
         """
         self._mapper = mapper
         self._links = links
         self._store = store
-        self._looks = Flusher(store, queue, now=now)
+        self._flusher = Flusher(store, queue, now=now)
         self._now = now
         self._full: dict[str, datetime] = {}
 
-    async def admit(self, envelope: Envelope) -> Envelope | Absorbed:
-        """Count a signal where it belongs, or let it go on: as it is, or with its group's signal in its place.
+    async def group(self, message: SignalMessage) -> SignalMessage | Outcome:
+        """Count a signal where it belongs (GROUPED), or let it go on: as it is, or as the signal of the group that it
+        opens.
 
         Raises:
             StorageUnavailable: nothing is lost, the message comes again; what was counted is not counted twice.
             KeyContended: too many workers wrote the same row.
         """
-        signal = envelope.signal
-        if signal is None:
-            raise ValueError("an envelope without a signal belongs to no group")
-        if signal.via or envelope.passed or envelope.since is not None:
-            return envelope
+        signal = message.signal
+        if signal.via or message.passed_throttle or isinstance(message, EndWhenQuiet):
+            return message
         route = self._mapper.route(signal)
         if route is None:
-            return envelope
+            return message
         base = route.group.base(signal) if route.group is not None else ""
         if route.group is not None and base:
             key = await self._instance(base, route.group, signal)
-            return await self._join(envelope, signal, key, route.name, _rules(route, route.group))
+            return await self._join(message, key, route.name, _rules(route, route.group))
         for throttle in self._mapper.throttles:
             counted = throttle.base(signal) if throttle.matches(signal) else ""
             if counted:
-                return await self._throttled(envelope, signal, route, throttle, counted)
-        return envelope
+                return await self._throttled(message, route, throttle, counted)
+        return message
 
-    async def look(self, order: Envelope) -> str:
-        """Take a look at a group that was ordered, and queue what its ticket has to be told. What came of it, for the
-        log.
+    async def flush(self, message: FlushGroup) -> str:
+        """Count the group of a message, and queue what its ticket has to be told. What came of it, for the log.
 
         Raises StorageUnavailable and KeyContended.
         """
-        return await self._looks.look(order)
+        return await self._flusher.flush(message)
 
     async def _join(
-        self, envelope: Envelope, signal: Signal, key: str, route: str, rules: m.GroupRules, rule: str = ""
-    ) -> Envelope | Absorbed:
-        """Count a signal in a group, and see to it that its ticket will be told."""
-        news, member = await self._count(key, signal)
-        absorbed = Absorbed("grouped" if news else "duplicate", key, route, rule)
+        self, message: SignalMessage, key: str, route: str, rules: m.GroupRules, rule: str = ""
+    ) -> SignalMessage | Outcome:
+        """Count a signal in a group, and order the flush that tells the group's ticket."""
+        signal = message.signal
+        is_new, member = await self._count(key, signal)
+        decision = "grouped" if is_new else "duplicate"
+        grouped = Outcome(OutcomeKind.GROUPED, decision, group=key, route=route, rule=rule)
         ordered: FlushOrder | None = None
 
-        async def attempt() -> Envelope | Absorbed:
+        async def attempt() -> SignalMessage | Outcome:
             nonlocal ordered
             stored = await self._store.load(key)
             now = self._now()
             if stored is None:
                 if signal.state is SignalState.RESOLVED or not signal.opens:
-                    return Absorbed("resolved_before_fired", key, route, rule)
+                    return replace(grouped, decision="resolved_before_fired")
                 group = m.begin(key, route, head_of(signal), rules, member)
             else:
                 group = replace(stored.value, rules=rules)
                 began = (group.head.key, group.since) == (signal.key, signal.occurred_at)
                 if group.opened and began and signal.state is not SignalState.RESOLVED:
-                    return self._opening(envelope, group)  # the signal that began the group, delivered once more
-            at = m.next_look(group, signal, now)
+                    return self._opening(message, group)  # the signal that began the group, delivered once more
+            at = m.next_flush(group, signal, now)
             if stored is None:  # others may have been counted in a group that was not there yet
                 at = min(at, now + m.SETTLE)
-            elif not m.orders_look(group, at, now):
-                return absorbed
-            ordered = await self._looks.order(group, at, ordered)
+            elif not m.needs_flush(group, at, now):
+                return grouped
+            ordered = await self._flusher.order(group, at, ordered)
             await self._store.write(ordered.named_by(group), stored.etag if stored is not None else None)
-            return self._opening(envelope, group) if stored is None and group.opened else absorbed
+            return self._opening(message, group) if stored is None and group.opened else grouped
 
         contended = f"{key}: others kept changing the group; the alert is tried again later"
         return await until_written(attempt, contended=contended, tries=MOST_TRIES)
 
-    def _opening(self, envelope: Envelope, group: m.Group) -> Envelope:
-        return replace(envelope, signal=speak(group, m.opening(group)), claim="")
+    def _opening(self, message: SignalMessage, group: m.Group) -> SignalMessage:
+        return replace(message, signal=speak(group, m.opening(group)), claim="")
 
     async def _count(self, key: str, signal: Signal) -> tuple[bool, m.Member]:
         """Count a signal among the members: whether it was new, and the member."""
@@ -170,28 +157,29 @@ class Grouper:
         return await until_written(attempt, contended=contended, tries=MOST_TRIES)
 
     async def _throttled(
-        self, envelope: Envelope, signal: Signal, route: CompiledRoute, throttle: CompiledThrottle, base: str
-    ) -> Envelope | Absorbed:
+        self, message: SignalMessage, route: CompiledRoute, throttle: CompiledThrottle, base: str
+    ) -> SignalMessage | Outcome:
         """Let a signal have a ticket of its own, or count it in the summary of the present period."""
+        signal = message.signal
         stored = await self._links.load(signal.key)
         link = stored.value if stored is not None else None
         if link is not None and (link.stage is not LinkStage.NONE or link.pending is not None or link.dead_letter):
-            return envelope
+            return message
         rules = m.GroupRules(throttle.note_every, summary=_summary(throttle, signal))
         starts = await self._store.starts(base)
         for start in reversed(starts.value):
             if await self._store.member(_at(base, start), signal.key) is not None:
-                return await self._join(envelope, signal, _at(base, start), route.name, rules, throttle.name)
+                return await self._join(message, _at(base, start), route.name, rules, throttle.name)
         if signal.state is SignalState.RESOLVED or not signal.opens:
-            return envelope
+            return message
         period = throttle.period(self._now())
         if await self._takes(_at(base, period), throttle.tickets, period + throttle.per):
-            return replace(envelope, passed=True)
+            return replace(message, passed_throttle=True)
         await self._begun(base, period)
-        joined = await self._join(envelope, signal, _at(base, period), route.name, rules, throttle.name)
+        joined = await self._join(message, _at(base, period), route.name, rules, throttle.name)
         if link is not None and link.resolved_by is not None and link.resolved_by > signal.order:
             over = replace(signal, state=SignalState.RESOLVED, occurred_at=link.resolved_by[0])
-            await self._join(envelope, over, _at(base, period), route.name, rules, throttle.name)
+            await self._join(replace(message, signal=over), _at(base, period), route.name, rules, throttle.name)
         return joined
 
     async def _takes(self, counter: str, most: int, until: datetime) -> bool:

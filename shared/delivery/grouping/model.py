@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.core.order import Order
-from shared.core.signal import Signal, SignalState
+from shared.core.signal import Order, Signal, SignalState
 
 #: Resources that a member row names, and that a note lists.
 MEMBER_RESOURCES = 5
@@ -21,10 +20,10 @@ LISTED = 20
 #: After a Resolved the group waits this long for others before it says that all is over.
 SETTLE = timedelta(seconds=15)
 
-#: A look is ordered at least this far ahead, so that whoever joins meanwhile is counted by it.
+#: A flush is ordered at least this far ahead, so that it counts what joins meanwhile.
 AHEAD = timedelta(seconds=1)
 
-#: A look that is overdue for so long is taken to be lost: longer than the message of a killed worker stays hidden.
+#: A flush that is overdue for so long is taken to be lost: longer than the message of a killed worker stays hidden.
 LOST = timedelta(minutes=1)
 
 #: Digits of an order's id that are its own; the others are the first ones of the id that it replaces.
@@ -149,9 +148,9 @@ class Group:
         standing: see :class:`GroupStanding`.
         said: what the ticket knows, None for nothing.
         saying: what is on its way to the ticket, None for nothing.
-        look_at: when the group is looked at next, None when no look is ordered that has not been taken yet.
+        look_at: when the group is flushed next, None when no flush is ordered that has not begun yet.
         opened: its first signal opened the ticket at once; delivered once more, it does so again.
-        look_id: the order of a look that is in force, or that was taken last. Empty when the row names none.
+        look_id: the order of a flush that is in force, or that was done last. Empty when the row names none.
     """
 
     key: str
@@ -169,7 +168,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What a look at a group leads to: the group as it is then, with ``saying`` set when its ticket is to be told.
+    """What a flush of a group leads to: the group as it is then, with ``saying`` set when its ticket is to be told.
 
     ``suppressed``: all of it ended before it was worth a ticket, and counting starts anew.
     """
@@ -178,8 +177,8 @@ class FlushResult:
     suppressed: bool = False
 
 
-def next_look(group: Group, signal: Signal, now: datetime) -> datetime:
-    """When a group should be looked at because of a signal that was just counted."""
+def next_flush(group: Group, signal: Signal, now: datetime) -> datetime:
+    """When a group should be flushed because of a signal that was just counted."""
     if signal.state is SignalState.RESOLVED:
         at = now + SETTLE
     elif group.standing is GroupStanding.WAITING:
@@ -192,11 +191,12 @@ def next_look(group: Group, signal: Signal, now: datetime) -> datetime:
     return max(at, now + AHEAD)
 
 
-def orders_look(group: Group, at: datetime, now: datetime) -> bool:
-    """Whether a look at ``at`` has to be ordered in place of the one that the group's row names.
+def needs_flush(group: Group, at: datetime, now: datetime) -> bool:
+    """Whether a flush at ``at`` has to be ordered in place of the one that the group's row names.
 
-    A look is taken off the row before it counts. So one that the row names, overdue or not, will count whatever was
-    counted before the row was read; only a lost one would not.
+    A flush takes its order off the row before it counts. So one that the row names, overdue or not, will count
+    whatever was counted before the row was read; only a lost one would not. Where the row names no order, an overdue
+    flush counts as lost at once.
     """
     if group.look_at is None or group.look_at > at + AHEAD:
         return True
@@ -209,10 +209,10 @@ def order_id(replaces: str, random: str) -> str:
 
 
 def is_in_force(group: Group, order: str, now: datetime) -> bool:
-    """Whether a look may be taken by this order: the row names it, or still names the order that it replaces, or names
+    """Whether a flush may be done by this order: the row names it, or still names the order that it replaces, or names
     one that is due, for which this one does as well.
 
-    All others are superseded: who ordered them can no longer write the row as it was then.
+    All others are superseded: their authors can no longer write the row as it was then.
     """
     if group.look_id in ("", order) or group.look_id[:_OWN] == order[_OWN:]:
         return True
@@ -220,14 +220,14 @@ def is_in_force(group: Group, order: str, now: datetime) -> bool:
 
 
 def concluded(current: Group, taken: Group, found: Group) -> Group | None:
-    """The group as it is now with what a look found in it that was taken when it was ``taken``; None when its ticket
+    """The group as it is now with what a flush found in it that began when it was ``taken``; None when its ticket
     was told something meanwhile, which ``found`` knows nothing of."""
     if (current.standing, current.said) != (taken.standing, taken.said):
         return None
     return replace(current, standing=found.standing, said=found.said, saying=found.saying)
 
 
-def look(group: Group, found: Census, now: datetime) -> FlushResult:
+def flush(group: Group, found: Census, now: datetime) -> FlushResult:
     """What the group's ticket has to be told now, given who belongs to it."""
     if group.standing is GroupStanding.WAITING:
         return _open(group, found, now)

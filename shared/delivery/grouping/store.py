@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.core.identity import link_id
+from shared.core.link import link_id
 from shared.core.signal import from_dict, to_dict
 from shared.delivery.grouping.model import Group, Member
 from shared.platform.codec import Coding, RowCodec

@@ -119,7 +119,7 @@ class KeyStore:
         else:
             known.failure, known.fetched = "", self._clock()
             return
-        record("signing_keys_unfetched", logging.WARNING, tenant=tenant, reason=known.failure, kept=len(known.keys))
+        record("signing_keys_unavailable", logging.WARNING, tenant=tenant, reason=known.failure, kept=len(known.keys))
 
     async def _fetch(self, tenant: str) -> Keys:
         network = self._transport or httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), trust_env=False)

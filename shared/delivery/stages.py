@@ -1,0 +1,257 @@
+"""The stages that a signal passes on its way to its ticket, in the order in which :func:`road` lists them.
+
+A stage takes a :class:`SignalMessage` and returns the message to go on with, or the :class:`Outcome` that ends the
+road. It raises BridgeError when it cannot tell yet: the worker then puts the message back on the queue, or parks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+from uuid import uuid4
+
+from shared.core.messages import EndWhenQuiet, PushToSource, QueueSender, SignalMessage
+from shared.core.outcome import Outcome, OutcomeKind
+from shared.core.settings import format_duration
+from shared.core.signal import Signal, SignalState
+from shared.delivery.deliver import Deliverer
+from shared.delivery.grouping.grouper import Grouper
+
+#: Is told what grouping made of a message: the message to deliver, or the outcome of one that was counted.
+AfterGrouping = Callable[[SignalMessage | Outcome], Awaitable[None]]
+
+#: How long after its last event a problem is taken to be over, and how often the health of its resources is asked for;
+#: None for never. Given by the signal's route.
+AutoClose = Callable[[Signal], tuple[timedelta | None, timedelta | None]]
+
+_NOT_ALLOWED: Final = "Widen accept_only in bridge.yaml if this sender may open tickets, then replay it"
+
+#: Decisions after which an open ticket waits for the end of its problem.
+_STILL_ON: Final = frozenset({"created", "commented", "reopened", "noted"})
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What the stages share while one message is worked on.
+
+    Attributes:
+        is_first_delivery: the queue shows the message for the first time.
+        after_grouping: what earlier stages want to do once it is known where the signal is counted.
+        follow_ups: messages to send once the road has ended. When storage fails there, the Functions host shows the
+            message again.
+    """
+
+    is_first_delivery: bool = True
+    after_grouping: list[AfterGrouping] = field(default_factory=list)
+    follow_ups: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+class Stage(Protocol):
+    """One step on the road of a signal."""
+
+    async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
+        """The message to go on with, or how its road ends. Raises BridgeError."""
+        ...
+
+
+class WriteBackPort(Protocol):
+    """Tells the sources of signals what became of their tickets; see ``shared.delivery.write_back``."""
+
+    def needs_push(self, signal: Signal, delivered: Outcome) -> bool:
+        """Whether the source is to be told after a delivery."""
+        ...
+
+    async def push(self, key: str) -> str:
+        """Tell the source of a key what it has to know now; what came of it, for the log. Raises BridgeError."""
+        ...
+
+
+class NoWriteBack:
+    """No source is told anything."""
+
+    def needs_push(self, signal: Signal, delivered: Outcome) -> bool:
+        """See :class:`WriteBackPort`."""
+        del signal, delivered
+        return False
+
+    async def push(self, key: str) -> str:
+        """See :class:`WriteBackPort`."""
+        del key
+        return "no_target"
+
+
+async def _nothing() -> None:
+    return
+
+
+def road(
+    *,
+    not_allowed: Callable[[Signal], str | None],
+    deliverer: Deliverer,
+    grouper: Grouper,
+    queue: QueueSender,
+    auto_close: AutoClose,
+    is_healthy: Callable[[Signal], Awaitable[bool]],
+    now: Callable[[], datetime],
+    source_stages: Sequence[Stage] = (),
+    refresh_planned_work: Callable[[], Awaitable[None]] = _nothing,
+    write_back: WriteBackPort | None = None,
+) -> tuple[Stage, ...]:
+    """The stages of one configuration, in order.
+
+    Args:
+        not_allowed: why a signal may not become a ticket at all (``accept_only``); None when it may.
+        deliverer, grouper, queue: of the engine.
+        auto_close: when a problem that does not report its end is taken to be over.
+        is_healthy: whether the resources of a signal are available.
+        now: the clock.
+        source_stages: what sources contribute, e.g. the owners of Defender's recommendations.
+        refresh_planned_work: reads the planned work of ticket systems again when it is time.
+        write_back: tells sources of tickets; None for no source.
+    """
+    return (
+        Allowed(not_allowed),
+        ResourceHealthy(deliverer, is_healthy, auto_close, queue, now),
+        *source_stages,
+        RefreshPlannedWork(refresh_planned_work),
+        GroupOrThrottle(grouper),
+        Deliver(deliverer, auto_close, write_back or NoWriteBack(), queue, now),
+    )
+
+
+class Allowed:
+    """Only what ``accept_only`` names may become a ticket; the rest goes to quarantine."""
+
+    def __init__(self, not_allowed: Callable[[Signal], str | None]) -> None:
+        self._not_allowed = not_allowed
+
+    async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
+        """See :class:`Stage`."""
+        del attempt
+        reason = self._not_allowed(message.signal)
+        if reason is None:
+            return message
+        return Outcome(OutcomeKind.QUARANTINED, "quarantined", code="not_allowed", reason=reason, advice=_NOT_ALLOWED)
+
+
+class ResourceHealthy:
+    """A ticket ends by itself only when its resources are available again, where its route asks for that."""
+
+    def __init__(
+        self,
+        deliverer: Deliverer,
+        is_healthy: Callable[[Signal], Awaitable[bool]],
+        auto_close: AutoClose,
+        queue: QueueSender,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._deliverer = deliverer
+        self._is_healthy = is_healthy
+        self._auto_close = auto_close
+        self._queue = queue
+        self._now = now
+
+    async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
+        """See :class:`Stage`."""
+        del attempt
+        if not isinstance(message, EndWhenQuiet) or not message.only_if_healthy:
+            return message
+        if not await self._deliverer.is_open_and_quiet(message.signal.key, message.since):
+            return message  # there was another event since then, which the delivery finds out
+        if await self._is_healthy(message.signal):
+            return message
+        _, every = self._auto_close(message.signal)
+        if every is None:  # the configuration does not ask for health any more
+            return Outcome(OutcomeKind.DELIVERED, "overtaken")
+        due = self._now() + every
+        signal = replace(message.signal, occurred_at=due, resolved_at=due)
+        await self._queue.send(replace(message, signal=signal, due=due, received_at=due, claim=""), every)
+        return Outcome(OutcomeKind.HELD, "resource_unhealthy", until=due)
+
+
+class RefreshPlannedWork:
+    """Reads the planned work of ticket systems when it is time, so that the delivery finds it in memory."""
+
+    def __init__(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        self._refresh = refresh
+
+    async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
+        """See :class:`Stage`."""
+        del attempt
+        await self._refresh()
+        return message
+
+
+class GroupOrThrottle:
+    """Counts a signal that belongs to a group or a storm, whose ticket then stands for it."""
+
+    def __init__(self, grouper: Grouper) -> None:
+        self._grouper = grouper
+
+    async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
+        """See :class:`Stage`."""
+        grouped = await self._grouper.group(message)
+        for after in attempt.after_grouping:
+            await after(grouped)
+        return grouped
+
+
+class Deliver:
+    """Brings the signal to its ticket. The last stage: it ends every road."""
+
+    def __init__(
+        self,
+        deliverer: Deliverer,
+        auto_close: AutoClose,
+        write_back: WriteBackPort,
+        queue: QueueSender,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._deliverer = deliverer
+        self._auto_close = auto_close
+        self._write_back = write_back
+        self._queue = queue
+        self._now = now
+
+    async def run(self, message: SignalMessage, attempt: Attempt) -> Outcome:
+        """See :class:`Stage`. Raises as ``Deliverer.deliver``."""
+        outcome = await self._deliverer.deliver(message, is_first_delivery=attempt.is_first_delivery)
+        attempt.follow_ups.append(lambda: self._follow_up(message, outcome))
+        return outcome
+
+    async def _follow_up(self, message: SignalMessage, outcome: Outcome) -> None:
+        """Queue what follows from a delivery: the held signal itself, its automatic end, the push to its source."""
+        if outcome.until is not None:
+            await self._queue.send(replace(message, due=outcome.until), outcome.until - self._now())
+        await self._end_when_quiet(message.signal, outcome)
+        if self._write_back.needs_push(message.signal, outcome):
+            await self._queue.send(PushToSource(id=uuid4().hex, received_at=self._now(), key=message.signal.key))
+
+    async def _end_when_quiet(self, signal: Signal, outcome: Outcome) -> None:
+        """Order the automatic end of a ticket whose problem may never report its own."""
+        if signal.state is SignalState.RESOLVED or outcome.stage != "open" or outcome.decision not in _STILL_ON:
+            return
+        quiet, healthy = self._auto_close(signal)
+        if quiet is not None:
+            condition = f"No Resolved came; nothing was heard of it for {format_duration(quiet)}"
+            await self._order_end(signal, quiet, condition, only_if_healthy=False)
+        if healthy is not None:
+            condition = "No Resolved came; the resource is available again"
+            await self._order_end(signal, healthy, condition, only_if_healthy=True)
+
+    async def _order_end(self, signal: Signal, after: timedelta, condition: str, *, only_if_healthy: bool) -> None:
+        moment = signal.occurred_at + after
+        due = max(self._now(), signal.occurred_at) + after
+        end = EndWhenQuiet(
+            id=uuid4().hex,
+            received_at=due,
+            due=due,
+            signal=replace(
+                signal, state=SignalState.RESOLVED, occurred_at=moment, resolved_at=moment, condition=condition
+            ),
+            since=signal.order,
+            only_if_healthy=only_if_healthy,
+        )
+        await self._queue.send(end, due - self._now())
