@@ -27,7 +27,8 @@ def worker_of(services: Container) -> Worker:
             built.append(_configured(services))
         return built[0]
 
-    listeners: list[OutcomeListener] = [EventLog(), services.health, services.audit_log]
+    # Health before the log: when the log says that a signal has ended, health knows it too.
+    listeners: list[OutcomeListener] = [services.health, EventLog(), services.audit_log]
     if services.telemetry is not None:
         services.telemetry.hurry()
         listeners.append(services.telemetry)

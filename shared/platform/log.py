@@ -1,6 +1,6 @@
 """Log lines that a program can read: one JSON object per line, with an event's name first.
 
-In Application Insights: ``traces | extend d = parse_json(message) | where d.event == "delivered"``.
+In Application Insights: ``traces | extend d = parse_json(message) | where d.event == "signal_delivered"``.
 
 Whoever wants to count what happens listens here, so that no call site says anything twice.
 """

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from shared.core.messages import Message, SignalMessage, UnreadableMessage, key_of
+from shared.core.messages import Message, SignalMessage, UnreadableMessage
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.problem import Problem
 from shared.core.signal import Signal, Unreadable
@@ -127,8 +127,8 @@ class Accepted:
         for message in self.messages:
             if isinstance(message, UnreadableMessage):
                 items.append({"id": message.id, "status": "quarantined", "reason": message.unreadable.reason})
-            else:
-                items.append({"id": message.id, "status": "accepted", "key": key_of(message)})
+            elif isinstance(message, SignalMessage):
+                items.append({"id": message.id, "status": "accepted", "key": message.signal.key})
         return {"items": items}
 
 

@@ -30,7 +30,7 @@ def recorded() -> Iterator[str]:
 
 def documented() -> list[str]:
     text = (ROOT / "docs/operations.md").read_text("utf-8")
-    section = text.split("## What it logs", 1)[1].split("\n## ", 1)[0]
+    section = text.split("## Log events", 1)[1].split("\n## ", 1)[0]
     return re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
 
 
