@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.delivery.decision.rules import no_planned_work
 from shared.delivery.deliver import Deliverer
 from shared.delivery.event_log import EventLog
 from shared.delivery.grouping.grouper import Grouper
@@ -13,8 +14,12 @@ from shared.delivery.worker import Configured, Worker
 from shared.mapping.allow_list import not_allowed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.container import Container
+    from shared.config.access import AcceptOnly
     from shared.core.outcome import OutcomeListener
+    from shared.core.signal import Signal
 
 
 def worker_of(services: Container) -> Worker:
@@ -42,17 +47,18 @@ def _configured(services: Container) -> Configured:
     async def admit(connection: str, *, urgent: bool, position: str) -> None:
         await services.budget(connection).admit(urgent=urgent, position=position)
 
+    follows_changes = any(section.changes_of is not None for section in services.config.maintenance)
     deliverer = Deliverer(
         mapper,
         services.system,
         services.links,
-        planned_work=services.planned_work.holds,
+        planned_work=services.planned_work.holds if follows_changes else no_planned_work,
         admit=admit,
         now=services.now,
     )
     groups = Grouper(mapper, services.links, GroupStore(services.storage), services.queue, now=services.now)
     stages = road(
-        not_allowed=lambda signal: None if signal.via else not_allowed(signal, mapper.accept_only),
+        not_allowed=_allow_list(mapper.accept_only),
         deliverer=deliverer,
         grouper=groups,
         queue=services.queue,
@@ -60,7 +66,12 @@ def _configured(services: Container) -> Configured:
         is_healthy=services.is_healthy,
         now=services.now,
         source_stages=[stage for source in services.sources.values() for stage in source.stages()],
-        refresh_planned_work=services.planned_work.refresh,
+        refresh_planned_work=services.planned_work.refresh if follows_changes else None,
         write_back=services.write_back,
     )
     return Configured(stages, deliverer, groups, services.config.delivery, services.write_back)
+
+
+def _allow_list(rules: AcceptOnly | None) -> Callable[[Signal], str | None] | None:
+    """Why a signal may not become a ticket. What groups make of signals that were let in is not asked again."""
+    return None if rules is None else lambda signal: None if signal.via else not_allowed(signal, rules)

@@ -24,9 +24,8 @@ from connectors.servicenow.failures import BROKEN, failure, is_unsent, unanswere
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tls import no_trust, present, server_trust
 from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall, http_date
-from shared.core.call_counter import spend
 from shared.core.errors import NotAuthorised, NotSent, SecretUnavailable, TicketSystemError
-from shared.core.rate_gate import CallReport, RateGate, SystemCondition, UnlimitedGate
+from shared.core.rate_gate import CallReport, RateGate, SystemCondition, UnlimitedGate, spend
 from shared.core.secrets import SecretSource
 from shared.core.version import VERSION
 from shared.platform.guarded_transport import GuardedTransport

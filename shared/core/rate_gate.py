@@ -6,8 +6,10 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from enum import StrEnum
+from types import TracebackType
 from typing import Protocol
 
 
@@ -124,3 +126,31 @@ class PrioritySemaphore:
             if not granted.done():
                 self._in_use += 1
                 granted.set_result(None)
+
+
+class CallCounter:
+    """``with CallCounter() as counter:`` counts what :func:`spend` reports inside, tasks started inside included."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._token: Token[CallCounter | None] | None = None
+
+    def __enter__(self) -> CallCounter:
+        self._token = _CURRENT.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            _CURRENT.reset(self._token)
+
+
+_CURRENT: ContextVar[CallCounter | None] = ContextVar("tally", default=None)
+
+
+def spend(calls: int = 1) -> None:
+    """Report calls to a ticket system; connectors say it once per HTTP request that left."""
+    tally = _CURRENT.get()
+    if tally is not None:
+        tally.calls += calls

@@ -82,13 +82,9 @@ class NoWriteBack:
         return "no_target"
 
 
-async def _nothing() -> None:
-    return
-
-
 def road(
     *,
-    not_allowed: Callable[[Signal], str | None],
+    not_allowed: Callable[[Signal], str | None] | None,
     deliverer: Deliverer,
     grouper: Grouper,
     queue: QueueSender,
@@ -96,26 +92,28 @@ def road(
     is_healthy: Callable[[Signal], Awaitable[bool]],
     now: Callable[[], datetime],
     source_stages: Sequence[Stage] = (),
-    refresh_planned_work: Callable[[], Awaitable[None]] = _nothing,
+    refresh_planned_work: Callable[[], Awaitable[None]] | None = None,
     write_back: WriteBackPort | None = None,
 ) -> tuple[Stage, ...]:
     """The stages of one configuration, in order.
 
     Args:
-        not_allowed: why a signal may not become a ticket at all (``accept_only``); None when it may.
+        not_allowed: why a signal may not become a ticket at all (``accept_only``), None when it may; None where
+            everything may.
         deliverer, grouper, queue: of the engine.
         auto_close: when a problem that does not report its end is taken to be over.
         is_healthy: whether the resources of a signal are available.
         now: the clock.
         source_stages: what sources contribute, e.g. the owners of Defender's recommendations.
-        refresh_planned_work: reads the planned work of ticket systems again when it is time.
+        refresh_planned_work: reads the planned work of ticket systems again when it is time; None where the
+            configuration follows none.
         write_back: tells sources of tickets; None for no source.
     """
     return (
-        Allowed(not_allowed),
+        *(() if not_allowed is None else (Allowed(not_allowed),)),
         ResourceHealthy(deliverer, is_healthy, auto_close, queue, now),
         *source_stages,
-        RefreshPlannedWork(refresh_planned_work),
+        *(() if refresh_planned_work is None else (RefreshPlannedWork(refresh_planned_work),)),
         GroupOrThrottle(grouper),
         Deliver(deliverer, auto_close, write_back or NoWriteBack(), queue, now),
     )

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from shared.config.model import DeliverySettings
-from shared.core.call_counter import CallCounter
 from shared.core.errors import (
     BridgeError,
     CircuitOpen,
@@ -37,6 +36,7 @@ from shared.core.messages import (
     UnreadableMessage,
 )
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind, OutcomeListener, measured
+from shared.core.rate_gate import CallCounter
 from shared.delivery.deliver import Deliverer, DeliveryFailed, KeyLocked
 from shared.delivery.parked import ParkedKind, ParkedStore
 from shared.delivery.queue import SignalQueue, fits_queue

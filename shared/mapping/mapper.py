@@ -21,7 +21,7 @@ from shared.mapping.groups import CompiledGroup, compile_group, compile_throttle
 from shared.mapping.layouts import PLAIN, Layout
 from shared.mapping.maintenance import ActiveWindow, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
-from shared.mapping.source_routes import SourceRoute, SourceRoutes, no_fields
+from shared.mapping.source_routes import SourceRoute, SourceRoutes
 from shared.mapping.summary import summary
 from shared.mapping.templates import DATE_FORMAT, Render, compile_template
 
@@ -67,7 +67,7 @@ class CompiledRoute:
     healthy: timedelta | None = None
     made_from: object = None
     reserved_text: int = 0
-    own_fields: Callable[[Signal], Mapping[str, str]] = no_fields
+    own_fields: Callable[[Signal], Mapping[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +151,12 @@ class Mapper:
 
     def maintenance(self, signal: Signal, now: datetime) -> ActiveWindow | None:
         """The maintenance window of the configuration that holds a signal now, if any does."""
-        return active(self._windows, signal, now)
+        return active(self._windows, signal, now) if self._windows else None
 
     def ticket(self, route: CompiledRoute, signal: Signal) -> MappedFields:
         """Fields of a new ticket. Those that the signal brings go before the route's."""
         mapped = _fill(route, route.fields, route.fallbacks, self._context(route, signal))
-        own = route.own_fields(signal)
+        own = {} if route.own_fields is None else route.own_fields(signal)
         if not own:
             return mapped
         warnings = list(mapped.warnings)

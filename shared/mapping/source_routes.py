@@ -13,11 +13,6 @@ from shared.core.signal import Signal
 from shared.mapping.groups import CompiledGroup
 
 
-def no_fields(_signal: Signal) -> Mapping[str, str]:
-    """A signal that brings no ticket fields of its own."""
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class SourceRoute:
     """One route of a source.
@@ -42,7 +37,7 @@ class SourceRoute:
     made_from: object = None
     expected: bool = True
     reserved_text: int = 0
-    own_fields: Callable[[Signal], Mapping[str, str]] = no_fields
+    own_fields: Callable[[Signal], Mapping[str, str]] | None = None
 
 
 class SourceRoutes(Protocol):

@@ -14,8 +14,8 @@ import pytest
 from connectors.servicenow import ServiceNow
 from local import servicenow
 from shared.budget import BudgetGate, QuotaRules
-from shared.core.call_counter import CallCounter
 from shared.core.errors import TicketSystemError
+from shared.core.rate_gate import CallCounter
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import Draft, TicketKind
 from tests.budget.fakes import START, Clock, MemoryStore

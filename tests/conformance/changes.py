@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.core.call_counter import CallCounter
 from shared.core.errors import TicketSystemError, Unavailable
+from shared.core.rate_gate import CallCounter
 from shared.core.ticket_system import ChangePage, Closure, Phase, TicketKind, TicketSnapshot
 from tests.conformance.kinds import Kinds, draft
 from tests.conformance.stage import Fault, Stage

@@ -18,8 +18,8 @@ from connectors.servicenow import ServiceNow, ServiceNowSettings
 from connectors.servicenow import client as client_module
 from connectors.servicenow.client import Client
 from connectors.servicenow.wire import Purpose, WireCall
-from shared.core.call_counter import CallCounter
 from shared.core.errors import ConfigurationError, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
+from shared.core.rate_gate import CallCounter
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import Draft, Note, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import BASIC, SETTINGS, Connect
