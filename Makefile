@@ -1,6 +1,7 @@
 # Everything starts here. Needs Python 3.11, 3.12 or 3.13, Node 20 and make; the rest is fetched into .venv and local/node_modules.
 
-PYTHON ?= python3.11
+# The first that runs: a shim of pyenv is there also for a version that is not selected.
+PYTHON ?= $(firstword $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c '' 2>/dev/null && echo $$p; done) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
