@@ -1,6 +1,7 @@
-# Everything starts here. Needs Python 3.11, Node 20 and make; the rest is fetched into .venv and local/node_modules.
+# Everything starts here. Needs Python 3.11, 3.12 or 3.13, Node 20 and make; the rest is fetched into .venv and local/node_modules.
 
-PYTHON ?= python3.11
+# The first that runs: a shim of pyenv is there also for a version that is not selected.
+PYTHON ?= $(firstword $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c '' 2>/dev/null && echo $$p; done) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -17,8 +18,8 @@ setup: $(READY) $(NODE_READY) ## install everything that the other targets need
 
 $(READY): requirements.txt requirements-dev.txt requirements-tools.txt requirements-runtime.txt
 	@echo "setting up $(VENV) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
-	  || { echo "Python 3.11 or 3.12 is needed; say which with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Python 3.11, 3.12 or 3.13 is needed; say which with: make PYTHON=/path/to/python3.13 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt -r requirements-dev.txt
@@ -57,8 +58,8 @@ schema: setup ## write docs/bridge.schema.json and the tables of docs/configurat
 
 requirements: setup ## pin requirements*.txt anew from requirements*.in
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header requirements.in -o requirements.txt
-	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
-	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-header requirements-tools.in -o requirements-tools.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header requirements-tools.in -o requirements-tools.txt
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) local/node_modules .local .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-3.13 local/node_modules .local .mypy_cache .ruff_cache .hypothesis .import_linter_cache

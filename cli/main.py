@@ -63,7 +63,9 @@ def main(
     if storage:
         values["AzureWebJobsStorage"] = storage
     if account:
-        values |= {"AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": account}
+        # Without the other settings of the account, such as the addresses and the identity of the app.
+        values = {name: value for name, value in values.items() if not name.startswith("AzureWebJobsStorage")}
+        values["AzureWebJobsStorage__accountName"] = account
     if config:
         values["BRIDGE_CONFIG"] = str(Path(config).resolve())
     logging.getLogger("azure").setLevel(logging.CRITICAL)  # our own errors report what its libraries would log

@@ -32,8 +32,16 @@ param operatorId string = ''
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param operatorType string = 'User'
 
-@description('At most so many instances. They share the hourly limit of ServiceNow, so more do not make more tickets.')
-@minValue(40)
+@description('Memory of an instance in MB, which is billed by the second. A worker of the bridge takes about 110.')
+@allowed([512, 2048, 4096])
+param instanceMemory int = 512
+
+@description('Python of the app.')
+@allowed(['3.11', '3.12', '3.13'])
+param pythonVersion string = '3.13'
+
+@description('At most so many instances for each group of functions; regions that know no fewer than 40 refuse less.')
+@minValue(1)
 @maxValue(1000)
 param maximumInstances int = 40
 
@@ -42,9 +50,10 @@ param maximumInstances int = 40
 @maxValue(20)
 param alwaysReadyInstances int = 0
 
-@description('Function key of the webhook, there once the app is published. With it, an action group is made.')
-@secure()
-param webhookKey string = ''
+@description('Instances kept warm for delivery. 0 costs nothing while idle; 1 spares a ticket up to two minutes of waiting.')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyDeliveries int = 0
 
 // Built-in roles. Source: "Azure built-in roles", the same in every tenant.
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
@@ -58,12 +67,12 @@ var keyVaultSecretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 var packageContainer = 'app-package'
 var webhookPath = '/api/alerts'
 
-resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-bridge-${token}'
   location: location
 }
 
-resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: 'stbridge${token}'
   location: location
   kind: 'StorageV2'
@@ -80,13 +89,13 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
   parent: storage
   name: 'default'
 }
 
 // Where Flex Consumption keeps the published package. Queue, tables and other containers the bridge makes itself.
-resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
   parent: blobs
   name: packageContainer
   properties: {
@@ -94,7 +103,7 @@ resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@202
   }
 }
 
-resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   name: 'kv-bridge-${token}'
   location: location
   properties: {
@@ -146,7 +155,7 @@ module operatorAccess 'modules/access.bicep' = if (!empty(operatorId)) {
   }
 }
 
-resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource logs 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
   name: 'log-bridge-${token}'
   location: location
   properties: {
@@ -167,7 +176,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-bridge-${token}'
   location: location
   kind: 'functionapp'
@@ -180,7 +189,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: 'func-bridge-${token}'
   location: location
   kind: 'functionapp,linux'
@@ -200,17 +209,26 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     functionAppConfig: {
       runtime: {
         name: 'python'
-        version: '3.11'
+        version: pythonVersion
       }
       scaleAndConcurrency: {
-        instanceMemoryMB: 2048
+        instanceMemoryMB: instanceMemory
         maximumInstanceCount: maximumInstances
-        alwaysReady: alwaysReadyInstances == 0 ? [] : [
-          {
-            name: 'http'
-            instanceCount: alwaysReadyInstances
-          }
-        ]
+        // Functions with an HTTP trigger scale together, each other function by itself.
+        alwaysReady: concat(
+          alwaysReadyInstances == 0 ? [] : [
+            {
+              name: 'http'
+              instanceCount: alwaysReadyInstances
+            }
+          ],
+          alwaysReadyDeliveries == 0 ? [] : [
+            {
+              name: 'function:deliver'
+              instanceCount: alwaysReadyDeliveries
+            }
+          ]
+        )
       }
       deployment: {
         storage: {
@@ -231,11 +249,14 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
 }
 
 // All settings of the app: a deployment replaces what is there. The runtime is no setting on this plan.
-resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: union(extraSettings, {
-    AzureWebJobsStorage__accountName: storage.name
+    // Addresses instead of the account's name, which Functions would complete with the suffix of the global cloud.
+    AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
+    AzureWebJobsStorage__queueServiceUri: storage.properties.primaryEndpoints.queue
+    AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identity.properties.clientId
     // The identity that the SDKs use where no other is named: Key Vault.
@@ -247,27 +268,14 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
   })
 }
 
-resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(webhookKey)) {
-  name: 'ag-bridge-${token}'
-  location: 'global'
-  properties: {
-    enabled: true
-    groupShortName: 'itsm-bridge'
-    webhookReceivers: [
-      {
-        name: 'bridge'
-        serviceUri: 'https://${app.properties.defaultHostName}${webhookPath}?code=${uriComponent(webhookKey)}'
-        useCommonAlertSchema: true
-      }
-    ]
-  }
-}
-
 @description('For func azure functionapp publish.')
 output functionAppName string = app.name
 
 @description('Where alerts go. What calls it adds ?code= and a function key.')
 output webhookUrl string = 'https://${app.properties.defaultHostName}${webhookPath}'
+
+@description('Whether the app is up.')
+output healthUrl string = 'https://${app.properties.defaultHostName}/api/health'
 
 @description('Where the secrets go.')
 output keyVaultName string = vault.name

@@ -136,7 +136,7 @@ class FindingChecks:
 
     async def _assignable(self, manager: ResourceManager, subscription: str, lines: CheckLines) -> None:
         fix = (
-            f"Assign role Security Admin, or another with {', '.join(ASSIGN)}, to the identity on the subscriptions. "
+            f"Assign role Security Admin, or another with {_ASSIGNMENTS}/*, to the identity on the subscriptions. "
             "Or set defender.write_back: false."
         )
         await allowed(manager, subscription, ASSIGN, lines, "governance assignments", fix)

@@ -20,8 +20,8 @@ API_VERSION = "2022-01-01-preview"
 #: What to do about an answer, by status: for whoever opens the Resource Manager of a :class:`Governance`.
 FIXES: Mapping[int, str] = {
     401: "Fix: the subscription belongs to another tenant (give that tenant a 'sign_in'), or the identity is disabled",
-    403: "Fix: assign role Security Admin, or a role with Microsoft.Security/assessments/governanceAssignments/read, "
-    "/write and /delete, to the app's identity on this subscription, and switch on the plan Defender CSPM, which "
+    403: "Fix: assign role Security Admin, or a role with Microsoft.Security/assessments/governanceAssignments/*, "
+    "to the app's identity on this subscription, and switch on the plan Defender CSPM, which "
     "governance needs; docs/defender-poll.md lists all actions. Or set defender.write_back: false",
     404: "The assessment is gone, with its resource or its recommendation, or the identity may not see it",
 }

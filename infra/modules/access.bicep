@@ -14,19 +14,19 @@ param principalType string
 param storageAccountName string
 
 @description('Ids of built-in roles on the storage account.')
-param storageRoles array
+param storageRoles string[]
 
 @description('Key vault in this resource group.')
 param vaultName string
 
 @description('Ids of built-in roles on the vault.')
-param vaultRoles array
+param vaultRoles string[]
 
-resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
 }
 
-resource vault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   name: vaultName
 }
 

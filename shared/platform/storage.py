@@ -1,9 +1,11 @@
 """Clients of the bridge's own storage account: tables, queue and blobs, built when first used.
 
 The account comes from the settings that Functions itself uses: ``AzureWebJobsStorage`` as a connection string, or
-``AzureWebJobsStorage__accountName`` (and optional ``__blobServiceUri``, ``__queueServiceUri``, ``__tableServiceUri``,
-``__clientId``) with a managed identity. Source: Azure Functions reference, "Connecting to host storage with an
-identity".
+``AzureWebJobsStorage__blobServiceUri``, ``__queueServiceUri`` and ``__tableServiceUri`` with a managed identity
+(optional ``__clientId``), as infra/main.bicep sets them in every cloud. ``__accountName`` takes their place where the
+account has the usual addresses of its cloud; the cloud is the one of ``AZURE_AUTHORITY_HOST``, which azure-identity
+signs in at, and the global one without it. Source: Azure Functions reference, "Connecting to host storage with an
+identity"; azure-identity, "Environment variables".
 
 Everything is imported where it is used: the storage SDKs cost up to a quarter of a second of cold start.
 """
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _SETTING = "AzureWebJobsStorage"
+_AUTHORITY = "AZURE_AUTHORITY_HOST"
 
 #: Rows that were reported as unreadable, and the length of the reason that is shown.
 _MOST_REMEMBERED = 10_000
@@ -63,13 +66,24 @@ class Storage:
     def _endpoint(self, service: Literal["blob", "queue", "table"]) -> str:
         given = self._settings.get(f"{_SETTING}__{service}ServiceUri", "")
         if given:
-            return given
+            return given.rstrip("/")
         account = self._settings.get(f"{_SETTING}__accountName", "")
         if not account:
             raise ConfigurationError(
                 [f"no storage account: set {_SETTING} (connection string) or {_SETTING}__accountName (identity)"]
             )
-        return f"https://{account}.{service}.core.windows.net"
+        from shared.core.clouds import CLOUDS, cloud_of_authority
+
+        authority = self._settings.get(_AUTHORITY, "")
+        cloud = cloud_of_authority(authority) if authority else CLOUDS["public"]
+        if cloud is None:
+            raise ConfigurationError(
+                [
+                    f"{_AUTHORITY}: {authority} is of no cloud whose storage addresses are known. Fix: set "
+                    f"{_SETTING}__blobServiceUri, {_SETTING}__queueServiceUri and {_SETTING}__tableServiceUri"
+                ]
+            )
+        return f"https://{account}.{service}.{cloud.storage_suffix}"
 
     def _identity(self) -> AsyncTokenCredential:
         if self._credential is None:

@@ -101,17 +101,20 @@ def test_new_findings_are_made_from_resource_and_key(arm: httpx.Client, control:
     assert made["properties"]["metadata"]["displayName"] == "New finding"
 
 
-def test_sub_assessments(arm: httpx.Client, control: Control, production: str, finding: str) -> None:
+def test_sub_assessments(
+    arm: httpx.Client, reader: httpx.Client, control: Control, production: str, finding: str
+) -> None:
     version = {"api-version": "2019-01-01-preview"}
     items = body(arm.get(f"{finding}/subAssessments", params=version))["value"]
     assert {item["properties"]["status"]["severity"] for item in items} == {"High", "Medium", "Low"}
     assert body(arm.get(items[0]["id"], params=version)) == items[0]
+    # Its action is not published, so the bridge's role cannot name it; */read allows it.
     everywhere = f"{production}/providers/Microsoft.Security/subAssessments"
-    assert len(body(arm.get(everywhere, params=version))["value"]) == 3
+    assert len(body(reader.get(everywhere, params=version))["value"]) == 3
     control.delete("/subassessments", id=items[0]["id"])
-    assert len(body(arm.get(everywhere, params=version))["value"]) == 2
+    assert len(body(reader.get(everywhere, params=version))["value"]) == 2
     control.post("/subassessments", **items[0])
-    assert len(body(arm.get(everywhere, params=version))["value"]) == 3
+    assert len(body(reader.get(everywhere, params=version))["value"]) == 3
 
 
 def test_an_assignment_is_made_replaced_and_removed(arm: httpx.Client, control: Control, finding: str) -> None:

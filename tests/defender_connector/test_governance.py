@@ -45,7 +45,7 @@ async def test_an_assessment_that_is_gone_refuses_with_404_and_has_nothing_to_re
 
 
 async def test_without_rights_the_error_names_role_action_and_plan(cloud: Cloud) -> None:
-    action = "Microsoft.Security/assessments/governanceAssignments/write"
+    action = "Microsoft.Security/assessments/governanceAssignments/*"
     await cloud.told("DELETE", "/grants", identity="bridge", tenant="contoso", scope="/", actions=[action])
     with pytest.raises(SourceRefused, match="Security Admin") as refused:
         await cloud.governance.put(ID, NAME, PROPERTIES)

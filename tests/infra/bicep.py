@@ -12,6 +12,7 @@ from pycep import BicepParser
 ROOT = Path(__file__).parents[2]
 MAIN = ROOT / "infra" / "main.bicep"
 ACCESS = ROOT / "infra" / "modules" / "access.bicep"
+ACTION_GROUP = ROOT / "infra" / "action-group.bicep"
 FILES = sorted((ROOT / "infra").rglob("*.bicep"))
 
 _TOKENS = re.compile(r"'''.*?'''|'(?:[^'\\]|\\.)*'|//[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -35,7 +36,7 @@ def body(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def only(template: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The one resource of a type."""
+    """The one resource of a type that a template makes."""
     (found,) = [r for r in template["resources"].values() if r["type"] == kind and not r["existing"]]
     return body(found)
 

@@ -17,7 +17,7 @@ from connectors.key_vault import KeyVaultSecrets
 from connectors.servicenow.settings import ServiceNowSettings
 from shared.core.errors import StorageUnavailable
 from shared.platform.storage import Storage, storage_errors
-from tests.infra.bicep import MAIN, ROOT, parse, settings
+from tests.infra.bicep import FILES, MAIN, ROOT, parse, settings
 from tests.key_vault.vault import ACCESS, running
 
 CLIENT = "22222222-2222-4222-8222-222222222222"
@@ -26,9 +26,11 @@ CLIENT = "22222222-2222-4222-8222-222222222222"
 #: "Connecting to host storage with an identity" and "Common properties for identity-based connections".
 BY_FUNCTIONS = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
-    "AzureWebJobsStorage__accountName",
+    "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__queueServiceUri",
+    "AzureWebJobsStorage__tableServiceUri",
 }
 
 #: Read by the SDKs. Source: azure-identity, "Environment variables".
@@ -46,10 +48,14 @@ NOT_ON_THIS_PLAN = {
 }
 
 
-def deployed() -> dict[str, str]:
-    """The application settings as they are in Azure after a deployment with the defaults."""
-    azure = {
-        "storage.name": "stbridgecontoso",
+def deployed(suffix: str = "core.windows.net") -> dict[str, str]:
+    """The application settings as they are in Azure after a deployment with the defaults, in the cloud whose storage
+    has that suffix."""
+    endpoints = {
+        f"storage.properties.primaryEndpoints.{service}": f"https://stbridgecontoso.{service}.{suffix}/"
+        for service in ("blob", "queue", "table")
+    }
+    azure = endpoints | {
         "identity.properties.clientId": CLIENT,
         "vault.properties.vaultUri": "https://kv-bridge-contoso.vault.azure.net/",
         "insights.properties.ConnectionString": "ConnectionString of the component",
@@ -90,6 +96,22 @@ async def test_the_shipped_configuration_is_valid_with_these_settings_alone() ->
         assert services.storage.queue("signals").url.startswith("https://stbridgecontoso.queue.core.windows.net/")
     finally:
         await services.aclose()
+
+
+@pytest.mark.parametrize("suffix", ["core.windows.net", "core.usgovcloudapi.net", "core.chinacloudapi.cn"])
+async def test_the_deployed_app_finds_its_storage_in_every_cloud(suffix: str) -> None:
+    given = deployed(suffix)
+    assert "AzureWebJobsStorage__accountName" not in given, "Functions completes a name for the global cloud alone"
+    storage = Storage(given)
+    assert storage.queue("signals").url == f"https://stbridgecontoso.queue.{suffix}/signals"
+    assert storage.container("large").url == f"https://stbridgecontoso.blob.{suffix}/large"
+    assert storage.table("links").url == f"https://stbridgecontoso.table.{suffix}"
+    await storage.aclose()
+
+
+def test_no_template_knows_the_addresses_of_one_cloud() -> None:
+    for file in FILES:
+        assert not re.search(r"windows\.net|azure\.(?:net|com)|azurewebsites", file.read_text(encoding="utf-8")), file
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from lark.exceptions import UnexpectedInput
 
-from tests.infra.bicep import ACCESS, FILES, MAIN, ROOT, body, leaves, names, only, parse, text
+from tests.infra.bicep import ACCESS, ACTION_GROUP, FILES, MAIN, ROOT, body, leaves, names, only, parse, text
 
 #: Source: "Azure built-in roles" (learn.microsoft.com/azure/role-based-access-control/built-in-roles).
 BUILT_IN = {
@@ -106,17 +107,42 @@ def test_the_app_runs_as_its_managed_identity_on_flex_consumption(template: dict
     assert container["name"] == "packageContainer"
 
 
-def test_the_runtime_is_the_python_that_the_project_is_built_with(template: dict[str, Any]) -> None:
+def test_the_app_runs_on_a_python_that_the_project_is_tested_with(template: dict[str, Any]) -> None:
     runtime = only(template, "Microsoft.Web/sites")["properties"]["functionAppConfig"]["runtime"]
+    assert runtime["version"] == "pythonVersion"
+    example = json.loads((ROOT / "local.settings.example.json").read_text(encoding="utf-8"))["Values"]
+    assert runtime["name"] == example["FUNCTIONS_WORKER_RUNTIME"]
+    parameter = template["parameters"]["pythonVersion"]
+    (allowed,) = [d["argument"] for d in parameter["decorators"] if d["type"] == "allowed"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["requires-python"] == ">=3.11,<3.14"
+    assert [version.strip("'") for version in allowed] == ["3.11", "3.12", "3.13"]
+    assert parameter["default"] == "3.13"
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert (
-        runtime["name"]
-        == json.loads((ROOT / "local.settings.example.json").read_text(encoding="utf-8"))["Values"][
-            "FUNCTIONS_WORKER_RUNTIME"
-        ]
-    )
-    assert f"PYTHON ?= {runtime['name']}{runtime['version']}\n" in makefile
-    assert set(re.findall(r"--python-version (\S+)", makefile)) == {runtime["version"]}
+    assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in makefile
+    assert set(re.findall(r"--python-version (\S+)", makefile)) == {"3.11"}, "pins resolve from the oldest on"
+    assert makefile.count("--universal") == 3, "and for every later one"
+    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    library = dict(re.findall(r"^azure-functions==(\d+)\S* ; python_full_version (\S+ '3\.13')", pinned, re.MULTILINE))
+    assert library == {"1": "< '3.13'", "2": ">= '3.13'"}
+    assert f"newest={parameter['default']}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "group"), [("alwaysReadyInstances", "http"), ("alwaysReadyDeliveries", "function:deliver")]
+)
+def test_what_is_kept_warm_is_a_group_of_functions_that_the_app_has(
+    template: dict[str, Any], parameter: str, group: str
+) -> None:
+    scale = only(template, "Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    assert scale["instanceMemoryMB"] == "instanceMemory"
+    assert template["parameters"][parameter]["default"] == 0, "costs nothing unless it is asked for"
+    written = str(scale["alwaysReady"])
+    assert f"'{group}'" in written.replace('"', "'")
+    assert parameter in written
+    triggers = (ROOT / "function_app.py").read_text(encoding="utf-8")
+    name = group.removeprefix("function:")
+    assert name == "http" or f'@app.function_name("{name}")' in triggers
 
 
 def test_role_ids_are_those_of_the_roles_they_are_named_after(template: dict[str, Any]) -> None:
@@ -176,7 +202,7 @@ def test_no_secret_goes_in_unguarded_and_no_key_comes_out(template: dict[str, An
         written = str(text(output["value"]))
         assert "webhookKey" not in written, name
         assert not re.search(r"code=|connectionstring|secret", written, re.IGNORECASE), name
-    assert template["parameters"]["webhookKey"]["default"] == ""
+    assert "webhookKey" not in template["parameters"], "keys are there only once the app is published"
 
 
 def test_the_webhook_is_the_route_of_the_app_with_the_common_schema(template: dict[str, Any]) -> None:
@@ -186,12 +212,27 @@ def test_the_webhook_is_the_route_of_the_app_with_the_common_schema(template: di
     assert '@app.function_name("alerts")\n@app.route(route="alerts", methods=["POST"])' in triggers
     url = "https://${app.properties.defaultHostName}${webhookPath}"
     assert template["outputs"]["webhookUrl"]["value"] == url
-    group = template["resources"]["actionGroup"]
-    assert "condition" in group["config"], "without a key there is nothing that it could call"
-    (receiver,) = body(group)["properties"]["webhookReceivers"]
+    assert template["outputs"]["healthUrl"]["value"] == url.replace("${webhookPath}", f"/{prefix}/health")
+    alone = parse(ACTION_GROUP)
+    assert alone["variables"]["webhookPath"] == template["variables"]["webhookPath"]
+    group = only(alone, "Microsoft.Insights/actionGroups")["properties"]
+    (receiver,) = group["webhookReceivers"]
     assert receiver["useCommonAlertSchema"] is True
     assert receiver["serviceUri"] == url + "?code=${uriComponent(webhookKey)}"
-    assert len(body(group)["properties"]["groupShortName"]) <= 12
+    assert len(group["groupShortName"]) <= 12
+
+
+def test_making_the_action_group_leaves_the_app_and_its_settings_as_they_are(template: dict[str, Any]) -> None:
+    made = [r["type"] for r in parse(ACTION_GROUP)["resources"].values() if not r["existing"]]
+    assert made == ["Microsoft.Insights/actionGroups"]
+    readme = (ROOT / "infra" / "README.md").read_text(encoding="utf-8")
+    step, _, later = readme.partition("## 5. The action group")[2].partition("## 6.")
+    assert later
+    assert "infra/action-group.bicep" in step
+    assert "main.bicep" not in step, "it would set every parameter that is left out back to its default"
+    assert parse(ACTION_GROUP)["parameters"]["token"] == template["parameters"]["token"] | {
+        "decorators": parse(ACTION_GROUP)["parameters"]["token"]["decorators"]
+    }
 
 
 def test_names_fit_the_limits_of_azure(template: dict[str, Any]) -> None:
@@ -220,10 +261,21 @@ def test_the_readme_names_parameters_and_outputs_that_exist(template: dict[str, 
     readme = (ROOT / "infra" / "README.md").read_text(encoding="utf-8")
     commands = "\n".join(re.findall(r"```console\n(.*?)```", readme, re.DOTALL)).replace("\\\n", " ")
     calls = re.findall(r"--template-file (\S+)\s+--parameters ([^\n]*)", commands)
-    assert {file for file, _ in calls} == {"infra/main.bicep", "infra/sources.bicep"}
+    assert {file for file, _ in calls} == {"infra/main.bicep", "infra/action-group.bicep", "infra/sources.bicep"}
     for file, rest in calls:
         given = re.findall(r"(?:^|\s)(\w+)=", rest)
         assert given
-        assert set(given) <= set(parse(ROOT / file)["parameters"])
+        parameters = parse(ROOT / file)["parameters"]
+        required = {name for name, one in parameters.items() if one["default"] is None}
+        assert required <= set(given) <= set(parameters)
     rows = set(re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE))
     assert rows == set(template["parameters"]) | set(template["outputs"])
+
+
+def test_commands_of_the_docs_find_an_identity_that_is_user_assigned_as_the_templates_is() -> None:
+    pages = [ROOT / "README.md", ROOT / "infra" / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages).replace("\\\n", " ")
+    commands = re.findall(r"az functionapp identity show[^\n]*", text)
+    assert commands
+    for command in commands:
+        assert "userAssignedIdentities.*.principalId" in command, "principalId alone is of a system-assigned one"

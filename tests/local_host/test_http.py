@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 import aiohttp
 import pytest
@@ -229,7 +230,7 @@ async def test_a_caller_that_expects_100_continue_gets_it_only_when_its_body_is_
         return first.splitlines()[0], last.splitlines()[0]
 
     assert await ask("/api/echo/1") == (b"HTTP/1.1 100 Continue", b"HTTP/1.1 200 OK")
-    too_large = b"HTTP/1.1 413 Request Entity Too Large"
+    too_large = f"HTTP/1.1 413 {HTTPStatus(413).phrase}".encode()  # newer releases of Python call it otherwise
     assert await ask("/api/echo/1", 10**9) == (too_large, too_large)
     assert await ask("/api/normal") == (b"HTTP/1.1 401 Unauthorized", b"HTTP/1.1 401 Unauthorized")
 

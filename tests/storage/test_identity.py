@@ -11,6 +11,7 @@ import pytest
 import trustme
 from aiohttp import web
 
+from cli.main import main
 from local.azurite import Azurite
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.messages import SignalMessage
@@ -95,3 +96,51 @@ async def test_tables_queue_and_blobs_with_a_managed_identity(tmp_path: Path, mo
 async def test_without_any_account_the_error_says_which_setting_is_missing() -> None:
     with pytest.raises(ConfigurationError, match="AzureWebJobsStorage__accountName"):
         await SignalQueue(Storage({})).depth()
+
+
+@pytest.mark.parametrize(
+    ("authority", "suffix"),
+    [
+        ("", "core.windows.net"),
+        ("https://login.microsoftonline.com", "core.windows.net"),
+        ("login.microsoftonline.us", "core.usgovcloudapi.net"),
+        ("https://login.microsoftonline.us/", "core.usgovcloudapi.net"),
+        ("https://login.chinacloudapi.cn", "core.chinacloudapi.cn"),
+        ("https://Login.Partner.MicrosoftOnline.cn", "core.chinacloudapi.cn"),
+    ],
+)
+async def test_the_name_of_an_account_is_completed_for_the_cloud_that_is_signed_in_to(
+    authority: str, suffix: str
+) -> None:
+    settings = {"AzureWebJobsStorage__accountName": "stbridge", "AZURE_AUTHORITY_HOST": authority}
+    storage = Storage(settings)
+    assert storage.queue("signals").url == f"https://stbridge.queue.{suffix}/signals"
+    assert storage.table("links").url == f"https://stbridge.table.{suffix}"
+    assert storage.container("large").url == f"https://stbridge.blob.{suffix}/large"
+    await storage.aclose()
+
+
+async def test_in_a_cloud_of_ones_own_the_addresses_have_to_be_given() -> None:
+    private = {"AzureWebJobsStorage__accountName": "stbridge", "AZURE_AUTHORITY_HOST": "https://login.contoso.example"}
+    with pytest.raises(ConfigurationError, match="AzureWebJobsStorage__queueServiceUri"):
+        Storage(private).queue("signals")
+    storage = Storage(private | {"AzureWebJobsStorage__queueServiceUri": "https://stbridge.queue.contoso.example/"})
+    assert storage.queue("signals").url == "https://stbridge.queue.contoso.example/signals"
+    await storage.aclose()
+
+
+async def test_an_account_on_the_command_line_takes_nothing_of_the_one_in_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, str] = {}
+    monkeypatch.setattr("cli.main.use_settings", given.update)
+    monkeypatch.setenv("AzureWebJobsStorage", "DefaultEndpointsProtocol=http;AccountName=other")
+    monkeypatch.setenv("AzureWebJobsStorage__queueServiceUri", "https://other.queue.core.windows.net/")
+    monkeypatch.setenv("AzureWebJobsStorage__clientId", "11111111-2222-4333-8444-555555555555")
+    main(account="stbridge", settings_file=Path("none.json"))
+    assert {n: v for n, v in given.items() if n.startswith("AzureWebJobs")} == {
+        "AzureWebJobsStorage__accountName": "stbridge"
+    }
+    storage = Storage(given)
+    assert storage.queue("signals").url == "https://stbridge.queue.core.windows.net/signals"
+    await storage.aclose()

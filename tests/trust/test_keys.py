@@ -90,11 +90,47 @@ async def test_strangers_with_unknown_kids_cause_one_fetch_per_pause(
     await store.key(TENANT, "current")
     for number in range(50):
         clock.now += PAUSE / 100
-        assert await refused(store, f"unknown-{number}") == 401
+        assert await refused(store, f"unknown-{number}") == 503, "nobody looked, so nobody knows"
     assert len(entra.asked) == 2
     clock.now += PAUSE
-    for number in range(50):
-        assert await refused(store, f"unknown-{number}") == 401
+    assert [await refused(store, f"unknown-{number}") for number in range(50)] == [401, *[503] * 49]
+    assert len(entra.asked) == 4
+
+
+async def test_an_alert_signed_with_a_new_key_is_let_in_by_azures_retries_whatever_strangers_send(
+    store: KeyStore, entra: Entra, clock: Clock
+) -> None:
+    """Azure repeats a 503 five times, after these waits, and a 401 never."""
+    await store.key(TENANT, "current")
+    clock.now += PAUSE
+    assert await refused(store, "random") == 401
+    entra.published = [jwk("current"), jwk("next")]
+    clock.now += 0.1
+    answers = [await refused(store, "next")]
+    for number, wait in enumerate((5, 20, 5, 40, 5)):
+        clock.now += wait
+        try:
+            assert (await store.key(TENANT, "next"))["kid"] == "next"
+            break
+        except TokenDenied as denied:
+            answers.append(denied.status)
+        with pytest.raises(TokenDenied):
+            await store.key(TENANT, f"random-{number}")
+    else:
+        pytest.fail(f"never let in: {answers}")
+    assert set(answers) == {503}
+    assert len(entra.asked) == 6, "the first look, the stranger's, and one after the pause"
+
+
+async def test_calls_that_wait_for_one_look_all_believe_it(entra: Entra, clock: Clock) -> None:
+    async def slow(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.02)
+        return entra(request)
+
+    store = KeyStore(AUTHORITY, httpx.MockTransport(slow), clock=clock)
+    await store.key(TENANT, "current")
+    clock.now += PAUSE
+    assert await asyncio.gather(*(refused(store, f"unknown-{number}") for number in range(5))) == [401] * 5
     assert len(entra.asked) == 4
 
 
@@ -111,6 +147,8 @@ async def test_a_key_that_was_rotated_away_is_trusted_no_longer(store: KeyStore,
     entra.published = [jwk("next")]
     clock.now += FRESH
     assert (await store.key(TENANT, "next"))["kid"] == "next"
+    assert await refused(store, "current") == 503
+    clock.now += PAUSE
     assert await refused(store, "current") == 401
 
 
@@ -140,6 +178,7 @@ async def test_while_entra_fails_the_keys_at_hand_go_on_and_unknown_ones_may_com
     entra.broken, entra.published = None, [jwk("current"), jwk("next")]
     clock.now += PAUSE
     assert (await store.key(TENANT, "next"))["kid"] == "next"
+    clock.now += PAUSE
     assert await refused(store, "unknown") == 401
 
 
@@ -186,10 +225,13 @@ async def test_keys_are_taken_from_the_authority_only(store: KeyStore, entra: En
     assert len(entra.asked) == 1
 
 
-async def test_a_tenant_knows_only_its_own_keys(store: KeyStore, entra: Entra) -> None:
+async def test_a_tenant_knows_only_its_own_keys(store: KeyStore, entra: Entra, clock: Clock) -> None:
     await store.key(TENANT, "current")
     entra.published = [jwk("theirs")]
     assert (await store.key(OTHER_TENANT, "theirs"))["kid"] == "theirs"
+    assert await refused(store, "theirs") == 503
+    clock.now += PAUSE
+    entra.published = [jwk("current")]
     assert await refused(store, "theirs") == 401
 
 
@@ -210,8 +252,9 @@ async def test_a_tenant_knows_only_its_own_keys(store: KeyStore, entra: Entra) -
     ],
 )
 async def test_keys_that_cannot_be_this_tenants_signing_keys_are_left_out(
-    store: KeyStore, entra: Entra, spoilt: Any
+    store: KeyStore, entra: Entra, clock: Clock, spoilt: Any
 ) -> None:
     entra.published = [spoilt, jwk("current", issuer="https://login.microsoftonline.com/{tenantid}/v2.0")]
     assert (await store.key(TENANT, "current"))["kid"] == "current"
+    clock.now += PAUSE
     assert await refused(store, "odd") == 401

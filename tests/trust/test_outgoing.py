@@ -137,7 +137,10 @@ async def test_a_public_address_is_connected_to_and_its_connection_used_again() 
     assert len(server.received) == 1
 
 
-@pytest.mark.parametrize("address", ["10.0.0.4", "127.0.0.1", "169.254.169.254", "168.63.129.16", "fd00::1", "::1"])
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.4", "127.0.0.1", "169.254.169.254", "168.63.129.16", "fd00::1", "::1", "fec0::1", "::ffff:0:a00:4"],
+)
 async def test_a_name_that_leads_inside_gets_not_one_byte(address: str) -> None:
     async with serving() as server:
         async with client("http://contoso.example", Network(Resolver(server.port, [address]))) as http:
@@ -294,6 +297,9 @@ async def test_the_connector_follows_no_redirect_with_its_credentials(answer: st
         ("169.254.169.254", "link-local"),
         ("fe80::1%eth0", "link-local"),
         ("168.63.129.16", "Azure platform"),
+        ("::ffff:168.63.129.16", "Azure platform"),
+        ("64:ff9b::a83f:8110", "Azure platform"),
+        ("2002:a83f:8110::1", "Azure platform"),
         ("0.0.0.0", "unspecified"),
         ("::", "unspecified"),
         ("224.0.0.1", "multicast"),
@@ -303,6 +309,66 @@ async def test_the_connector_follows_no_redirect_with_its_credentials(answer: st
 )
 def test_every_sort_of_address_is_told_apart(address: str, reason: str) -> None:
     assert inner(address) == reason
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        # Site-local (deprecated, still routed in old networks), segment routing, documentation, discard-only.
+        ("fec0::1", "private"),
+        ("feff:ffff::1", "private"),
+        ("5f00::1", "private"),
+        ("5fff::1", "private"),
+        ("3fff::1", "private"),
+        ("3fff:fff:ffff::1", "private"),
+        ("3fff:1000::1", ""),
+        ("2001:db8::1", "private"),
+        ("100::1", "private"),
+        ("2001:2::1", "private"),
+        ("4000::1", "private"),
+        ("1fff::1", "private"),
+        # IPv4 in IPv6, by SIIT, as mapped, compatible, NAT64, 6to4 and Teredo address.
+        ("::ffff:0:10.0.0.4", "private"),
+        ("::ffff:0:127.0.0.1", "loopback"),
+        ("::ffff:0:169.254.169.254", "link-local"),
+        ("::ffff:0:8.8.8.8", ""),
+        ("::ffff:192.168.1.1", "private"),
+        ("::ffff:169.254.169.254", "link-local"),
+        ("::10.0.0.4", "private"),
+        ("::169.254.169.254", "link-local"),
+        ("::0.0.0.5", "private"),
+        ("64:ff9b::169.254.169.254", "link-local"),
+        ("64:ff9b::100.64.0.1", "private"),
+        ("64:ff9b:1:ffff::8.8.8.8", "private"),
+        ("2002:7f00:1::1", "loopback"),
+        ("2002:a9fe:a9fe::1", "link-local"),
+        ("2002:808:808::1", ""),
+        ("2001:0:a00:1::f5ff:fffe", "private"),
+        ("2001:0:808:808::f5ff:fffb", "private"),
+        # IPv4: each row of the registry that is not globally reachable, and neighbours that are.
+        ("0.1.2.3", "private"),
+        ("100.127.255.255", "private"),
+        ("100.128.0.1", ""),
+        ("172.31.255.255", "private"),
+        ("172.32.0.1", ""),
+        ("192.0.0.8", "private"),
+        ("192.0.0.170", "private"),
+        ("192.0.2.1", "private"),
+        ("192.88.99.1", "private"),
+        ("198.18.0.1", "private"),
+        ("198.19.255.255", "private"),
+        ("198.20.0.1", ""),
+        ("198.51.100.7", "private"),
+        ("203.0.113.7", "private"),
+        ("240.0.0.1", "private"),
+        ("255.255.255.255", "private"),
+        ("239.255.255.255", "multicast"),
+        ("ff02::1", "multicast"),
+    ],
+)
+def test_special_purpose_addresses_are_not_public_on_any_release_of_python(address: str, reason: str) -> None:
+    assert inner(address) == reason
+    assert inner(f"[{address}]") == reason
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.8.8.8", "::1"])

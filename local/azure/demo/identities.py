@@ -35,10 +35,9 @@ BRIDGE_ACTIONS = (
     "Microsoft.ResourceGraph/resources/read",
     "Microsoft.Security/assessments/read",
     "Microsoft.Security/assessments/subAssessments/read",
-    "Microsoft.Security/subAssessments/read",
     "Microsoft.Security/assessments/governanceAssignments/read",
-    "Microsoft.Security/assessments/governanceAssignments/write",
-    "Microsoft.Security/assessments/governanceAssignments/delete",
+    # Deleting is no action of Microsoft's list; only a wildcard allows it in a custom role.
+    "Microsoft.Security/assessments/governanceAssignments/*",
     "Microsoft.Security/alerts/read",
     "Microsoft.Security/locations/alerts/*",
 )

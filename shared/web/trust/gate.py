@@ -41,7 +41,7 @@ class WebhookGate:
         self._keys = keys or KeyStore(settings.authority or CLOUDS[settings.cloud].authority, transport)
 
     async def admit(self, header: str | None) -> WebhookCaller:
-        """Check the value of an Authorization header. Raises Denied, after telling the log which check failed."""
+        """Check the value of an Authorization header. Raises TokenDenied, after telling the log which check failed."""
         try:
             found = unproven(bearer(header), self._settings)
             key = await self._keys.key(found.tenant, found.kid)

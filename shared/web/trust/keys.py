@@ -1,11 +1,12 @@
 """The public keys with which a tenant's tokens are signed: fetched from Entra, kept, fetched again when they rotate.
 
-A key id that is not known makes us look again, at most once every ``pause``, whatever strangers send. Keys stay good
-until an answer without them arrives: while Entra cannot be reached, those at hand go on. Only allow-listed tenants are
-ever asked about, and nothing that a token says becomes part of an address.
+A key id that is not known makes us look again, at most once every :data:`PAUSE`, whatever strangers send. A call
+within that time is asked to come again (503): its key may be a new one, and Azure never repeats what was answered with
+401. Keys stay good until an answer without them arrives: while Entra cannot be reached, those at hand go on. Only
+allow-listed tenants are ever asked about, and nothing that a token says becomes part of an address.
 
 Source: Microsoft Learn, "Signing key rollover in the Microsoft identity platform"; OpenID Connect Discovery 1.0;
-RFC 7517.
+RFC 7517; Microsoft Learn, "Action groups" (webhook retries).
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ from shared.platform.guarded_transport import GuardedTransport
 from shared.platform.log import record
 from shared.web.trust.tokens import TokenDenied
 
+#: Seconds. Azure calls again 5, 25, 30, 70 and 75 seconds after an answer of 503, and then no action group calls for 15
+#: minutes: keys that were looked up by then let a call with a new key in.
+PAUSE = 60.0
+
 #: Seconds. Entra publishes a key long before it signs with it, and asks that keys be looked up once a day.
-PAUSE, FRESH = 300.0, 86_400.0
+FRESH = 86_400.0
 
 #: Seconds between attempts while there is no key at all; Azure calls again after 5 and 20 seconds.
 PAUSE_WITHOUT_KEYS = 4.0
@@ -48,9 +53,10 @@ class KeysNotFetched(Exception):
 
 @dataclass(slots=True)
 class _Tenant:
-    """What is known of one tenant. Times are of the monotonic clock."""
+    """What is known of one tenant. Times are of the monotonic clock; ``answers`` counts lists of keys that came."""
 
     keys: Keys = field(default_factory=dict)
+    answers: int = 0
     fetched: float | None = None
     attempted: float | None = None
     failure: str = ""
@@ -84,9 +90,11 @@ class KeyStore:
     async def key(self, tenant: str, kid: str) -> Mapping[str, Any]:
         """The key (JWK) called ``kid`` of a tenant that is allow-listed.
 
-        Raises Denied: 401 when Entra does not know that key, 503 when it cannot be asked.
+        Raises TokenDenied: 401 when Entra, asked during this call, does not know that key; 503 when it cannot be asked,
+        or was asked too short a time ago to be asked again.
         """
         known = self._tenants.setdefault(tenant, _Tenant())
+        answers = known.answers
         if self._due(known, kid) or (kid not in known.keys and known.lock.locked()):
             async with known.lock:  # whoever comes while keys are being fetched waits for them
                 if self._due(known, kid):
@@ -97,6 +105,13 @@ class KeyStore:
         if known.failure:
             # It may be a new key: only Entra could tell, and Azure never repeats what was answered with 401.
             raise TokenDenied(503, "keys", f"the signing keys of tenant {tenant} cannot be fetched: {known.failure}")
+        if known.answers == answers:
+            raise TokenDenied(
+                503,
+                "key",
+                f"the token names a key that is not among those of tenant {tenant}. They were fetched less than "
+                f"{PAUSE:g} seconds ago, so it may be a new one: the caller is asked to come again",
+            )
         raise TokenDenied(
             401, "key", "Entra does not know the key that the token names: it was not signed by this tenant"
         )
@@ -118,6 +133,7 @@ class KeyStore:
             known.failure = str(error)
         else:
             known.failure, known.fetched = "", self._clock()
+            known.answers += 1
             return
         record("signing_keys_unavailable", logging.WARNING, tenant=tenant, reason=known.failure, kept=len(known.keys))
 
@@ -142,7 +158,7 @@ class KeyStore:
 
 
 async def _read(http: httpx.AsyncClient, address: str) -> Mapping[str, Any]:
-    """GET a JSON object. Raises Unfetched."""
+    """GET a JSON object. Raises KeysNotFetched."""
     try:
         async with http.stream("GET", address, headers={"Accept": "application/json"}) as answer:
             body = b""

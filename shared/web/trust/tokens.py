@@ -42,7 +42,7 @@ class TokenDenied(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class KeysUnavailable:
+class UnprovenToken:
     """What a token says of itself, before anything is proven: enough to know whose key has to prove it."""
 
     token: str
@@ -51,7 +51,7 @@ class KeysUnavailable:
 
 
 def bearer(header: str | None) -> str:
-    """The token of an Authorization header. Raises Denied."""
+    """The token of an Authorization header. Raises TokenDenied."""
     if not header:
         raise TokenDenied(
             401,
@@ -67,8 +67,11 @@ def bearer(header: str | None) -> str:
     return token.strip()
 
 
-def unproven(token: str, settings: SecureWebhook) -> KeysUnavailable:
-    """Look at a token without believing it. Raises Denied for what can only be refused, so that nothing is fetched."""
+def unproven(token: str, settings: SecureWebhook) -> UnprovenToken:
+    """Look at a token without believing it.
+
+    Raises TokenDenied for what can only be refused, so that nothing is fetched.
+    """
     header, claims = _opened(token)
     algorithm = header.get("alg")
     if algorithm != _ALGORITHM:
@@ -84,13 +87,13 @@ def unproven(token: str, settings: SecureWebhook) -> KeysUnavailable:
     kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
         raise TokenDenied(401, "key", "the token does not say which key signed it (kid)")
-    return KeysUnavailable(token, tenant.lower(), kid)
+    return UnprovenToken(token, tenant.lower(), kid)
 
 
-def proven(found: KeysUnavailable, key: Mapping[str, Any], settings: SecureWebhook) -> Mapping[str, Any]:
+def proven(found: UnprovenToken, key: Mapping[str, Any], settings: SecureWebhook) -> Mapping[str, Any]:
     """Verify a token with the key of its tenant (JWK), and that its bearer may call. The claims.
 
-    Raises Denied.
+    Raises TokenDenied.
     """
     cloud = CLOUDS[settings.cloud]
     first = [issuer.format(tenant=found.tenant) for issuer in cloud.issuers_v1]
@@ -106,7 +109,7 @@ def proven(found: KeysUnavailable, key: Mapping[str, Any], settings: SecureWebho
 
 
 def _verified(
-    found: KeysUnavailable, key: Mapping[str, Any], settings: SecureWebhook, issuers: Sequence[str]
+    found: UnprovenToken, key: Mapping[str, Any], settings: SecureWebhook, issuers: Sequence[str]
 ) -> Mapping[str, Any]:
     try:
         claims: Mapping[str, Any] = jwt.decode(
@@ -151,7 +154,7 @@ def _check_caller(caller: object, name: str, settings: SecureWebhook) -> None:
 
 
 def _opened(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and claims of a token, unverified. Raises Denied for anything that is no signed JSON Web Token."""
+    """Header and claims of a token, unverified. Raises TokenDenied for anything that is no signed JSON Web Token."""
     try:
         parts = jwt.decode_complete(token, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
