@@ -189,7 +189,7 @@ class ScoreRequests:
         if signal.state is SignalState.RESOLVED:
             fix = "Fix: where it is to be done all the same, set it to 'To address' in the portal first."
             raise _needs_none(wanted, f"{signal.condition} {fix}")
-        return signal
+        return replace(signal, opens=True)  # a person may ask for what is not scored
 
     def _unknown(self, wanted: str, profiles: Mapping[str, Mapping[str, Any]], partial: str) -> Problem:
         if partial:

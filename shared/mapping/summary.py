@@ -97,9 +97,10 @@ def _cut_description(signal: Signal, limit: int) -> str:
 def _facts(signal: Signal, layout: Layout) -> Iterable[str]:
     if signal.rule:
         yield f"{layout.rule}: {signal.rule}"
-    yield "Severity: " + ("not given" if signal.severity is None else f"Sev{signal.severity}")
+    severity = "not given" if signal.severity is None else layout.severities[signal.severity]
+    yield f"Severity: {severity}"
     if signal.fired_at:
-        yield f"Fired: {rfc3339(signal.fired_at)}"
+        yield f"{layout.began}: {rfc3339(signal.fired_at)}"
     if signal.state is SignalState.RESOLVED:
         yield f"Resolved: {rfc3339(signal.resolved_at or signal.occurred_at)}"
     names = [resource.id or resource.name or "" for resource in signal.resources]
@@ -108,7 +109,8 @@ def _facts(signal: Signal, layout: Layout) -> Iterable[str]:
     if len(names) > _MOST_RESOURCES:
         yield f"... and {len(names) - _MOST_RESOURCES} more resources"
     for name, title in layout.facts:
-        if text := signal.details.get(name):
+        text = signal.details.get(name)
+        if text and not (name == "severity" and text == severity):  # the source's own rating, where it is another
             yield f"{title}: {text}"
     yield f"Key: {signal.key}"
 
