@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from connectors.azure_monitor.payloads.schemas import SCHEMAS
@@ -10,12 +11,19 @@ from shared.core.plugins import Job, Section, SourcePlugin, SourceWords
 if TYPE_CHECKING:
     from connectors.azure_monitor.source import AzureMonitorSource
     from shared.engine import Engine
+    from shared.mapping.layouts import Layout
 
 
 def _sections() -> tuple[Section, ...]:
     from connectors.azure_monitor.sections import sections
 
     return sections()
+
+
+def _layouts() -> Mapping[str, Layout]:
+    from connectors.azure_monitor.layouts import LAYOUTS
+
+    return LAYOUTS
 
 
 def _open(engine: Engine) -> AzureMonitorSource:
@@ -29,6 +37,7 @@ PLUGIN = SourcePlugin(
     words=SourceWords("Azure", "Azure Monitor", "alert", "fired again"),
     schemas=SCHEMAS,
     sections=_sections,
+    layouts=_layouts,
     jobs=(Job("reconcile", "0 4,19,34,49 * * * *"),),
     open=_open,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from shared.mapping.layouts import Layout
+from shared.mapping.layouts import RATINGS, Layout
 
 _REMEDIATION = ("remediation_steps", "Remediation steps")
 _ELSEWHERE = (("environment", "Environment"), ("native_id", "Native id"))
@@ -15,6 +15,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "recommendation": Layout(
             rule="Recommendation",
             portal="Recommendation in Azure",
+            began="Detected",
+            severities=RATINGS,
             facts=(
                 ("severity", "Severity given by Defender for Cloud"),
                 ("risk_level", "Risk"),
@@ -34,6 +36,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "sub_assessment": Layout(
             rule="Finding",
             portal="Recommendation in Azure",
+            began="Detected",
+            severities=RATINGS,
             facts=(
                 ("finding_id", "Finding id"),
                 ("severity", "Severity given by Defender for Cloud"),
@@ -50,6 +54,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "security_alert": Layout(
             rule="Alert type",
             portal="Security alert in Azure",
+            began="Detected",
+            severities=RATINGS,
             facts=(
                 ("severity", "Severity given by Defender for Cloud"),
                 ("compromised_entity", "Compromised entity"),

@@ -1,11 +1,11 @@
-"""How tickets present improvement actions."""
+"""How tickets present improvement actions. Their score is in the condition, which ends the description."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from shared.mapping.layouts import Layout
+from shared.mapping.layouts import RATINGS, Layout
 
 _REMEDIATION = ("remediation_steps", "Remediation steps")
 
@@ -14,6 +14,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "control": Layout(
             rule="Task",
             portal="Action in Microsoft 365",
+            began="Detected",
+            severities=RATINGS,
             facts=(
                 ("category", "Category"),
                 ("recommendation_source", "Recommendation source"),
@@ -22,8 +24,6 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
                 ("due_date", "Due date"),
                 ("service", "Service"),
                 ("tier", "Tier"),
-                ("score", "Score now"),
-                ("max_score", "Score possible"),
                 ("score_date", "Score of"),
                 ("rank", "Rank"),
                 ("user_impact", "User impact"),

@@ -222,7 +222,7 @@ class ScoreRequests:
         if signal.state is SignalState.RESOLVED:
             fix = "Fix: to get a ticket all the same, set it to 'To address' in the portal first."
             raise _needs_none(wanted, f"{signal.condition} {fix}")
-        return signal
+        return replace(signal, opens=True)  # a person may ask for what is not scored
 
     async def _check_with(
         self, system: TicketSystem, request: ScoreTicketRequest, route: CompiledRoute, mapped: MappedFields

@@ -22,5 +22,6 @@ CLOSING_NOTE = (
     "{% if signal.details.withdrawn %}{{ signal.details.withdrawn }}{% else %}"
     "{{ signal.rule or signal.title }} ended at {{ signal.resolved_at or signal.occurred_at }}"
     "{% if signal.details.resolution %} ({{ signal.details.resolution | replace('_', ' ') }}){% endif %}"
-    ", reported by {{ source.name }}.{% endif %}"
+    ", reported by {{ source.name }}."
+    "{% if signal.details.communication %}{{ '\\n\\n' ~ signal.details.communication }}{% endif %}{% endif %}"
 )

@@ -167,7 +167,8 @@ class Mapper:
         """Fields written when the ticket is resolved. ``ended`` replaces the signal's own time when it is another
         signal of the same key that ended the problem."""
         if ended is not None:
-            signal = replace(signal, state=SignalState.RESOLVED, resolved_at=ended)
+            others = {name: text for name, text in signal.details.items() if name != "communication"}
+            signal = replace(signal, state=SignalState.RESOLVED, resolved_at=ended, details=others)
         return _fill(route, route.resolve_fields, route.resolve_fallbacks, self._context(route, signal))
 
     def needs(self, connection: str) -> Needs:

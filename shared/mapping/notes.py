@@ -34,16 +34,37 @@ def event_note(signal: Signal, words: SourceWords, mark: str, trace: str, ended:
     what = words.thing
     if ended is not None or signal.state is SignalState.RESOLVED:
         when = rfc3339(ended or signal.resolved_at or signal.occurred_at)
-        return _note(f"The {what} ended at {when}.", "" if ended else signal.condition, mark, trace)
-    if signal.state is SignalState.FIRED:
+        return _note(f"The {what} ended at {when}.", "" if ended else _news(signal), mark, trace)
+    if signal.state is SignalState.FIRED and not _communication(signal):
         return _note(f"The {what} {words.again} at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
-    return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", signal.description, mark, trace)
+    body = _news(signal) if _communication(signal) else _condition_first(signal)
+    return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", body, mark, trace)
 
 
 def reopening_note(signal: Signal, words: SourceWords, mark: str, trace: str) -> Note:
     """Written with a reopening."""
-    head = f"Reopened: the {words.thing} {words.again} at {rfc3339(signal.occurred_at)}."
-    return _note(head, signal.condition, mark, trace)
+    when = rfc3339(signal.occurred_at)
+    again = f"{signal.title}, {when}." if _communication(signal) else f"the {words.thing} {words.again} at {when}."
+    return _note(f"Reopened: {again}", _news(signal), mark, trace)
+
+
+def _communication(signal: Signal) -> str:
+    """What the sender itself writes about the problem with this very signal, ``""`` for nothing. A signal that brings
+    such a text is an update of what is known, also when its state is fired."""
+    return signal.details.get("communication", "")
+
+
+def _news(signal: Signal) -> str:
+    """The condition, and below it what the sender writes: a note that is too long is cut at its end."""
+    return "\n\n".join(filter(None, (signal.condition, _communication(signal))))
+
+
+def _condition_first(signal: Signal) -> str:
+    """The description; one that would be cut has the condition first, for it says most."""
+    if len(signal.description) <= _LIMIT // 2 or not signal.description.endswith(signal.condition):
+        return signal.description
+    prose = signal.description.removesuffix(signal.condition).strip()
+    return "\n\n".join(filter(None, (signal.condition, prose)))
 
 
 def flapping_note(signal: Signal, words: SourceWords, changes: tuple[datetime, ...], mark: str, trace: str) -> Note:

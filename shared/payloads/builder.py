@@ -266,7 +266,7 @@ WARNING = 200
 _STEPS = ((1, 1), (2, 1), (4, 1), (4, 2), (8, 2), (16, 4), (32, 8), (64, 16))
 
 #: Details that are long by nature, with their own limit.
-_LONG = {"search_query": QUERY, "remediation_steps": QUERY}
+_LONG = {"search_query": QUERY, "remediation_steps": QUERY, "communication": QUERY, "result_rows": QUERY}
 
 #: Up to this many characters a signal fits even if each is escaped as six bytes. The key and the second copy of the
 #: condition are not counted; they are bounded themselves, and so are the names of details.

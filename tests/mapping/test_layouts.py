@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from connectors.azure_monitor.layouts import LAYOUTS as AZURE_MONITOR
 from connectors.defender.layouts import LAYOUTS as DEFENDER
 from connectors.secure_score.layouts import LAYOUTS as SECURE_SCORE
+from connectors.secure_score.payloads.request import Request, asked
 from shared.core.signal import Signal
 from shared.mapping.layouts import PLAIN
 from shared.mapping.summary import summary as summary_by
@@ -17,7 +20,7 @@ from tests.payloads.support import DETAILS, fixture, parse
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-LAYOUTS = {**DEFENDER, **SECURE_SCORE}
+LAYOUTS = {**AZURE_MONITOR, **DEFENDER, **SECURE_SCORE}
 
 
 def summary(found: Signal, limit: int) -> str:
@@ -34,8 +37,7 @@ def test_a_recommendation_shows_facts_steps_and_its_page() -> None:
     text = summary(of("recommendation/export-unhealthy"), 4000)
     for part in (
         "\nRecommendation: Virtual machines should encrypt temp disks, caches and data flows\n",
-        "\nSeverity: Sev1\n",
-        "\nSeverity given by Defender for Cloud: High\n",
+        "\nSeverity: High\nDetected: 2024-05-14T06:21:09",
         "\nCategories: Compute\n",
         "\nImplementation effort: High\n",
         "\nThreats: DataExfiltration, DataSpillage\n",
@@ -70,12 +72,38 @@ def test_a_control_shows_the_agreed_data() -> None:
     for part in (
         "\nTask: Require multifactor authentication for administrative roles\n",
         "\nCategory: Identity\nRecommendation source: Microsoft\nService: AzureAD\nTier: Core\n",
-        "\nScore now: 6.5\nScore possible: 10\n",
+        "\n\nScore 6.5 of 10 (65 %).\n\nTask: ",
+        "\nSeverity: High\nDetected: 2024-07-02",
         "\nRank: 1\nUser impact: Low\nImplementation cost: Low\n",
         "\n\nRemediation steps:\nPolicies:\n\n- Open the admin center (https://entra.microsoft.com).\n",
         "\n\nAction in Microsoft 365: https://security.microsoft.com/securescore?viewid=actions&control=AdminMFAV2",
     ):
         assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("recommendation/export-unhealthy", "defender"),
+        ("sub_assessment/arm-list", "defender"),
+        ("security_alert/export-new", "defender"),
+        ("control-partial", "secure_score"),
+    ],
+)
+def test_findings_are_detected_and_rated_in_words_and_each_fact_is_said_once(name: str, source: str) -> None:
+    text = summary(of(name, source), 4000)
+    assert "Fired" not in text
+    assert "Sev1" not in text
+    assert text.count("\nSeverity") == 1
+    assert text.count("Score 6.5") + text.count("Score now") == (1 if source == "secure_score" else 0)
+    other = replace(of(name, source), severity=0)
+    assert "\nSeverity: Critical\n" in summary(other, 4000)
+    assert ("\nSeverity given by Defender for Cloud: High\n" in summary(other, 4000)) is (source == "defender")
+
+
+def test_a_due_date_has_whole_seconds() -> None:
+    found = asked(of("control-partial", "secure_score"), Request(due=NOW.replace(microsecond=123456)))
+    assert "\nDue date: 2030-01-02T03:04:05.000Z\n" in summary(found, 4000)
 
 
 def test_steps_that_do_not_fit_are_cut_before_the_link() -> None:
@@ -88,7 +116,7 @@ def test_steps_that_do_not_fit_are_cut_before_the_link() -> None:
 @pytest.mark.parametrize("kind", LAYOUTS)
 def test_layouts_name_only_details_that_exist(kind: str) -> None:
     layout = LAYOUTS[kind]
-    source = "secure_score" if kind == "control" else "defender"
+    source = "secure_score" if kind == "control" else "azure_monitor" if kind in AZURE_MONITOR else "defender"
     assert {name for name, _ in (*layout.facts, *layout.texts)} <= DETAILS[source].keys()
 
 

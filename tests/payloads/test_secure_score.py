@@ -30,7 +30,6 @@ def update(state: str, at: str | None = "2024-06-11T08:00:00Z", **more: Any) -> 
         (11, 10, SignalState.RESOLVED),
         (None, 10, SignalState.FIRED),
         ("n/a", 10, SignalState.FIRED),
-        (0, 0, SignalState.FIRED),
     ],
 )
 def test_only_the_full_score_resolves(score: Any, most: Any, state: SignalState) -> None:
@@ -38,6 +37,31 @@ def test_only_the_full_score_resolves(score: Any, most: Any, state: SignalState)
     assert signal.state is state
     assert signal.opens is (state is SignalState.FIRED)
     assert signal.details.get("resolution") == ("full_score" if state is SignalState.RESOLVED else None)
+
+
+@pytest.mark.parametrize("most", [0, "0", 0.0, None, "", -1, "n/a"])
+@pytest.mark.parametrize("score", [0, 1, None])
+def test_a_control_that_brings_no_points_opens_nothing(score: Any, most: Any) -> None:
+    signal = read(control(score, maxScore=most))
+    assert (signal.state, signal.opens) == (SignalState.FIRED, False)
+    assert signal.warnings == ("Microsoft does not score this control, so it opens no ticket by itself.",)
+
+
+@pytest.mark.parametrize("name", ["implementationStatus", "status", "scoreInPercentage", "score"])
+@pytest.mark.parametrize("word", ["NotScored", "notScored", "Not scored", "NOT_SCORED"])
+def test_a_control_whose_entry_says_not_scored_opens_nothing(name: str, word: str) -> None:
+    body = control(0)
+    body["score"][name] = word
+    assert read(body).opens is False
+    whole = control(0)
+    whole["profile"][name] = word
+    assert read(whole).opens is False
+
+
+def test_a_control_whose_prose_has_such_words_is_scored() -> None:
+    body = control(0)
+    body["score"]["description"] = "Not scored yet: 3 of 4 users are left to do."
+    assert read(body).opens is True
 
 
 def test_a_percentage_stands_in_for_points_that_cannot_be_compared() -> None:

@@ -78,7 +78,7 @@ async def test_a_rule_says_priority_due_date_and_fields(world: World) -> None:
     for part in (
         "Task: Require MFA for administrative roles",
         "Category: Identity\nRecommendation source: Microsoft\nRequested by: abel.tuter\nPriority: 1\nDue date: ",
-        "Score now: 6.5\nScore possible: 10",
+        "\n\nScore 6.5 of 10 (65 %).\n\nTask: ",
         "Remediation steps:\nRequire MFA for administrative roles:",
         "control=AdminMFAV2",
     ):

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from connectors.secure_score.payloads.listed import by_control
-from connectors.secure_score.poll.selection import ControlChooser, KnownControl, SeenControl, see
+from connectors.secure_score.poll.selection import ControlChooser, KnownControl, SeenControl, judge, see
 from connectors.secure_score.settings import SecureScoreSettings
 from local.azure.demo.identities import CONTOSO
 from local.azure.demo.scores import fill_scores
 from local.azure.graph.store import SecureScores
 from local.simulator_kit.clock import Clock
+from shared.core.link import Link, LinkStage
+from shared.core.ticket_system import TicketKind, TicketRef
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -104,3 +106,21 @@ def test_a_control_without_a_score_in_the_tenant_is_never_chosen() -> None:
     profile = {"id": "Unlicensed", "azureTenantId": CONTOSO.id, "maxScore": 10}
     seen = see(profile, by_control({"controlScores": []})("Unlicensed"), "", NOW)
     assert chooser({"name": "all"}).choose(seen, None) is None
+
+
+@pytest.mark.parametrize(
+    ("most", "entry"), [(0, {}), (None, {}), (10, {"implementationStatus": "NotScored"}), (10, {"status": "NotScored"})]
+)
+@pytest.mark.parametrize("was", ["Default", "Ignored"])
+def test_a_control_that_is_not_scored_becomes_no_ticket_and_brings_none_back(
+    most: Any, entry: dict[str, Any], was: str
+) -> None:
+    profile = {"id": "Custom", "azureTenantId": CONTOSO.id, "maxScore": most, "title": "t"}
+    seen = see(profile, {"controlName": "Custom", "score": 0, **entry}, "", NOW)
+    assert chooser({"name": "all"}).choose(seen, None) is None
+    before = KnownControl(seen.known.key, seen.known.origin, state=was, over=was == "Ignored")
+    closed = Link(key=seen.known.key, stage=LinkStage.CLOSED, ticket=TicketRef(TicketKind.INCIDENT, "a", "b", "c", ""))
+    for link in (None, closed):
+        assert judge(seen, before, link, chooser({"name": "all"}), NOW).send is None
+    scored = see({**profile, "maxScore": 10}, {"controlName": "Custom", "score": 0}, "", NOW)
+    assert judge(scored, before, closed, chooser({"name": "all"}), NOW).send is not None

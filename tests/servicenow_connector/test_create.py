@@ -70,7 +70,7 @@ async def test_a_ticket_that_follows_another_keeps_its_first_note(instance: Inst
     instance.handler = Echo()
     closed = TicketRef(TicketKind.INCIDENT, OTHER, "alert:1:b", "INC0000007")
     await connector.create(Draft(TicketKind.INCIDENT, ID, KEY, FIELDS, follows=closed, note="opened"))
-    assert instance.asked[0].json["work_notes"] == "Follows INC0000007, which is closed.\nopened"
+    assert instance.asked[0].json["work_notes"] == "Follows INC0000007, the earlier ticket of the same problem.\nopened"
 
 
 async def test_the_answer_is_asked_for_what_is_compared_and_no_more(instance: Instance, connector: ServiceNow) -> None:
@@ -218,9 +218,9 @@ async def test_a_ticket_that_follows_a_closed_one_says_so_and_points_to_it(
     follows = TicketRef(TicketKind.INCIDENT, OTHER, "alert:1:a", "INC0009999")
     await connector.create(Draft(TicketKind.INCIDENT, ID, KEY, FIELDS, follows=follows))
     assert instance.asked[0].json["parent"] == OTHER
-    assert instance.asked[0].json["work_notes"] == "Follows INC0009999, which is closed."
+    assert instance.asked[0].json["work_notes"] == "Follows INC0009999, the earlier ticket of the same problem."
     await connector.create(Draft(TicketKind.INCIDENT, ID, KEY, {"work_notes": "Mine"}, follows=follows))
-    assert instance.asked[1].json["work_notes"] == "Follows INC0009999, which is closed.\nMine"
+    assert instance.asked[1].json["work_notes"] == "Follows INC0009999, the earlier ticket of the same problem.\nMine"
     assert len(instance.asked) == 2
 
 

@@ -16,6 +16,14 @@ from shared.payloads.values import array_of, fold, given, line, moment, object_o
 _CONSTANT_SEVERITY = 4
 _MOST_POLICIES = 20
 
+#: Claims that name the person who signed in, the most telling first.
+_CLAIMS_OF_PEOPLE = (
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name",
+    "name",
+)
+
 
 def read_activity(builder: SignalBuilder, essentials: Essentials, event: Fields) -> None:
     """Fill in what an event of these categories says. ``event`` is the folded alertContext or activityLog."""
@@ -45,7 +53,7 @@ def read_event(builder: SignalBuilder, event: Fields) -> None:
     builder.detail("status", event.get("status"))
     builder.detail("sub_status", event.get("substatus"))
     builder.detail("level", level_word(event.get("level")))
-    builder.detail("caller", event.get("caller"))
+    _read_caller(builder, event)
     builder.detail("correlation_id", event.get("correlationid"))
     builder.detail("event_id", event.get("eventdataid"))
     builder.event_at = moment(event.get("eventtimestamp")) or moment(event.get("submissiontimestamp"))
@@ -55,6 +63,23 @@ def read_event(builder: SignalBuilder, event: Fields) -> None:
     builder.detail("event_description", description)
     if description:
         builder.prose.append(description)
+
+
+def _read_caller(builder: SignalBuilder, event: Fields) -> None:
+    """Who did it and from where. ``claims`` and ``httpRequest`` are objects or JSON text, by schema and API version.
+
+    Source: Microsoft Learn, "Azure Activity Log event schema", categories Administrative and Policy.
+    """
+    claims = object_of(event.get("claims"))
+    request = object_of(event.get("httprequest"))
+    builder.detail("caller", event.get("caller"))
+    for name in (*_CLAIMS_OF_PEOPLE, "appid"):
+        builder.detail("caller", claims.get(name))
+    if builder.details.get("caller") != given(claims.get("appid")):
+        builder.detail("caller_application", claims.get("appid"))
+    for address in (request.get("clientipaddress"), claims.get("ipaddr"), event.get("calleripaddress")):
+        if given(address) != "0.0.0.0":  # noqa: S104 - what Azure's own services write; nothing is bound here
+            builder.detail("caller_address", address)
 
 
 def level_word(value: object) -> str:

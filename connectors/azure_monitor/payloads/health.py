@@ -14,6 +14,9 @@ RCA                           updated     no: it comes days later
 Resolved, Complete, Canceled  resolved    no
 ============================  ==========  ======================
 
+Azure writes a new communication with every message, also where the stage stays Active. Its text is the detail
+``communication``, which notes and closing notes tell.
+
 One issue is one tracking id within a subscription; each subscription gets its own copy. ``impactMitigationTime`` lies
 in the future for planned maintenance, so an update and a resolution are dated by the event itself
 (``eventTimestamp``); ``fired_at`` stays the firedDateTime of the message, which is later by seconds to minutes, and
@@ -62,7 +65,9 @@ def read_service_health(builder: SignalBuilder, essentials: Essentials, event: F
     title = given(properties.get("title")) or given(properties.get("defaultlanguagetitle"))
     builder.heading = line(plain(title))
     message = text(properties.get("communication")) or text(properties.get("defaultlanguagecontent"))
-    builder.prose.insert(0, plain(message))
+    communication = plain(message)
+    builder.prose.insert(0, communication)
+    builder.detail("communication", communication)
     builder.condition = _service_sentence(builder)
     subscription = _subscription(essentials, event)
     builder.resources.add_all(essentials.targets)

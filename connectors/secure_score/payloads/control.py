@@ -8,6 +8,9 @@ A control is over when it has its full score, or when its state says that the te
 (Ignored, ThirdParty, Reviewed); then it opens no ticket. It is fired at any score below: a drop from the full score
 must be able to reopen a ticket. Deprecated controls are unreadable, with that reason: nothing can be done about them.
 
+A control that brings no points (``maxScore`` is 0 or missing), or whose entry or profile says NotScored, opens no
+ticket by itself: nothing is to be gained, and Microsoft does not measure whether it is done. A person can still ask.
+
 Microsoft gives controls no severity. The most points that a control can bring is how Microsoft weighs it: from 8 it
 counts as high (1), from 4 as medium (2), below as low (3).
 """
@@ -29,6 +32,7 @@ SOURCE = "secure_score"
 
 _ALWAYS = datetime(1901, 1, 1, tzinfo=UTC)
 _MOST = 1_000
+_LONGEST_STATUS = 40
 _SEVERITIES = ((8, 1), (4, 2))
 
 #: Names of the categories as tickets have them; Graph's own differ from its documentation.
@@ -86,6 +90,9 @@ def read_control(body: Fields, received_at: datetime) -> Signal:
     share, score_at = _read_score(builder, score, day)
     builder.orders_at = max(filter(None, (score_at, since, moment(profile.get("lastmodifieddatetime")))), default=None)
     _decide_state(builder, share, (state, since), score_at)
+    if builder.state is SignalState.FIRED and not _is_scored(builder, profile, score):
+        builder.opens = False
+        builder.warn("Microsoft does not score this control, so it opens no ticket by itself.")
     for name, detail in _DIMENSIONS:
         if found := builder.details.get(detail):
             builder.dimensions[name] = found
@@ -197,6 +204,17 @@ def _decide_state(
         builder.condition += f" {words}"
     else:
         builder.fired_at = score_at
+
+
+def _is_scored(builder: SignalBuilder, profile: Fields, score: Fields) -> bool:
+    """Whether the control can bring points in this tenant. Entries say NotScored in one of their short values."""
+    most = number(builder.details.get("max_score"))
+    if most is None or most <= 0:
+        return False
+    return not any(
+        isinstance(value, str) and len(value) <= _LONGEST_STATUS and squash(value) == "notscored"
+        for value in (*score.values(), *profile.values())
+    )
 
 
 def _points(value: float) -> str:

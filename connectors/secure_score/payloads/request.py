@@ -42,7 +42,7 @@ def asked(signal: Signal, request: WantedTicket) -> Signal:
     wanted = {
         "requested_by": request.requested_by,
         "priority": "" if request.priority is None else str(request.priority),
-        "due_date": rfc3339(request.due) or "",
+        "due_date": "" if request.due is None else rfc3339(request.due.replace(microsecond=0)) or "",
         "score_rule": request.rule,
         "ticket_kind": "" if request.kind is None else request.kind.value,
     }

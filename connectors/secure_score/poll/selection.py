@@ -132,8 +132,9 @@ class ControlChooser:
         self.digest = sha256(text.encode()).hexdigest()[:32]
 
     def choose(self, seen: SeenControl, before: KnownControl | None) -> ScoreRuleSettings | None:
-        """The first rule that a control matches. Controls without a score in the tenant match none."""
-        if seen.signal.state is SignalState.RESOLVED or "score" not in seen.signal.details:
+        """The first rule that a control matches. Controls without a score in the tenant match none, nor do those that
+        Microsoft does not score."""
+        if not seen.signal.opens or "score" not in seen.signal.details:
             return None
         return next((rule for rule, matches in self._rules if matches(seen, before)), None)
 
@@ -181,6 +182,8 @@ def judge(
         over = replace(known, announced=False, over=True)
         return said(seen.signal, over, link) if announced or has_ticket(link) else ControlVerdict(None, over)
     if ours or (echo and before is not None and known.tells_as(before)):
+        return ControlVerdict(None, known)
+    if not seen.signal.opens:  # not scored: no ticket begins or comes back, and one that is open stays as it is
         return ControlVerdict(None, known)
     rule = chooser.choose(seen, before)
     was_over = before is not None and (before.over or before.state != DEFAULT)
