@@ -11,7 +11,7 @@ import pytest
 from connectors.azure_monitor.layouts import LAYOUTS as AZURE_MONITOR
 from connectors.defender.layouts import LAYOUTS as DEFENDER
 from connectors.secure_score.layouts import LAYOUTS as SECURE_SCORE
-from connectors.secure_score.payloads.request import Request, asked
+from connectors.secure_score.payloads.request import WantedTicket, asked
 from shared.core.signal import Signal
 from shared.mapping.layouts import PLAIN
 from shared.mapping.summary import summary as summary_by
@@ -102,7 +102,7 @@ def test_findings_are_detected_and_rated_in_words_and_each_fact_is_said_once(nam
 
 
 def test_a_due_date_has_whole_seconds() -> None:
-    found = asked(of("control-partial", "secure_score"), Request(due=NOW.replace(microsecond=123456)))
+    found = asked(of("control-partial", "secure_score"), WantedTicket(due=NOW.replace(microsecond=123456)))
     assert "\nDue date: 2030-01-02T03:04:05.000Z\n" in summary(found, 4000)
 
 
