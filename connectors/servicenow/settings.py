@@ -198,6 +198,28 @@ class Change(SettingsModel):
         return self
 
 
+def _own_api(path: str) -> str:
+    if path.lower().startswith("/api/now/"):
+        raise ValueError("/api/now is ServiceNow's own. Fix: write the base path that the scripted REST service shows")
+    return path
+
+
+#: Path of a scripted REST resource.
+ResourcePath = Annotated[
+    str, Field(pattern=r"^/api(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}){2,7}$"), AfterValidator(_own_api)
+]
+
+
+class ProblemHandling(SettingsModel):
+    """How problems are moved from state to state."""
+
+    state_resource: ResourcePath | None = None
+    """Path of the scripted REST resource that moves problems, for instances on which the Table API does not. Since
+    release Rome it often takes a state and leaves the problem as it was. docs/servicenow.md has the script, to be
+    pasted into the instance. Left out: where the instance does not move a problem, the problem gets a note that it is
+    over and stays open, with a warning."""
+
+
 class ServiceNowSettings(ConnectionSettings):
     """A ServiceNow instance."""
 
@@ -235,6 +257,8 @@ class ServiceNowSettings(ConnectionSettings):
     """States that differ from the base system's, and what they are called."""
     change: Change = Change()
     """How change requests are made."""
+    problem: ProblemHandling = ProblemHandling()
+    """How problems are moved."""
 
     def state_names(self) -> Iterable[tuple[str, str]]:
         """See ``ConnectionSettings``."""

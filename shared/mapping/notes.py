@@ -34,7 +34,10 @@ def event_note(signal: Signal, words: SourceWords, mark: str, trace: str, ended:
     what = words.thing
     if ended is not None or signal.state is SignalState.RESOLVED:
         when = rfc3339(ended or signal.resolved_at or signal.occurred_at)
-        return _note(f"The {what} ended at {when}.", "" if ended else signal.condition, mark, trace)
+        reason = str(signal.details.get("resolution", "")).replace("_", " ")
+        head = f"The {what} ended at {when} ({reason})." if reason else f"The {what} ended at {when}."
+        head = str(signal.details.get("withdrawn", "")) or head
+        return _note(head, "" if ended else signal.condition, mark, trace)
     if signal.state is SignalState.FIRED:
         return _note(f"The {what} {words.again} at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
     return _note(f"Update of {rfc3339(signal.occurred_at)}: {signal.title}", signal.description, mark, trace)
