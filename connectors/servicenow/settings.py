@@ -189,7 +189,7 @@ class Change(SettingsModel):
     type: Literal["normal", "standard", "emergency"] | None = None
     """Type of change. Left out: the instance's default, normal."""
     template: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    """Name or sys_id of the template of standard changes (table ``std_change_producer_version``)."""
+    """Name or sys_id of the template of standard changes (table ``std_change_record_producer``)."""
 
     @model_validator(mode="after")
     def _standard_has_a_template(self) -> Self:

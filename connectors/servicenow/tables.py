@@ -163,8 +163,11 @@ JOURNALS = frozenset({"work_notes", "comments", "comments_and_work_notes", "appr
 #: The field that takes a configuration item.
 CI_FIELD = "cmdb_ci"
 
-#: The field that takes the template of a standard change.
+#: The field that takes the template of a standard change: a version of it.
 TEMPLATE_FIELD = "std_change_producer_version"
+
+#: The table of those templates. Its rows bear the names that people know.
+TEMPLATES = "std_change_record_producer"
 
 _USER = Reference(table="sys_user", by=["user_name", "email", "name"])
 _SERVICE = Reference(table="cmdb_ci_service", by=["name"])
@@ -199,7 +202,6 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         "caused_by": _by("change_request", "number"),
         "first_reported_by_task": _by("task", "number"),
         "chg_model": _by("chg_model", "name"),
-        TEMPLATE_FIELD: _by("std_change_producer_version", "name"),
     }
 )
 

@@ -29,6 +29,7 @@ from connectors.servicenow.tables import (
     JOURNALS,
     LIMITS,
     TEMPLATE_FIELD,
+    TEMPLATES,
     TicketTable,
     clean,
     cut,
@@ -257,7 +258,7 @@ class Tickets:
                 "a standard change is made from a template, and the one that is wanted was not found",
                 connection=self._client.connection,
                 advice=f"Name an active template under 'change' of the connection or as field {TEMPLATE_FIELD} of the "
-                "route, and let the integration user read std_change_producer_version.",
+                f"route, and let the integration user read {TEMPLATES}.",
             )
         return call
 
