@@ -182,7 +182,7 @@ class EntraApplication:
             return ClientAssertionCredential(tenant, client_id, lambda: proof, **self._options)
         try:
             return CertificateCredential(tenant, client_id, certificate_data=_certificate(proof), **self._options)
-        except (TypeError, ValueError):  # TypeError: the key has a password
+        except Exception:  # TypeError for a key with a password, ValueError for no PEM, and others
             raise SourceRefused(_NO_CERTIFICATE) from None
 
     def _failure(self, error: AzureError) -> SourceError:

@@ -1,8 +1,8 @@
 """The Change Management API as far as the bridge uses it: create a change, list the states that may follow. Pure.
 
 Source: ServiceNow docs, "Change Management API": POST ``/change/normal``, ``/change/emergency``,
-``/change/standard/{template}`` answer 200 with every field as ``{"display_value", "value"}``; GET
-``/change/{sys_id}/nextstates`` answers ``available_states`` (the present one among them) and ``state_transitions``
+``/change/standard/{template}`` (the sys_id of a record of std_change_record_producer) answer 200 with every field as
+``{"display_value", "value"}``; GET ``/change/{sys_id}/nextstates`` answers ``available_states`` (the present one among them) and ``state_transitions``
 with the conditions of each. The documentation does not say whether a sys_id in a POST is kept.
 """
 
@@ -20,7 +20,10 @@ BASE = "/api/sn_chg_rest/v1/change"
 
 
 def create_call(fields: Mapping[str, str]) -> WireCall | None:
-    """The call that makes a change of the type in ``fields``; None for a standard change without a template's id."""
+    """The call that makes a change of the type in ``fields``; None for a standard change without a template.
+
+    ``fields`` name the template by the sys_id of its record producer.
+    """
     kind = fields.get("type", "").strip().lower() or "normal"
     body = {name: text for name, text in fields.items() if name not in ("type", TEMPLATE_FIELD)}
     if kind != "standard":

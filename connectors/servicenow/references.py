@@ -1,6 +1,13 @@
 """Replaces names in reference fields by sys_ids, and caches what was found.
 
 A field whose name cannot be resolved is left out; the ticket is written without it.
+
+Templates of standard changes are records of ``std_change_record_producer``, each with a current version in
+``std_change_producer_version``. A change refers to the version, whose name is not the template's. The Change Management
+API makes a change from the template: its path takes the sys_id of the record producer.
+
+Source: ServiceNow docs, "Change Management API" (POST /change/standard/{standard_change_template_id}), "Standard change
+catalog".
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ from typing import Any
 from connectors.servicenow.client import Client
 from connectors.servicenow.cmdb import ConfigurationItemFinder
 from connectors.servicenow.settings import Reference, ServiceNowSettings
-from connectors.servicenow.tables import CI_FIELD, REFERENCES, WITH_ACTIVE
+from connectors.servicenow.tables import CI_FIELD, REFERENCES, TEMPLATE_FIELD, TEMPLATES, WITH_ACTIVE
 from connectors.servicenow.wire import any_of, equal, is_sys_id, list_call, searchable, shorten, value
 from shared.core.errors import NotAuthorised, Refused
 
@@ -40,31 +47,41 @@ class References:
         self._fields: Mapping[str, Reference] = {**REFERENCES, **settings.references}
         self._cache = LookupCache(settings.reference_ttl.total_seconds())
         self._cmdb = None if CI_FIELD in settings.references else ConfigurationItemFinder(client, settings.ci)
+        self._templates = TEMPLATE_FIELD not in settings.references
+        self._by_producer = settings.change.api == "change_management"
 
     def is_reference(self, field: str) -> bool:
         """Whether the values of this field are resolved."""
+        if field == TEMPLATE_FIELD and self._templates:
+            return True
         return field in self._fields or (field == CI_FIELD and self._cmdb is not None)
 
     def table_of(self, field: str) -> str:
         """The table that a reference field refers to."""
+        if field == TEMPLATE_FIELD and self._templates:
+            return TEMPLATES
         return self._fields[field].table if field in self._fields else "cmdb_ci"
 
     async def resolve(self, field: str, text: str, *, warn: bool = True) -> str | None:
         """The sys_id that ``text`` stands for in ``field``; None when there is none, or several fit equally well.
 
         An id and an empty text, which clears the field, are taken as they are. ``warn``: log when there is no result,
-        because the field is then left out of the ticket.
+        because the field is then left out of the ticket. A template of standard changes stands for its record producer
+        where changes are made by the Change Management API, else for its current version.
 
         Raises NotSent, Throttled, Unavailable, and NotAuthorised when the credentials are not accepted at all.
         """
         text = text.strip()
-        if not text or is_sys_id(text):
+        template = field == TEMPLATE_FIELD and self._templates
+        if not text or (is_sys_id(text) and not template):
             return text
         found = None
         if searchable(text):
             key = (self.table_of(field), self._columns(field), text.casefold())
             wait = self._client.within_deadline(f"looking up {field}")
             found = await self._cache.get(key, lambda: self._look_up(field, text), wait)
+        if found is None and is_sys_id(text):  # the template may be hidden from the user, and work all the same
+            return text
         if found is None and warn:
             _LOG.warning(
                 "%s: %s is left out: no single match for %r in %s",
@@ -80,6 +97,8 @@ class References:
 
     async def _look_up(self, field: str, text: str) -> str | None:
         try:
+            if field == TEMPLATE_FIELD and self._templates:
+                return await self._find_template(text)
             if field not in self._fields and self._cmdb is not None:
                 return await self._cmdb.find(text)
             return await self._find(self._fields[field], text)
@@ -91,6 +110,19 @@ class References:
             reason = error
         _LOG.warning("%s: %s cannot be looked up: %s", self._client.connection, field, reason)
         return None
+
+    async def _find_template(self, text: str) -> str | None:
+        """The record producer, or its current version; the version itself where ``text`` is the id of one."""
+        columns = ("sys_id", "current_version") if is_sys_id(text) else ("name",)
+        pairs = [(column, text) for column in columns]
+        query = f"{any_of([equal(column, text) for column in columns])}^active=true"
+        call = list_call(TEMPLATES, query, ["sys_id", "name", "current_version"], _LIMIT_SEVERAL)
+        found = await self._client.call(call)
+        producer = best_match(found, pairs, _LIMIT_SEVERAL)
+        if self._by_producer:
+            return producer
+        version = next((value(row, "current_version") for row in found if value(row, "sys_id") == producer), None)
+        return version if is_sys_id(version or "") else None
 
     async def _find(self, reference: Reference, text: str) -> str | None:
         query = any_of([equal(column, text) for column in reference.by])

@@ -50,6 +50,12 @@ def duplicate(error_text: str) -> bool:
     return _DUPLICATE.search(error_text) is not None
 
 
+def aborted_by_state_rule(error_text: str) -> bool:
+    """Whether a text says that a rule about states stopped the write."""
+    rule = _BUSINESS_RULE.search(error_text)
+    return rule is not None and any(word in (rule[1] or rule[2]).lower() for word in ("state", "transition"))
+
+
 def about_one_table(error_text: str) -> bool:
     """Whether a 403 concerns the table that was read, and not the API as a whole."""
     return _NO_ROWS.search(error_text) is not None

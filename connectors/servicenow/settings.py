@@ -189,13 +189,35 @@ class Change(SettingsModel):
     type: Literal["normal", "standard", "emergency"] | None = None
     """Type of change. Left out: the instance's default, normal."""
     template: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    """Name or sys_id of the template of standard changes (table ``std_change_producer_version``)."""
+    """Name or sys_id of the template of standard changes (table ``std_change_record_producer``)."""
 
     @model_validator(mode="after")
     def _standard_has_a_template(self) -> Self:
         if self.type == "standard" and self.api == "change_management" and self.template is None:
             raise ValueError("a standard change is made from a template. Fix: name it under 'template'")
         return self
+
+
+def _own_api(path: str) -> str:
+    if path.lower().startswith("/api/now/"):
+        raise ValueError("/api/now is ServiceNow's own. Fix: write the base path that the scripted REST service shows")
+    return path
+
+
+#: Path of a scripted REST resource.
+ResourcePath = Annotated[
+    str, Field(pattern=r"^/api(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}){2,7}$"), AfterValidator(_own_api)
+]
+
+
+class ProblemHandling(SettingsModel):
+    """How problems are moved from state to state."""
+
+    state_resource: ResourcePath | None = None
+    """Path of the scripted REST resource that moves problems, for instances on which the Table API does not. Since
+    release Rome it often takes a state and leaves the problem as it was. docs/servicenow.md has the script, to be
+    pasted into the instance. Left out: where the instance does not move a problem, the problem gets a note that it is
+    over and stays open, with a warning."""
 
 
 class ServiceNowSettings(ConnectionSettings):
@@ -235,6 +257,8 @@ class ServiceNowSettings(ConnectionSettings):
     """States that differ from the base system's, and what they are called."""
     change: Change = Change()
     """How change requests are made."""
+    problem: ProblemHandling = ProblemHandling()
+    """How problems are moved."""
 
     def state_names(self) -> Iterable[tuple[str, str]]:
         """See ``ConnectionSettings``."""

@@ -54,6 +54,8 @@ class StateModel:
         anytime: states that may be written in every state of an active record.
         needs: fields that the step into a state asks for, where they are among the closing fields.
         watched: columns that tell why a record does not move.
+        moved_by_actions: there are instances that move such records by actions of their own, and keep the state
+            whatever is written.
     """
 
     paths: Mapping[str, tuple[str, ...]]
@@ -61,6 +63,7 @@ class StateModel:
     anytime: frozenset[str] = frozenset()
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     watched: tuple[str, ...] = ()
+    moved_by_actions: bool = False
 
     def path(self, kind: str) -> tuple[str, ...]:
         """The states of a record of that type, in their order."""
@@ -122,6 +125,7 @@ CHANGE_MODEL = StateModel(
 PROBLEM_MODEL = StateModel(
     paths=MappingProxyType({"": ("101", "102", "103", "104", "106", "107")}),
     needs=MappingProxyType({"104": ("cause_notes", "fix_notes")}),
+    moved_by_actions=True,
 )
 
 
@@ -151,7 +155,8 @@ class TicketStates(SettingsModel):
 
     resolved: StateText | None = None
     """Written to resolve, and means resolved when read. Base system: incident 6, problem 106, change request 0
-    (Review)."""
+    (Review). Changes are moved there only where this or ``steps`` is given: left out, a change that is still New when
+    its problem is over is cancelled, and one that is under way gets a note and is left to people."""
     reopened: StateText | None = None
     """Written to reopen. Base system: incident 2, problem 103 (Root Cause Analysis), change request -1 (Implement)."""
     closed: list[StateText] | None = None

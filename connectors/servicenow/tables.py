@@ -4,8 +4,10 @@ column, and which values came back different. Pure.
 Sources: ServiceNow docs, "Incident, Problem and Change Management" (state models) and the dictionary of the base
 system; where instances differ, the settings of the connection override what is here.
 
-What counts as resolved: for incidents and problems the state of that name. A change request has none; Review (0)
-takes its place when the bridge resolves one: the work is done, and people look at it before they close it. But no
+What counts as resolved: for incidents and problems the state of that name. A change request has none. By default the
+bridge cancels a change that is still New when its problem is over, and leaves one that is under way to people. Where
+the settings give ``resolved`` or ``steps``, it moves changes; Review (0) is then the state in which the bridge has done
+its part: the work is done, and people look at it before they close it. But no
 change model leads from Review back to work, so for the bridge it counts as closed: a problem that comes back gets a
 change request of its own instead of one that cannot be reopened. Where a model allows it, take 0 out of
 ``states.change_request.closed``. Where the bridge is to close changes (``states.change_request.resolved: 3``), Review
@@ -52,6 +54,8 @@ class TicketTable:
         born_resolved: whether a ticket may be inserted as resolved; where a state model guards each step, it may not.
         model: the state model that guards each step, None where states may be written freely.
         steps: states, in their order, that the bridge may enter by itself on the way to the resolved one.
+        untouched, cancelled: a ticket whose problem is over is cancelled while nobody has begun to work on it, and left
+            to people afterwards; instead of being moved to the resolved state. Empty: it is resolved.
     """
 
     name: str
@@ -65,6 +69,8 @@ class TicketTable:
     born_resolved: bool = False
     model: StateModel | None = None
     steps: tuple[str, ...] = ()
+    untouched: str = ""
+    cancelled: str = ""
 
     def phase(self, state: str, active: str) -> Phase:
         """The phase that a record's ``state`` and ``active`` mean. A state unknown here is open while active."""
@@ -130,6 +136,8 @@ _BASE: Mapping[TicketKind, TicketTable] = MappingProxyType(
             names=CHANGE_NAMES,
             model=CHANGE_MODEL,
             steps=("-2", "-1", "0"),
+            untouched="-5",
+            cancelled="4",
         ),
     }
 )
@@ -155,8 +163,11 @@ JOURNALS = frozenset({"work_notes", "comments", "comments_and_work_notes", "appr
 #: The field that takes a configuration item.
 CI_FIELD = "cmdb_ci"
 
-#: The field that takes the template of a standard change.
+#: The field that takes the template of a standard change: a version of it.
 TEMPLATE_FIELD = "std_change_producer_version"
+
+#: The table of those templates. Its rows bear the names that people know.
+TEMPLATES = "std_change_record_producer"
 
 _USER = Reference(table="sys_user", by=["user_name", "email", "name"])
 _SERVICE = Reference(table="cmdb_ci_service", by=["name"])
@@ -191,7 +202,6 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
         "caused_by": _by("change_request", "number"),
         "first_reported_by_task": _by("task", "number"),
         "chg_model": _by("chg_model", "name"),
-        TEMPLATE_FIELD: _by("std_change_producer_version", "name"),
     }
 )
 
@@ -217,8 +227,10 @@ def _with_states(table: TicketTable, states: TicketStates) -> TicketTable:
     resolved = table.resolved if states.resolved is None else states.value(states.resolved)
     closed = table.closed - (table.model.before(resolved) if table.model is not None else frozenset())
     steps = states.steps if isinstance(states, GuardedStates) else None
+    moves = states.resolved is not None or steps is not None
     return replace(
         table,
+        cancelled="" if moves else table.cancelled,
         resolved=resolved,
         reopened=table.reopened if states.reopened is None else states.value(states.reopened),
         closed=closed if states.closed is None else frozenset(states.value(text) for text in states.closed),

@@ -20,14 +20,16 @@ from urllib.parse import quote
 from connectors.servicenow.change_management import create_call
 from connectors.servicenow.client import Client
 from connectors.servicenow.dictionary import TableColumns
+from connectors.servicenow.endings import TicketEndings
 from connectors.servicenow.polling import Polling
 from connectors.servicenow.references import References
-from connectors.servicenow.refusals import DuplicateKey
+from connectors.servicenow.refusals import DuplicateKey, aborted_by_state_rule
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import (
     JOURNALS,
     LIMITS,
     TEMPLATE_FIELD,
+    TEMPLATES,
     TicketTable,
     clean,
     cut,
@@ -35,7 +37,7 @@ from connectors.servicenow.tables import (
     journal_text,
     note_text,
 )
-from connectors.servicenow.transitions import StateTransitions, TicketRecord
+from connectors.servicenow.transitions import TicketRecord
 from connectors.servicenow.wire import Purpose, WireCall, display, equal, is_sys_id, list_call, searchable, value
 from shared.core.errors import OutcomeUnknown, Refused, TicketMissing
 from shared.core.link import DISPLAY
@@ -74,7 +76,7 @@ class Tickets:
         self._url = settings.url
         self._change = settings.change
         self._honours: dict[TicketKind, bool] = {}
-        self._transitions = StateTransitions(client, self)
+        self._endings = TicketEndings(client, self, tables, settings.problem.state_resource)
         self._polling = Polling(client, tables, self._ref_of)
         self._columns = TableColumns(client)
 
@@ -91,10 +93,10 @@ class Tickets:
             existing = await self._of_earlier_attempt(draft)
             if existing is not None:
                 return existing
-        fields, lost = await self._prepared({**self._change_fields(draft), **_draft_fields(draft)})
+        fields, lost = await self.prepared({**self._change_fields(draft), **_draft_fields(draft)})
         if draft.closure is None or not table.born_resolved:
             return await self._insert(draft, table, fields, lost)
-        closing, more = await self._prepared(table.closure(draft.closure.fields))
+        closing, more = await self.prepared(table.closure(draft.closure.fields))
         try:
             return await self._insert(draft, table, {**fields, **closing}, lost + more)
         except TicketMissing:
@@ -132,7 +134,7 @@ class Tickets:
         self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...] = (), note: Note | None = None
     ) -> TicketRecord:
         """As :meth:`update`; the record has the further columns ``also``."""
-        prepared, lost = await self._prepared(fields)
+        prepared, lost = await self.prepared(fields)
         if note is not None:
             prepared["work_notes"] = note_text(note)
             if note.comment:
@@ -143,12 +145,8 @@ class Tickets:
         return TicketRecord(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
-        """Write state, code and notes: in one PATCH, or step by step where a state model guards the states."""
-        table = self._tables[ref.kind]
-        fields = table.closure(closure.fields)
-        if table.model is None:
-            return await self.update(ref, fields)
-        return await self._transitions.move(table, table.model, ref, fields)
+        """See ``TicketEndings.resolve``."""
+        return await self._endings.resolve(ref, closure)
 
     async def read(self, ref: TicketRef, also: tuple[str, ...] = ()) -> TicketRecord:
         """Read a ticket that is known by its id. Raises TicketMissing where it does not bear its key."""
@@ -163,7 +161,10 @@ class Tickets:
         return TicketRecord(self._ticket(ref.kind, ref.correlation, row, ref), row)
 
     async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
-        """Read the ticket; put it back to work unless it is closed. One that people reopened gets the note only."""
+        """Read the ticket; put it back to work unless it is closed. One that people reopened gets the note only.
+
+        Where the instance keeps the state of problems, the ticket comes back as it is, resolved.
+        """
         ticket = (await self.read(ref)).ticket
         if ticket.phase is Phase.CLOSED:
             raise Refused(
@@ -172,7 +173,14 @@ class Tickets:
                 advice="Open a new ticket that follows it.",
             )
         state = {"state": self._tables[ref.kind].reopened} if ticket.phase is Phase.RESOLVED else {}
-        return await self.update(ref, state, note)
+        if state and self._endings.by_resource(ref.kind):
+            return await self._endings.move_by_resource(ref, state, note)
+        try:
+            return await self.update(ref, state, note)
+        except Refused as error:
+            if ref.kind is TicketKind.PROBLEM and state and aborted_by_state_rule(error.upstream):
+                return ticket
+            raise
 
     def state_name(self, kind: TicketKind, state: str) -> str:
         """The name that the settings give, else that of the base system."""
@@ -250,7 +258,7 @@ class Tickets:
                 "a standard change is made from a template, and the one that is wanted was not found",
                 connection=self._client.connection,
                 advice=f"Name an active template under 'change' of the connection or as field {TEMPLATE_FIELD} of the "
-                "route, and let the integration user read std_change_producer_version.",
+                f"route, and let the integration user read {TEMPLATES}.",
             )
         return call
 
@@ -302,7 +310,7 @@ class Tickets:
             )
         return found[0] if found else None
 
-    async def _prepared(self, fields: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    async def prepared(self, fields: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
         """Fields as they are written, and the names of those left out because their reference is unknown."""
         ready: dict[str, str] = {}
         lost: list[str] = []
@@ -360,6 +368,10 @@ class Tickets:
             state=state,
             dropped=tuple(dict.fromkeys(lost)),
         )
+
+    def ticket(self, ref: TicketRef, row: Mapping[str, Any], lost: tuple[str, ...] = ()) -> Ticket:
+        """The ticket of a record that came back from a write; what the row does not hold is taken from ``ref``."""
+        return self._ticket(ref.kind, ref.correlation, row, ref, lost)
 
     def _ref_of(
         self, kind: TicketKind, correlation: str, row: Mapping[str, Any], ref: TicketRef | None = None

@@ -57,9 +57,12 @@ def present(
         with _as_file("\n".join(certificate), in_memory=in_memory) as path:
             # Without a password callback an encrypted key would make OpenSSL ask on the terminal.
             context.load_cert_chain(path, password=lambda: "")
-    except (ssl.SSLError, ValueError):
-        pass
+    except Exception:
+        # Whatever the library raises for it; its message may quote the key. So the error below has no cause.
+        usable = False
     else:
+        usable = True
+    if usable:
         return
     raise NotAuthorised(
         "the client certificate cannot be used",

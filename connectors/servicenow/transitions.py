@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from connectors.servicenow.change_management import NextStates, next_states_call, parse_next_states
 from connectors.servicenow.client import Client
+from connectors.servicenow.refusals import aborted_by_state_rule
 from connectors.servicenow.states import StateModel
 from connectors.servicenow.tables import JOURNALS, TicketTable
 from connectors.servicenow.wire import shorten, value
@@ -53,6 +54,10 @@ class TicketRecords(Protocol):
         ...
 
 
+class StateKept(Refused):
+    """The instance keeps the state of records of this table, whatever is written. Stays inside the connector."""
+
+
 class StateTransitions:
     """Moves the records of one connection."""
 
@@ -66,7 +71,8 @@ class StateTransitions:
 
         A ticket that is in that state already, or closed, is not written. At most three calls per step and one before.
 
-        Raises what calls raise; Refused when the ticket cannot be moved on: it says where it stopped and why.
+        Raises what calls raise; Refused when the ticket cannot be moved on: it says where it stopped and why; StateKept
+        (a Refused) where no state can be written, because the instance moves such records by actions of its own.
         """
         start = await self._records.read(ref, model.watched)
         target = fields["state"]
@@ -153,7 +159,10 @@ class _Transition:
             f"Move it on by hand, or let the bridge take the step: states.{table.name}.steps of the connection. "
             "Approvals are for people."
         )
-        return Refused(
+        kept = self._model.moved_by_actions and (
+            isinstance(error, StateKept) or (error is not None and aborted_by_state_rule(error.upstream))
+        )
+        return (StateKept if kept else Refused)(
             f"{ticket.ref.number or ticket.ref.id} stopped at {table.state_label(ticket.state)} on its way to "
             f"{table.state_label(self._target)}: {reasons}",
             connection=self._connection,
@@ -206,7 +215,7 @@ class _Transition:
             return error
         self._record = after
         if after.ticket.state == before:
-            return Refused(
+            return StateKept(
                 f"the instance accepted {self._table.state_label(state)} and left the state as it was",
                 advice="Its state model moves such records by actions of its own: move this one on by hand.",
             )

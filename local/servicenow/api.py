@@ -108,6 +108,11 @@ class Api:
                 table="em_event",
             ),
             route(
+                r"/api/(?!now/)[^/]+/azure_itsm_bridge/problem/(?P<id>[0-9a-fA-F]{32})",
+                {"PATCH": lambda call, at: problem.walk(call, at["id"])},
+                table="problem",
+            ),
+            route(
                 r"/api/(?!now/).+/(?P<id>[^/]+)/new_state/(?P<state>[^/]+)",
                 {
                     "PATCH": lambda call, at: problem.move(call, at["id"], at["state"]),

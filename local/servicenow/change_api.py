@@ -23,6 +23,8 @@ from local.servicenow.writing import WriteContext
 from local.simulator_kit.calls import Answer
 
 TABLE, TASK_TABLE = "change_request", "change_task"
+#: Templates of standard changes are addressed by their record producers, not by the versions that changes refer to.
+TEMPLATES = "std_change_record_producer"
 DEFAULT_LIMIT = 500
 _WHAT_FAILED = {"insert": "created", "update": "updated", "delete": "deleted"}
 
@@ -43,18 +45,18 @@ class ChangeApi:
 
     def create_standard(self, call: Call, template_id: str) -> Answer:
         """POST of a standard change from a template."""
-        template = self._instance.store.get("std_change_producer_version", template_id)
-        if template is None:
+        template = self._instance.store.get(TEMPLATES, template_id)
+        if template is None or template.get("active") != "true":
             raise record_not_found()
-        fixed = {"type": "standard", "std_change_producer_version": template.sys_id}
+        fixed = {"type": "standard", "std_change_producer_version": template.get("current_version")}
         return self._create(call, fixed | {"short_description": template.get("name")}, keep=("short_description",))
 
     def templates(self, call: Call, template_id: str) -> Answer:
         """GET of the standard change templates, or of one."""
         if not template_id:
-            return result(self._rows(call, "std_change_producer_version", {"active": "true"}))
+            return result(self._rows(call, TEMPLATES, {"active": "true"}))
         reader = self._instance.reader(call.user)
-        return result(self._shown(reader, self._find(reader, "std_change_producer_version", template_id)))
+        return result(self._shown(reader, self._find(reader, TEMPLATES, template_id)))
 
     def models(self, call: Call) -> Answer:
         """GET of the change models."""

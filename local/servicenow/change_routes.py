@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.servicenow.change_api import TABLE, TASK_TABLE, ChangeApi
+from local.servicenow.change_api import TABLE, TASK_TABLE, TEMPLATES, ChangeApi
 from local.servicenow.instance import Instance
 from local.servicenow.routes import Route, route
 
@@ -28,7 +28,7 @@ def change_routes(instance: Instance) -> list[Route]:
         route(
             rf"{_BASE}/standard/template(?:/{_ID})?",
             {"GET": lambda call, at: change.templates(call, at["id"])},
-            table="std_change_producer_version",
+            table=TEMPLATES,
         ),
         route(rf"{_BASE}/(?P<what>model)", {"GET": lambda call, _: change.models(call)}, table="chg_model"),
         route(

@@ -49,8 +49,9 @@ class Outcome:
 
     Attributes:
         kind: see :class:`OutcomeKind`.
-        decision: what was done. Of DELIVERED: created, created_resolved, commented, resolved, reopened (or several,
-            joined by ``_``) where the ticket system was written; otherwise resolved_before_fired, already_over, noted,
+        decision: what was done. Of DELIVERED: created, created_resolved, commented, resolved, reopened, handed_over
+            (its problem is over, the ticket is left to people with a note) or several, joined by ``_``, where the
+            ticket system was written; otherwise resolved_before_fired, already_over, noted,
             closed, duplicate, stale, in_progress, nothing_to_do, suppressed, held, flapping (others decide for it),
             overtaken, no_route, unassigned or withdrawn. Of GROUPED: grouped, duplicate or resolved_before_fired. Of
             HELD: held, flapping or resource_unhealthy. Of the others see ``OutcomeKind``.

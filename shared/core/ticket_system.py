@@ -56,7 +56,8 @@ class Ticket:
     ``phase`` is derived from ``state`` (the system's raw value). ``dropped`` names the fields whose value came back
     different from what was sent (silently ignored, overwritten or cut) and those that were left out because what they
     refer to was not found. ``noted`` is the result of a look-up for a note's marker: True or False, None when notes
-    could not be read or no marker was given.
+    could not be read or no marker was given. ``handed_over`` is set when the ticket was to be resolved and was left
+    open to people instead, with the note of the closure in it: why, as a sentence without its full stop.
     """
 
     ref: TicketRef
@@ -64,6 +65,7 @@ class Ticket:
     state: str
     dropped: tuple[str, ...] = ()
     noted: bool | None = None
+    handed_over: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,12 @@ class Closure:
     """How a ticket is resolved: the fields to set (state, code, notes: already rendered) by field name.
 
     The connector fills in those of the kind's fields (state, code, notes) that are missing, so that the states in the
-    settings of a connection apply where a route names no other.
+    settings of a connection apply where a route names no other. ``note`` says that the problem is over; it is written
+    where the ticket is cancelled, or left open to people, instead of being resolved.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
+    note: Note | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +302,9 @@ class TicketSystem(Protocol):
 
         Where a state model guards the states, the ticket is moved step by step. Steps that were taken stay when a
         later one fails, whatever the error says; a repetition continues from there. A ticket that cannot be moved on
-        raises Refused, which says where it stopped and what is missing.
+        raises Refused, which says where it stopped and what is missing. Where that is for people to decide, and where
+        the bridge has no way to move such tickets at all, the ticket gets the note of the closure instead and is
+        returned as handed over.
         """
         ...
 

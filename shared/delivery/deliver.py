@@ -295,7 +295,14 @@ class _SignalDelivery:
         if self._is_unseen(action, result.ticket):
             self._link, self._unsaved = reconcile_pending(self._link, result.ticket, True, self._now()), True
             return
-        if action.op is Op.RESOLVE and result.ticket.phase is Phase.OPEN:
+        if action.op is Op.REOPEN and result.ticket.phase is not Phase.OPEN:
+            # The system keeps the ticket as it is, so the problem gets a new one.
+            closed = replace(result.ticket, phase=Phase.CLOSED)
+            self._link, self._unsaved = reconcile_pending(self._link, closed, True, self._now()), True
+            return
+        if result.ticket.handed_over:
+            self._warnings += (result.ticket.handed_over,)
+        elif action.op is Op.RESOLVE and result.ticket.phase is Phase.OPEN:
             raise Refused(
                 f"{result.ticket.ref.number or result.ticket.ref.id} was accepted as resolved but stayed open",
                 connection=pending.connection,
@@ -303,7 +310,7 @@ class _SignalDelivery:
                 "resolve.fields.state of the route to a state that the instance allows",
             )
         await self._write(commit(self._link, pending, result.ticket, self._now()))
-        self._done.append(_DONE[action.op])
+        self._done.append("handed_over" if result.ticket.handed_over else _DONE[action.op])
 
     def _is_unseen(self, action: CallTicketSystem, ticket: Ticket) -> bool:
         """A comment about a new firing on a ticket that people resolved or closed meanwhile: nobody reads it."""

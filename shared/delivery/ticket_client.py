@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.core.errors import Refused
@@ -92,7 +92,8 @@ class TicketClient:
                 await system.comment(ref, event_note(self._signal, self._words, mark, self._trace, ended))
             )
         closure, warnings = self._closure(pending.connection, pending.route, pending.kind, ended)
-        return CallResult(await system.resolve(ref, closure), warnings)
+        over = event_note(self._signal, self._words, mark, self._trace, ended)
+        return CallResult(await system.resolve(ref, replace(closure, note=over)), warnings)
 
     async def _create(self, system: TicketSystem, link: Link, pending: Pending) -> CallResult:
         route = self._route

@@ -34,7 +34,10 @@ def event_note(signal: Signal, words: SourceWords, mark: str, trace: str, ended:
     what = words.thing
     if ended is not None or signal.state is SignalState.RESOLVED:
         when = rfc3339(ended or signal.resolved_at or signal.occurred_at)
-        return _note(f"The {what} ended at {when}.", "" if ended else _news(signal), mark, trace)
+        reason = str(signal.details.get("resolution", "")).replace("_", " ")
+        head = f"The {what} ended at {when} ({reason})." if reason else f"The {what} ended at {when}."
+        head = str(signal.details.get("withdrawn", "")) or head
+        return _note(head, "" if ended else _news(signal), mark, trace)
     if signal.state is SignalState.FIRED and not _communication(signal):
         return _note(f"The {what} {words.again} at {rfc3339(signal.occurred_at)}.", signal.condition, mark, trace)
     body = _news(signal) if _communication(signal) else _condition_first(signal)

@@ -38,6 +38,7 @@ _CONCURRENCY = 4
 #: Columns by which the list can be sorted.
 COLUMNS = (
     *("source", "key", "id", "kind", "number", "state", "stage", "owner", "due", "overdue", "age", "opened_at", "url"),
+    "ended_at",
     *("connection", "route", "title"),
 )
 
@@ -116,6 +117,7 @@ class ListedTicket:
     overdue: bool
     age: int | None
     opened_at: datetime | None
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ class TicketList:
             overdue=link.stage is LinkStage.OPEN and link.due is not None and link.due < now,
             age=None if opened is None else max(int((now - opened).total_seconds()), 0),
             opened_at=opened,
+            ended_at=link.ended,
         )
 
 

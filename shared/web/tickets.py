@@ -59,6 +59,7 @@ class ListedTicketJson(TicketJson):
     overdue: bool
     age: int | None
     opened_at: str | None
+    ended_at: str | None
     route: str
 
 
@@ -113,6 +114,7 @@ def listed_ticket_json(row: ListedTicket) -> ListedTicketJson:
         "overdue": row.overdue,
         "age": row.age,
         "opened_at": _text(row.opened_at),
+        "ended_at": _text(row.ended_at),
         "route": row.route,
     }
 

@@ -112,6 +112,7 @@ async def test_an_item_says_all_that_a_card_shows(tickets: Tickets) -> None:
             "overdue": True,
             "age": 3600,
             "opened_at": "2026-03-01T11:00:00.000Z",
+            "ended_at": None,
             "route": "production",
         }
     ]

@@ -35,6 +35,13 @@ async def paths(stage: SimulatedServiceNow) -> list[str]:
     return [one["path"] for one in requests if one["method"] == "POST" and "sn_chg_rest" in one["path"]]
 
 
+async def template_of(stage: SimulatedServiceNow, name: str) -> dict[str, str]:
+    """A template of standard changes: its record producer."""
+    plain = {"sysparm_exclude_reference_link": "true"}
+    (found,) = await stage.rows("std_change_record_producer", f"name={name}", **plain)
+    return found
+
+
 async def row(stage: SimulatedServiceNow, ref: TicketRef) -> dict[str, Any]:
     shown = {"sysparm_exclude_reference_link": "true"}
     return (await stage.rows("change_request", f"sys_id={ref.id}", **shown))[0]
@@ -131,9 +138,9 @@ async def test_the_connection_says_the_type_and_the_template_by_name(stages: Sta
     async with stages(change={"api": api, "type": "standard", "template": TEMPLATE}) as stage:
         ticket = await stage.system.create(draft())
         assert ticket.dropped == ()
-        (template,) = await stage.rows("std_change_producer_version", f"name={TEMPLATE}")
+        template = await template_of(stage, TEMPLATE)
         made = await row(stage, ticket.ref)
-        assert (made["type"], made["std_change_producer_version"]) == ("standard", template["sys_id"])
+        assert (made["type"], made["std_change_producer_version"]) == ("standard", template["current_version"])
         where = [f"/api/sn_chg_rest/v1/change/standard/{template['sys_id']}"] if api == "change_management" else []
         assert await paths(stage) == where
 
@@ -151,8 +158,34 @@ async def test_a_route_may_name_another_template(stages: Stages, api: str) -> No
     other = "Change the firewall rules"
     async with stages(change={"api": api, "type": "standard", "template": TEMPLATE}) as stage:
         ticket = await stage.system.create(draft(std_change_producer_version=other))
-        (template,) = await stage.rows("std_change_producer_version", f"name={other}")
-        assert (await row(stage, ticket.ref))["std_change_producer_version"] == template["sys_id"]
+        template = await template_of(stage, other)
+        assert (await row(stage, ticket.ref))["std_change_producer_version"] == template["current_version"]
+
+
+@pytest.mark.parametrize("column", ["sys_id", "current_version"])
+@pytest.mark.parametrize("api", ["table", "change_management"])
+async def test_a_template_may_be_named_by_its_id_or_by_that_of_its_version(
+    stages: Stages, api: str, column: str
+) -> None:
+    """As public clients and people who copy the id from a change do."""
+    async with stages() as stage:
+        template = await template_of(stage, TEMPLATE)
+    async with stages(change={"api": api, "type": "standard", "template": template[column]}) as stage:
+        ticket = await stage.system.create(draft())
+        assert (await row(stage, ticket.ref))["std_change_producer_version"] == template["current_version"]
+        assert ticket.dropped == ()
+        found = lines(await stage.system.check(NEEDS))
+        assert found["change_request: template"].verdict is CheckStatus.OK
+
+
+async def test_the_name_of_a_version_is_not_that_of_its_template(stages: Stages) -> None:
+    async with stages(change={**API, "type": "standard", "template": f"{TEMPLATE} - 1"}) as stage:
+        assert failed(await stage.system.check(NEEDS)) == ["change_request: template"]
+
+
+async def test_an_id_that_is_no_template_fails_in_the_check(stages: Stages) -> None:
+    async with stages(change={**API, "type": "standard", "template": "f" * 32}) as stage:
+        assert failed(await stage.system.check(NEEDS)) == ["change_request: template"]
 
 
 async def test_a_missing_role_is_named(stages: Stages) -> None:
@@ -168,7 +201,7 @@ async def test_a_template_that_does_not_exist_is_refused_and_nothing_is_made(sta
     async with stages(change={**API, "type": "standard", "template": "Reboot everything"}) as stage:
         with pytest.raises(Refused, match="template") as caught:
             await stage.system.create(draft())
-        assert "std_change_producer_version" in caught.value.advice
+        assert "std_change_record_producer" in caught.value.advice
         assert await stage.tickets(TicketKind.CHANGE_REQUEST, KEY) == 0
 
 

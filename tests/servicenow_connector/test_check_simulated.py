@@ -180,3 +180,40 @@ async def test_a_probe_that_cannot_be_ended_says_its_number(stage: SimulatedServ
     assert finding.verdict is CheckStatus.WARNING
     assert "by hand" in finding.fix
     assert "INC" in finding.detail
+
+
+PROBLEMS = Needs(frozenset({TicketKind.PROBLEM}), {})
+RESOURCE = {"state_resource": "/api/x_demo/azure_itsm_bridge/problem"}
+
+
+@pytest.mark.parametrize(
+    ("habit", "resource", "verdict"),
+    [
+        ("checked", False, CheckStatus.OK),
+        ("ignored", False, CheckStatus.WARNING),
+        ("aborted", False, CheckStatus.WARNING),
+        ("checked", True, CheckStatus.OK),
+        ("ignored", True, CheckStatus.OK),
+        ("aborted", True, CheckStatus.OK),
+    ],
+)
+async def test_the_write_test_says_before_production_whether_problems_can_be_resolved(
+    stages: Stages, habit: str, resource: bool, verdict: CheckStatus
+) -> None:
+    async with stages(**{"problem": RESOURCE} if resource else {}) as stage:
+        await stage.set(problem_transitions=habit)
+        finding = lines(await stage.system.check(PROBLEMS, probe_writes=True))["problem: states"]
+        assert finding.verdict is verdict
+        if verdict is CheckStatus.WARNING:
+            assert "get a note and stay open" in finding.detail
+            assert "Problems since Rome" in finding.fix
+            assert "problem.state_resource" in finding.fix
+        else:
+            assert "can be resolved" in finding.detail
+
+
+async def test_the_write_test_names_a_resource_that_is_not_there(stages: Stages) -> None:
+    async with stages(problem={"state_resource": "/api/x_demo/nowhere/problem"}) as stage:
+        findings = await stage.system.check(PROBLEMS, probe_writes=True)
+        assert failed(findings) == ["problem: states"]
+        assert "/api/x_demo/nowhere/problem" in lines(findings)["problem: states"].detail

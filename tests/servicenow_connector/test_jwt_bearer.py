@@ -8,10 +8,10 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from shared.core.errors import NotAuthorised
-from shared.core.ticket_system import TicketKind
+from shared.core.ticket_system import CheckStatus, Needs, TicketKind
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.scripted import Instance, result, token
 
@@ -81,6 +81,12 @@ async def test_a_key_on_one_line_with_escaped_line_ends_works(instance: Instance
         pem(ec.generate_private_key(ec.SECP256R1())),
         pem(RSA)[:300],
         pem(RSA).replace("PRIVATE", "PUBLIC"),
+        RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+        RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1).decode(),
+        ec.generate_private_key(ec.SECP256R1())
+        .public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        .decode(),
     ],
 )
 async def test_a_key_that_does_not_fit_is_named_and_never_quoted(
@@ -90,4 +96,14 @@ async def test_a_key_that_does_not_fit_is_named_and_never_quoted(
         await connect(auth=AUTH, secrets={"DEMO_KEY": key}).find(TicketKind.INCIDENT, ID, "alert:1:a")
     assert key[:40] not in str(caught.value)
     assert caught.value.__cause__ is None
+    assert instance.asked == []
+
+
+async def test_the_check_names_a_public_key_where_a_private_one_belongs(instance: Instance, connect: Connect) -> None:
+    public = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    connector = connect(auth=AUTH, secrets={"DEMO_KEY": public})
+    needs = Needs(frozenset({TicketKind.INCIDENT}), {})
+    (failed,) = [line for line in await connector.check(needs) if line.verdict is CheckStatus.FAILED]
+    assert (failed.name, "PEM form" in failed.fix) == ("authenticated", True)
+    assert "'demo-key' is no private key for RS256" in failed.detail
     assert instance.asked == []

@@ -24,7 +24,7 @@ from connectors.servicenow.tls import IN_MEMORY, present
 from shared.core.errors import NotAuthorised, NotSent, TicketSystemError
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import TicketKind
-from tests.servicenow_connector.conftest import SETTINGS, Connect
+from tests.servicenow_connector.conftest import BASIC, SETTINGS, Connect
 from tests.servicenow_connector.scripted import Asked, Instance, Say, not_authenticated, refusal, result, running
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -105,6 +105,31 @@ async def test_a_key_that_no_header_can_carry_is_named_without_its_value(
         await look(connector)
     assert value not in str(caught.value)
     assert instance.asked == []
+
+
+@pytest.mark.parametrize("refused_first", [False, True])
+@pytest.mark.parametrize("error", [AttributeError("demo-password"), KeyError("x"), TimeoutError(), RuntimeError("?")])
+async def test_whatever_a_log_in_raises_waits_for_an_administrator(
+    instance: Instance, error: Exception, refused_first: bool
+) -> None:
+    """An unknown error would be taken for a poisonous message, and every alert would become a dead letter."""
+
+    class Broken(SettingSecrets):
+        async def get(self, name: str, *, refresh: bool = False) -> str:
+            if refresh or not refused_first:
+                raise error
+            return await super().get(name)
+
+    data = {"type": "servicenow", "url": instance.url, "auth": BASIC}
+    connector = ServiceNow("contoso", ServiceNowSettings.model_validate(data), Broken(SETTINGS))
+    instance.says(not_authenticated())
+    with pytest.raises(NotAuthorised, match=f"unexpected {type(error).__name__}") as caught:
+        await look(connector)
+    assert len(instance.asked) == refused_first
+    assert "demo-password" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    await connector.aclose()
 
 
 async def test_scope_gate_is_explained(instance: Instance, connect: Connect) -> None:

@@ -71,7 +71,9 @@ def test_f29_standard_changes_come_from_templates(bridge: httpx.Client) -> None:
     )
     made = result(bridge.post(f"{API}/standard/{template['sys_id']['value']}", json={}))
     assert (made["type"]["value"], made["short_description"]["value"]) == ("standard", "Reboot a virtual machine")
-    assert made["std_change_producer_version"]["value"] == template["sys_id"]["value"]
+    version = made["std_change_producer_version"]["value"]
+    assert version == template["current_version"]["value"]
+    assert error(bridge.post(f"{API}/standard/{version}", json={}), 404), "a version is no template"
     assert error(bridge.post(f"{API}/standard/{'0' * 32}", json={}), 404)
     assert [model["type"]["value"] for model in result(bridge.get(f"{API}/model"))] == [
         "normal",

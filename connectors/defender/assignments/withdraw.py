@@ -229,6 +229,8 @@ class Withdrawals:
                 reason = outcome.reason if outcome.is_failure else ""
                 if outcome.kind is OutcomeKind.DELIVERED and outcome.stage == LinkStage.OPEN.value:
                     reason = f"the configuration does not let a Resolved resolve it ({outcome.decision})"
+                    if outcome.decision == "handed_over":
+                        reason = outcome.warnings[-1]
         link = await self._link(assignment)
         ticket, connection = (None, "") if link is None else (link.ticket, link.connection)
         if ticket is not None and not _is_open(link):

@@ -13,6 +13,7 @@ from connectors.servicenow.auth.credentials import (
     client_certificate,
 )
 from connectors.servicenow.auth.grants import ClientCredentials, JwtBearer, Password
+from connectors.servicenow.auth.guarded import GuardedCredential
 from connectors.servicenow.auth.oauth import OAuthCredential
 from connectors.servicenow.settings import (
     ApiKeyAuth,
@@ -27,7 +28,11 @@ __all__ = ["Credential", "CredentialSecrets", "Redactor", "RequestAuth", "Secret
 
 
 def credential(settings: Auth, secrets: CredentialSecrets) -> Credential:
-    """The credential that ``settings`` describes. Reads no secret yet."""
+    """The credential that ``settings`` describes. Reads no secret yet. It raises no errors but those of the bridge."""
+    return GuardedCredential(_credential(settings, secrets), secrets.connection)
+
+
+def _credential(settings: Auth, secrets: CredentialSecrets) -> Credential:
     if isinstance(settings, BasicAuth):
         return basic(settings, secrets)
     if isinstance(settings, ApiKeyAuth):

@@ -114,8 +114,9 @@ class JwtBearer(_WithClientSecret):
             "jti": uuid.uuid4().hex,
         }
         signed = ""
-        # The library's message may quote the key, so it is not passed on, not even as a cause.
-        with suppress(jwt.PyJWTError, ValueError, TypeError):
+        # A wrong key raises many things (a public key an AttributeError). The library's message may quote the key, so
+        # it is not passed on, not even as a cause.
+        with suppress(Exception):
             signed = jwt.encode(
                 claims, private_key, algorithm=self._settings.algorithm, headers={"kid": self._settings.key_id}
             )

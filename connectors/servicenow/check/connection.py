@@ -70,7 +70,8 @@ class ConnectionCheck:
             if kind is TicketKind.CHANGE_REQUEST:
                 await ChangeCheck(self._client, self._settings.change, self._references, report).run()
             if probe_writes:
-                await self._probe.run(kind, report)
+                me = value(self._me[0], "sys_id") or "" if len(self._me) == 1 else ""
+                await self._probe.run(kind, report, me)
             else:
                 report.warning(
                     f"{kind.value}: write",
@@ -86,7 +87,7 @@ class ConnectionCheck:
             await self._client.log_in()
             logged_in = True
             report.ok("secrets", "every secret of the connection has a value")
-            self._me = await self._client.call(list_call("sys_user", _ME, ["user_name"], 2))
+            self._me = await self._client.call(list_call("sys_user", _ME, ["sys_id", "user_name"], 2))
         except SecretUnavailable as error:
             report.failed("secrets", str(error), "Give the secret a value where the message says.")
             return "secrets", "there are no credentials"

@@ -16,9 +16,9 @@ from connectors.servicenow.check.report import CheckReport
 from connectors.servicenow.client import Client
 from connectors.servicenow.references import References
 from connectors.servicenow.settings import Change
-from connectors.servicenow.tables import LIMITS, TEMPLATE_FIELD, TicketTable
+from connectors.servicenow.tables import LIMITS, TEMPLATE_FIELD, TEMPLATES, TicketTable
 from connectors.servicenow.wire import Purpose, WireCall, is_sys_id, list_call, shorten, value
-from shared.core.errors import TicketSystemError
+from shared.core.errors import Refused, TicketSystemError
 
 Constants = Mapping[str, frozenset[str]]
 
@@ -269,7 +269,20 @@ class ChangeCheck:
             self._report.failed(
                 _TEMPLATE,
                 f"no single template of standard changes is called '{template}'",
-                "Correct 'template' under 'change', or let the integration user read std_change_producer_version.",
+                f"Correct 'template' under 'change', or let the integration user read {TEMPLATES}.",
             )
-        else:
-            self._report.ok(_TEMPLATE, f"'{template}' is known")
+            return
+        if self._settings.api == "change_management":
+            try:
+                await self._client.call(WireCall("GET", f"{BASE}/standard/template/{found}", Purpose.RECORD))
+            except Refused as error:
+                self._report.failed(
+                    _TEMPLATE,
+                    f"the Change Management API has no template '{template}': {error.message}",
+                    f"Name an active template of {TEMPLATES} under 'change', and let the integration user read it.",
+                )
+                return
+            except TicketSystemError as error:
+                self._report.error(_TEMPLATE, error)
+                return
+        self._report.ok(_TEMPLATE, f"'{template}' is known")

@@ -11,7 +11,7 @@ from connectors.servicenow.events import Events
 from connectors.servicenow.tables import TicketTable
 from connectors.servicenow.tickets import Tickets
 from connectors.servicenow.wire import Purpose, WireCall
-from shared.core.errors import TicketSystemError
+from shared.core.errors import Refused, TicketSystemError
 from shared.core.ticket_system import Closure, Draft, Phase, Ticket, TicketKind, TicketRef
 
 #: From New a problem or change request can only be cancelled; an incident can be resolved.
@@ -34,8 +34,14 @@ class WriteProbe:
         self._tickets = tickets
         self._events = events
 
-    async def run(self, kind: TicketKind, report: CheckReport) -> None:
-        """Create a record of this kind twice with one id and key."""
+    async def run(self, kind: TicketKind, report: CheckReport, user: str = "") -> None:
+        """Create a record of this kind twice with one id and key; see whether the state of a problem can be written.
+
+        Args:
+            kind: of the record.
+            report: gets the lines.
+            user: sys_id of the integration user, to whom the test problem is assigned; empty where it is not known.
+        """
         line = f"{kind.value}: write"
         table = self._tables[kind]
         draft = Draft(kind, uuid.uuid4().hex, f"check:1:{uuid.uuid4().hex}", {"short_description": _TITLE})
@@ -68,8 +74,34 @@ class WriteProbe:
             )
         else:
             report.ok(line, "records can be created, and a repetition makes no second one")
+        if kind is TicketKind.PROBLEM:
+            await self._states(first, user, report)
         for ticket in made.values():
             await self._remove(kind, table, ticket, report)
+
+    async def _states(self, ticket: Ticket, user: str, report: CheckReport) -> None:
+        """Resolve the test problem, as an alert that ended would."""
+        line, name = "problem: states", ticket.ref.number or ticket.ref.id
+        assigned = {"assigned_to": user} if user else {}
+        try:
+            ended = await self._tickets.resolve(ticket.ref, Closure({**assigned, "close_notes": _TITLE}))
+        except Refused as error:
+            report.error(line, error)
+        except TicketSystemError as error:
+            report.warning(line, f"not tested: {error}")
+        else:
+            if ended.handed_over:
+                report.warning(
+                    line,
+                    f"{name} cannot be resolved: {ended.handed_over}. Problems whose alert ended get a note and stay "
+                    "open",
+                    "Paste the script of docs/servicenow.md, 'Problems since Rome', into the instance and name it "
+                    "under 'problem.state_resource' of the connection.",
+                )
+            elif ended.phase is Phase.OPEN:
+                report.failed(line, f"{name} stayed open although it was resolved", "Set 'states.problem.resolved'.")
+            else:
+                report.ok(line, f"problems can be resolved: {name} was")
 
     async def event(self, report: CheckReport) -> None:
         """Send one event that clears a problem that does not exist."""

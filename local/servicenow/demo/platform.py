@@ -104,7 +104,16 @@ def rows(public_key: str) -> Iterator[Row]:
         values = {"name": kind.capitalize(), "active": "true", "type": kind}
         yield system_row("chg_model", kind, values)
     for name in ("Change the firewall rules", "Reboot a virtual machine"):
-        yield system_row("std_change_producer_version", name, {"name": name, "version": "1", "active": "true"})
+        # A template has a record producer with its name, and versions whose names say which one they are.
+        ids = {
+            "current_version": demo_id("std_change_producer_version", name),
+            "std_change_producer": demo_id("std_change_record_producer", name),
+        }
+        producer = {"name": name, "active": "true", "current_version": ids["current_version"]}
+        yield system_row("std_change_record_producer", name, producer)
+        version = {"name": f"{name} - 1", "version": "1", "active": "true"}
+        version |= {"std_change_producer": ids["std_change_producer"]}
+        yield system_row("std_change_producer_version", name, version)
     for name in ("alm_asset", "bsm_chart"):
         yield system_row(name, "demo", {"name": "Demo", "display_name": "Demo"})
     start = datetime(2025, 3, 1, tzinfo=UTC)

@@ -260,7 +260,23 @@ CHG_MODEL = table(
 STD_CHANGE = table(
     "std_change_producer_version",
     "Standard Change Template Version",
-    "name string(100)\nversion integer =1\nstd_change_producer string(32)\nactive boolean =true",
+    """
+name                    string(100)
+version                 integer =1
+std_change_producer     reference->std_change_record_producer | Standard Change Template
+active                  boolean =true
+""",
+)
+#: The templates of standard changes as people know them; they extend sc_cat_item_producer.
+STD_CHANGE_PRODUCER = table(
+    "std_change_record_producer",
+    "Standard Change Template",
+    """
+name                    string(100)
+short_description       string(160)
+active                  boolean =true
+current_version         reference->std_change_producer_version
+""",
 )
 APPROVER = table(
     "sysapproval_approver",
@@ -294,6 +310,7 @@ TABLES = (
     SC_REQ_ITEM,
     CHG_MODEL,
     STD_CHANGE,
+    STD_CHANGE_PRODUCER,
     APPROVER,
     TASK_CI,
 )
