@@ -193,6 +193,54 @@ def test_advisor_repeats_itself_under_one_key_in_the_older_schema() -> None:
     assert read(again).key == read(fixture("noncommon/activity-recommendation")).key
 
 
+def test_advisor_repeats_itself_under_one_key_in_both_schemas() -> None:
+    event_fields = {"eventSource": "Recommendation", "resourceId": None}
+    body = event("Activity Log - Recommendation", event_fields, recommendationType="t-1")
+    older = activity_log({"eventSource": "Recommendation", "resourceId": VM}, recommendationType="T-1")
+    assert read(body).key == read(older).key == f"recommendation:1:{VM.lower()}|t-1"
+    body["data"]["essentials"]["alertTargetIDs"] = [VM + "-2"]
+    assert read(body).key != read(older).key
+
+
+def test_a_recommendation_that_names_no_kind_or_no_resource_falls_back_to_its_alert() -> None:
+    body = event("Activity Log - Recommendation", {"eventSource": "Recommendation"})
+    assert read(body).key == f"alert:1:{GUID}"
+    body = event("Activity Log - Recommendation", {"eventSource": "Recommendation"}, recommendationType="t-1")
+    body["data"]["essentials"]["alertTargetIDs"] = None
+    assert read(body).key == f"alert:1:{GUID}"
+
+
+def test_a_security_event_is_its_event_id_in_both_schemas() -> None:
+    fields = {"eventSource": "Security", "eventDataId": "E-9"}
+    assert read(event("Activity Log - Security", fields)).key == read(activity_log(fields)).key == "activity:1:e-9"
+    body = event("Activity Log - Security", {"eventSource": "Security", "eventDataId": None})
+    assert read(body).key == f"alert:1:{GUID}"
+
+
+def prometheus(**context: Any) -> dict[str, Any]:
+    labels = {"alertname": "Down", "pod": "p-1"}
+    found = {"labels": labels, "ruleGroup": RULE_ID, "expressionValue": "1", "annotations": {}, **context}
+    return common(found, monitoringService="Prometheus", alertRule="shop/Down")
+
+
+def test_a_prometheus_alert_is_its_rule_and_labels_whatever_its_alert_id() -> None:
+    key = f"prometheus:1:{RULE_ID.lower()}||alertname=down,pod=p-1"
+    assert read(prometheus()).key == key
+    body = prometheus(labels={"pod": "P-1", "alertname": "Down"}, expressionValue="2")
+    body["data"]["essentials"].update(alertId=f"{ALERT_ID}-2", monitorCondition="Resolved", alertRule="")
+    assert read(body).key == key
+    assert read(prometheus(labels={"alertname": "Down", "pod": "p-2"})).key != key
+    assert read(prometheus(ruleGroup=RULE_ID + "-2")).key != key
+
+
+def test_prometheus_rules_without_group_or_name_in_the_labels_are_told_apart() -> None:
+    for missing in ({"ruleGroup": None}, {"labels": {"pod": "p-1"}}):
+        one, other = prometheus(**missing), prometheus(**missing)
+        other["data"]["essentials"]["alertRule"] = "shop/Slow"
+        assert read(one).key != read(other).key
+    assert read(prometheus(labels=None)).key == f"alert:1:{GUID}"
+
+
 def test_an_activity_alert_that_names_nothing_is_quarantined() -> None:
     assert "neither its event" in refuse(activity_log({"eventSource": "Administrative"}))
 

@@ -14,7 +14,7 @@ metric, non-common    "0"       "1"    "2"      "3"            "4"
 log V1                Critical  Error  Warning  Informational  Verbose
 activity log level    Critical  Error  Warning  Informational  Verbose
 the same as a number  1         2      3        4              5
-Advisor impact                  High   Medium   Low
+Advisor impact                         High     Medium         Low
 Security severity               High   Medium   Low            Informational
 ====================  ========  =====  =======  =============  =======
 
@@ -124,8 +124,9 @@ def read_essentials(fields: Fields) -> Essentials:
         description=text(fields.get("description")),
         monitor_condition=given(fields.get("monitorcondition")),
         severity=fields.get("severity"),
-        targets=texts(fields.get("alerttargetids")),
-        items=texts(fields.get("configurationitems")),
+        # relays that read the API send its name of the target
+        targets=texts(fields.get("alerttargetids")) or texts(fields.get("targetresource")),
+        items=texts(fields.get("configurationitems")) or texts(fields.get("targetresourcename")),
         fired_at=moment(fields.get("fireddatetime")),
         resolved_at=moment(fields.get("resolveddatetime")),
     )

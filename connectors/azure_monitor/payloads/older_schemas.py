@@ -117,10 +117,8 @@ def _metric_essentials(context: Fields) -> Essentials:
 
 
 def _event_key(builder: SignalBuilder, event: Fields, resource: str) -> str:
-    """Advisor repeats a recommendation until it is followed; every other event is one of a kind."""
+    """Every event but a recommendation is one of a kind."""
     details = builder.details
-    if resource and "recommendation_type" in details:
-        return make_key("recommendation", canonical(resource), details["recommendation_type"])
     if "event_id" in details:
         return make_key("activity", details["event_id"])
     operation = details.get("operation", "")

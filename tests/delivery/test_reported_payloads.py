@@ -1,0 +1,107 @@
+"""Payloads that people reported, from the body to the tickets that come of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.registry import REGISTRY
+from shared.core.messages import SignalMessage, UnreadableMessage
+from shared.core.ticket_system import Phase
+from shared.web.intake import accept
+from tests.delivery.world import Row, World
+
+_FIXTURES = Path(__file__).parent.parent / "fixtures" / "reported"
+
+
+class Reported:
+    """A world into which bodies are posted, each at the time that its alert says."""
+
+    def __init__(self, **options: Any) -> None:
+        self.world = World(**options)
+        self.reasons: list[str] = []
+
+    def post(self, body: Any, at: datetime | None = None) -> None:
+        """Take a body in, and work off what is due by then."""
+        for message in accept(body, at or self.world.now, REGISTRY.schemas, REGISTRY.foreign).messages:
+            if isinstance(message, SignalMessage):
+                self.world.now = max(self.world.now, at or message.signal.occurred_at)
+                self.world.queue.put(message)
+                self.world.work_off(self.world.now)
+            elif isinstance(message, UnreadableMessage):
+                self.reasons.append(message.unreadable.reason)
+
+    @property
+    def rows(self) -> list[Row]:
+        return list(self.world.desk.rows.values())
+
+    @property
+    def titles(self) -> list[str]:
+        return [draft.fields["short_description"] for draft in self.world.desk.drafts]
+
+    @property
+    def descriptions(self) -> list[str]:
+        return [draft.fields["description"] for draft in self.world.desk.drafts]
+
+
+def bodies(name: str) -> list[Any]:
+    """The bodies of a fixture, in the order in which they were sent."""
+    found = json.loads((_FIXTURES / f"{name}.json").read_text("utf-8"))
+    return found if isinstance(found, list) else [found]
+
+
+def posted(*names: str, **options: Any) -> Reported:
+    reported = Reported(**options)
+    for name in names:
+        for body in bodies(name):
+            reported.post(body)
+    return reported
+
+
+@pytest.mark.parametrize("name", ["advisor-thrice-common", "advisor-thrice-noncommon"])
+def test_a_recommendation_that_advisor_repeats_is_one_ticket_with_notes(name: str) -> None:
+    reported = posted(name)
+    (ticket,) = reported.rows
+    assert len(ticket.notes) == 2
+    assert "Severity: Sev2" in reported.descriptions[0]
+
+
+def test_a_recommendation_is_the_same_ticket_in_both_schemas() -> None:
+    assert len(posted("advisor-thrice-common", "advisor-thrice-noncommon").rows) == 1
+
+
+def test_a_security_event_that_two_rules_report_is_one_ticket_without_a_note() -> None:
+    (ticket,) = posted("security-event-of-two-rules").rows
+    assert ticket.notes == []
+
+
+def test_evaluations_of_a_prometheus_rule_are_one_ticket_whatever_their_alert_ids() -> None:
+    (ticket,) = posted("prometheus-new-alertid-each-evaluation").rows
+    assert (ticket.phase, len(ticket.notes)) == (Phase.OPEN, 4)
+
+
+def test_a_prometheus_alert_that_comes_and_goes_is_held_open_and_resolved_when_it_stays_quiet() -> None:
+    reported = posted("prometheus-flapping-new-alertids", route="flapping: {changes: 2, within: 30m}")
+    (ticket,) = reported.rows
+    assert ticket.phase is Phase.OPEN
+    assert any("flapping" in note.lower() for note in ticket.notes)
+    reported.world.work_off(datetime(2026, 11, 28, 7, 10, tzinfo=UTC))
+    assert [row.phase for row in reported.rows] == [Phase.RESOLVED]
+
+
+def test_series_of_one_prometheus_rule_are_tickets_of_their_own() -> None:
+    reported = Reported()
+    for namespace in ("shop", "bank"):
+        (body,) = bodies("prometheus-without-severity")
+        body["data"]["alertContext"]["labels"]["namespace"] = namespace
+        reported.post(body)
+    assert len(reported.rows) == 2
+
+
+def test_the_target_is_known_where_a_relay_sends_the_name_that_the_api_has_for_it() -> None:
+    reported = posted("essentials-targetresource-instead-of-alerttargetids")
+    assert reported.titles == ["cpu high on vm-shop-1"]
