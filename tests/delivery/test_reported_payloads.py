@@ -105,3 +105,13 @@ def test_series_of_one_prometheus_rule_are_tickets_of_their_own() -> None:
 def test_the_target_is_known_where_a_relay_sends_the_name_that_the_api_has_for_it() -> None:
     reported = posted("essentials-targetresource-instead-of-alerttargetids")
     assert reported.titles == ["cpu high on vm-shop-1"]
+
+
+def test_titles_name_a_nested_resource_with_what_it_is_nested_in() -> None:
+    assert posted("metric-nested-resource-names").titles == [
+        "nest vmss on vmss-web/0",
+        "nest blob on stshop/default",
+        "nest slot on app-shop/staging",
+        "nest db on sql-shop/master",
+        "nest twin on vm-twin",
+    ]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.azure_monitor.payloads.managed import read_managed
 from shared.core.signal import Signal
 from shared.payloads.keys import Unidentified, make_key, series
 from tests.payloads.support import (
@@ -239,6 +240,26 @@ def test_prometheus_rules_without_group_or_name_in_the_labels_are_told_apart() -
         other["data"]["essentials"]["alertRule"] = "shop/Slow"
         assert read(one).key != read(other).key
     assert read(prometheus(labels=None)).key == f"alert:1:{GUID}"
+
+
+@pytest.mark.parametrize(
+    ("service", "context", "complete"),
+    [
+        ("Platform", None, True),
+        ("ActivityLog Administrative", None, True),
+        ("Prometheus", None, False),
+        ("Prometheus", {"ruleGroup": "g", "labels": {"alertname": "Down"}}, True),
+        ("Prometheus", {"ruleGroup": "g", "expression": "up"}, False),
+        ("ActivityLog Recommendation", None, False),
+        ("ActivityLog Security", None, False),
+    ],
+)
+def test_a_listed_alert_whose_key_is_in_its_context_is_complete_with_that_only(
+    service: str, context: Any, complete: bool
+) -> None:
+    essentials = {"monitorService": service, "monitorCondition": "Fired", "startDateTime": "2024-03-05T08:15:18Z"}
+    item = {"id": ALERT_ID, "properties": {"essentials": essentials, "context": context}}
+    assert read_managed(item, RECEIVED).complete is complete
 
 
 def test_an_activity_alert_that_names_nothing_is_quarantined() -> None:

@@ -96,7 +96,7 @@ def read_managed(item: Mapping[str, Any], received_at: datetime) -> ManagedAlert
         closed=squash(fields.get("alertstate")) == "closed",
         suppressed=given(actions.get("issuppressed")).lower() == "true",
         signal=signal,
-        complete=bool(context) or _known_by_id(signal, given(fields.get("monitorservice"))),
+        complete=_known_by_context(signal) if context else _known_by_id(signal, given(fields.get("monitorservice"))),
     )
 
 
@@ -104,6 +104,11 @@ def firing_of(signal: Signal) -> Signal:
     """The firing that a Resolved ends, as its own webhook would have reported it."""
     begun = signal.fired_at or signal.occurred_at
     return replace(signal, state=SignalState.FIRED, occurred_at=begun, resolved_at=None, opens=True)
+
+
+def _known_by_context(signal: Signal) -> bool:
+    # without its labels a Prometheus alert has only its id, and webhooks have the labels
+    return signal.kind != "prometheus" or not signal.key.startswith(ONE_OCCURRENCE)
 
 
 def _known_by_id(signal: Signal, service: str) -> bool:
