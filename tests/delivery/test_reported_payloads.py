@@ -115,3 +115,22 @@ def test_titles_name_a_nested_resource_with_what_it_is_nested_in() -> None:
         "nest db on sql-shop/master",
         "nest twin on vm-twin",
     ]
+
+
+def test_each_test_of_an_action_group_opens_a_ticket_that_says_it_is_a_test() -> None:
+    reported = posted("test-action-group-samples")
+    assert [row.phase for row in reported.rows] == [Phase.OPEN] * 3
+    assert all(title.startswith("[Test] ") for title in reported.titles)
+    assert all("This is a test" in text for text in reported.descriptions)
+
+
+def test_a_test_that_is_sent_again_opens_a_ticket_again_and_its_end_resolves_it() -> None:
+    body, *_ = bodies("test-action-group-samples")
+    again = json.loads(json.dumps(body).replace("2026-11-20T12:00:00Z", "2026-11-20T12:07:00Z"))
+    over = json.loads(json.dumps(again).replace('"Fired"', '"Resolved"'))
+    over["data"]["essentials"]["resolvedDateTime"] = "2026-11-20T12:09:00Z"
+    reported = Reported()
+    for one in (body, body, again, over):  # the second is a repetition of the first
+        reported.post(one)
+    assert [row.phase for row in reported.rows] == [Phase.OPEN, Phase.RESOLVED]
+    assert [row.notes for row in reported.rows] == [[], []]

@@ -262,6 +262,27 @@ def test_a_listed_alert_whose_key_is_in_its_context_is_complete_with_that_only(
     assert read_managed(item, RECEIVED).complete is complete
 
 
+def test_samples_of_the_portal_share_an_alert_id_and_no_key() -> None:
+    sample = "/subscriptions/11111111-1111-1111-1111-111111111111/providers/Microsoft.AlertsManagement/alerts/"
+    shared = {"alertId": f"{sample}12345678-1234-1234-1234-1234567890ab"}
+    health = event("Resource Health", None, currentHealthStatus="Unavailable")
+    service = event("ServiceHealth", None, stage="Active", trackingId="ABC1-DEF", IsSynthetic="True")
+    older = activity_log({"resourceId": f"{sample}x", "eventDataId": "e-1", "operationName": "op"})
+    bodies = [common(alertRule=f"test-{name}AlertRule", **shared) for name in ("metric", "log", "smart")]
+    for body in (health, service):
+        body["data"]["essentials"].update(shared, alertRule="test-healthAlertRule")
+    bodies += [health, service, older, fixture("common/budget-actual-fired")]
+    assert len({read(body).key for body in bodies}) == len(bodies)
+    assert all(read(body).key.startswith("test:1:") and read(body).origin == "" for body in bodies[:-1])
+    bodies[0]["data"]["essentials"]["firedDateTime"] = "2024-03-05T09:15:18.689Z"
+    assert read(bodies[0]).key != read(common(alertRule="test-metricAlertRule", **shared)).key
+
+
+def test_a_drill_of_service_health_keeps_its_tracking_id() -> None:
+    drill = event("ServiceHealth", None, stage="Active", trackingId="ABC1-DEF", IsSynthetic="True")
+    assert read(drill).key == f"service_health:1:{SUB}/abc1-def"
+
+
 def test_an_activity_alert_that_names_nothing_is_quarantined() -> None:
     assert "neither its event" in refuse(activity_log({"eventSource": "Administrative"}))
 
