@@ -11,7 +11,7 @@ import pytest
 
 from app.registry import REGISTRY
 from shared.core.messages import SignalMessage, UnreadableMessage
-from shared.core.ticket_system import Phase
+from shared.core.ticket_system import Phase, TicketKind
 from shared.web.intake import accept
 from tests.delivery.world import Row, World
 
@@ -134,3 +134,18 @@ def test_a_test_that_is_sent_again_opens_a_ticket_again_and_its_end_resolves_it(
         reported.post(one)
     assert [row.phase for row in reported.rows] == [Phase.OPEN, Phase.RESOLVED]
     assert [row.notes for row in reported.rows] == [[], []]
+
+
+@pytest.mark.parametrize("name", ["resource-health-no-transition", "resource-health-activated-but-available"])
+def test_resource_health_that_reports_no_outage_opens_nothing(name: str) -> None:
+    assert posted(name).rows == []
+
+
+def test_routes_tell_causes_of_resource_health_apart() -> None:
+    by_people = "{name: people, when: {details: {cause: UserInitiated}}, connection: desk, ticket: change_request}"
+    for name, kind in (
+        ("resource-health-user-stopped", TicketKind.CHANGE_REQUEST),
+        ("metric-rule-name-brackets", TicketKind.INCIDENT),
+    ):
+        (ticket,) = posted(name, sections=f"routes:\n- {by_people}\n").rows
+        assert ticket.kind is kind
