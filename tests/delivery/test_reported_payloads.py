@@ -11,8 +11,9 @@ import pytest
 
 from app.registry import REGISTRY
 from shared.core.messages import SignalMessage, UnreadableMessage
+from shared.core.problem import Problem
 from shared.core.ticket_system import Phase, TicketKind
-from shared.web.intake import accept
+from shared.web.intake import accept, read_json
 from tests.delivery.world import Row, World
 
 _FIXTURES = Path(__file__).parent.parent / "fixtures" / "reported"
@@ -51,7 +52,7 @@ class Reported:
 def bodies(name: str) -> list[Any]:
     """The bodies of a fixture, in the order in which they were sent."""
     found = json.loads((_FIXTURES / f"{name}.json").read_text("utf-8"))
-    return found if isinstance(found, list) else [found]
+    return found if isinstance(found, list) and found else [found]
 
 
 def posted(*names: str, **options: Any) -> Reported:
@@ -149,3 +150,92 @@ def test_routes_tell_causes_of_resource_health_apart() -> None:
     ):
         (ticket,) = posted(name, sections=f"routes:\n- {by_people}\n").rows
         assert ticket.kind is kind
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("logicapp-triggeroutputs-wrapper", "cpu high on vm-shop-1"),
+        ("logicapp-body-as-string", "cpu high on vm-shop-1"),
+        ("logicapp-body-content-base64", "cpu high on vm-shop-1"),
+        ("servicebus-contentdata-base64", "cpu high on vm-shop-1"),
+        ("recommendation-logicapp-body-wrapper", "Endpoint protection should be installed on machines on vm-shop-1"),
+    ],
+)
+def test_an_alert_is_found_in_the_envelope_of_a_relay(name: str, title: str) -> None:
+    reported = posted(name)
+    assert (reported.titles, reported.reasons) == ([title], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("sentinel-incident-trigger", "an incident of Microsoft Sentinel"),
+        ("prometheus-alertmanager-native", "a notification of Prometheus Alertmanager"),
+        ("empty-object", "This is an empty JSON object."),
+        ("null", "This is no JSON object"),
+    ],
+)
+def test_what_is_no_alert_is_kept_with_its_name(name: str, reason: str) -> None:
+    reported = posted(name)
+    assert reported.rows == []
+    assert len(reported.reasons) == 1
+    assert reason in reported.reasons[0]
+
+
+def test_an_empty_array_makes_nothing_and_a_text_is_refused() -> None:
+    assert posted("empty-array").rows == []
+    for name in ("json-string-literal", "null"):
+        with pytest.raises(Problem) as caught:
+            read_json((_FIXTURES / f"{name}.json").read_bytes(), "application/json")
+        assert caught.value.status == 400
+
+
+#: Payloads that were always read right: title, severity, and phase of each ticket.
+RIGHT = {
+    "availability-test-two-targets-resolved": [],
+    "backup-fired-then-resolved": [("Backup Failure on vm-shop-1", "resolved")],
+    "log-v2-arc-machine-resourceid-dimension": [("heartbeat lost on onprem-01", "open")],
+    "log-v2-container-insights-pod": [("heartbeat lost on aks-shop", "open")],
+    "log-v2-dimension-empty-and-long": [("heartbeat lost on dup", "open")],
+    "log-v2-dynamic-threshold": [("heartbeat lost on vm-shop-1", "open")],
+    "log-v2-resolved-dimensions-null": [],
+    "metric-alerttargetids-string": [("cpu high on vm-shop-1", "open")],
+    "metric-customproperties-nested": [("cpu high on vm-shop-1", "open")],
+    "metric-customproperties-placeholders": [("cpu high on vm-shop-1", "open")],
+    "metric-description-html-code-tags": [("cpu high on vm-shop-1", "open")],
+    "metric-multiple-alerttargetids": [("cpu high on vm-shop-1", "open")],
+    "metric-noncommon-pascalcase-deactivated": [],
+    "metric-resolved-time-before-fired-time": [("T1 resolved before fired on vm-shop-1", "resolved")],
+    "metric-rule-name-brackets": [("[PROD] CPU high on vm-shop-1", "open")],
+    "prometheus-without-severity": [("shop rules/HighErrorRate on aks-shop", "open")],
+    "recommendation-delete-properties-null": [
+        ("Endpoint protection should be installed on machines on vm-del-1", "resolved")
+    ],
+    "recommendation-severity-critical-risk": [
+        ("Endpoint protection should be installed on machines on vm-shop-1", "open")
+    ],
+    "recommendation-subscription-scoped": [("MFA should be enabled on accounts with owner permissions", "open")],
+    "recommendation-unwrapped-properties-null": [("Recommendation x on vm-shop-1", "open")],
+    "recommendation-without-metadata": [("Endpoint protection should be installed on machines on vm-shop-1", "open")],
+    "service-health-billing": [("Your invoice section changes on 1 January", "open")],
+    "smart-detection-failure-anomalies": [],
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_was_read_right_stays_right(name: str) -> None:
+    reported = posted(name)
+    assert list(zip(reported.titles, (row.phase.value for row in reported.rows), strict=True)) == RIGHT[name]
+    assert reported.reasons == []
+
+
+def test_a_long_rule_name_is_cut_in_the_title_only() -> None:
+    reported = posted("metric-rule-name-260")
+    assert reported.titles[0].startswith("Very long rule name xxx")
+
+
+def test_a_security_alert_goes_through_its_statuses_on_one_ticket() -> None:
+    reported = posted("security-alert-export-statuses")
+    assert {row.correlation.partition("#")[0] for row in reported.rows} == {"security_alert:1:2517-abc-1"}
+    assert reported.reasons == []
