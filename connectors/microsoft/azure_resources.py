@@ -3,6 +3,9 @@
 ARM ids compare case-insensitively and are kept as first spelt (Microsoft Learn, "Naming rules and restrictions for
 Azure resources"). An id is read by walking the pairs of type and name after its last ``/providers/``: nested types,
 extension resources and ids without a resource group all break index arithmetic.
+
+A nested resource is named as templates of Azure name it, with its parents: ``stshop/default``. Its last segment alone
+(``default``, ``0``, ``master``) names nothing: thousands of other things are called the same.
 """
 
 from __future__ import annotations
@@ -61,28 +64,51 @@ def canonical(value: str) -> str:
 
 @lru_cache(maxsize=512)
 def parse_id(value: str) -> Resource:
-    """Take an ARM id apart. ``type`` is the full nested type, ``name`` the last segment, spelt as in the id."""
+    """Take an ARM id apart, spelt as in the id. ``type`` is the full nested type, ``name`` that of all its parts."""
     value = value.rstrip("/ ")
     segments = [*filter(None, value.split("/"))]
     low = [*filter(None, value.lower().split("/"))]
     scope = low.index("providers") if "providers" in low else len(low)
+    name = segments[-1] if segments else None
     subscription = _after("subscriptions", low[:scope], segments)
     group = _after("resourcegroups", low[:scope], segments)
     if scope < len(low):
-        after = segments[len(low) - low[::-1].index("providers") :]
+        after = segments[_last(low) :]
         # namespace, then pairs of type and name; an id that lacks a type segment still ends in a name
         type_ = "/".join((after[0], *after[1:-1:2])) if after else None
+        name = _full_name(segments, low, after)
     elif group:
         type_ = "Microsoft.Resources/resourceGroups"
     else:
         type_ = "Microsoft.Resources/subscriptions" if subscription else None
     return Resource(
         id=value,
-        name=segments[-1] if segments else None,
+        name=name,
         type=type_,
         resource_group=group,
         subscription_id=subscription,
     )
+
+
+def _full_name(segments: list[str], low: list[str], after: list[str]) -> str:
+    """Names of a resource and of what it is nested in; of an extension also of the resource that it extends.
+
+    Args:
+        segments: of the whole id. low: the same in lower case.
+        after: segments after the last ``providers``.
+    """
+    if len(after) % 2 == 0 or len(after) < 3:
+        return segments[-1]  # a segment is missing: only the last name is sure
+    names = after[2::2]
+    before = segments[: len(segments) - len(after) - 1]
+    if "providers" in low[: len(before)]:  # an extension of a resource
+        names = [_full_name(before, low[: len(before)], before[_last(low[: len(before)]) :]), *names]
+    return "/".join(names) or segments[-1]
+
+
+def _last(low: list[str]) -> int:
+    """Position after the last ``providers``."""
+    return len(low) - low[::-1].index("providers")
 
 
 def _after(word: str, low: list[str], segments: list[str]) -> str | None:
@@ -168,8 +194,8 @@ class ResourceList:
         """Those known by id or name, without bare names of listed resources; else the closest collector."""
         if len(self._found) == 1 and not self._collectors and not self._aliases:
             return list(self._found.values())
-        named = {(r.name or "").lower(): key for key, r in reversed(self._found.items()) if r.id}
-        collectors = {(r.name or "").lower() for r in self._collectors.values()}
+        named = {_short_name(r): key for key, r in reversed(self._found.items()) if r.id}
+        collectors = {_short_name(r) for r in self._collectors.values()}
         ordered: dict[str, Resource] = {}
         for key, resource in self._found.items():
             name = (resource.name or "").lower()
@@ -190,6 +216,11 @@ class ResourceList:
     def _closest(self) -> list[Resource]:
         best = min(map(_rank, self._collectors.values()), default=0)
         return [r for r in self._collectors.values() if _rank(r) == best]
+
+
+def _short_name(resource: Resource) -> str:
+    """The last part of a name, by which payloads list an affected item again beside its id."""
+    return (resource.name or "").rpartition("/")[2].lower()
 
 
 def _rank(resource: Resource) -> int:

@@ -1,4 +1,4 @@
-"""Payloads of Microsoft services that are no signals: recognised, so that quarantine says what they are.
+"""Payloads of services that are no signals: recognised, so that quarantine says what they are and what would help.
 
 A row goes when a source is added that can read its payloads. Pure.
 """
@@ -11,6 +11,26 @@ from shared.core.payload_schema import Fields
 from shared.payloads.values import array_of, fold, given, object_of
 
 _ADVICE = "taken are Azure Monitor alerts, findings and alerts of Defender for Cloud, and Secure Score controls"
+
+#: What would bring the same news in a form that is read, by the name of the body; see FOREIGN.
+_HELP = {
+    "an incident of Microsoft Sentinel": (
+        "let a log search alert rule of Azure Monitor with an action group (common alert schema) look for the same, or "
+        "send Defender for Cloud's alerts by workflow automation to /api/recommendations (docs/defender.md)"
+    ),
+    "a notification of Prometheus Alertmanager": (
+        "use a Prometheus rule group of Azure Monitor with an action group (common alert schema); Alertmanager has no "
+        "setting for this form"
+    ),
+    "a notification of Grafana": (
+        "use an alert rule of Azure Monitor with an action group (common alert schema); Grafana has no setting for "
+        "this form"
+    ),
+    "a change notification of Microsoft Graph": (
+        "end the subscription; the sections 'secure_score.poll' and 'defender.poll' of bridge.yaml read from Microsoft "
+        "what the bridge needs (docs/secure-score.md, docs/defender-poll.md)"
+    ),
+}
 
 Test = Callable[[Fields], bool]
 
@@ -44,8 +64,24 @@ def _management_api_error(body: Fields) -> bool:
     return given(object_of(body.get("error")).get("code")).upper().startswith("AF")
 
 
+def _sentinel(body: Fields) -> bool:
+    inner = body.get("object") if "objectschematype" in body else body
+    return "microsoft.securityinsights/" in given(object_of(inner).get("type")).lower() or "objectschematype" in body
+
+
+def _alertmanager(body: Fields) -> bool:
+    return isinstance(body.get("alerts"), list) and ("grouplabels" in body or "receiver" in body)
+
+
 #: What a body is, in the words of its makers, by its folded keys; the first test that holds wins.
 FOREIGN: tuple[tuple[str, Test], ...] = (
+    ("an incident of Microsoft Sentinel", _sentinel),
+    ("a notification of Grafana", lambda body: _alertmanager(body) and ("orgid" in body or "dashboarduid" in body)),
+    ("a notification of Prometheus Alertmanager", _alertmanager),
+    (
+        "a change notification of Microsoft Graph",
+        _any(_has("subscriptionid", "changetype", "resource"), _has("subscriptionid", "lifecycleevent")),
+    ),
     ("a webhook validation of the Office 365 Management Activity API", _has("validationcode")),
     ("a content notification of the Office 365 Management Activity API", _has("contenturi", "contentid")),
     ("a subscription of the Office 365 Management Activity API", _has("contenttype", "webhook")),
@@ -111,7 +147,8 @@ def foreign_reason(body: Fields) -> str:
     if not name and (items := array_of(body.get("data"))) and (name := foreign_name(fold(items[0]))):
         name = f"a list; its first item is {name}"
     if name:
-        return f"This is {name}; {_ADVICE}."
+        fix = f" Fix: {_HELP[name]}." if name in _HELP else ""
+        return f"This is {name}; {_ADVICE}.{fix}"
     if "alertcontext" in body or "alertcontext" in object_of(body.get("data")):
         return "This is the alertContext of an alert without its essentials, which say what it is about."
     return ""

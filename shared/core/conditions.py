@@ -43,6 +43,10 @@ class When(SettingsModel):
     dimensions: dict[str, Patterns] | None = None
     """Dimensions of the alert: name to pattern. Facts of Defender for Cloud and Secure Score are dimensions too, for
     example ``categories``, ``implementationEffort``, ``riskLevel``, ``assessmentKey``, ``tier``, ``userImpact``."""
+    details: dict[str, Patterns] | None = None
+    """Facts of the signal's kind: name to pattern, for example ``{cause: UserInitiated}`` of Resource Health,
+    ``{incident_type: Maintenance}`` of Service Health, ``{is_test: "true"}``. ``bridge.py preview`` shows the details
+    that a payload has."""
     tags: dict[str, Patterns] | None = None
     """Tags: name to pattern. Azure Monitor sends no resource tags; looked at are Prometheus labels, the content of a
     dimension or custom property called ``tags``, and then the custom properties themselves."""

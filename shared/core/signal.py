@@ -31,7 +31,8 @@ _RANK = {SignalState.FIRED: FIRED_RANK, SignalState.UPDATED: 1, SignalState.RESO
 @dataclass(frozen=True, slots=True)
 class Resource:
     """An affected thing. ``id`` is an ARM id as first spelt by the sender, the native id of a resource of another cloud
-    that has none, or None when only a name is known."""
+    that has none, or None when only a name is known. ``name`` of a nested resource has the names of its parents:
+    ``stshop/default``."""
 
     id: str | None
     name: str | None = None

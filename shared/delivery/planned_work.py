@@ -183,7 +183,7 @@ def _works_on(copy: _Copy, resource: Resource) -> Iterator[PlannedWork]:
         yield from copy.by_id[resource_id]
         return
     name = _folded(resource.name or "")
-    short = name.partition(".")[0]
+    short = name if "/" in name else name.partition(".")[0]  # a nested resource has no host name
     for wanted in dict.fromkeys((name, short)):
         for known, work in copy.by_name.get(wanted, ()):
             if not (resource_id and known.startswith("/subscriptions/")):

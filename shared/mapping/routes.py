@@ -39,6 +39,8 @@ def compile_when(when: When) -> Predicate:
         tests.append(_named(when.custom_properties, lambda s: (s.custom_properties,)))
     if when.dimensions is not None:
         tests.append(_named(when.dimensions, lambda s: (s.dimensions,)))
+    if when.details is not None:
+        tests.append(_named(when.details, lambda s: (s.details,)))
     if when.tags is not None:
         tests.append(_named(when.tags, lambda s: (s.tags, s.custom_properties)))
     return lambda signal: all(test(signal) for test in tests)

@@ -31,6 +31,12 @@ MOST_ENTRIES = 200
 #: Longest origin: ids are far shorter, and a row of a table has to hold it.
 MOST_ORIGIN = 1_000
 
+#: Beginning of the description of a test.
+_TEST = "This is a test: it reports no real problem."
+
+#: How titles begin that say so already.
+_MARKED_TESTS = ("[test]", "[sample alert]")
+
 #: Details that the builder itself sets; each source has more (``connectors/<source>/payloads/details.py``).
 DETAILS: Mapping[str, str] = {"is_test": "'true' when the source says or shows that this is a test"}
 
@@ -183,8 +189,10 @@ class SignalBuilder:
         resources = self.resources.result()
         if self.resources.warning:
             self.warn(self.resources.warning)
+        prose = dict.fromkeys(filter(None, self.prose))
         if self.test:
             self.details["is_test"] = "true"
+            prose = {_TEST: None, **prose}
         for name, value in self.dimensions.items():
             if name.lower() == "tags":
                 self.spread_tags(value)
@@ -197,7 +205,7 @@ class SignalBuilder:
                 occurred_at=self._occurred_at(),
                 severity=self.severity,
                 title=self._title(resources),
-                description="\n\n".join([*dict.fromkeys(filter(None, self.prose)), self.condition]).strip(),
+                description="\n\n".join([*prose, self.condition]).strip(),
                 condition=self.condition,
                 rule=self.rule or None,
                 rule_id=self.rule_id or None,
@@ -231,6 +239,11 @@ class SignalBuilder:
         return found
 
     def _title(self, resources: list[Resource]) -> str:
+        title = self._plain_title(resources)
+        marked = not self.test or title.lower().startswith(_MARKED_TESTS)
+        return title if marked else f"[Test] {title}"
+
+    def _plain_title(self, resources: list[Resource]) -> str:
         where = self.resources.title_name(resources[0]) if resources and self.kind != "budget" else ""
         if self.heading:
             what = line(self.heading)

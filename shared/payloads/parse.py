@@ -16,12 +16,20 @@ _DEPTH = 5
 
 _KEYS_NAMED = 8
 
+#: One body may hold this many items, in whatever wrappers: each becomes a message of its own.
+MOST_ITEMS = 500
+
 #: Keys of a page of a list, as OData services and their like answer.
 _PAGE = frozenset({"value", "nextlink", "@odata.context", "@odata.nextlink", "@odata.count"})
 
 #: Keys that an Event Hub adds to a message, as triggers, Capture and the SDKs write them.
 _EVENT_HUB = frozenset(
-    {"contentdata", "systemproperties", "enqueuedtimeutc", "sequencenumber", "partitionkey", "offset"}
+    {"contentdata", "systemproperties", "enqueuedtimeutc", "sequencenumber", "partitionkey", "offset", "messageid"}
+)
+
+#: Keys of a request or an answer as triggers and actions of a Logic App show it.
+_HTTP_MESSAGE = frozenset(
+    {"body", "headers", "statuscode", "queries", "relativepathparameters", "method", "uri", "path", "reasonphrase"}
 )
 
 _NESTED = "This is an array inside an array; every alert is an object."
@@ -38,20 +46,34 @@ def parse(
 
     Args:
         body: any decoded JSON value; one alert, an array of alerts, or either inside the wrapper of an Automation
-            runbook, an envelope with ``records``, an Event Hub message, or a page of a list (``value``, or ``data``
-            with ``resultTruncated``).
+            runbook, an envelope with ``records``, a message of an Event Hub or Service Bus, what a Logic App makes of
+            a request, or a page of a list (``value``, or ``data`` with ``resultTruncated``).
         received_at: when the body arrived. Without zone it is taken for UTC.
         schemas: the payloads that can be read; the first whose test holds reads.
         foreign: why a body that follows none of them is not taken, where it is known what it is.
 
     Returns:
         One item per alert in the order of the body, unreadable ones included. An array that stands inside an array is
-        one unreadable item. Never raises, whatever the body holds.
+        one unreadable item. A body of more than :data:`MOST_ITEMS` items is one :class:`TooManyItems`. Never raises,
+        whatever the body holds.
     """
     reading = _Reading(_utc(received_at), schemas, foreign, [])
-    for element in body if isinstance(body, list) else (body,):
-        _add(reading, element, _DEPTH)
+    elements = body if isinstance(body, list) else [body]
+    try:
+        _check_room(reading, elements)
+        for element in elements:
+            _add(reading, element, _DEPTH)
+    except _Overfull as error:
+        return [TooManyItems(str(error), body)]
     return reading.items
+
+
+class TooManyItems(Unreadable):
+    """A body that holds more items than one body may. ``item`` is the whole body."""
+
+
+class _Overfull(Exception):
+    """The body holds more items than one body may."""
 
 
 class _Reading(NamedTuple):
@@ -69,6 +91,12 @@ def _utc(received_at: datetime) -> datetime:
     return received_at.replace(tzinfo=UTC) if received_at.tzinfo is None else received_at.astimezone(UTC)
 
 
+def _check_room(reading: _Reading, elements: list[Any]) -> None:
+    """Raise _Overfull when these items, each of which is one signal at least, do not fit. Counts before any is read."""
+    if len(reading.items) + len(elements) > MOST_ITEMS:
+        raise _Overfull(f"The body holds more than {MOST_ITEMS} items; send them in several.")
+
+
 def _add(reading: _Reading, element: object, depth: int) -> None:
     items = reading.items
     if not isinstance(element, dict):
@@ -83,6 +111,7 @@ def _add(reading: _Reading, element: object, depth: int) -> None:
     elif depth == 0:
         items.append(Unreadable(f"The alert is wrapped more than {_DEPTH} times.", element))
     else:
+        _check_room(reading, inner)
         for item in inner:
             _add(reading, item, depth - 1)
 
@@ -90,17 +119,16 @@ def _add(reading: _Reading, element: object, depth: int) -> None:
 def _unwrap(fields: Fields) -> tuple[list[Any] | None, str]:
     """What a wrapper holds, or None for no wrapper; and what is wrong with the wrapper, ``""`` for nothing."""
     if "requestbody" in fields and ("webhookname" in fields or "requestheader" in fields):
-        inner = fields["requestbody"]
-        for _ in range(2):  # some relays encode the body once more
-            if isinstance(inner, str):
-                inner = from_json(inner)
-        if isinstance(inner, dict):
-            return [inner], ""
-        if isinstance(inner, list) and inner:
-            return inner, ""
-        return None, "The RequestBody of this runbook wrapper holds no JSON object."
+        return _content(fields["requestbody"], "The RequestBody of this runbook wrapper")
     if ("contentdata" in fields or "body" in fields) and not _EVENT_HUB.isdisjoint(fields):
-        return _from_event_hub(fields)
+        return _content(fields.get("contentdata") or fields.get("body"), "This Event Hub message")
+    if "body" in fields and fields.keys() <= _HTTP_MESSAGE:
+        return _content(fields["body"], "The body of this Logic App envelope")
+    if "$content-type" in fields:
+        parts = fields.get("$multipart")
+        return _content(fields.get("$content") if parts is None else parts, "The content of this Logic App envelope")
+    if "outputs" in fields and "body" in (outputs := fold(fields["outputs"])):
+        return [outputs], ""  # a trigger or an action of a Logic App as a whole
     for name in ("records", "value"):
         inner = fields.get(name)
         if isinstance(inner, list) and (name == "records" or fields.keys() <= _PAGE):
@@ -110,16 +138,17 @@ def _unwrap(fields: Fields) -> tuple[list[Any] | None, str]:
     return None, ""
 
 
-def _from_event_hub(fields: Fields) -> tuple[list[Any] | None, str]:
-    """What a message of an Event Hub holds: an object, an array, or either as JSON text, plain or in base64."""
-    inner = fields.get("contentdata") or fields.get("body")
-    if isinstance(inner, str):
-        inner = from_json(inner) or from_json(_from_base64(inner))
+def _content(inner: object, what: str) -> tuple[list[Any] | None, str]:
+    """What a message holds: an object, an array, or either as JSON text, plain, in base64, or encoded once more."""
+    for _ in range(2):
+        if isinstance(inner, str):
+            found = from_json(inner)
+            inner = from_json(_from_base64(inner)) if found is None else found
     if isinstance(inner, dict):
         return [inner], ""
     if isinstance(inner, list) and inner:
         return inner, ""
-    return None, "This Event Hub message holds no JSON object."
+    return None, f"{what} holds no JSON object."
 
 
 def _from_base64(value: str) -> str:

@@ -6,7 +6,7 @@ This is the cold-start path: nothing here imports an SDK, pydantic or a connecto
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,16 +16,13 @@ from shared.core.messages import Message, SignalMessage, UnreadableMessage
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.problem import Problem
 from shared.core.signal import Signal, Unreadable
-from shared.payloads.parse import parse
+from shared.payloads.parse import MOST_ITEMS, TooManyItems, parse
 
 #: Azure Monitor sends at most 256 KB; relays bundle. More is refused with 413.
 MAX_BODY_BYTES = 1024 * 1024
 
 #: Objects and arrays inside each other. Azure's own alerts stay below 12.
 MAX_DEPTH = 64
-
-#: An array may hold this many items. More is refused with 413: each becomes a message of its own.
-MAX_ITEMS = 500
 
 _EXPECTED = "Expected: a JSON object (one alert) or array of objects, Content-Type application/json."
 _SPLIT = "Azure Monitor sends at most 262,144: split what you bundle."
@@ -40,13 +37,13 @@ def read_json(body: bytes, content_type: str | None, limit: int = MAX_BODY_BYTES
         limit: largest size in bytes.
 
     Raises:
-        Problem: as :func:`decode_json`, 400 neither object nor array, 413 more items than :data:`MAX_ITEMS`.
+        Problem: as :func:`decode_json`, 400 neither object nor array, 413 more items than ``MOST_ITEMS``.
     """
     data = decode_json(body, content_type, limit)
     if not isinstance(data, dict | list):
         raise Problem(400, "Not an alert", f"The body is a JSON {_json_type(data)}. {_EXPECTED}")
-    if isinstance(data, list) and len(data) > MAX_ITEMS:
-        raise Problem(413, "Too many items", f"The array has {len(data):,} items; the limit is {MAX_ITEMS}.")
+    if isinstance(data, list) and len(data) > MOST_ITEMS:
+        raise Problem(413, "Too many items", f"The array has {len(data):,} items; the limit is {MOST_ITEMS}.")
     return data
 
 
@@ -151,7 +148,7 @@ def accept_events(
             unreadable = Unreadable(reason, body[:MAX_BODY_BYTES].decode("utf-8", "replace"))
             messages.append(UnreadableMessage(id=uuid4().hex, received_at=received_at, unreadable=unreadable))
             continue
-        messages += accept(data, received_at, schemas, foreign).messages
+        messages += _messages(parse(data, received_at, schemas, foreign), received_at)
     return Accepted(tuple(messages))
 
 
@@ -161,15 +158,23 @@ def accept(
     schemas: Sequence[PayloadSchema],
     foreign: ForeignReason = no_foreign_reason,
 ) -> Accepted:
-    """Turn a decoded body into messages. Never raises: what cannot be read is a message for quarantine.
+    """Turn a decoded body into messages. What cannot be read is a message for quarantine.
 
     Arguments as in ``shared.payloads.parse.parse``.
+
+    Raises:
+        Problem: 413 more items than ``MOST_ITEMS``, counted after unwrapping.
     """
-    messages: list[Message] = []
-    for item in parse(body, received_at, schemas, foreign):
+    items = parse(body, received_at, schemas, foreign)
+    if items and isinstance(items[0], TooManyItems):
+        raise Problem(413, "Too many items", items[0].reason)
+    return Accepted(tuple(_messages(items, received_at)))
+
+
+def _messages(items: Iterable[Signal | Unreadable], received_at: datetime) -> Iterator[Message]:
+    for item in items:
         match item:
             case Signal():
-                messages.append(SignalMessage(id=uuid4().hex, received_at=received_at, signal=item))
+                yield SignalMessage(id=uuid4().hex, received_at=received_at, signal=item)
             case Unreadable():
-                messages.append(UnreadableMessage(id=uuid4().hex, received_at=received_at, unreadable=item))
-    return Accepted(tuple(messages))
+                yield UnreadableMessage(id=uuid4().hex, received_at=received_at, unreadable=item)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.azure_monitor.payloads.managed import read_managed
 from shared.core.signal import Signal
 from shared.payloads.keys import Unidentified, make_key, series
 from tests.payloads.support import (
@@ -191,6 +192,95 @@ def test_advisor_repeats_itself_under_one_key_in_the_older_schema() -> None:
     again = fixture("noncommon/activity-recommendation")
     again["data"]["context"]["activityLog"]["eventDataId"] = "another"
     assert read(again).key == read(fixture("noncommon/activity-recommendation")).key
+
+
+def test_advisor_repeats_itself_under_one_key_in_both_schemas() -> None:
+    event_fields = {"eventSource": "Recommendation", "resourceId": None}
+    body = event("Activity Log - Recommendation", event_fields, recommendationType="t-1")
+    older = activity_log({"eventSource": "Recommendation", "resourceId": VM}, recommendationType="T-1")
+    assert read(body).key == read(older).key == f"recommendation:1:{VM.lower()}|t-1"
+    body["data"]["essentials"]["alertTargetIDs"] = [VM + "-2"]
+    assert read(body).key != read(older).key
+
+
+def test_a_recommendation_that_names_no_kind_or_no_resource_falls_back_to_its_alert() -> None:
+    body = event("Activity Log - Recommendation", {"eventSource": "Recommendation"})
+    assert read(body).key == f"alert:1:{GUID}"
+    body = event("Activity Log - Recommendation", {"eventSource": "Recommendation"}, recommendationType="t-1")
+    body["data"]["essentials"]["alertTargetIDs"] = None
+    assert read(body).key == f"alert:1:{GUID}"
+
+
+def test_a_security_event_is_its_event_id_in_both_schemas() -> None:
+    fields = {"eventSource": "Security", "eventDataId": "E-9"}
+    assert read(event("Activity Log - Security", fields)).key == read(activity_log(fields)).key == "activity:1:e-9"
+    body = event("Activity Log - Security", {"eventSource": "Security", "eventDataId": None})
+    assert read(body).key == f"alert:1:{GUID}"
+
+
+def prometheus(**context: Any) -> dict[str, Any]:
+    labels = {"alertname": "Down", "pod": "p-1"}
+    found = {"labels": labels, "ruleGroup": RULE_ID, "expressionValue": "1", "annotations": {}, **context}
+    return common(found, monitoringService="Prometheus", alertRule="shop/Down")
+
+
+def test_a_prometheus_alert_is_its_rule_and_labels_whatever_its_alert_id() -> None:
+    key = f"prometheus:1:{RULE_ID.lower()}||alertname=down,pod=p-1"
+    assert read(prometheus()).key == key
+    body = prometheus(labels={"pod": "P-1", "alertname": "Down"}, expressionValue="2")
+    body["data"]["essentials"].update(alertId=f"{ALERT_ID}-2", monitorCondition="Resolved", alertRule="")
+    assert read(body).key == key
+    assert read(prometheus(labels={"alertname": "Down", "pod": "p-2"})).key != key
+    assert read(prometheus(ruleGroup=RULE_ID + "-2")).key != key
+
+
+def test_prometheus_rules_without_group_or_name_in_the_labels_are_told_apart() -> None:
+    for missing in ({"ruleGroup": None}, {"labels": {"pod": "p-1"}}):
+        one, other = prometheus(**missing), prometheus(**missing)
+        other["data"]["essentials"]["alertRule"] = "shop/Slow"
+        assert read(one).key != read(other).key
+    assert read(prometheus(labels=None)).key == f"alert:1:{GUID}"
+
+
+@pytest.mark.parametrize(
+    ("service", "context", "complete"),
+    [
+        ("Platform", None, True),
+        ("ActivityLog Administrative", None, True),
+        ("Prometheus", None, False),
+        ("Prometheus", {"ruleGroup": "g", "labels": {"alertname": "Down"}}, True),
+        ("Prometheus", {"ruleGroup": "g", "expression": "up"}, False),
+        ("ActivityLog Recommendation", None, False),
+        ("ActivityLog Security", None, False),
+    ],
+)
+def test_a_listed_alert_whose_key_is_in_its_context_is_complete_with_that_only(
+    service: str, context: Any, complete: bool
+) -> None:
+    essentials = {"monitorService": service, "monitorCondition": "Fired", "startDateTime": "2024-03-05T08:15:18Z"}
+    item = {"id": ALERT_ID, "properties": {"essentials": essentials, "context": context}}
+    assert read_managed(item, RECEIVED).complete is complete
+
+
+def test_samples_of_the_portal_share_an_alert_id_and_no_key() -> None:
+    sample = "/subscriptions/11111111-1111-1111-1111-111111111111/providers/Microsoft.AlertsManagement/alerts/"
+    shared = {"alertId": f"{sample}12345678-1234-1234-1234-1234567890ab"}
+    health = event("Resource Health", None, currentHealthStatus="Unavailable")
+    service = event("ServiceHealth", None, stage="Active", trackingId="ABC1-DEF", IsSynthetic="True")
+    older = activity_log({"resourceId": f"{sample}x", "eventDataId": "e-1", "operationName": "op"})
+    bodies = [common(alertRule=f"test-{name}AlertRule", **shared) for name in ("metric", "log", "smart")]
+    for body in (health, service):
+        body["data"]["essentials"].update(shared, alertRule="test-healthAlertRule")
+    bodies += [health, service, older, fixture("common/budget-actual-fired")]
+    assert len({read(body).key for body in bodies}) == len(bodies)
+    assert all(read(body).key.startswith("test:1:") and read(body).origin == "" for body in bodies[:-1])
+    bodies[0]["data"]["essentials"]["firedDateTime"] = "2024-03-05T09:15:18.689Z"
+    assert read(bodies[0]).key != read(common(alertRule="test-metricAlertRule", **shared)).key
+
+
+def test_a_drill_of_service_health_keeps_its_tracking_id() -> None:
+    drill = event("ServiceHealth", None, stage="Active", trackingId="ABC1-DEF", IsSynthetic="True")
+    assert read(drill).key == f"service_health:1:{SUB}/abc1-def"
 
 
 def test_an_activity_alert_that_names_nothing_is_quarantined() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.core.signal import SignalState
+from shared.core.signal import Signal, SignalState
 from tests.payloads.findings import ASSESSMENT, CHANGED, assessment, status, sub_assessment
-from tests.payloads.support import RECEIVED, SUB, VM, read
+from tests.payloads.support import RECEIVED, SUB, VM, WORKSPACE, read
 
 AWS = (
     f"/subscriptions/{SUB}/resourceGroups/rg-cloud/providers/Microsoft.Security/securityConnectors/aws-contoso/"
@@ -179,6 +179,38 @@ def test_a_machine_on_premises_has_its_name() -> None:
     details = {"source": "OnPremise", "Id": machine, "MachineName": "HQ-01.contoso.example"}
     (found,) = read(assessment(resourceDetails=details)).resources
     assert (found.name, found.type) == ("HQ-01.contoso.example", "Microsoft.HybridCompute/machines")
+
+
+@pytest.mark.parametrize("scope", [f"/subscriptions/{SUB}", WORKSPACE, ""])
+@pytest.mark.parametrize("given", ["vmuuid", "sourceComputerId", "machineName", "nativeResourceId"])
+@pytest.mark.parametrize("resource_id", [None, "", "/", f"/subscriptions/{SUB}"])
+def test_two_machines_without_a_resource_id_never_share_a_key(scope: str, given: str, resource_id: str | None) -> None:
+    def finding(machine: str, reader: Any = assessment) -> Signal:
+        body = reader(resourceDetails={"source": "OnPremise", "id": resource_id, given: machine})
+        below = "/subAssessments/f-1" if reader is sub_assessment else ""
+        return read({**body, "id": f"{scope}/providers/Microsoft.Security/assessments/{ASSESSMENT}{below}"})
+
+    one, other, again = finding("dc-01"), finding("dc-02"), finding("DC-01")
+    assert one.key == again.key != other.key
+    assert one.key.endswith(f"/dc-01/{ASSESSMENT}") or one.key == f"recommendation:1:dc-01/{ASSESSMENT}"
+    assert (one.resources[0].name, one.title) == ("dc-01", "Disks should be encrypted on dc-01")
+    assert one.resources[0].id in (None, "dc-01")
+    if scope:
+        assert finding("dc-01", sub_assessment).key != finding("dc-02", sub_assessment).key
+
+
+def test_two_databases_of_one_machine_never_share_a_key() -> None:
+    def finding(database: str) -> Signal:
+        details = {"source": "OnPremiseSql", "vmuuid": "v-1", "serverName": "sql-1", "databaseName": database}
+        body = assessment(resourceDetails=details)
+        return read({**body, "id": f"{WORKSPACE}/providers/Microsoft.Security/assessments/{ASSESSMENT}"})
+
+    assert finding("orders").key != finding("stock").key
+
+
+def test_a_machine_with_a_resource_id_keeps_it_as_its_only_identity() -> None:
+    details = {"source": "OnPremise", "id": VM, "machineName": "dc-01", "vmuuid": "v-1"}
+    assert read(assessment(resourceDetails=details)).key == read(assessment()).key
 
 
 def test_a_whole_subscription_is_a_resource_and_not_named_in_the_title() -> None:

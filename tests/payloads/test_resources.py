@@ -25,14 +25,14 @@ def ids(body: Any) -> list[str | None]:
         (VM.upper(), "VM-SHOP-WEB-01", "MICROSOFT.COMPUTE/VIRTUALMACHINES", "RG-SHOP-PROD", SUB.upper()),
         (
             f"{GROUP}/providers/Microsoft.Sql/servers/s/databases/d",
-            "d",
+            "s/d",
             "Microsoft.Sql/servers/databases",
             "rg-shop-prod",
             SUB,
         ),
         (
             f"{VM}/providers/Microsoft.Security/assessments/key",
-            "key",
+            "vm-shop-web-01/key",
             "Microsoft.Security/assessments",
             "rg-shop-prod",
             SUB,
@@ -59,7 +59,7 @@ def ids(body: Any) -> list[str | None]:
         (
             f"{GROUP}/providers/Microsoft.RecoveryServices/vaults/v/backupFabrics/Azure/protectionContainers/"
             "VMAppContainer;Compute;rg;vm/protectedItems/SQLDataBase;MSSQLSERVER;Orders",
-            "SQLDataBase;MSSQLSERVER;Orders",
+            "v/Azure/VMAppContainer;Compute;rg;vm/SQLDataBase;MSSQLSERVER;Orders",
             "Microsoft.RecoveryServices/vaults/backupFabrics/protectionContainers/protectedItems",
             "rg-shop-prod",
             SUB,
@@ -98,6 +98,13 @@ def test_a_bare_name_of_a_listed_resource_is_not_listed_again_wherever_it_comes_
         configurationItems=["vm-shop-web-01"],
     )
     assert ids(body) == [VM]
+
+
+def test_a_nested_resource_that_is_listed_by_its_last_segment_too_is_listed_once() -> None:
+    instance = f"{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/vmss-web/virtualMachines/0"
+    signal = read(common(log(searchQuery="q"), configurationItems=["0"], alertTargetIDs=[instance]))
+    assert [(resource.id, resource.name) for resource in signal.resources] == [(instance, "vmss-web/0")]
+    assert signal.title == "cpu-high on vmss-web/0"
 
 
 def test_a_log_alert_prefers_dimensions_then_items_then_targets() -> None:

@@ -83,8 +83,8 @@ def test_a_security_event_takes_its_own_severity(word: str, number: int) -> None
     assert read(activity_log(fields, severity=word)).severity == number
 
 
-@pytest.mark.parametrize(("word", "number"), [("High", 1), ("Medium", 2), ("Low", 3)])
-def test_a_recommendation_takes_its_impact(word: str, number: int) -> None:
+@pytest.mark.parametrize(("word", "number"), [("High", 2), ("Medium", 3), ("Low", 4)])
+def test_a_recommendation_takes_its_impact_and_is_never_an_outage(word: str, number: int) -> None:
     fields = {"level": "Informational", "eventSource": "Recommendation"}
     assert read(event("Activity Log - Recommendation", fields, recommendationImpact=word)).severity == number
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.core.signal import SignalState
-from tests.payloads.support import activity_log, common, event, fixture, metric, metric_alert, read
+from tests.payloads.support import VM, activity_log, common, event, fixture, metric, metric_alert, read
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,43 @@ def operation(name: str) -> dict[str, Any]:
         ("Resolved", SignalState.RESOLVED),
     ],
 )
-def test_a_resource_health_operation_tells_the_state_whatever_the_current_health(
+def test_a_resource_health_operation_tells_the_state_and_an_available_resource_is_no_outage(
     name: str, state: SignalState, current: str | None
 ) -> None:
+    if (name, current) == ("Activated", "Available"):
+        state = SignalState.UPDATED
     signal = read(event("Resource Health", operation(name), currentHealthStatus=current))
     assert signal.state is state
     if state is SignalState.UPDATED:
         assert signal.opens is (current in ("Unavailable", "Degraded"))
     else:
         assert signal.opens is (state is SignalState.FIRED)
+
+
+@pytest.mark.parametrize(
+    ("previous", "current", "opens"),
+    [
+        ("Available", "Available", False),
+        ("Unavailable", "Available", False),
+        ("Unknown", "Unknown", False),
+        ("Unknown", "unknown", False),
+        # something is wrong, and this may be the first that anybody hears of it
+        ("Unavailable", "Unavailable", True),
+        ("Degraded", "Degraded", True),
+        ("Available", "Unavailable", True),
+        ("Available", "Degraded", True),
+        ("Available", "Unknown", True),
+        (None, None, True),
+        ("Available", None, True),
+    ],
+)
+@pytest.mark.parametrize("fields", [operation("Activated"), {"status": "Active", "eventSource": "ResourceHealth"}])
+def test_resource_health_opens_nothing_where_nothing_changed_for_the_worse(
+    fields: dict[str, Any], previous: str | None, current: str | None, opens: bool
+) -> None:
+    statuses = {"previousHealthStatus": previous, "currentHealthStatus": current}
+    assert read(event("Resource Health", fields, **statuses)).opens is opens
+    assert read(activity_log({**fields, "resourceId": VM}, **statuses)).opens is opens
 
 
 @pytest.mark.parametrize(

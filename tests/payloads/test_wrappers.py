@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
 
 from shared.core.signal import Signal, Unreadable
+from shared.payloads.parse import MOST_ITEMS, TooManyItems
 from tests.payloads.support import GUID, RECEIVED, common, fixture, names, parse, read, refuse
 
 KEY = f"alert:1:{GUID}"
@@ -16,6 +18,15 @@ UNRELATED = {"text": "My rule fired."}
 
 def runbook(body: Any, **more: Any) -> dict[str, Any]:
     return {"WebhookName": "wh", "RequestBody": body, "RequestHeader": {"User-Agent": "x"}, **more}
+
+
+def base64(body: Any) -> str:
+    return b64encode(json.dumps(body).encode()).decode()
+
+
+def binary(body: Any) -> dict[str, str]:
+    """Content whose type a Logic App does not read."""
+    return {"$content-type": "application/octet-stream", "$content": base64(body)}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +51,21 @@ def runbook(body: Any, **more: Any) -> dict[str, Any]:
         {"schemaId": "rewritten", "data": common()["data"]},
         {"data": json.dumps(common()["data"])},
         common()["data"],
+        {"headers": {"Host": "x"}, "body": common()},
+        {"headers": {}, "body": [common()]},
+        {"statusCode": 200, "headers": {}, "body": common()},
+        {"headers": {}, "queries": {"a": "b"}, "relativePathParameters": {}, "body": json.dumps(common())},
+        {"body": json.dumps(common())},
+        {"body": base64(common())},
+        {"Body": json.dumps(json.dumps([common()]))},
+        {"$content-type": "application/json; charset=utf-8", "$content": base64(common())},
+        {"$content-type": "application/json", "$content": base64([common()])},
+        {"$content-type": "multipart/form-data", "$multipart": [{"headers": {}, "body": {**binary(common())}}]},
+        {"headers": {}, "body": binary(common())},
+        {"name": "manual", "inputs": {}, "outputs": {"headers": {}, "body": common()}},
+        [{"headers": {}, "body": {"records": [common()]}}],
+        {"ContentData": base64(common()), "ContentType": "application/json", "MessageId": "m"},
+        {"body": json.dumps(common()), "messageId": "m", "contentType": "application/json"},
     ],
 )
 def test_an_alert_is_found_in_whatever_a_relay_puts_around_it(wrapped: Any) -> None:
@@ -85,6 +111,11 @@ def test_an_empty_array_holds_nothing() -> None:
         (runbook("no json"), "The RequestBody of this runbook wrapper holds no JSON object."),
         (runbook(None), "The RequestBody of this runbook wrapper holds no JSON object."),
         (runbook("[]"), "The RequestBody of this runbook wrapper holds no JSON object."),
+        ({"body": "just text"}, "The body of this Logic App envelope holds no JSON object."),
+        ({"headers": {}, "body": None}, "The body of this Logic App envelope holds no JSON object."),
+        ({"$content-type": "text/plain", "$content": "dGV4dA=="}, "content of this Logic App envelope holds no JSON"),
+        ({"headers": {}, "body": UNRELATED}, "This follows no schema that is known here. Its keys are: text."),
+        ({"body": "x", "subject": "y"}, "This follows no schema that is known here. Its keys are: body, subject."),
         (UNRELATED, "This follows no schema that is known here. Its keys are: text."),
         ({"alertContext": {"labels": {}}}, "This is the alertContext of an alert without its essentials"),
         ({"data": {"alertContext": {}}}, "This is the alertContext of an alert without its essentials"),
@@ -161,6 +192,50 @@ def test_payloads_of_other_services_are_named(body: dict[str, Any], name: str) -
     assert reason.endswith(
         "taken are Azure Monitor alerts, findings and alerts of Defender for Cloud, and Secure Score controls."
     )
+
+
+SENTINEL = {"objectSchemaType": "Incident", "object": {"type": "Microsoft.SecurityInsights/Incidents"}}
+ALERTMANAGER = {"version": "4", "receiver": "x", "groupLabels": {}, "alerts": [{"status": "firing"}]}
+GRAPH = {"subscriptionId": "s", "changeType": "updated", "resource": "security/alerts_v2/1", "clientState": "c"}
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "fix"),
+    [
+        (SENTINEL, "an incident of Microsoft Sentinel", "docs/defender.md"),
+        (SENTINEL["object"], "an incident of Microsoft Sentinel", "common alert schema"),
+        (ALERTMANAGER, "a notification of Prometheus Alertmanager", "Prometheus rule group"),
+        ({**ALERTMANAGER, "orgId": 1}, "a notification of Grafana", "alert rule of Azure Monitor"),
+        ({"value": [GRAPH]}, "a change notification of Microsoft Graph", "'secure_score.poll'"),
+        ({"value": [{**GRAPH, "validationTokens": []}]}, "a change notification of Microsoft Graph", "'defender.poll'"),
+        ({"headers": {}, "body": SENTINEL}, "an incident of Microsoft Sentinel", "docs/defender.md"),
+    ],
+)
+def test_a_body_of_a_known_foreign_kind_is_named_with_what_would_help(body: Any, name: str, fix: str) -> None:
+    reason = refuse(body)
+    assert name in reason
+    assert fix in reason.partition("Fix: ")[2]
+
+
+@pytest.mark.parametrize("wrap", ["records", "value", "data", "RequestBody", "ContentData", "body", "array", "nested"])
+def test_more_items_than_a_body_may_hold_are_one_item_whatever_wraps_them(wrap: str) -> None:
+    def body(count: int) -> Any:
+        items = [{"n": 1}] * count
+        return {
+            "records": {"records": items},
+            "value": {"value": items},
+            "data": {"data": items, "resultTruncated": "false"},
+            "RequestBody": runbook(json.dumps(items)),
+            "ContentData": {"ContentData": base64(items), "MessageId": "m"},
+            "body": {"headers": {}, "body": items},
+            "array": items,
+            "nested": [{"records": [{"value": items[: count // 2]}, {"value": items[count // 2 :]}]}],
+        }[wrap]
+
+    assert len(parse(body(MOST_ITEMS), RECEIVED)) == MOST_ITEMS
+    (item,) = parse(body(MOST_ITEMS + 1), RECEIVED)
+    assert isinstance(item, TooManyItems)
+    assert item.reason == "The body holds more than 500 items; send them in several."
 
 
 def test_a_list_of_another_service_is_named_item_by_item() -> None:

@@ -32,6 +32,8 @@ VM = (
     "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg-web"
     "/providers/Microsoft.Compute/virtualMachines/Web01"
 )
+SERVER = VM.replace("Microsoft.Compute/virtualMachines/Web01", "Microsoft.Sql/servers/sql-shop")
+DATABASE = f"{SERVER}/databases/master"
 
 
 class Directory:
@@ -271,6 +273,16 @@ async def test_a_configuration_item_is_found_by_its_resource_id(instance: Instan
         ("web01", [item(f"{n:032x}", name="web01" if n == 3 else f"x{n}") for n in range(50)], None),
         (VM, [item(f"{n:032x}", object_id=VM if n == 3 else f"x{n}") for n in range(50)], None),
         ("web01", [], None),
+        # nested: the last segment binds nothing, its own name and what it is nested in do
+        (DATABASE, [item(name="master")], None),
+        (DATABASE, [item(object_id=DATABASE), item("1" * 32, name="sql-shop")], CI),
+        (DATABASE, [item(name="SQL-shop/master"), item("1" * 32, name="sql-shop")], CI),
+        (DATABASE, [item(name="sql-shop"), item("1" * 32, name="master")], CI),
+        (DATABASE, [item(object_id=SERVER, name="x"), item("1" * 32, name="sql-shop")], CI),
+        (DATABASE, [item(object_id=SERVER.replace("1111-1111", "2222-2222"), name="sql-shop")], None),
+        (DATABASE, [item(name="sql-shop"), item("1" * 32, name="sql-shop")], None),
+        (f"{VM}/extensions/agent", [item(name="agent"), item("1" * 32, name="default")], None),
+        (f"{VM}/providers/Microsoft.Security/x/default", [item(object_id=VM), item("1" * 32, name="default")], CI),
     ],
 )
 async def test_the_best_match_wins_and_a_tie_wins_nothing(
@@ -283,17 +295,17 @@ async def test_the_best_match_wins_and_a_tie_wins_nothing(
 
 
 async def test_a_common_name_does_not_hide_the_right_item(instance: Instance, connector: ServiceNow) -> None:
-    database = VM.replace("virtualMachines/Web01", "databases/master")
+    machine = VM.replace("Web01", "master")
     crowd = [item(f"{n:032x}", name="master") for n in range(50)]
     directory = Directory()
 
     def answer(asked: Asked) -> Say:
-        alone = asked.query.get("sysparm_query") == f"object_id={database}"
-        directory.tables["cmdb_ci"] = [item(object_id=database, name="master")] if alone else crowd
+        alone = asked.query.get("sysparm_query") == f"object_id={machine}"
+        directory.tables["cmdb_ci"] = [item(object_id=machine, name="master")] if alone else crowd
         return directory(asked)
 
     instance.handler = answer
-    await create(connector, cmdb_ci=database)
+    await create(connector, cmdb_ci=machine)
     assert sent(instance)["cmdb_ci"] == CI
     assert len(directory.queries) == 2
 
@@ -330,6 +342,15 @@ async def test_missing_items_are_created_only_when_asked_for_and_only_for_azure_
     assert table == "cmdb_ci_vm_instance"
     assert (made["name"], made["object_id"], made["discovery_source"]) == ("Web01", VM, "Azure ITSM Bridge")
     assert sent(instance)["cmdb_ci"] == made["sys_id"]
+
+
+async def test_an_item_is_created_for_a_nested_resource_rather_than_taken_from_its_parent(
+    instance: Instance, connect: Connect
+) -> None:
+    directory = instance.handler = Directory(cmdb_ci=[item(name="sql-shop"), item("1" * 32, name="master")])
+    await create(connect(ci={"create_missing": True}), cmdb_ci=DATABASE)
+    ((_, made),) = directory.made
+    assert (made["name"], made["object_id"]) == ("sql-shop/master", DATABASE)
 
 
 async def test_creating_an_item_twice_makes_one(instance: Instance, connect: Connect) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from app.registry import REGISTRY
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from connectors.servicenow.tables import journal_text
-from shared.core.messages import encode
+from shared.core.messages import UnreadableMessage, encode
 from shared.core.plugins import SourceWords
 from shared.core.problem import Problem
 from shared.core.secrets import SettingSecrets
@@ -21,7 +22,8 @@ from shared.core.ticket_system import Draft, Note, TicketKind
 from shared.mapping.layouts import PLAIN
 from shared.mapping.notes import event_note, reopening_note
 from shared.mapping.summary import summary
-from shared.web.intake import MAX_BODY_BYTES, MAX_DEPTH, MAX_ITEMS, accept, read_json
+from shared.payloads.parse import MOST_ITEMS
+from shared.web.intake import MAX_BODY_BYTES, MAX_DEPTH, accept, accept_events, read_json
 from tests.mapping.signals import mapper, signal
 from tests.payloads.support import common, parse
 from tests.servicenow_connector.scripted import Asked, Echo, Instance, Say, result, running
@@ -62,8 +64,8 @@ def test_a_body_as_deep_as_allowed_is_read(kind: str) -> None:
 
 
 def test_brackets_in_texts_and_many_in_a_row_are_no_depth() -> None:
-    body = json.dumps([{"a": "[{" * 5000}, *({"b": []} for _ in range(MAX_ITEMS - 1))]).encode()
-    assert len(read_json(body, None)) == MAX_ITEMS
+    body = json.dumps([{"a": "[{" * 5000}, *({"b": []} for _ in range(MOST_ITEMS - 1))]).encode()
+    assert len(read_json(body, None)) == MOST_ITEMS
 
 
 def test_a_body_as_deep_as_allowed_can_be_kept_and_sent() -> None:
@@ -77,6 +79,26 @@ def test_the_largest_body_is_judged_in_no_time() -> None:
     with pytest.raises(Problem, match="items"):
         read_json(body, None)
     assert time.thread_time() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"records":[%s]}', '{"value":[%s]}', '[{"records":[{"value":[%s]}]}]', '{"headers":{},"body":[%s]}'],
+)
+def test_a_wrapper_of_half_a_million_items_is_refused_before_any_is_read(text: str) -> None:
+    body = (text % ",".join(["{}"] * 340_000)).encode()
+    assert len(body) <= MAX_BODY_BYTES
+    decoded = read_json(body, None)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Problem) as caught:
+            accept(decoded, datetime.now(UTC), REGISTRY.schemas)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert caught.value.status == 413
+    messages = accept_events([body], datetime.now(UTC), REGISTRY.schemas).messages
+    assert [type(message) for message in messages] == [UnreadableMessage]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -3,13 +3,19 @@
 Source: Microsoft Learn, "Azure Activity Log event schema", "Common alert schema", activity log alert contexts, and
 "Configure a webhook to get activity log alerts". Both schemas carry the same event; only its place differs. These
 rules have no severity (Azure writes Sev4 always), so the event's own level, impact or severity counts.
+
+Two kinds of event name their problem better than the id of an alert does. Advisor repeats a recommendation each day
+until it is followed: the resource and the kind of recommendation are its identity. A security event is its eventDataId,
+whatever number of rules reports it. Both schemas make the same key of it.
 """
 
 from __future__ import annotations
 
 from connectors.azure_monitor.payloads.common import Essentials, level, severity
+from connectors.microsoft.azure_resources import canonical
 from shared.core.payload_schema import Fields
 from shared.payloads.builder import SignalBuilder
+from shared.payloads.keys import make_key
 from shared.payloads.markup import plain
 from shared.payloads.values import array_of, fold, given, line, moment, object_of, rank, squash, text
 
@@ -24,6 +30,9 @@ _CLAIMS_OF_PEOPLE = (
     "name",
 )
 
+#: Severity by the impact of an Advisor recommendation. Advice is no outage: its highest impact is a warning.
+_IMPACT_SEVERITY = {"high": 2, "medium": 3, "low": 4}
+
 
 def read_activity(builder: SignalBuilder, essentials: Essentials, event: Fields) -> None:
     """Fill in what an event of these categories says. ``event`` is the folded alertContext or activityLog."""
@@ -35,8 +44,10 @@ def read_activity(builder: SignalBuilder, essentials: Essentials, event: Fields)
     builder.detail("category", event.get("eventsource"))
     if category == "recommendation" or "recommendationname" in properties:
         _read_recommendation(builder, properties)
+        builder.key = _recommendation_key(builder, essentials, event)
     elif category == "security":
         _read_security(builder, properties)
+        _identify_security_event(builder)
     if "policies" in properties:
         _read_policies(builder, properties)
     _read_scaling(builder, properties)
@@ -107,7 +118,7 @@ def is_true(value: object) -> bool:
 def _read_severity(builder: SignalBuilder, essentials: Essentials, event: Fields, properties: Fields) -> None:
     builder.severity = event_severity(
         essentials,
-        rank(properties.get("recommendationimpact")),
+        _IMPACT_SEVERITY.get(given(properties.get("recommendationimpact")).lower()),
         rank(properties.get("severity")),
         level(event.get("level")),
     )
@@ -132,6 +143,20 @@ def _read_recommendation(builder: SignalBuilder, properties: Fields) -> None:
     impact, category = given(properties.get("recommendationimpact")), given(properties.get("recommendationcategory"))
     words = [f"impact {impact.lower()}" if impact else "", f"category {category}" if category else ""]
     builder.condition = "Advisor recommendation" + "".join(f", {word}" for word in words if word)
+
+
+def _recommendation_key(builder: SignalBuilder, essentials: Essentials, event: Fields) -> str:
+    """Key of the recommendation for its resource; ``""`` where the event does not name both."""
+    resource = given(event.get("resourceid")) or next(iter(essentials.targets), "")
+    kind = builder.details.get("recommendation_type") or builder.details.get("recommendation", "")
+    return make_key("recommendation", canonical(resource), kind) if resource and kind else ""
+
+
+def _identify_security_event(builder: SignalBuilder) -> None:
+    """The event is the identity, and its own time orders it: a second rule that reports it adds nothing."""
+    if event_id := builder.details.get("event_id", ""):
+        builder.key = make_key("activity", event_id)
+        builder.orders_at = builder.event_at
 
 
 def _read_security(builder: SignalBuilder, properties: Fields) -> None:

@@ -14,7 +14,7 @@ metric, non-common    "0"       "1"    "2"      "3"            "4"
 log V1                Critical  Error  Warning  Informational  Verbose
 activity log level    Critical  Error  Warning  Informational  Verbose
 the same as a number  1         2      3        4              5
-Advisor impact                  High   Medium   Low
+Advisor impact                         High     Medium         Low
 Security severity               High   Medium   Low            Informational
 ====================  ========  =====  =======  =============  =======
 
@@ -49,8 +49,10 @@ _RULE_TYPES = (
     "/alertrules/",
 )
 
-# Names that "Test action group" of the portal uses (Microsoft Learn, "Sample alert payloads", test actions).
+# Names that "Test action group" of the portal uses (Microsoft Learn, "Sample alert payloads", test actions). All its
+# samples of alerts have one alertId.
 _TEST_SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
+_TEST_ALERT = "12345678-1234-1234-1234-1234567890ab"
 _TEST_NAMES = (
     r"test-(?:metric|log|activitylog|servicehealth|resourcehealth|smart)alertrule(?:-v\d[\w-]*)?"
     r"|test-availabilitytest-[\w-]+|test_(?:actual_cost|forcasted|forecasted)_budget|test-budgetname|test_alert"
@@ -124,8 +126,9 @@ def read_essentials(fields: Fields) -> Essentials:
         description=text(fields.get("description")),
         monitor_condition=given(fields.get("monitorcondition")),
         severity=fields.get("severity"),
-        targets=texts(fields.get("alerttargetids")),
-        items=texts(fields.get("configurationitems")),
+        # relays that read the API send its name of the target
+        targets=texts(fields.get("alerttargetids")) or texts(fields.get("targetresource")),
+        items=texts(fields.get("configurationitems")) or texts(fields.get("targetresourcename")),
         fired_at=moment(fields.get("fireddatetime")),
         resolved_at=moment(fields.get("resolveddatetime")),
     )
@@ -220,6 +223,17 @@ def alert_key(essentials: Essentials, event_id: str, pairs: list[tuple[str, str]
     raise Unidentified("it names neither itself (alertId) nor its rule (alertRule, alertRuleID)")
 
 
+def identify_test(builder: SignalBuilder, essentials: Essentials) -> None:
+    """Give a test alert of the portal a key of its own: each test shows what an alert of its kind makes.
+
+    The samples share their ids, so that kind, rule and time tell them apart. Nothing can be told to Azure of them.
+    """
+    at = builder.fired_at or builder.event_at
+    named = essentials.rule or builder.rule or builder.details.get("operation", "")
+    builder.key = make_key("test", builder.kind, named, "" if at is None else f"{at:%Y-%m-%dT%H:%M:%S}")
+    builder.origin = ""
+
+
 def add_portal_link(builder: SignalBuilder, essentials: Essentials) -> None:
     """Link the alert's page in the portal of its own cloud."""
     if essentials.managed_id:
@@ -244,6 +258,7 @@ def is_test(essentials: Essentials) -> bool:
     targets = essentials.targets
     return (
         _TEST_SUBSCRIPTION in essentials.alert_id
+        or essentials.managed_id == _TEST_ALERT
         or (bool(targets) and _TEST_SUBSCRIPTION in targets[0])
         or is_test_name(essentials.rule)
         or is_test_name(last_segment(essentials.alert_id))

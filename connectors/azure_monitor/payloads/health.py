@@ -24,7 +24,8 @@ orders a resolution after the firing whatever the delay of either.
 
 In Resource Health the operation (``.../Activated/action``) tells what it means. An Updated event may say Available
 although the Resolved has not come, and must not close anything. No id is shared by Activated and Resolved, so the
-resource itself is the key. An update and a resolution are dated as in Service Health.
+resource itself is the key. An update and a resolution are dated as in Service Health. An Activated that says Available,
+or the same status before and now where that is no failure, reports no outage: it is an update that opens nothing.
 """
 
 from __future__ import annotations
@@ -170,6 +171,8 @@ def read_resource_health(builder: SignalBuilder, essentials: Essentials, event: 
     builder.detail("cause", properties.get("cause"))
     current = squash(properties.get("currenthealthstatus"))
     builder.state = _health_state(builder, essentials, event, current)
+    if builder.state is SignalState.FIRED and _is_no_outage(current, squash(properties.get("previoushealthstatus"))):
+        builder.state = SignalState.UPDATED
     if builder.state is SignalState.UPDATED:
         builder.opens = current in _ILL
     elif builder.state is SignalState.RESOLVED:
@@ -180,6 +183,11 @@ def read_resource_health(builder: SignalBuilder, essentials: Essentials, event: 
     targets = [*essentials.targets, given(event.get("resourceid"))]
     builder.resources.add_all([*targets, *essentials.items])
     builder.key = _resource_key(list(filter(None, targets)), essentials.items)
+
+
+def _is_no_outage(current: str, previous: str) -> bool:
+    """Whether the statuses contradict an Activated. Azure sends some whose health did not change, or is restored."""
+    return current == "available" or (current == previous != "" and current not in _ILL)
 
 
 def _health_state(builder: SignalBuilder, essentials: Essentials, event: Fields, current: str) -> SignalState:

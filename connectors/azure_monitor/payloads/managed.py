@@ -6,10 +6,10 @@ webhook that comes later changes nothing: the key is the last segment of the ale
 both pairs as the moments of creation and resolution and nowhere that they are equal to the last digit: a comparison
 must not rely on it.
 
-What cannot be equal: a list leaves out ``alertContext``. Service Health, Resource Health and budgets have their key
-and their state in it, and so may services that are not known here; their signal needs the alert with its context
-("Get By Id"). And a webhook of the schemas before the common one has no alert id, hence another key: reconciling needs
-action groups that use the common alert schema.
+What cannot be equal: a list leaves out ``alertContext``. Service Health, Resource Health, budgets, Prometheus, Advisor
+recommendations and security events have their key or their state in it, and so may services that are not known here;
+their signal needs the alert with its context ("Get By Id"). And a webhook of the schemas before the common one has no
+alert id, hence another key: reconciling needs action groups that use the common alert schema.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from shared.payloads.keys import Unidentified
 from shared.payloads.values import fold, given, moment, object_of, squash
 
 #: Kinds whose key is the alert's id whatever the context holds.
-_BY_ID = frozenset({"metric", "log", "prometheus", "smart_detection", "backup", "activity"})
+_BY_ID = frozenset({"metric", "log", "smart_detection", "backup", "activity"})
+
+#: Services of kind activity whose key is in the context. Plain "Activity Log" stands for every kind of event.
+_BY_CONTEXT = frozenset({"activitylog", "activitylogrecommendation", "activitylogsecurity"})
 
 #: Begins the key of one occurrence: it fires once and ends once.
 ONE_OCCURRENCE = "alert:"
@@ -93,7 +96,7 @@ def read_managed(item: Mapping[str, Any], received_at: datetime) -> ManagedAlert
         closed=squash(fields.get("alertstate")) == "closed",
         suppressed=given(actions.get("issuppressed")).lower() == "true",
         signal=signal,
-        complete=bool(context) or _known_by_id(signal, given(fields.get("monitorservice"))),
+        complete=_known_by_context(signal) if context else _known_by_id(signal, given(fields.get("monitorservice"))),
     )
 
 
@@ -103,9 +106,13 @@ def firing_of(signal: Signal) -> Signal:
     return replace(signal, state=SignalState.FIRED, occurred_at=begun, resolved_at=None, opens=True)
 
 
+def _known_by_context(signal: Signal) -> bool:
+    # without its labels a Prometheus alert has only its id, and webhooks have the labels
+    return signal.kind != "prometheus" or not signal.key.startswith(ONE_OCCURRENCE)
+
+
 def _known_by_id(signal: Signal, service: str) -> bool:
-    # plain "Activity Log" stands for every kind of event, those that have keys of their own included
-    return signal.kind in _BY_ID and squash(service) != "activitylog"
+    return signal.kind in _BY_ID and squash(service) not in _BY_CONTEXT
 
 
 def _ended(signal: Signal, at: datetime | None) -> Signal:

@@ -24,6 +24,7 @@ from connectors.azure_monitor.payloads.common import (
     Essentials,
     alert_builder,
     event_family,
+    identify_test,
     is_test,
     rule_name,
     severity,
@@ -87,7 +88,9 @@ def read_activity_alert(body: Fields, received_at: datetime) -> Signal:
         builder.resolved_at = builder.event_at
     elif builder.state is SignalState.FIRED:
         builder.fired_at = builder.event_at
-    if not builder.key:
+    if is_test(essentials):
+        identify_test(builder, essentials)
+    elif not builder.key:
         builder.key = _event_key(builder, event, resource)
     if not builder.heading:
         builder.heading = _event_title(builder)
@@ -117,10 +120,8 @@ def _metric_essentials(context: Fields) -> Essentials:
 
 
 def _event_key(builder: SignalBuilder, event: Fields, resource: str) -> str:
-    """Advisor repeats a recommendation until it is followed; every other event is one of a kind."""
+    """Every event but a recommendation is one of a kind."""
     details = builder.details
-    if resource and "recommendation_type" in details:
-        return make_key("recommendation", canonical(resource), details["recommendation_type"])
     if "event_id" in details:
         return make_key("activity", details["event_id"])
     operation = details.get("operation", "")

@@ -22,6 +22,8 @@ from connectors.azure_monitor.payloads.common import (
     alert_key,
     begin,
     family_of,
+    identify_test,
+    is_test,
     read_essentials,
     severity,
     split_rule,
@@ -122,7 +124,9 @@ def build(essentials: Essentials, raw_context: object, custom: object, received_
     if family in _CUSTOM:
         builder.properties(context.get("properties"))
     builder.properties(custom)
-    if not builder.key:
+    if is_test(essentials) or (builder.test and family == "budget"):
+        identify_test(builder, essentials)
+    elif not builder.key:
         event_id = given(context.get("eventdataid")) if family in ("activity", *_OWN_STATE) else ""
         builder.key = alert_key(essentials, event_id, builder.pairs)
     return builder

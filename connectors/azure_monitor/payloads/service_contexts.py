@@ -5,6 +5,9 @@ the cluster is named by labels); "Smart detection in Application Insights", "Sma
 (values are words, not numbers; Failure Anomalies names them differently, and spells one name wrongly); "Monitor Azure
 Backup using Azure Monitor" and alerts seen in the field (the target is the vault; the machine that is not backed up
 stands in ``linkedResourceId``).
+
+Each evaluation of a Prometheus rule can have an alertId of its own, so rule and labels are the identity, as they are in
+Prometheus itself.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from connectors.microsoft.azure_resources import canonical
 from shared.core.payload_schema import Fields
 from shared.core.signal import SignalState
 from shared.payloads.builder import MOST_ENTRIES, SignalBuilder, label
-from shared.payloads.keys import make_key
+from shared.payloads.keys import make_key, series
 from shared.payloads.markup import plain
 from shared.payloads.values import anything, cut, fold, given, line, number, object_of, raw_object, text
 
@@ -54,6 +57,20 @@ def read_prometheus(builder: SignalBuilder, essentials: Essentials, context: Fie
     builder.resources.add_all(essentials.targets)
     if not builder.rule:
         builder.rule = given(folded.get("alertname"))
+    builder.key = _prometheus_key(builder, essentials)
+
+
+def _prometheus_key(builder: SignalBuilder, essentials: Essentials) -> str:
+    """Key of one alert of a rule: the rule's group, the rule where no label names it, and the labels.
+
+    ``""`` where there are no labels: then the alert's own id is the best there is.
+    """
+    if not builder.pairs:
+        return ""
+    group, rule = builder.details.get("rule_group", ""), essentials.rule_id or essentials.rule
+    if group and any(name.lower() == "alertname" for name, _ in builder.pairs):
+        rule = ""
+    return make_key("prometheus", canonical(group), canonical(rule), series(builder.pairs))
 
 
 def plain_number(value: str) -> str:

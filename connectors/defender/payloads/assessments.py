@@ -18,6 +18,7 @@ from connectors.defender.payloads import facts
 from connectors.defender.payloads.identity import (
     assessment_id,
     assessment_of,
+    place_of,
     recommendation_key,
     resource_of,
     split_id,
@@ -52,7 +53,7 @@ def read_assessment(body: Fields, received_at: datetime) -> Signal:
     details = object_of(properties.get("resourcedetails"))
     own = split_id(given(body.get("id")))
     resource, assessment = resource_of(own, details), assessment_of(own, body.get("name"))
-    builder.key = recommendation_key(resource, assessment)
+    builder.key = recommendation_key(place_of(resource, details), assessment)
     builder.detail("assessment_key", assessment)
     builder.origin = assessment_id(resource, assessment)
     builder.detail("assessment_id", builder.origin)
@@ -121,7 +122,8 @@ def read_sub_assessment(body: Fields, received_at: datetime) -> Signal:
     details = object_of(properties.get("resourcedetails"))
     status = object_of(properties.get("status"))
     own = split_id(given(body.get("id")))
-    builder.key = sub_assessment_key(own.resource, own.assessment, own.sub_assessment or given(body.get("name")))
+    where = place_of(own.resource, details)
+    builder.key = sub_assessment_key(where, own.assessment, own.sub_assessment or given(body.get("name")))
     builder.detail("assessment_key", own.assessment)
     builder.detail("assessment_id", assessment_id(own.resource, own.assessment))
     builder.detail("finding_id", properties.get("id"))

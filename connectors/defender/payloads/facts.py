@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
+from connectors.defender.payloads.identity import machine_of
 from connectors.microsoft.azure_resources import (
     ResourceList,
     is_id,
@@ -144,18 +145,22 @@ def add_resource(builder: SignalBuilder, resource: str, details: Fields, own_id:
     native = line(given(details.get("nativeresourceid")))
     builder.detail("environment", source)
     builder.detail("native_id", native)
-    if is_id(resource) and squash(source) in ("", "azure"):
+    machine = machine_of(resource, details)
+    if is_id(resource) and squash(source) in ("", "azure") and not machine:
         builder.resources.add(resource)
         return
     base = parse_id(resource) if is_id(resource) else Resource(id=resource or None)
     name = given(details.get("resourcename")) or given(details.get("machinename")) or base.name
+    if machine:  # the id is that of a subscription or workspace, or there is none: it is not the machine's
+        base = replace(base, id=None, type=None)
+        name = given(details.get("machinename")) or given(details.get("resourcename"))
     provider, type_ = given(details.get("resourceprovider")), given(details.get("resourcetype"))
     if provider and type_ and "/" not in type_:
         type_ = f"{provider}/{type_}"
     builder.resources.add_known(
         replace(
             base,
-            name=line(name or last_segment(native or resource)),
+            name=line(name or last_segment(native or machine or resource)),
             type=type_ or base.type,
             subscription_id=base.subscription_id or subscription_of(own_id) or None,
         )

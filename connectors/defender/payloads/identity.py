@@ -2,13 +2,18 @@
 
 A recommendation's ``name`` is the key of the assessment and the same for every resource that has the finding; its
 ``id`` is sometimes scoped to the resource group only. So the identity is the resource together with the name.
+
+A machine outside of Azure may have no resource id: its findings name a subscription, a workspace or nothing, and the
+machine stands in ``resourceDetails`` (``vmuuid``, ``sourceComputerId``, ``machineName``; of a database ``serverName``
+and ``databaseName`` too). Then these are part of the identity, so that two machines never share a key. Source: Azure
+REST API specifications, Microsoft.Security, "OnPremiseResourceDetails", "OnPremiseSqlResourceDetails".
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from connectors.microsoft.azure_resources import canonical, is_id, is_precise, last_segment
+from connectors.microsoft.azure_resources import canonical, is_id, is_precise, last_segment, parse_id
 from shared.core.payload_schema import Fields
 from shared.payloads.keys import Unidentified, make_key
 from shared.payloads.values import given, line
@@ -59,6 +64,36 @@ def resource_of(own: FindingIdentity, details: Fields) -> str:
     return own.resource
 
 
+#: What names a machine, the most precise first.
+_MACHINE = ("nativeresourceid", "vmuuid", "sourcecomputerid", "machinename")
+_DATABASE = ("servername", "databasename")
+
+#: The connector of another cloud's account: everything of that account can stand below it.
+_CONNECTORS = "microsoft.security/securityconnectors"
+
+
+def machine_of(resource: str, details: Fields) -> str:
+    """What names the machine (and database) of a finding whose resource does not; ``""`` where the resource does.
+
+    Args:
+        resource: of the finding, see :func:`resource_of`.
+        details: ``properties.resourceDetails`` with folded keys.
+    """
+    if resource and not is_id(resource):
+        return ""  # another cloud's own id
+    if is_precise(resource) and (parse_id(resource).type or "").lower() != _CONNECTORS:
+        return ""
+    named = [found for name in _MACHINE if (found := line(given(details.get(name))))][:1]
+    named += [found for name in _DATABASE if (found := line(given(details.get(name))))]
+    return "/".join(part.replace("/", "%2f") for part in named)
+
+
+def place_of(resource: str, details: Fields) -> str:
+    """The resource of a finding for its key: its id, and the machine where the id does not name it."""
+    machine = machine_of(resource, details)
+    return f"{resource.rstrip('/ ')}/{machine}" if resource and machine else resource or machine
+
+
 def assessment_of(own: FindingIdentity, name: object) -> str:
     """Key of the assessment: a GUID, or text for custom ones."""
     return last_segment(line(given(name))) or own.assessment
@@ -75,7 +110,7 @@ def recommendation_key(resource: str, assessment: str) -> str:
     """Key of a recommendation for one resource: ``recommendation:1:<resource id>/<assessment key>``.
 
     Args:
-        resource: id of the resource, in any case, with or without its leading slash.
+        resource: id of the resource, in any case, with or without its leading slash; or :func:`place_of` it.
         assessment: key of the assessment, i.e. the last segment of its id.
 
     Raises:
