@@ -1,4 +1,4 @@
-"""The circuit breaker: whether a connection is called at all. Pure.
+"""The circuit breaker: whether a connection is called at all. No input or output.
 
 closed      calls flow
 open        the instance is asleep or unavailable: nothing is called until an attempt is due (``probe_at``)
@@ -9,12 +9,60 @@ Times are Unix seconds by our own clock.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 from shared.budget.quota import QuotaRules, growing_pause
 
 #: Seconds of the first pause and of the longest one.
 _PAUSE_FIRST, _PAUSE_LONGEST = 15.0, 300.0
+
+
+#: The last calls that count, and seconds after which a call does not count any more.
+_COUNTED, _COUNTED_FOR = 20, 300.0
+
+#: It is an outage when this share of at least so many of them had no answer ...
+_SHARE_FAILED, _LEAST_CALLS = 0.9, 10
+
+#: ... or when there are few calls: none of at least so many was answered, for so many seconds.
+_LEAST_UNANSWERED, _UNANSWERED_FOR = 5, 60.0
+
+
+class CallOutcomes:
+    """Which of the last calls of one worker were answered: an instance is unavailable by the rate of failures.
+
+    A few failures in a row prove nothing: where 30 % of all calls are cut, three in a row happen every minute, and the
+    other calls still do their work. With 30 % of failures this trips about once in ten thousand calls.
+
+    Args:
+        rules: short windows shorten all seconds.
+    """
+
+    def __init__(self, rules: QuotaRules) -> None:
+        self._failed: deque[tuple[float, bool]] = deque(maxlen=_COUNTED)
+        self._counted_for = min(_COUNTED_FOR, rules.per)
+        self._unanswered_for = min(_UNANSWERED_FOR, rules.per / 4)
+
+    def add(self, now: float, *, failed: bool) -> None:
+        """A call ended, with an answer or without."""
+        self._failed.append((now, failed))
+
+    def clear(self) -> None:
+        """Start anew."""
+        self._failed.clear()
+
+    def is_outage(self, now: float) -> bool:
+        """Whether so many calls failed that the instance is taken to be unavailable."""
+        recent = [(at, failed) for at, failed in self._failed if now - at <= self._counted_for]
+        failures = sum(failed for _, failed in recent)
+        if len(recent) >= _LEAST_CALLS and failures >= _SHARE_FAILED * len(recent):
+            return True
+        unanswered: list[float] = []  # since the last answer, newest first
+        for at, failed in reversed(recent):
+            if not failed:
+                break
+            unanswered.append(at)
+        return len(unanswered) >= _LEAST_UNANSWERED and now - unanswered[-1] >= self._unanswered_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,10 @@ from shared.budget.backlog import (
     slot_time_left,
     take_slot,
 )
+from shared.budget.call_monitor import CallMonitor
 from shared.budget.circuit import claim_probe, is_probe_due, release_probe
 from shared.budget.quota import Lease, QuotaRules, give_back, lease_calls, limit_of, roll, window_at, window_opens
-from shared.budget.store import BudgetState, BudgetStore, CallMonitor, SharedState, capacity_of
+from shared.budget.store import BudgetState, BudgetStore, SharedState, capacity_of
 from shared.core.errors import BridgeError, CircuitOpen, MustWait
 from shared.core.rate_gate import CallReport, PrioritySemaphore
 

@@ -3,35 +3,20 @@
 BudgetState    the row as a value: quota, backlog and circuit
 TableBudgets   reads and writes rows
 SharedState    one process's copy of a row, and its changes
-CallMonitor    what reports of calls change in it
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from shared.budget.backlog import WORKER_LIFETIME, Backlog, Capacity, Positions, move_up, note_worker
-from shared.budget.circuit import Circuit, close_circuit, open_circuit, probe_failed
-from shared.budget.quota import (
-    CLOCK_TOLERANCE,
-    Quota,
-    QuotaRules,
-    charge,
-    cool_down,
-    end_cool_downs,
-    is_limit_of_windows,
-    learn_limit,
-    learn_skew,
-    observe_cost,
-    roll,
-)
+from shared.budget.circuit import Circuit
+from shared.budget.quota import Quota, QuotaRules, charge, observe_cost, roll
 from shared.core.errors import StorageUnavailable
-from shared.core.rate_gate import CallReport, SystemCondition
 from shared.platform.storage import Storage, storage_errors
 from shared.platform.tables import RowOvertaken, put_row
 
@@ -55,9 +40,6 @@ _ASKED, _SELDOM = 5, 60.0
 
 #: Attempts at one change. Each round at least one worker succeeds, so as many workers as this may meet at once.
 _MOST_ATTEMPTS = 30
-
-#: Calls in a row without an answer after which the instance is taken to be unavailable.
-_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,78 +350,3 @@ class SharedState:
             if not unleased[window]:
                 del unleased[window]
         self._update_view()
-
-
-class CallMonitor:
-    """Learns from reports of calls: rate limit, clock, cool-downs, and whether the instance can be reached at all.
-
-    Args:
-        shared: the state. rules: of the connection.
-        now: Unix seconds. chance: 0 to 1.
-    """
-
-    def __init__(
-        self, shared: SharedState, rules: QuotaRules, *, now: Callable[[], float], chance: Callable[[], float]
-    ) -> None:
-        self._shared, self._rules, self._now, self._chance = shared, rules, now, chance
-        self._failures = 0
-        self._closed_at = 0.0
-        self._skews: deque[float] = deque(maxlen=3)
-
-    def report(self, report: CallReport, *, sent_at: float, probe: str) -> None:
-        """Take over what the report of a call says, sent at that time and as that attempt at an open circuit."""
-        self._learn_limit(report)
-        self._learn_skew(report)
-        if report.condition is SystemCondition.UNKNOWN:
-            return
-        if report.condition in (SystemCondition.ASLEEP, SystemCondition.UNAVAILABLE):
-            self._failed(report, sent_at, probe)
-            return
-        self._failures = 0
-        now, quota = self._now(), self._shared.view.quota
-        if report.condition is SystemCondition.THROTTLED:
-            wait, chance = report.retry_after, self._chance()
-            if wait or quota.cool_until <= now:
-                self._change_quota(now, lambda quota: cool_down(quota, self._rules, now, wait, chance))
-        elif quota.cool_downs and sent_at >= quota.cool_until:
-            self._change_quota(now, lambda quota: end_cool_downs(quota, now))
-        if probe and self._shared.view.circuit.prober == probe:
-            self._closed_at = now
-            self._change_circuit(now, lambda circuit: close_circuit(circuit, probe))
-
-    def _failed(self, report: CallReport, sent_at: float, probe: str) -> None:
-        self._failures += 1
-        rules, now, circuit = self._rules, self._now(), self._shared.view.circuit
-        chance, wait = self._chance(), report.retry_after
-        if probe and circuit.prober == probe:
-            self._change_circuit(now, lambda circuit: probe_failed(circuit, rules, now, probe, chance, wait))
-            return
-        enough = report.condition is SystemCondition.ASLEEP or self._failures >= _FAILURES
-        # A call that was sent before the circuit closed says nothing of the time after it.
-        if enough and circuit.is_closed and sent_at >= self._closed_at:
-            self._failures = 0
-            self._change_circuit(now, lambda circuit: open_circuit(circuit, rules, now, chance, wait))
-
-    def _learn_limit(self, report: CallReport) -> None:
-        now, limit = self._now(), report.limit or 0
-        quota = roll(self._shared.view.quota, self._rules, now)
-        is_news = (quota.limit, quota.limit_window) != (limit, quota.window)
-        if limit > 0 and is_news and is_limit_of_windows(quota, self._rules, now, report.reset):
-            self._change_quota(now, lambda quota: learn_limit(quota, limit))
-
-    def _learn_skew(self, report: CallReport) -> None:
-        """Follow the instance's clock where three answers agree on it."""
-        if report.date is None:
-            return
-        now = self._now()
-        self._skews.append(report.date + 0.5 - now)
-        seen, known = sorted(self._skews), self._shared.view.quota.skew
-        agree = len(seen) == 3 and seen[-1] - seen[0] <= CLOCK_TOLERANCE
-        if agree and abs(seen[1] - known) > CLOCK_TOLERANCE:
-            self._change_quota(now, lambda quota: learn_skew(quota, self._rules, now, seen[1]))
-
-    def _change_quota(self, now: float, change: Callable[[Quota], Quota]) -> None:
-        self._shared.record(lambda state: change_quota(state, self._rules, now, change))
-
-    def _change_circuit(self, now: float, change: Callable[[Circuit], Circuit]) -> None:
-        self._shared.record(lambda state: change_circuit(state, self._rules, now, change))

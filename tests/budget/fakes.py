@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -92,11 +93,17 @@ class Message:
     urgent: bool = False
     position: str = ""
     waits: int = 0
+    attempts: int = 0
 
 
 @dataclass
 class Queue:
-    """Messages and when they show; workers take turns, and each delivery costs calls."""
+    """Messages and when they show; workers take turns, and each delivery costs calls.
+
+    Attributes:
+        cut: tells of each call whether the connection is cut before anything is done.
+        lazy: seconds that messages show late. asleep_until: until then every call finds the instance asleep.
+    """
 
     clock: Clock
     rules: QuotaRules
@@ -104,6 +111,7 @@ class Queue:
     cost: int = 1
     lazy: float = 0.0
     asleep_until: float = 0.0
+    cut: Callable[[], bool] = lambda: False
     waiting: list[tuple[float, int, Message]] = field(default_factory=list)
     delivered: list[tuple[float, Message]] = field(default_factory=list)
     calls: Counter[int] = field(default_factory=Counter)
@@ -129,6 +137,10 @@ class Queue:
             for _ in range(self.cost):
                 permit = await budget.acquire()
                 asleep = self.clock.at < self.asleep_until
+                if self.cut():
+                    budget.report(permit, CallReport(SystemCondition.UNAVAILABLE, left=False))
+                    message.attempts += 1
+                    raise Unavailable("cut", connection="desk", retry_after=2.5 * 2.0**message.attempts)
                 budget.report(permit, CallReport(SystemCondition.ASLEEP if asleep else SystemCondition.ANSWERED))
                 self.calls[int(self.clock.at // self.rules.per)] += 1
                 if asleep:

@@ -121,17 +121,6 @@ async def test_attempts_come_at_growing_intervals_up_to_five_minutes() -> None:
     assert pauses == [pytest.approx(s, rel=0.11) for s in (15, 30, 60, 120, 240, 300, 300)]
 
 
-async def test_one_call_without_an_answer_is_no_outage_and_three_in_a_row_are() -> None:
-    _, _, one, _ = pair()
-    for report in (DOWN, DOWN, ANSWERED, DOWN, DOWN):
-        await deliver(one, report)
-        assert one.state.circuit.is_closed
-    await deliver(one, DOWN)
-    assert not one.state.circuit.is_closed
-    with pytest.raises(CircuitOpen):
-        await one.acquire()
-
-
 async def test_failures_of_calls_that_left_before_the_recovery_open_nothing() -> None:
     clock, _, one, _ = pair()
     old = [await one.acquire() for _ in range(4)]

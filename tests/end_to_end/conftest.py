@@ -24,9 +24,9 @@ _CONNECTION = """
     total_timeout: 10s
 """
 
-#: Faults after which all workers leave a connection alone for a while, at once or after several calls in a row that
-#: nobody answered; each has a connection of its own, so that no other test meets its pause or its open circuit. Pauses
-#: are no longer than the window of the budget.
+#: Faults after which all workers leave a connection alone for a while, at once or when most calls got no answer; each
+#: has a connection of its own, so that no other test meets its pause or its open circuit. Pauses are
+#: no longer than the window of the budget.
 PAUSING = (
     "hibernate",
     "throttle",
