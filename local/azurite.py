@@ -13,14 +13,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -244,9 +242,9 @@ def _is_installed() -> bool:
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Two processes that start together (parallel tests) must not both install."""
-    name = hashlib.sha256(str(_HERE).encode()).hexdigest()[:12]
-    with (Path(tempfile.gettempdir()) / f"azurite-install-{name}.lock").open("w") as lock:
+    """Two processes that start together (parallel tests) must not both install. The lock is on a file that is there
+    anyway, so none is left behind."""
+    with (_HERE / "package-lock.json").open() as lock:
         deadline = time.monotonic() + 300
         while True:
             try:

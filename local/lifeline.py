@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
+#: Variable of the environment that names a folder of the parent: the child removes it when the parent ended without
+#: stopping the child, because such a parent was killed and cannot remove it.
+FOLDER = "LOCAL_LIFELINE_FOLDER"
+
 #: Seconds that a child has to stop in order before it is killed.
 _PATIENCE = 15.0
 
@@ -61,15 +66,18 @@ def stop(child: subprocess.Popen[str], patience: float = _PATIENCE) -> int:
     return code
 
 
-def _watch() -> None:
+def _watch(folder: str) -> None:
     while os.read(0, 4096):
         pass
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_PATIENCE)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_watch, name="lifeline", daemon=True).start()
+    abandoned = os.environ.pop(FOLDER, "")  # not for the children of this child
+    threading.Thread(target=_watch, args=(abandoned,), name="lifeline", daemon=True).start()
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -126,7 +126,10 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
     clouds = _start_clouds(stack, watched, say) if options.clouds else None
     if clouds is not None:
         settings |= _cloud_settings(clouds)
-    app, url = _start_app(options, folder, {**os.environ, **settings}, stack)
+    environment = {**os.environ, **settings}
+    if options.data is None:
+        environment[lifeline.FOLDER] = str(folder)
+    app, url = _start_app(options, folder, environment, stack)
     _wait_for(f"{url}/api/health", app, lambda status: status == 200)
     watched.append((app.name, app.exit_code))
     say(f"app         {url}")
@@ -308,11 +311,11 @@ def _free_port(wanted: int) -> int:
 def _claim(port: int, stack: contextlib.ExitStack) -> bool:
     """Claim a port against every other ``local up``: of two that start at once, both would find it free, and several
     workers share a port by an option with which the other's workers could share it too. False when it is claimed."""
-    lock = Path(tempfile.gettempdir()) / f"azure-itsm-bridge-{os.getuid()}-port-{port}.lock"
-    held = stack.enter_context(lock.open("w"))
+    # The UDP port of that number is the lock: nothing else uses it, and it is free again however this process ends.
+    claim = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        claim.bind(("127.0.0.1", port))
+    except OSError:
         return False
     return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import httpx
 #: Seconds between looks. The log holds 5,000 requests: far more than are made in that time.
 _EVERY = 1.0
 _FEW, _ALL = 200, 5_000
+#: Seconds to try the last look again where the simulator does not answer.
+_LAST = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +81,45 @@ class CallLog:
     ) -> None:
         self._stop.set()
         self._thread.join(30)
-        self._look(_ALL)  # once more, for the final status of what was under way
-        total = self._http.get(f"{self._url}/counters").json()["total"]
-        self.complete = self.complete and total <= len(self._entries)
+        self._finish()
         self._http.close()
+
+    def _finish(self) -> None:
+        """Look once more, for the final status of what was under way, and find out whether anything was missed.
+
+        The simulator is asked how many requests there were before the last look: its instance is still running, and a
+        request that arrives after the look is nobody's mistake.
+        """
+        deadline = time.monotonic() + _LAST
+        while True:
+            try:
+                total = self._get("counters")["total"]
+                self._look(_ALL)
+            except httpx.HTTPError:
+                if time.monotonic() > deadline:
+                    self.complete = False
+                    return
+                continue
+            self.complete = total <= len(self._entries)
+            return
 
     def _collect(self) -> None:
         while not self._stop.wait(_EVERY):
             try:
                 if not self._look(_FEW):
                     self._look(_ALL)
-            except httpx.TransportError:
+            except httpx.HTTPError:
                 continue  # a busy machine; the next look sees it all
+
+    def _get(self, path: str, **params: str) -> dict[str, Any]:
+        answer = self._http.get(f"{self._url}/{path}", params=params)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def _look(self, limit: int) -> bool:
         """Take over the newest entries; whether they go on from those that are known."""
-        answer = self._http.get(f"{self._url}/requests", params={"limit": str(limit)})
-        found = {entry["id"]: entry for entry in answer.json()["requests"]}
+        found = {entry["id"]: entry for entry in self._get("requests", limit=str(limit))["requests"]}
         goes_on = not self._entries or len(found) < limit or any(one in self._entries for one in found)
         for one, entry in found.items():
             self._entries[one] = {name: entry[name] for name in ("time", "method", "table", "status", "user")} | {

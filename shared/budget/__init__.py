@@ -6,8 +6,9 @@ functions; only the gate and the store do anything.
 
 quota         how many calls may be made in a window: limit, reserve, leases, cool-downs; pure
 circuit       whether the instance is called at all: closed, open, half-open; pure
-backlog       which delivery has to wait until when (position, ETA), and which workers may call; pure
+backlog       which delivery has to wait until when (position, ETA); pure
 store         the row of all three, and a process's copy of it
+call_slots    how many calls each worker may have in flight
 call_monitor  what reports of calls change in it
 gate          what deliveries (``admit``) and connectors (``slot``, ``acquire``, ``report``) use
 """

@@ -1,11 +1,11 @@
-"""Which delivery has to wait for a call, until when, and which workers may make calls at all. Pure.
+"""Which delivery has to wait for a call, and until when; which workers there are. Pure.
 
 A delivery that finds no call gets a position in the backlog and is told when that position will be due (its ETA). The
-position that is due moves up at the pace at which the quota allows calls, whether or not the messages before it come
-back. So a message that is never seen again delays nobody, and the calls that it does not use speed up the rest of the
-window. While nothing may be called, the position that is due stands still. A message that comes back too early
-(because the instance was asleep meanwhile, or others used the calls) keeps its position and gets a new ETA: the order
-stays, and a message comes back a few times in a long outage instead of once in every window.
+position that is due moves up as fast as the calls in flight allow, for as long as the window has calls, whether or not
+the messages before it come back. So no call stays unused while messages wait, but for the reserve, and a message that
+is never seen again delays nobody. While nothing may be called, the position that is due stands still. A message that
+comes back too early (because the instance was asleep meanwhile, or others used the calls) keeps its position and gets a
+new ETA: the order stays.
 
 Urgent and ordinary work have positions of their own. Times are Unix seconds by our own clock.
 """
@@ -20,6 +20,7 @@ from shared.budget.quota import (
     Quota,
     QuotaRules,
     calls_per_delivery,
+    deliveries_per_second,
     largest_lease,
     limit_of,
     reserve_of,
@@ -31,23 +32,13 @@ from shared.budget.quota import (
 #: Share of a later window's calls that is promised: if too many are promised, messages come back in vain.
 _PROMISED = 0.985
 
-#: Deliveries per second where no limit is known and a backlog is admitted again.
-_UNLIMITED_PACE = 10.0
-
-#: Urgent work is admitted during this share of a window, at its beginning, instead of all over it.
-_URGENT_SPREAD = 0.1
+#: Below this, a part of a call is an error of rounding.
+_ROUNDING = 1e-6
 
 #: Seconds to wait while another worker finds out whether the instance is back.
 _WHILE_PROBED = 3.0
 
-#: Positions are leased in blocks of this size at first, then of twice as many while they are used up quickly.
-_FIRST_BLOCK, _LARGEST_BLOCK = 4, 64
-
-#: Seconds that a block of positions may last: older ones would overtake messages that came after them.
-_BLOCK_LASTS = 10.0
-
-#: Seconds that a worker is counted for after it was last seen.
-WORKER_LIFETIME = 300.0
+#: Workers that are remembered at most.
 _MOST_WORKERS = 200
 
 
@@ -74,14 +65,14 @@ class Backlog:
         id: names this backlog, so that positions in another one, or in one that was lost, are not taken for ours.
         ordinary, urgent: the positions of either kind of work.
         workers: id and expiry of every worker seen.
-        worker_slots: id and expiry of the workers that may call, where there are more workers than calls in flight.
+        call_slots: how many calls each worker may have in flight, and until when: id, number, expiry (``call_slots``).
     """
 
     id: str
     ordinary: Positions = field(default_factory=Positions)
     urgent: Positions = field(default_factory=Positions)
     workers: tuple[tuple[str, float], ...] = ()
-    worker_slots: tuple[tuple[str, float], ...] = ()
+    call_slots: tuple[tuple[str, int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +96,50 @@ class Capacity:
 # When a position is due
 
 
-class _Schedule(NamedTuple):
-    """From when on positions move up, and how fast.
+class _Stretch(NamedTuple):
+    """What one window has for the deliveries that wait, all of it as early as calls in flight allow.
 
-    Deliveries: ``room`` between ``start`` and ``end``, which lie in ``window``, and ``per_window`` in each later one.
+    Attributes:
+        rules, limit: of the connection; limit None for any number of calls.
+        urgent: nothing is kept back from urgent work.
+        start, closes, ends: from when on, from when on no more is promised, and when the window ends.
+        calls: that are not used yet, those of the reserve among them.
+        cost, pace: calls that a delivery takes, and deliveries per second.
     """
 
-    window: int
+    rules: QuotaRules
+    limit: int | None
+    urgent: bool
     start: float
-    end: float
-    room: float
-    per_window: float
+    closes: float
+    ends: float
+    calls: float
+    cost: float
+    pace: float
+
+    def _reserve(self, at: float) -> int:
+        if self.urgent or self.limit is None:
+            return 0
+        return reserve_of(self.rules, self.limit, min(max((self.ends - at) / self.rules.per, 0.0), 1.0))
+
+    def due(self, at: float) -> float:
+        """Deliveries that are due at that time."""
+        at = min(at, self.closes)
+        free = max(self.calls - self._reserve(at), 0.0) / self.cost
+        return min(self.pace * max(at - self.start, 0.0), free)
+
+    @property
+    def room(self) -> float:
+        """Deliveries that are due before the window closes."""
+        return self.due(self.closes)
+
+    def eta(self, distance: float) -> float:
+        """When so many deliveries are due; ``distance`` is at most ``room``."""
+        at, kept = self.start, self.calls - distance * self.cost
+        whole = self._reserve(self.ends - self.rules.per)
+        if whole and kept < self._reserve(at):  # it goes as the reserve becomes free
+            at = max(at, self.ends - math.floor(max(kept, 0.0) + _ROUNDING) / whole * self.rules.per)
+        return min(max(at, self.start + distance / self.pace), max(self.closes, self.start))
 
 
 def positions_of(backlog: Backlog, urgent: bool) -> Positions:
@@ -127,68 +151,71 @@ def _with(backlog: Backlog, urgent: bool, positions: Positions) -> Backlog:
     return replace(backlog, urgent=positions) if urgent else replace(backlog, ordinary=positions)
 
 
-def _spread(rules: QuotaRules, urgent: bool) -> float:
-    """Seconds of a window over which its deliveries are spread."""
-    whole = window_closes(rules, 0.0, 0) - window_opens(rules, 0.0, 0)
-    return whole * (_URGENT_SPREAD if urgent else 1.0)
-
-
-def _rooms(capacity: Capacity, urgent: bool) -> tuple[float, float]:
-    """Deliveries for which there are calls in the rest of the present window, and in each later one."""
-    quota, rules = capacity.quota, capacity.rules
-    limit, cost = limit_of(quota, rules), calls_per_delivery(quota)
+def _stretch(capacity: Capacity, urgent: bool, window: int, start: float, calls: float) -> _Stretch:
+    rules, quota = capacity.rules, capacity.quota
+    closes, ends = window_closes(rules, quota.skew, window), window_opens(rules, quota.skew, window + 1)
+    limit, pace = limit_of(quota, rules), deliveries_per_second(quota, rules)
     if limit is None:
-        every = max(_UNLIMITED_PACE * _spread(rules, False), 1.0)
-        return every, every
-    reserved = 0 if urgent else reserve_of(rules, limit, 0.0)
-    used = quota.ordinary + quota.urgent
-    return max(limit - reserved - used, 0) / cost, max((limit - reserved) * _PROMISED, 1.0) / cost
+        closes = ends = calls = math.inf
+    return _Stretch(rules, limit, urgent, start, closes, ends, calls, calls_per_delivery(quota), pace)
 
 
-def _schedule(backlog: Backlog, capacity: Capacity, urgent: bool) -> _Schedule:
-    room, every = _rooms(capacity, urgent)
-    rules, skew, present = capacity.rules, capacity.quota.skew, capacity.quota.window
+def _later(capacity: Capacity, urgent: bool, window: int) -> _Stretch:
+    """A window of which nothing is used yet. It has room for one delivery at least."""
+    limit = limit_of(capacity.quota, capacity.rules) or 1
+    start = window_opens(capacity.rules, capacity.quota.skew, window)
+    least = calls_per_delivery(capacity.quota) + reserve_of(capacity.rules, limit, 0.0)
+    return _stretch(capacity, urgent, window, start, max(limit * _PROMISED, least))
+
+
+def _first(backlog: Backlog, capacity: Capacity, urgent: bool) -> tuple[int, _Stretch]:
+    """The window in which positions move up next, and what it has. Ordinary work follows urgent work that waits."""
+    rules, quota = capacity.rules, capacity.quota
     start = max(positions_of(backlog, urgent).as_of, capacity.paused_until)
-    window = max(present, window_at(rules, skew, start))
-    start = max(start, window_opens(rules, skew, window))
-    end = min(window_closes(rules, skew, window), start + _spread(rules, urgent))
-    if window != present:
-        room = every
-    if end <= start:
-        return _Schedule(window, start, start, 0.0, every)
-    return _Schedule(window, start, end, room, every)
+    window = max(quota.window, window_at(rules, quota.skew, start))
+    if window == quota.window:
+        calls = float((limit_of(quota, rules) or 1) - quota.ordinary - quota.urgent)
+        start = max(start, window_opens(rules, quota.skew, window))
+        found = _stretch(capacity, urgent, window, start, calls)
+    else:
+        found = _later(capacity, urgent, window)
+        found = found._replace(start=max(found.start, start))
+    if not urgent:
+        ahead = backlog.urgent.last - backlog.urgent.due
+        ahead = min(ahead, found._replace(urgent=True).room) if ahead > 0 else 0.0
+        found = found._replace(start=found.start + ahead / found.pace, calls=found.calls - ahead * found.cost)
+    return window, found
 
 
 def due_position(backlog: Backlog, capacity: Capacity, urgent: bool, now: float) -> float:
     """The position that is due now; never beyond the last one given out."""
-    positions, rules, skew = positions_of(backlog, urgent), capacity.rules, capacity.quota.skew
-    window, start, end, room, every = _schedule(backlog, capacity, urgent)
-    if capacity.stopped or now <= start:
+    positions = positions_of(backlog, urgent)
+    if capacity.stopped or positions.due >= positions.last:
         return min(positions.due, positions.last)
-    later = window_at(rules, skew, now) - window
-    if later <= 0:
-        moved = room * min((now - start) / (end - start), 1.0) if end > start else 0.0
-    else:
-        since = now - window_opens(rules, skew, window + later)
-        moved = room + every * (later - 1 + min(max(since / _spread(rules, urgent), 0.0), 1.0))
+    window, first = _first(backlog, capacity, urgent)
+    present = window_at(capacity.rules, capacity.quota.skew, now)
+    moved = first.due(now)
+    if present > window and first.limit is not None:
+        every, last = _later(capacity, urgent, window + 1).room, _later(capacity, urgent, present)
+        moved = first.room + every * (present - window - 1) + last.due(now)
     return min(positions.due + moved, positions.last)
 
 
 def eta_of(backlog: Backlog, capacity: Capacity, urgent: bool, position: float, now: float) -> float:
     """When a position will be due (Unix seconds), as far as is known now; never in the past."""
-    window, start, end, room, every = _schedule(backlog, capacity, urgent)
+    window, first = _first(backlog, capacity, urgent)
     if capacity.probe_until > now:
-        start, end = max(start, now + _WHILE_PROBED), max(end, now + _WHILE_PROBED)
+        first = first._replace(start=max(first.start, now + _WHILE_PROBED))
     distance = position - positions_of(backlog, urgent).due
     if distance <= 0:
-        return max(start, now)
-    if distance <= room:
-        return max(start + (end - start) * distance / room, now)
-    distance -= room
+        return max(first.start, now)
+    if distance <= first.room:
+        return max(first.eta(distance), now)
+    distance -= first.room
+    every = _later(capacity, urgent, window + 1).room
     windows = math.ceil(distance / every) - 1
-    part = (distance - windows * every) / every
-    opens = window_opens(capacity.rules, capacity.quota.skew, window + 1 + windows)
-    return max(opens + part * _spread(capacity.rules, urgent), now)
+    there = _later(capacity, urgent, window + 1 + windows)
+    return max(there.eta(distance - windows * every), now)
 
 
 def is_due(backlog: Backlog, capacity: Capacity, urgent: bool, position: int | None, now: float) -> bool:
@@ -242,25 +269,6 @@ def mark_served(backlog: Backlog, capacity: Capacity, now: float, urgent: bool, 
     return _with(backlog, urgent, replace(positions, due=max(positions.due, min(position, furthest))))
 
 
-@dataclass(frozen=True, slots=True)
-class PositionBlock:
-    """Positions leased by one worker and not yet given to messages: ``next`` to ``last``."""
-
-    backlog_id: str = ""
-    next: int = 1
-    last: int = 0
-    leased_at: float = 0.0
-    size: int = _FIRST_BLOCK
-
-    def is_recent(self, backlog_id: str, now: float) -> bool:
-        """Whether its positions are still worth something."""
-        return 0 <= now - self.leased_at < _BLOCK_LASTS and self.backlog_id == backlog_id
-
-    def next_size(self, backlog_id: str, now: float) -> int:
-        """How many positions to lease after these."""
-        return min(self.size * 2, _LARGEST_BLOCK) if self.is_recent(backlog_id, now) else _FIRST_BLOCK
-
-
 def format_position(backlog: Backlog, urgent: bool, number: int) -> str:
     """A position as messages carry it."""
     return f"{backlog.id}:{'urgent' if urgent else 'ordinary'}:{number}"
@@ -279,55 +287,18 @@ def parse_position(text: str, backlog: Backlog, urgent: bool) -> int | None:
 # Workers
 
 
-def note_worker(backlog: Backlog, worker: str, now: float) -> Backlog:
+def worker_lifetime(rules: QuotaRules) -> float:
+    """Seconds that a worker is counted for after it was last seen."""
+    return min(60.0, max(rules.per, 10.0))
+
+
+def note_worker(backlog: Backlog, rules: QuotaRules, worker: str, now: float) -> Backlog:
     """Note that a worker was seen, and forget those that expired."""
     others = [(name, expiry) for name, expiry in backlog.workers if name != worker and expiry > now]
     newest = sorted(others, key=lambda item: -item[1])[: _MOST_WORKERS - 1]
-    return replace(backlog, workers=tuple(sorted([*newest, (worker, now + WORKER_LIFETIME)])))
+    return replace(backlog, workers=tuple(sorted([*newest, (worker, now + worker_lifetime(rules))])))
 
 
 def live_workers(backlog: Backlog, now: float) -> int:
     """Workers seen of late, at least one."""
     return max(1, sum(expiry > now for _, expiry in backlog.workers))
-
-
-def _names(backlog: Backlog, worker: str, now: float) -> list[str]:
-    return sorted({name for name, expiry in backlog.workers if expiry > now} | {worker})
-
-
-def is_crowded(backlog: Backlog, worker: str, rules: QuotaRules, now: float) -> bool:
-    """Whether there are more workers than calls in flight, so that only those with a worker slot may call."""
-    return len(_names(backlog, worker, now)) > rules.in_flight
-
-
-def calls_in_flight(backlog: Backlog, worker: str, rules: QuotaRules, now: float) -> int:
-    """Calls in flight that one worker may have: its part of the connection's, or one where it is crowded.
-
-    A worker without a slot is not admitted there (``BudgetGate.admit``); but what it has under way, and what timers
-    do, still may have one call.
-    """
-    names = _names(backlog, worker, now)
-    part, over = divmod(rules.in_flight, len(names))
-    return max(1, part + (names.index(worker) < over))
-
-
-def slot_duration(rules: QuotaRules) -> float:
-    """Seconds that a worker slot is good for: longer than a worker's copy of the state may be old, shorter than
-    anybody wants to wait for a worker that was killed."""
-    return min(30.0, rules.per / 10)
-
-
-def slot_time_left(backlog: Backlog, worker: str, now: float) -> float:
-    """Seconds that a worker's slot is still good for; 0 for none."""
-    return max((expiry - now for name, expiry in backlog.worker_slots if name == worker), default=0.0)
-
-
-def take_slot(backlog: Backlog, rules: QuotaRules, worker: str, now: float) -> tuple[Backlog, bool]:
-    """Take or extend one of the worker slots; whether there was one.
-
-    There are as many as calls in flight. A worker that stopped calling, or was killed, loses its slot after a while.
-    """
-    others = [(name, expiry) for name, expiry in backlog.worker_slots if name != worker and expiry > now]
-    if len(others) >= rules.in_flight:
-        return replace(backlog, worker_slots=tuple(others)), False
-    return replace(backlog, worker_slots=tuple(sorted([*others, (worker, now + slot_duration(rules))]))), True

@@ -48,6 +48,8 @@ class CallMonitor:
             return
         now, quota = self._now(), self._shared.view.quota
         self._outcomes.add(now, failed=False)
+        if report.condition is SystemCondition.ANSWERED and now >= sent_at:
+            self._shared.count_answer(now - sent_at)
         if report.condition is SystemCondition.THROTTLED:
             wait, chance = report.retry_after, self._chance()
             if wait or quota.cool_until <= now:

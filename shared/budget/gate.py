@@ -1,9 +1,9 @@
 """What deliveries and connectors pass before a call: one connection's budget as one process holds it.
 
 ``admit`` asks for a delivery before it reserves anything; every request then passes the gate (``slot``, ``acquire``,
-``report``). Calls and positions in the backlog are leased in blocks, so most of this happens in memory; storage is
-asked for a block, for an event (a refusal, an instance that went away or came back) and at most every two seconds for
-news.
+``report``). Calls are leased in blocks, so most of this happens in memory; storage is asked for a block, for positions
+in the backlog (for all that wait at the moment together), for slots (every five seconds), for an event (a refusal, an
+instance that went away or came back) and at most every two seconds for news.
 """
 
 from __future__ import annotations
@@ -20,29 +20,34 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from shared.budget.backlog import (
-    PositionBlock,
     add_positions,
-    calls_in_flight,
     due_position,
     eta_of,
     format_position,
-    is_crowded,
     is_due,
     live_workers,
     mark_served,
     parse_position,
     positions_of,
     set_back,
-    slot_duration,
-    slot_time_left,
-    take_slot,
 )
 from shared.budget.call_monitor import CallMonitor
+from shared.budget.call_slots import CallSlots
 from shared.budget.circuit import claim_probe, is_probe_due, release_probe
-from shared.budget.quota import Lease, QuotaRules, give_back, lease_calls, limit_of, roll, window_at, window_opens
+from shared.budget.quota import (
+    Lease,
+    QuotaRules,
+    calls_per_delivery,
+    give_back,
+    lease_calls,
+    limit_of,
+    roll,
+    window_at,
+    window_opens,
+)
 from shared.budget.store import BudgetState, BudgetStore, SharedState, capacity_of
 from shared.core.errors import BridgeError, CircuitOpen, MustWait
-from shared.core.rate_gate import CallReport, PrioritySemaphore
+from shared.core.rate_gate import CallReport
 
 
 @dataclass(slots=True)
@@ -138,13 +143,11 @@ class BudgetGate:
         self._shared = SharedState(
             connection, rules, store, self._worker, now=self._now, chance=chance, new_id=lambda: uuid4().hex[:8]
         )
-        self._in_flight = PrioritySemaphore(
-            lambda: calls_in_flight(self.state.backlog, self._worker, rules, self._now())
-        )
+        self._slots = CallSlots(self._shared, rules, self._worker, self._now)
         # Each of these by whether it is for urgent work.
         self._leases = {False: Lease(), True: Lease()}
         self._used_up_until = {False: 0.0, True: 0.0}
-        self._positions = {False: PositionBlock(), True: PositionBlock()}
+        self._unpositioned: dict[bool, list[asyncio.Future[int]]] = {False: [], True: []}
         self._leasing = asyncio.Lock()
         self._positioning = asyncio.Lock()
         self._monitor = CallMonitor(self._shared, rules, now=self._now, chance=chance)
@@ -180,12 +183,14 @@ class BudgetGate:
         await self._renew(urgent)
         number = parse_position(position, self.state.backlog, urgent)
         demand = _Demand(urgent, number, admitted=False)
-        if not await self._has_worker_slot():
-            raise self._no_worker_slot(position)
         if not self._may_begin(demand):
             await self._shared.renew(strict=True)
         if not self._may_begin(demand):
             raise await self._must_wait(demand)
+        if not await self._slots.ensure():
+            raise self._no_call_slot(position)
+        if not urgent:  # with one call where two are needed, it would spend that one and come back for both
+            calls = max(calls, round(calls_per_delivery(self.state.quota)))
         held = await self._take(demand, calls)
         if not self.state.circuit.is_closed:
             try:
@@ -197,25 +202,6 @@ class BudgetGate:
         weakref.finalize(admission, self._release, held).atexit = False
         self._shared.count_delivery()
         _ADMISSION.set(admission)
-
-    async def _has_worker_slot(self) -> bool:
-        """Whether this worker may have a call in flight at all. Raises StorageUnavailable."""
-        worker, rules, now = self._worker, self.rules, self._now()
-        if not is_crowded(self.state.backlog, worker, rules, now):
-            return True
-        if slot_time_left(self.state.backlog, worker, now) > slot_duration(rules) / 2:
-            return True
-        # Others' slots are seldom free: to try in vain costs no write.
-        if not take_slot(self.state.backlog, rules, worker, self._now())[1]:
-            await self._shared.renew(strict=True)
-        if not take_slot(self.state.backlog, rules, worker, self._now())[1]:
-            return False
-
-        def take(state: BudgetState) -> tuple[BudgetState, bool]:
-            backlog, taken = take_slot(state.backlog, rules, worker, self._now())
-            return replace(state, backlog=backlog), taken
-
-        return await self._shared.change(take)
 
     def _may_begin(self, demand: _Demand) -> bool:
         """Whether a delivery may ask for a call: nothing forbids calls, and nobody came before it."""
@@ -263,9 +249,9 @@ class BudgetGate:
     # Calls
 
     def slot(self) -> AbstractAsyncContextManager[None]:
-        """One of the calls in flight: of the connection's, this worker's share."""
+        """One of the calls in flight: of the connection's, one of those that this worker holds."""
         admission = self._admission()
-        return self._in_flight.slot(urgent=admission is not None and admission.urgent)
+        return self._slots.slot(urgent=admission is not None and admission.urgent)
 
     async def acquire(self) -> Permit:
         """Spend a call: one set aside by ``admit``, or another of the same urgency. Raises as ``admit`` does."""
@@ -385,24 +371,33 @@ class BudgetGate:
         state, rules, now, urgent = self.state, self.rules, self._now(), demand.urgent
         if demand.admitted and positions_of(state.backlog, urgent).last:
             return max(1, int(due_position(state.backlog, capacity_of(state, rules), urgent, now)))
+        mine: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._unpositioned[urgent].append(mine)
         async with self._positioning:
-            block, now = self._positions[urgent], self._now()
-            if block.next > block.last or not block.is_recent(self.state.backlog.id, now):
-                block = await self._lease_positions(urgent, block.next_size(self.state.backlog.id, now), now)
-            self._positions[urgent] = replace(block, next=block.next + 1)
-            return block.next
+            if not mine.done():  # one change for all that wait by now: no position is left unused
+                await self._add_positions(urgent, mine)
+        return mine.result()
 
-    async def _lease_positions(self, urgent: bool, size: int, now: float) -> PositionBlock:
+    async def _add_positions(self, urgent: bool, mine: asyncio.Future[int]) -> None:
+        waiting, self._unpositioned[urgent] = self._unpositioned[urgent], []
+
         def add(state: BudgetState) -> tuple[BudgetState, int]:
-            backlog, first = add_positions(state.backlog, capacity_of(state, self.rules), now, urgent, size)
+            capacity = capacity_of(state, self.rules)
+            backlog, first = add_positions(state.backlog, capacity, self._now(), urgent, len(waiting))
             return replace(state, backlog=backlog), first
 
-        first = await self._shared.change(add)
-        return PositionBlock(self.state.backlog.id, first, first + size - 1, now, size)
+        try:
+            first = await self._shared.change(add)
+        except BaseException:
+            others = [one for one in waiting if one is not mine]  # each tries for itself, and for the rest
+            self._unpositioned[urgent] = others + self._unpositioned[urgent]
+            raise
+        for number, one in enumerate(waiting, first):
+            one.set_result(number)
 
     # Errors
 
-    def _no_worker_slot(self, position: str) -> MustWait:
+    def _no_call_slot(self, position: str) -> MustWait:
         error = MustWait(
             f"{self.rules.in_flight} other workers make its calls, as many as may be in flight",
             connection=self.connection,

@@ -19,6 +19,12 @@ _RESERVE_TO_THE_END = 0.2
 #: Largest lease of calls for urgent work.
 _LARGEST_URGENT_LEASE = 4
 
+#: Seconds that a call takes until enough were seen, and the least that is reckoned with.
+_USUAL_CALL, _SHORTEST_CALL = 0.3, 0.1
+
+#: By how much more than calls in flight allow a backlog is called back.
+_HASTE = 1.1
+
 #: Seconds of the first cool-down and of the longest one.
 _COOL_DOWN_FIRST, _COOL_DOWN_LONGEST = 30.0, 900.0
 
@@ -73,6 +79,7 @@ class Quota:
         skew: the instance's clock less ours, seconds.
         cool_until: no call before this time. cool_downs: how many in a row the instance gave no time for.
         deliveries, calls: deliveries admitted and calls they made, halved with each window: what a delivery costs.
+        timed, seconds: calls that were answered and how long they took, halved with each window.
     """
 
     window: int = 0
@@ -86,6 +93,8 @@ class Quota:
     cool_downs: int = 0
     deliveries: float = 0.0
     calls: float = 0.0
+    timed: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,8 @@ def roll(quota: Quota, rules: QuotaRules, now: float) -> Quota:
         carried=0,
         deliveries=quota.deliveries / 2,
         calls=quota.calls / 2,
+        timed=quota.timed / 2,
+        seconds=quota.seconds / 2,
     )
 
 
@@ -174,6 +185,15 @@ def reserve_of(rules: QuotaRules, limit: int, left: float) -> int:
 def calls_per_delivery(quota: Quota) -> float:
     """Calls that a delivery takes, as observed; 1 until enough were seen."""
     return min(max(quota.calls / quota.deliveries, 1.0), 8.0) if quota.deliveries >= 8 else 1.0
+
+
+def deliveries_per_second(quota: Quota, rules: QuotaRules) -> float:
+    """How fast a backlog can go: what the calls in flight allow, by what calls took of late.
+
+    A little more than that: what comes too early waits a moment, what comes too late leaves calls unused.
+    """
+    usual = quota.seconds / quota.timed if quota.timed >= 8 else _USUAL_CALL
+    return _HASTE * rules.in_flight / (max(usual, _SHORTEST_CALL) * calls_per_delivery(quota))
 
 
 def largest_lease(limit: int) -> int:
@@ -240,6 +260,11 @@ def charge(quota: Quota, window: int, calls: int) -> Quota:
 def observe_cost(quota: Quota, deliveries: float, calls: float) -> Quota:
     """Add to what is known of a delivery's cost."""
     return replace(quota, deliveries=quota.deliveries + deliveries, calls=quota.calls + calls)
+
+
+def observe_time(quota: Quota, timed: float, seconds: float) -> Quota:
+    """Add to what is known of how long a call takes."""
+    return replace(quota, timed=quota.timed + timed, seconds=quota.seconds + seconds)
 
 
 def is_limit_of_windows(quota: Quota, rules: QuotaRules, now: float, reset: float | None) -> bool:

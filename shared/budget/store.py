@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from shared.budget.backlog import WORKER_LIFETIME, Backlog, Capacity, Positions, move_up, note_worker
+from shared.budget.backlog import Backlog, Capacity, Positions, move_up, note_worker
 from shared.budget.circuit import Circuit
-from shared.budget.quota import Quota, QuotaRules, charge, observe_cost, roll
+from shared.budget.quota import Quota, QuotaRules, charge, observe_cost, observe_time, roll
 from shared.core.errors import StorageUnavailable
 from shared.platform.storage import Storage, storage_errors
 from shared.platform.tables import RowOvertaken, put_row
@@ -37,6 +37,9 @@ FRESH_FOR = 2.0
 #: Who asks seldom may rely on an older copy for so many questions, or the news would cost an operation per ticket. It
 #: misses a cool-down by one call at most: the answer to that call says so.
 _ASKED, _SELDOM = 5, 60.0
+
+#: Seconds after which a copy may have been overtaken by others.
+_JUST_NOW = 0.1
 
 #: Attempts at one change. Each round at least one worker succeeds, so as many workers as this may meet at once.
 _MOST_ATTEMPTS = 30
@@ -163,8 +166,9 @@ def from_entity(entity: Mapping[str, Any]) -> BudgetState:
         backlog = _known(Backlog, data["backlog"])
         for urgency in ("ordinary", "urgent"):
             backlog[urgency] = Positions(**_known(Positions, backlog[urgency]))
-        for expiring in ("workers", "worker_slots"):
-            backlog[expiring] = tuple((str(name), float(expiry)) for name, expiry in backlog.get(expiring, ()))
+        backlog["workers"] = tuple((str(name), float(expiry)) for name, expiry in backlog.get("workers", ()))
+        slots = backlog.get("call_slots", ())
+        backlog["call_slots"] = tuple((str(name), int(count), float(expiry)) for name, count, expiry in slots)
         quota, circuit = _known(Quota, data["quota"]), _known(Circuit, data["circuit"])
         return BudgetState(Backlog(**backlog), Quota(**quota), Circuit(**circuit))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -181,10 +185,13 @@ def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Counts:
-    """What this worker counted and has not written yet: deliveries, calls of deliveries, calls without a lease."""
+    """What this worker counted and has not written yet: deliveries, calls of deliveries, answered calls and the seconds
+    that they took, calls without a lease."""
 
     deliveries: int = 0
     calls: int = 0
+    timed: int = 0
+    seconds: float = 0.0
     unleased: dict[int, int] = field(default_factory=dict)
 
 
@@ -233,9 +240,7 @@ class SharedState:
         async with self._lock:
             if self._is_fresh():
                 return
-            now = self._now()
-            seen_until = dict(self.view.backlog.workers).get(self._worker, 0.0)
-            if self._events or seen_until - now < WORKER_LIFETIME / 2:
+            if self._events:
                 await self._change(lambda state: (state, None))
             else:
                 await self._read()
@@ -243,7 +248,7 @@ class SharedState:
     def _is_fresh(self) -> bool:
         age = self._now() - self._read_at
         allowed = _SELDOM if self._asked < _ASKED and not self._events else FRESH_FOR
-        return 0 <= age < min(allowed, self._rules.per / 20) and self._stored is not None
+        return 0 <= age < min(allowed, self._rules.per / 20)
 
     async def _read(self) -> None:
         found = await self._store.read(self._connection)
@@ -270,6 +275,11 @@ class SharedState:
         if not leased:
             window, unleased = roll(self.view.quota, self._rules, self._now()).window, self._counts.unleased
             unleased[window] = unleased.get(window, 0) + 1
+
+    def count_answer(self, seconds: float) -> None:
+        """A call was answered after so many seconds; written with the next change."""
+        self._counts.timed += 1
+        self._counts.seconds += seconds
 
     def record(self, event: Event) -> None:
         """Apply an event to this process's copy at once, and write it in the background."""
@@ -305,7 +315,8 @@ class SharedState:
     async def _change(self, transition: Callable[[BudgetState], tuple[BudgetState, T]]) -> T:
         for attempt in range(_MOST_ATTEMPTS):
             # A copy that others will have changed is not worth trying to write.
-            if attempt or self._stored is None or len(self._stored.backlog.workers) > 1:
+            old = self._now() - self._read_at > _JUST_NOW
+            if attempt or self._stored is None or (old and len(self._stored.backlog.workers) > 1):
                 await self._read()
             now, events = self._now(), list(self._events)
             counts = replace(self._counts, unleased=dict(self._counts.unleased))
@@ -335,8 +346,10 @@ class SharedState:
         state = advance(replace(state, quota=quota), self._rules, now)
         return replace(
             state,
-            quota=observe_cost(state.quota, counts.deliveries, counts.calls),
-            backlog=note_worker(state.backlog, self._worker, now),
+            quota=observe_time(
+                observe_cost(state.quota, counts.deliveries, counts.calls), counts.timed, counts.seconds
+            ),
+            backlog=note_worker(state.backlog, self._rules, self._worker, now),
         )
 
     def _written(self, state: BudgetState, etag: str, events: int, counts: _Counts) -> None:
@@ -344,6 +357,8 @@ class SharedState:
         del self._events[:events]
         self._counts.deliveries -= counts.deliveries
         self._counts.calls -= counts.calls
+        self._counts.timed -= counts.timed
+        self._counts.seconds -= counts.seconds
         unleased = self._counts.unleased
         for window, calls in counts.unleased.items():
             unleased[window] -= calls

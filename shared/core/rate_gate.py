@@ -95,6 +95,20 @@ class PrioritySemaphore:
         self._arrivals = 0
         self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
 
+    @property
+    def in_use(self) -> int:
+        """Slots that are held now."""
+        return self._in_use
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a slot."""
+        return sum(not granted.done() for *_, granted in self._waiting)
+
+    def wake(self) -> None:
+        """There may be more slots than before: calls that wait get them."""
+        self._grant()
+
     @asynccontextmanager
     async def slot(self, *, urgent: bool) -> AsyncIterator[None]:
         """Wait for a slot and hold it for the time inside."""

@@ -102,6 +102,8 @@ class Queue:
 
     Attributes:
         cut: tells of each call whether the connection is cut before anything is done.
+        batch: messages that a worker takes off the queue together.
+        call_time: seconds that a call takes; as many as may be in flight are under way at the same time.
         lazy: seconds that messages show late. asleep_until: until then every call finds the instance asleep.
     """
 
@@ -109,6 +111,8 @@ class Queue:
     rules: QuotaRules
     budgets: list[BudgetGate]
     cost: int = 1
+    batch: int = 16
+    call_time: float = 0.0
     lazy: float = 0.0
     asleep_until: float = 0.0
     cut: Callable[[], bool] = lambda: False
@@ -125,10 +129,16 @@ class Queue:
     async def run(self, until: float) -> None:
         """Deliver what shows until then."""
         while self.waiting and self.waiting[0][0] <= until:
-            at, _, message = heapq.heappop(self.waiting)
-            self.clock.at = max(self.clock.at, at) + 0.001
             self.turn += 1
-            await asyncio.create_task(self._deliver(self.budgets[self.turn % len(self.budgets)], message))
+            budget = self.budgets[self.turn % len(self.budgets)]
+            batch: list[asyncio.Task[None]] = []
+            while len(batch) < self.batch and self.waiting and self.waiting[0][0] <= max(self.clock.at, until):
+                if batch and self.waiting[0][0] > self.clock.at + 0.1:
+                    break
+                at, _, message = heapq.heappop(self.waiting)
+                self.clock.at = max(self.clock.at, at) + 0.001
+                batch.append(asyncio.create_task(self._deliver(budget, message)))
+            await asyncio.gather(*batch)
         self.clock.at = max(self.clock.at, until)
 
     async def _deliver(self, budget: BudgetGate, message: Message) -> None:
@@ -141,9 +151,13 @@ class Queue:
                     budget.report(permit, CallReport(SystemCondition.UNAVAILABLE, left=False))
                     message.attempts += 1
                     raise Unavailable("cut", connection="desk", retry_after=2.5 * 2.0**message.attempts)
+                began = self.clock.at
+                self.clock.at += self.call_time
                 budget.report(permit, CallReport(SystemCondition.ASLEEP if asleep else SystemCondition.ANSWERED))
+                self.clock.at = began + self.call_time / self.rules.in_flight
                 self.calls[int(self.clock.at // self.rules.per)] += 1
                 if asleep:
+                    message.attempts += 1
                     raise Unavailable("asleep", connection="desk")
         except (Throttled, Unavailable) as error:
             message.waits += 1

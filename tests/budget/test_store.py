@@ -30,7 +30,7 @@ FULL = BudgetState(
         ordinary=Positions(1.5, 2.5, 30),
         urgent=Positions(0.5, 1.5, 3),
         workers=(("one", 1.5), ("two", 2.5)),
-        worker_slots=(("two", 2.5),),
+        call_slots=(("two", 3, 2.5),),
     ),
     Quota(
         window=7,
@@ -44,6 +44,8 @@ FULL = BudgetState(
         cool_downs=2,
         deliveries=8.0,
         calls=9.5,
+        timed=9.0,
+        seconds=2.5,
     ),
     Circuit(2, 1.0, 2.0, 3.0, "w:1"),
 )

@@ -26,7 +26,7 @@ connections:
     type: servicenow
     url: %(url)s
     auth: {type: basic, username: %(user)s, password: {secret: desk-password}}
-    max_in_flight: 16  # workers of earlier tests keep their slots in the shared budget for half a minute
+    max_in_flight: 16  # workers of earlier tests keep their slots in the shared budget for some seconds
 default: {connection: desk}
 %(more)s
 """
