@@ -2,8 +2,9 @@
 
 Source: ServiceNow docs, "Change Management API": POST ``/change/normal``, ``/change/emergency``,
 ``/change/standard/{template}`` (the sys_id of a record of std_change_record_producer) answer 200 with every field as
-``{"display_value", "value"}``; GET ``/change/{sys_id}/nextstates`` answers ``available_states`` (the present one among them) and ``state_transitions``
-with the conditions of each. The documentation does not say whether a sys_id in a POST is kept.
+``{"display_value", "value"}``; GET ``/change/{sys_id}/nextstates`` answers ``available_states`` (the present one among
+them) and ``state_transitions`` with the conditions of each. The documentation does not say whether a sys_id in a POST
+is kept.
 """
 
 from __future__ import annotations
