@@ -63,6 +63,17 @@ _EVENT = {
     "portal": "{{ signal.links.portal or '' }}",
 }
 
+#: What an event is about. Every event of a key says it: one without it, or with another source, is bound to nothing.
+_ABOUT = ("source", "event_class", "node", "resource", "type", "metric_name", "resource_id")
+
+_EVENT_ENDS = {"time_of_event": "{{ (signal.resolved_at or signal.occurred_at) | utc }}"}
+
+#: ServiceNow computes the priority of incidents and problems from impact and urgency. Changes have their own, which is
+#: 4 (Low) when it is not given: the same table, with 4 as its end.
+_CHANGE = {
+    "priority": "{{ 4 if levels.impact + levels.urgency > 4 else levels.impact + levels.urgency - 1 }}",
+}
+
 _PRIORITY = {"priority": "ServiceNow computes priority and overwrites it silently. Fix: set impact and urgency instead"}
 
 #: Columns of em_event, beside those of tasks.
@@ -87,7 +98,9 @@ PLUGIN = TicketSystemPlugin(
     settings=ServiceNowSettings,
     fields=FieldMap(
         columns=_COLUMNS,
-        defaults={TicketKind.EVENT: _EVENT},
+        defaults={TicketKind.EVENT: _EVENT, TicketKind.CHANGE_REQUEST: _CHANGE},
+        repeated={TicketKind.EVENT: _ABOUT},
+        closing={TicketKind.EVENT: _EVENT_ENDS},
         limits={**LIMITS, **_EVENT_LIMITS},
         computed={TicketKind.INCIDENT: _PRIORITY, TicketKind.PROBLEM: _PRIORITY},
         date_format="%Y-%m-%d %H:%M:%S",

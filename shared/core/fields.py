@@ -43,6 +43,9 @@ class FieldMap:
     Attributes:
         columns: per kind of ticket, the columns of each role.
         defaults: per kind, columns that only this system has, with the template that fills them.
+        repeated: per kind that is idempotent by key, the columns that every further message of a key repeats as the
+            first one had them, so that the ticket system knows what the message is about.
+        closing: per kind, columns that only this system has, with the template that fills them at the end.
         limits: longest text per column, in characters; ``default_limit`` for the others. Longer text is cut, so that
             what comes back equals what was sent.
         computed: per kind, columns that the system computes itself, each with the sentence that a person is told who
@@ -53,6 +56,8 @@ class FieldMap:
 
     columns: Mapping[TicketKind, Columns]
     defaults: Mapping[TicketKind, Mapping[str, str]] = field(default_factory=dict)
+    repeated: Mapping[TicketKind, tuple[str, ...]] = field(default_factory=dict)
+    closing: Mapping[TicketKind, Mapping[str, str]] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     default_limit: int = 4000
     computed: Mapping[TicketKind, Mapping[str, str]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from datetime import datetime
 from shared.core.errors import Refused
 from shared.core.link import Link, LinkStage, Op, Pending, correlation, ticket_id
 from shared.core.signal import Order, Signal, SignalState
-from shared.core.ticket_system import Closure, Draft, Ticket, TicketKind, TicketRef, TicketSystem, TicketSystems
+from shared.core.ticket_system import Closure, Draft, Note, Ticket, TicketKind, TicketRef, TicketSystem, TicketSystems
 from shared.delivery.decision.actions import CallTarget, CallTicketSystem
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.mapping.notes import event_note, flapping_note, marker, opening_note, reopening_note
@@ -83,17 +83,28 @@ class TicketClient:
         if pending.op is Op.REOPEN:
             return CallResult(await system.reopen(ref, reopening_note(self._signal, self._words, mark, self._trace)))
         if pending.flapping:
-            return CallResult(
-                await system.comment(ref, flapping_note(self._signal, self._words, link.changes, mark, self._trace))
-            )
+            note = flapping_note(self._signal, self._words, link.changes, mark, self._trace)
+            return await self._comment(system, pending, ref, note)
         ended = pending.event[0] if pending.over and pending.event != self._signal.order else None
         if pending.op is Op.COMMENT:
-            return CallResult(
-                await system.comment(ref, event_note(self._signal, self._words, mark, self._trace, ended))
-            )
+            note = event_note(self._signal, self._words, mark, self._trace, ended)
+            return await self._comment(system, pending, ref, note)
         closure, warnings = self._closure(pending.connection, pending.route, pending.kind, ended)
         over = event_note(self._signal, self._words, mark, self._trace, ended)
         return CallResult(await system.resolve(ref, replace(closure, note=over)), warnings)
+
+    async def _comment(self, system: TicketSystem, pending: Pending, ref: TicketRef, note: Note) -> CallResult:
+        """Append a note. A further message of a key says again what it is about."""
+        route = self._made_by(pending.route, pending.kind)
+        if system.findable(pending.kind) or route is None:
+            return CallResult(await system.comment(ref, note))
+        mapped = self._mapper.repeated(route, self._signal)
+        return CallResult(await system.update(ref, mapped.fields, note), mapped.warnings)
+
+    def _made_by(self, name: str, kind: TicketKind) -> CompiledRoute | None:
+        """The route that made a ticket, or the present one; None where neither is of that kind."""
+        routes = (self._mapper.named(name), self._route)
+        return next((one for one in routes if one is not None and one.kind is kind), None)
 
     async def _create(self, system: TicketSystem, link: Link, pending: Pending) -> CallResult:
         route = self._route
@@ -118,19 +129,18 @@ class TicketClient:
 
     def _opening(self, pending: Pending) -> tuple[dict[str, str], tuple[str, ...]]:
         """The fields of a new ticket, by the route that made this one or by the present one."""
-        for route in (self._mapper.named(pending.route), self._route):
-            if route is not None and route.kind is pending.kind:
-                mapped = self._mapper.ticket(route, self._signal)
-                return mapped.fields, mapped.warnings
-        return {}, ()
+        route = self._made_by(pending.route, pending.kind)
+        if route is None:
+            return {}, ()
+        mapped = self._mapper.ticket(route, self._signal)
+        return mapped.fields, mapped.warnings
 
     def _closure(
         self, connection: str, route_name: str, kind: TicketKind, ended: datetime | None
     ) -> tuple[Closure, tuple[str, ...]]:
         """Closing fields by the route that made the ticket, or by the present one; else those of a route that says
         nothing."""
-        routes = (self._mapper.named(route_name), self._route)
-        route = next((one for one in routes if one is not None and one.kind is kind), None)
+        route = self._made_by(route_name, kind)
         mapped = self._mapper.closing(route or self._mapper.plain(connection, kind), self._signal, ended)
         return Closure(mapped.fields), mapped.warnings
 

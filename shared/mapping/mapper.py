@@ -55,6 +55,7 @@ class CompiledRoute:
     fields: Mapping[str, FieldSource]
     fallbacks: Mapping[str, FieldSource]
     resolve_action: Literal["resolve", "comment", "nothing"]
+    repeated: Mapping[str, FieldSource]
     resolve_fields: Mapping[str, FieldSource]
     resolve_fallbacks: Mapping[str, FieldSource]
     comments: bool
@@ -193,6 +194,10 @@ class Mapper:
             signal = replace(signal, state=SignalState.RESOLVED, resolved_at=ended, details=others)
         return _fill(route, route.resolve_fields, route.resolve_fallbacks, self._context(route, signal))
 
+    def repeated(self, route: CompiledRoute, signal: Signal) -> MappedFields:
+        """Fields that every further message of a key repeats; none for kinds that can be looked up."""
+        return _fill(route, route.repeated, route.fallbacks, self._context(route, signal))
+
     def needs(self, connection: str) -> Needs:
         """What the routes will ask of a connection: kinds, fields and constant values."""
         kinds: set[TicketKind] = set()
@@ -239,19 +244,30 @@ class Mapper:
         window = body.reopen_window
         columns = self._registry.ticket_systems[self._config.connections[body.connection].type].fields
         plain = {**_by_column(columns, body.ticket, FIELDS), **columns.defaults.get(body.ticket, {})}
-        closing = _by_column(columns, body.ticket, {FieldRole.CLOSING_NOTE: closing_prefix + CLOSING_NOTE})
+        fields = self._sources({**plain, **_by_column(columns, body.ticket, defaults)}, body.fields)
+        closing = {
+            **_by_column(columns, body.ticket, {FieldRole.CLOSING_NOTE: closing_prefix + CLOSING_NOTE}),
+            **columns.closing.get(body.ticket, {}),
+        }
+        repeated = {name: fields[name] for name in columns.repeated.get(body.ticket, ()) if name in fields}
         return CompiledRoute(
             name=name,
             connection=body.connection,
             kind=body.ticket,
             matches=matches,
             columns=columns,
-            fields=self._sources({**plain, **_by_column(columns, body.ticket, defaults)}, body.fields),
+            fields=fields,
             fallbacks=self._sources(plain, {}),
             resolve_action=body.resolve.action,
-            resolve_fields=self._sources(closing, body.resolve.fields),
+            repeated=repeated,
+            resolve_fields={**repeated, **self._sources(closing, body.resolve.fields)},
             resolve_fallbacks=self._sources(
-                _by_column(columns, body.ticket, {FieldRole.CLOSING_NOTE: CLOSING_NOTE}), {}
+                {
+                    **{name: plain[name] for name in repeated if name in plain},
+                    **_by_column(columns, body.ticket, {FieldRole.CLOSING_NOTE: CLOSING_NOTE}),
+                    **columns.closing.get(body.ticket, {}),
+                },
+                {},
             ),
             comments=body.updates == "comment",
             reopen_window=self._config.delivery.reopen_window if window is None else window,

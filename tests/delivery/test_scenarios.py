@@ -216,6 +216,7 @@ def test_an_event_is_sent_again_when_nobody_knows_whether_it_arrived() -> None:
     world.drain()
     assert world.desk.calls == ["create", "create"]
     assert story.fired(3) == ["update"]
+    assert story.updated(4) == ["update"]  # with what the event is about, and the note
     assert story.resolved(5) == ["resolve"]
     assert story.fired(6) == ["update"]
 

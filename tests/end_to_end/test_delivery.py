@@ -72,6 +72,10 @@ def test_events_go_to_event_management_and_are_cleared(bridge: Bridge, azure: Az
     sent = [json.loads(r["body"])["records"][0] for r in requests if "jsonv2" in r["path"]]
     assert sorted((r["severity"], r["resolution_state"]) for r in sent) == [("0", "Closing"), ("2", "New")]
     assert {r["message_key"] for r in sent} == {f"alert:1:{alert}"}
+    for name in ("source", "event_class", "node", "resource", "type", "metric_name"):
+        assert len({r[name] for r in sent}) == 1, name
+    closing, opening = sorted(sent, key=lambda r: r["severity"])
+    assert closing["time_of_event"] > opening["time_of_event"]
 
 
 def test_an_answer_that_is_lost_after_the_ticket_was_made_makes_no_second_one(

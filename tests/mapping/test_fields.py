@@ -204,6 +204,47 @@ def test_closing_fields_say_when_the_problem_ended() -> None:
     assert found.closing(route, signal(), ended).fields == closing
 
 
+ABOUT = ("source", "event_class", "node", "resource", "type", "metric_name", "resource_id")
+
+
+@pytest.mark.parametrize("own", ["", ", fields: {node: '{{ resource.id }}', type: disk, metric_name: null}"])
+def test_the_closing_event_is_about_what_the_opening_one_was_about_and_bears_the_time_of_the_end(own: str) -> None:
+    found = mapper(f"default: {{connection: desk, ticket: event{own}}}")
+    opening = signal()
+    ended = datetime(2026, 3, 1, 12, 9, tzinfo=UTC)
+    route = found.route(opening)
+    assert route is not None
+    first = found.ticket(route, opening).fields
+    assert first["source"]
+    assert first["resource_id"]
+    last = found.closing(route, signal(state=SignalState.RESOLVED, resolved_at=ended, occurred_at=ended)).fields
+    for closing in (last, found.closing(route, opening, ended).fields):
+        assert {name: closing.get(name) for name in ABOUT} == {name: first.get(name) for name in ABOUT}
+        assert closing["time_of_event"] == "2026-03-01 12:09:00"
+        assert "severity" not in closing
+    between = found.repeated(route, opening).fields
+    assert between == {name: first[name] for name in ABOUT if name in first}
+
+
+def test_an_incident_repeats_nothing_when_it_ends() -> None:
+    found = mapper("default: {connection: desk}")
+    route = found.route(signal())
+    assert route is not None
+    assert found.repeated(route, signal()).fields == {}
+    assert list(found.closing(route, signal()).fields) == ["close_notes"]
+
+
+@pytest.mark.parametrize(("severity", "priority"), [(0, "1"), (1, "2"), (2, "3"), (3, "4"), (4, "4"), (None, "4")])
+def test_a_change_has_a_priority_because_servicenow_computes_none_for_it(severity: int | None, priority: str) -> None:
+    fields = ticket("default: {connection: desk, ticket: change_request}", signal(severity=severity)).fields
+    assert fields["priority"] == priority
+
+
+def test_a_route_gives_a_change_another_priority() -> None:
+    body = "default: {connection: desk, ticket: change_request, fields: {priority: '1'}}"
+    assert ticket(body, signal(severity=3)).fields["priority"] == "1"
+
+
 def test_needs_name_what_the_connection_check_must_look_for() -> None:
     body = LOOKUP % "{lookup: groups, key: '{{ signal.rule }}'}, category: network"
     needs = mapper(body).needs("desk")
