@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.core.plugins import Previewed, Registry, SectionCheck, TicketSystemPlugin
     from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
-    from shared.core.ticket_system import TicketKind, TicketSystem
+    from shared.core.ticket_system import Needs, TicketKind, TicketSystem
     from shared.delivery.links import LinkStore
     from shared.delivery.parked import ParkedStore
     from shared.delivery.planned_work import PlannedWorkCache
@@ -271,6 +271,13 @@ class Container(Closing):
             if isinstance(source, kind):
                 return source
         raise KeyError(kind.__name__)
+
+    def needs(self, connection: str) -> Needs:
+        """What routes and sources ask of a connection, for its check."""
+        from dataclasses import replace
+
+        owners = [source.owners(connection) for source in self.sources.values()]
+        return replace(self.mapper.needs(connection), owners=frozenset().union(*owners))
 
     async def check_sources(self, most: timedelta = MOST_TIME) -> list[SectionCheck]:
         """Test what the configuration asks of sources, side by side; needs no storage, changes nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Annotated
 
@@ -41,9 +42,13 @@ def check(
     only: Annotated[
         Checks, typer.Option(help="Only the connections, or only Microsoft's services; with CONNECTION only that.")
     ] = Checks.ALL,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per line of the check instead of tables.")
+    ] = False,
 ) -> None:
     """Check the connections: reachable, awake, signed in, rights, fields and choices; then Microsoft's services that
     the configuration uses: signed in, rights, what is visible. Each failure comes with a fix."""
+    show = _print_json if as_json else _show
     if connection and only is Checks.SOURCES:
         fail("give either a connection or --only sources")
 
@@ -57,19 +62,31 @@ def check(
                 fail(f"there is no connection '{name}'; known: {known}")
             with err.status(f"checking {name} ..."):
                 lines = await services.system(name, budgeted=False).check(
-                    services.mapper.needs(name), probe_writes=probe_writes
+                    services.needs(name), probe_writes=probe_writes
                 )
-            passed &= _show(name, list(lines))
+            passed &= show(name, list(lines))
         if connection or only is Checks.CONNECTIONS:
             return passed
         with err.status("checking Microsoft's services ..."):
             sources = await services.check_sources()
         for checked in sources:
-            passed &= _show(checked.name, list(checked.lines))
+            passed &= show(checked.name, list(checked.lines))
         return passed
 
     if not run(work):
         raise typer.Exit(1)
+
+
+def _print_json(name: str, lines: list[CheckLine]) -> bool:
+    """Print the lines of one check as JSON; False when one of them failed."""
+    for line in lines:
+        shown = {"of": name, "check": line.name, "result": line.verdict, "detail": line.detail, "fix": line.fix}
+        print(json.dumps(shown, ensure_ascii=False))
+    return _passed(lines)
+
+
+def _passed(lines: list[CheckLine]) -> bool:
+    return all(line.verdict is not CheckStatus.FAILED for line in lines)
 
 
 def _show(name: str, lines: list[CheckLine]) -> bool:
@@ -81,4 +98,4 @@ def _show(name: str, lines: list[CheckLine]) -> bool:
         text = line.detail + (f"\nFix: {line.fix}" if line.fix else "")
         table.add_row(escape(line.name), _MARKS[line.verdict], escape(text))
     out.print(table)
-    return all(line.verdict is not CheckStatus.FAILED for line in lines)
+    return _passed(lines)

@@ -58,6 +58,14 @@ class DefenderSource(Source):
 
         return ManagementGroupPaths(self._engine.storage, now=self._engine.now)
 
+    def owners(self, connection: str) -> frozenset[str]:
+        """The fixed owners of the governance rules that are on, where the connection has an integration."""
+        settings = self._settings
+        if settings is None or connection not in {one.connection for one in settings.integrations}:
+            return frozenset()
+        named = [one.owner.value or one.owner.otherwise for one in settings.governance if not one.disabled]
+        return frozenset(owner for owner in named if owner)
+
     @cached_property
     def rules(self) -> tuple[CompiledRule, ...]:
         """Governance rules, compiled."""

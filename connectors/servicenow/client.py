@@ -20,6 +20,7 @@ import httpx
 
 from connectors.servicenow.answers import call_report, interpret
 from connectors.servicenow.auth import CredentialSecrets, Redactor, RequestAuth, Secret, credential
+from connectors.servicenow.auth.advice import refused_credentials
 from connectors.servicenow.failures import BROKEN, failure, is_unsent, unanswered
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tls import no_trust, present, server_trust
@@ -158,7 +159,15 @@ class Client:
         return reply
 
     def _interpret(self, call: WireCall, reply: ServiceNowReply) -> Any:
-        return interpret(call, reply, connection=self.connection, redact=self._redactor.clean, now=datetime.now(UTC))
+        try:
+            return interpret(
+                call, reply, connection=self.connection, redact=self._redactor.clean, now=datetime.now(UTC)
+            )
+        except NotAuthorised as error:
+            if reply.status == 401 and "x-mfa_token" not in reply.headers:
+                challenge = reply.headers.get("www-authenticate", "")
+                error.advice = refused_credentials(self._settings.auth, challenge)
+            raise
 
     def _new_deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._settings.total_timeout.total_seconds()

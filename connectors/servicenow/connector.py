@@ -239,7 +239,7 @@ class ServiceNow:
         Never raises a TicketSystemError.
         """
         check = ConnectionCheck(
-            self._client, self._settings, self._tables, self._references, self._tickets, self._events
+            self._client, self._settings, self._tables, self._references, self._tickets, self._events, self._people
         )
         return await check.run(needs, probe_writes=probe_writes)
 

@@ -260,6 +260,15 @@ class ServiceNowSettings(ConnectionSettings):
     problem: ProblemHandling = ProblemHandling()
     """How problems are moved."""
 
+    @model_validator(mode="after")
+    def _certificates_need_tls(self) -> Self:
+        if isinstance(self.auth, MutualTls) and self.url.startswith("http:"):
+            raise ValueError(
+                "'auth' shows a client certificate, and an http address has no TLS to show it in. "
+                "Fix: write url with https"
+            )
+        return self
+
     def state_names(self) -> Iterable[tuple[str, str]]:
         """See ``ConnectionSettings``."""
         kinds = (self.states.incident, self.states.problem, self.states.change_request)

@@ -219,6 +219,11 @@ class Source:
         """The signal as the source's own rules would change it now."""
         return Previewed(signal)
 
+    def owners(self, connection: str) -> frozenset[str]:
+        """People or groups of a connection whom its configuration names as owners of work."""
+        del connection
+        return frozenset()
+
     async def is_healthy(self, signal: Signal) -> bool | None:
         """Whether the resources of a signal are healthy; None when this source cannot tell."""
         del signal

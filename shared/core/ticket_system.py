@@ -185,11 +185,13 @@ class Needs:
     """What the configuration will ask of a connection, so that the check can test exactly that.
 
     ``kinds`` in use; ``fields``: per kind, field name -> constant values the configuration writes (templates that
-    depend on the signal are not constants and appear with no values).
+    depend on the signal are not constants and appear with no values). ``owners``: people or groups whom the
+    configuration names as owners of work.
     """
 
     kinds: frozenset[TicketKind]
     fields: Mapping[TicketKind, Mapping[str, frozenset[str]]]
+    owners: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

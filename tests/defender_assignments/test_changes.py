@@ -15,6 +15,7 @@ from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.link import LinkStage
 from shared.core.signal import SignalState
+from shared.core.ticket_system import CheckStatus
 from shared.platform.storage import Storage
 from tests.defender_assignments.house import House, simulators
 from tests.defender_assignments.taking_back import HOUR, later, push, signal_of, withdraw
@@ -116,3 +117,16 @@ async def test_a_problem_that_the_instance_does_not_move_is_told_and_is_no_dead_
     link = await house.link()
     assert link is not None
     assert (link.stage, link.dead_letter, link.ended is None) == (LinkStage.OPEN, "", False)
+
+
+async def test_the_check_looks_for_the_owners_that_governance_names(house: House) -> None:
+    rules = [
+        {"name": "known", "owner": {"value": "david.loo"}},
+        {"name": "by tag", "owner": {"tag": "owner", "otherwise": "nobody@contoso.example"}},
+        {"name": "off", "owner": {"value": "also.nobody"}, "disabled": True},
+    ]
+    services = house.configure(governance=rules)
+    needs = services.needs(house.connection)
+    assert needs.owners == {"david.loo", "nobody@contoso.example"}
+    findings = await services.system(house.connection).check(needs)
+    assert [line.name for line in findings if line.verdict is CheckStatus.FAILED] == ["owner nobody@contoso.example"]

@@ -79,6 +79,16 @@ def test_check_finds_the_simulator_in_order_and_says_the_fix_when_it_is_not(brid
     assert "Fix:" in text
 
 
+def test_check_prints_json_for_programs(bridge: Bridge) -> None:
+    session = bridge.running.session["session_file"]
+    code, text, _ = bridge_py("check", "--json", "--only", "connections", session=session)
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert code == 0
+    assert {tuple(line) for line in lines} == {("of", "check", "result", "detail", "fix")}
+    assert {"secrets", "authenticated", "roles"} <= {line["check"] for line in lines}
+    assert {line["result"] for line in lines} <= {"ok", "warning"}
+
+
 def test_a_refused_signal_is_listed_shown_replayed_and_gone_when_it_is_delivered(
     bridge: Bridge, azure: Azure, alert: str
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.core.ticket_system import CheckStatus, Needs, TicketKind
+from tests.conformance.stage import Fault
 from tests.servicenow_connector.conftest import Stages
 from tests.servicenow_connector.findings import ALL, failed, lines, needs
 from tests.servicenow_connector.simulated import SimulatedServiceNow
@@ -217,3 +218,69 @@ async def test_the_write_test_names_a_resource_that_is_not_there(stages: Stages)
         findings = await stage.system.check(PROBLEMS, probe_writes=True)
         assert failed(findings) == ["problem: states"]
         assert "/api/x_demo/nowhere/problem" in lines(findings)["problem: states"].detail
+
+
+REFUSED = (
+    ({"type": "api_key", "key": {"secret": "demo-account"}}, ("REST API Key", "x-sn-apikey", "demo-account")),
+    (
+        {"type": "api_key", "key": {"secret": "demo-api-key"}, "header": "x-other"},
+        ("takes the header 'x-other'", "access policy"),
+    ),
+    (
+        {"type": "basic", "username": "azure.bridge", "password": {"secret": "demo-account"}},
+        ("the secret 'demo-account'", "basic authentication restriction"),
+    ),
+)
+
+
+@pytest.mark.parametrize(("auth", "advice"), REFUSED)
+async def test_the_advice_for_refused_credentials_fits_the_kind_of_log_in(
+    stages: Stages, auth: dict[str, object], advice: tuple[str, ...]
+) -> None:
+    async with stages(auth, account="no.roles") as stage:
+        stage.known["DEMO_ACCOUNT"] = "expired"
+        findings = await stage.system.check(needs())
+    assert failed(findings) == ["authenticated"]
+    fix = lines(findings)["authenticated"].fix
+    assert all(part in fix for part in advice)
+    if auth["type"] == "api_key":
+        assert "password" not in fix
+        assert "basic" not in fix
+
+
+async def test_an_unmapped_certificate_is_answered_with_advice_about_certificates(stages: Stages) -> None:
+    auth = {
+        "type": "mutual_tls",
+        "certificate": {"secret": "demo-cert"},
+        "private_key": {"secret": "demo-cert-key"},
+    }
+    async with stages(auth, https=True) as stage:
+        await stage.strike(Fault.NOT_AUTHORISED)
+        findings = await stage.system.check(needs())
+        await stage.heal()
+    assert failed(findings) == ["authenticated"]
+    assert "Map the certificate of the secret 'demo-cert'" in lines(findings)["authenticated"].fix
+
+
+@pytest.mark.parametrize(
+    ("user", "detail", "fix"),
+    [("no.roles", "no roles", "Give it itil"), ("read.only", "snc_read_only", "Take the role snc_read_only away")],
+)
+async def test_a_user_that_may_write_nothing_fails_the_check(stages: Stages, user: str, detail: str, fix: str) -> None:
+    auth = {"type": "basic", "username": user, "password": {"secret": "demo-account"}}
+    async with stages(auth, account=user) as stage:
+        await stage.set(read_refusal="empty")  # nothing else says that the user may not
+        findings = await stage.system.check(needs())
+    assert failed(findings) == ["roles"]
+    assert detail in lines(findings)["roles"].detail
+    assert fix in lines(findings)["roles"].fix
+
+
+async def test_owners_that_the_configuration_names_are_looked_up(stage: SimulatedServiceNow) -> None:
+    wanted = Needs(frozenset(), {}, frozenset({"beth.anglin", "David Loo", "Network", "nobody@contoso.example"}))
+    findings = await stage.system.check(wanted)
+    assert failed(findings) == ["owner nobody@contoso.example"]
+    found = lines(findings)
+    assert "Beth Anglin" in found["owner beth.anglin"].detail
+    assert "is the group Network" in found["owner Network"].detail
+    assert "governance rule" in found["owner nobody@contoso.example"].fix

@@ -203,3 +203,15 @@ def test_the_connector_brings_no_key_library_before_it_is_needed() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_client_certificate_needs_an_https_address() -> None:
+    certificate = {"type": "mutual_tls", "certificate": SECRET, "private_key": SECRET}
+    assert "Fix: write url with https" in problem(auth=certificate, url="http://localhost:8080")
+    load(auth=certificate)
+
+
+@pytest.mark.parametrize("path", ["/api/now/table/problem", "https://x/api/a/b", "/api/a", "/api/a/../b", "/api/a/b?c"])
+def test_a_resource_that_moves_problems_is_a_path_of_your_own(path: str) -> None:
+    problem(problem={"state_resource": path})
+    load(problem={"state_resource": "/api/x_contoso/azure_itsm_bridge/problem"})

@@ -7,6 +7,7 @@ instance does not show it to the integration user, says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from connectors.servicenow.check.report import CheckReport
@@ -14,6 +15,7 @@ from connectors.servicenow.check.tables import ChangeCheck, TableCheck
 from connectors.servicenow.check.writes import WriteProbe
 from connectors.servicenow.client import Client
 from connectors.servicenow.events import Events
+from connectors.servicenow.people import People
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import about_one_table
 from connectors.servicenow.settings import ServiceNowSettings
@@ -41,13 +43,16 @@ class ConnectionCheck:
         references: References,
         tickets: Tickets,
         events: Events,
+        people: People,
     ) -> None:
+        self._people = people
         self._client = client
         self._settings = settings
         self._tables = tables
         self._references = references
         self._probe = WriteProbe(client, tables, tickets, events)
         self._me: list[Mapping[str, Any]] = []
+        self._has_none = False
 
     async def run(self, needs: Needs, *, probe_writes: bool) -> Sequence[CheckLine]:
         """All lines. See ``ServiceNow.check``."""
@@ -62,11 +67,14 @@ class ConnectionCheck:
             return report.lines
         roles = await self._user(report)
         self._response_facts(report)
+        for owner in sorted(needs.owners):
+            await self._owner(owner, report)
         for kind in kinds:
             if kind is TicketKind.EVENT:
                 await self._event_role(report, roles, probe_writes)
                 continue
             await TableCheck(self._client, self._tables[kind], self._references, report).run(needs.fields.get(kind, {}))
+            self._has_none &= not report.is_ok(f"{self._tables[kind].name}: read")
             if kind is TicketKind.CHANGE_REQUEST:
                 await ChangeCheck(self._client, self._settings.change, self._references, report).run()
             if probe_writes:
@@ -78,6 +86,13 @@ class ConnectionCheck:
                     "not tested: reading does not show whether records may be created and keep their sys_id",
                     "Run the check with the write test; it creates one record per kind and takes it away again.",
                 )
+        if self._has_none and needs.kinds:
+            # An instance that hides the roles of a user with roles shows it tickets all the same.
+            report.replace_failed(
+                "roles",
+                "the user has no roles, and sees no ticket: it may write nothing",
+                "Give it itil for incidents, problems and changes, or evt_mgmt_integration for events.",
+            )
         return report.lines
 
     async def _connection(self, report: CheckReport) -> tuple[str, str] | None:
@@ -112,8 +127,16 @@ class ConnectionCheck:
             report.warning(
                 "user", "the instance does not show us our own user record", "Allow the user to read sys_user."
             )
-        roles = await self._roles()
+        roles, total = await self._roles()
+        if "snc_read_only" in roles:
+            report.failed(
+                "roles",
+                "the user has the role snc_read_only: the instance refuses whatever it writes",
+                "Take the role snc_read_only away from it, or from the group that gives it.",
+            )
+            return roles
         if not roles:
+            self._has_none = total == 0
             report.warning(
                 "roles",
                 "cannot be read by this user",
@@ -131,16 +154,18 @@ class ConnectionCheck:
             report.ok("roles", ", ".join(sorted(roles)))
         return roles
 
-    async def _roles(self) -> frozenset[str]:
-        query = "user=javascript:gs.getUserID()"
+    async def _roles(self) -> tuple[frozenset[str], int | None]:
+        """The roles that are visible, and how many there are, visible or not; None where that is not known."""
+        call = list_call("sys_user_has_role", "user=javascript:gs.getUserID()", ["role.name", "user"], 200)
+        params = {name: text for name, text in call.params.items() if name != "sysparm_no_count"}
         try:
-            found = await self._client.call(list_call("sys_user_has_role", query, ["role.name", "user"], 200))
+            found, total = await self._client.call_with_total(replace(call, params=params))
         except TicketSystemError:
-            return frozenset()  # usual: only administrators may read this table
+            return frozenset(), None  # usual: only administrators may read this table
         users = {value(row, "user") for row in found}
         if len(users) != 1:  # no rows, or the condition was ignored and these are the roles of all users
-            return frozenset()
-        return frozenset(name for row in found if (name := value(row, "role.name")))
+            return frozenset(), total
+        return frozenset(name for row in found if (name := value(row, "role.name"))), total
 
     def _response_facts(self, report: CheckReport) -> None:
         skew = self._client.response_facts.skew
@@ -159,6 +184,26 @@ class ConnectionCheck:
             report.ok("rate limit", f"a rule of the instance allows {limits['x-ratelimit-limit']} calls per hour")
         else:
             report.ok("rate limit", "the calls made so far fall under no rate limit rule")
+
+    async def _owner(self, owner: str, report: CheckReport) -> None:
+        """Whether the instance knows a person, or a group, to whom the configuration gives work."""
+        line = f"owner {owner}"
+        try:
+            person = await self._people.find(owner)
+            group = await self._people.group(owner) if person is None and "@" not in owner else None
+        except TicketSystemError as error:
+            report.error(line, error)
+            return
+        if person is not None:
+            report.ok(line, f"is {person.name or person.user_name or person.id}")
+        elif group is not None:
+            report.ok(line, f"is the group {group}")
+        else:
+            report.failed(
+                line,
+                "no single active user or group has that name; its tickets would be assigned to nobody",
+                "Correct the owner in the governance rule: e-mail address, user name or name of an active user.",
+            )
 
     async def _event_role(self, report: CheckReport, roles: frozenset[str] | None, probe_writes: bool) -> None:
         if probe_writes:

@@ -16,6 +16,15 @@ class CheckReport:
         """Whether there is a line of that name."""
         return any(line.name == name for line in self.lines)
 
+    def is_ok(self, name: str) -> bool:
+        """Whether the line of that name passed; False where there is none."""
+        return any(line.name == name and line.verdict is CheckStatus.OK for line in self.lines)
+
+    def replace_failed(self, name: str, detail: str, fix: str) -> None:
+        """Make the line of that name a failure, in its place."""
+        failed = CheckLine(name, CheckStatus.FAILED, detail, fix)
+        self.lines = [failed if line.name == name else line for line in self.lines]
+
     def ok(self, name: str, detail: str) -> None:
         """The test passed."""
         self.lines.append(CheckLine(name, CheckStatus.OK, detail))
