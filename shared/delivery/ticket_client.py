@@ -66,7 +66,8 @@ class TicketClient:
             )
         if link.ticket is None:
             return None
-        note = _marker(link.key, pending.event) if pending is not None and pending.op is Op.COMMENT else None
+        writes_note = pending is not None and pending.op in (Op.COMMENT, Op.REOPEN)
+        note = _marker(link.key, pending.event) if pending is not None and writes_note else None
         return await self._systems(link.connection).find(link.kind, link.ticket.id, link.ticket.correlation, note)
 
     async def make(self, link: Link, pending: Pending) -> CallResult:

@@ -92,3 +92,18 @@ TestDeliveriesWithoutIds = DeliveriesToAnInstanceThatIgnoresIds.TestCase
 TestDeliveriesWithoutIds.settings = SETTINGS
 TestDeliveriesWithPeople = DeliveriesWhilePeopleWork.TestCase
 TestDeliveriesWithPeople.settings = SETTINGS
+
+
+def test_a_ticket_that_people_resolve_while_its_reopening_is_not_committed_stays_resolved() -> None:
+    """The worker dies after the ticket was reopened, before the link says so."""
+    machine = DeliveriesWhilePeopleWork()
+    machine.begin([0, 1])
+    machine.somebody_works_to_the_end(0, "ok")
+    machine.somebody_works_to_the_end(0, "ok")
+    machine.an_event_arrives(2)
+    while not any(run.place == "reopen answered" for run in machine.world.running.values()):
+        machine.somebody_does_one_step(0, "ok", "ok")
+    machine.people_change_a_ticket(0, Phase.RESOLVED)
+    machine.teardown()
+    (row,) = machine.world.desk.rows.values()
+    assert (row.phase, len(row.notes)) == (Phase.RESOLVED, 1)

@@ -194,7 +194,8 @@ def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
     if pending.over:
         return replace(done, ended=pending.event[0], resolved_by=None, flapping=False)
     if pending.op is Op.REOPEN or pending.event[1] == FIRED_RANK:
-        return replace(done, ended=None, resolved_by=None)
+        # People may have resolved the ticket since the note was written.
+        return replace(done, ended=now if done.stage is LinkStage.RESOLVED else None, resolved_by=None)
     return done
 
 
@@ -252,7 +253,7 @@ def _achieved(pending: Pending, found: Ticket) -> bool:
             return True
         case Op.RESOLVE:
             return found.phase is not Phase.OPEN
-        case Op.REOPEN:
-            return found.phase is Phase.OPEN
+        case Op.REOPEN:  # with its note there, it was open: who resolved it since did so after the problem came back
+            return found.phase is Phase.OPEN or found.noted is True
         case Op.COMMENT:
             return found.noted is True
