@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import lru_cache, reduce
 from operator import or_
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, create_model, model_validator
 
 from shared.config.access import AcceptOnly, SecureWebhook
 from shared.config.connection import ConnectionSettings
@@ -112,6 +112,17 @@ class RouteSettings(RouteBody):
     """Shown in previews, logs and the ticket list."""
     when: When
     """Conditions; at least one."""
+    connection: Name = ""
+    """Name of a connection. Required, except where ``ignore`` is true."""
+    ignore: bool = False
+    """True: signals of this route make no ticket; preview and log say ``ignored``. A ticket that is open already gets
+    its updates and its end."""
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if not (self.connection or self.ignore):
+            raise ValueError("a route needs a 'connection', or 'ignore: true'")
+        return self
 
 
 class DeliverySettings(SettingsModel):

@@ -184,7 +184,8 @@ class _SignalDelivery:
             if self._stored is None and self._route is None:
                 await self._load()
                 if self._stored is None:
-                    return self._outcome("no_route")
+                    ignored = self._context.mapper.ignored_by(self._signal)
+                    return self._outcome("ignored" if ignored else "no_route")
             try:
                 finished = await self._step()
             except RowOvertaken:

@@ -71,6 +71,14 @@ class CompiledRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class _IgnoringRoute:
+    """A route whose signals make no ticket."""
+
+    name: str
+    matches: Predicate | None
+
+
+@dataclass(frozen=True, slots=True)
 class MappedFields:
     """Fields by name, and what was odd while filling them, one sentence each."""
 
@@ -90,10 +98,15 @@ class Mapper:
         self._layouts: dict[str, Layout] = {}
         #: Routes that sources make, by the source's name.
         self.source_routes: dict[str, SourceRoutes] = {}
-        self._routes = [self._compile(route.name, route, compile_when(route.when)) for route in config.routes]
+        self._routes: list[CompiledRoute | _IgnoringRoute] = [
+            _IgnoringRoute(route.name, compile_when(route.when))
+            if route.ignore
+            else self._compile(route.name, route, compile_when(route.when))
+            for route in config.routes
+        ]
         if config.default is not None:
             self._routes.append(self._compile("default", config.default, None))
-        self._by_name = {route.name: route for route in self._routes}
+        self._by_name = {route.name: route for route in self._routes if isinstance(route, CompiledRoute)}
         for source in registry.sources:
             self._layouts |= source.layouts()
             made: SourceRoutes | None = source.routes(config)
@@ -126,6 +139,15 @@ class Mapper:
         made = self.source_routes.get(signal.source)
         if made is not None and (name := made.route_of(signal)) is not None:
             return self._by_name[name]
+        found = self._first(signal)
+        return found if isinstance(found, CompiledRoute) else None
+
+    def ignored_by(self, signal: Signal) -> str:
+        """Name of the route of the file that ignores a signal for which there is no other route; ``""`` for none."""
+        found = self._first(signal)
+        return found.name if isinstance(found, _IgnoringRoute) else ""
+
+    def _first(self, signal: Signal) -> CompiledRoute | _IgnoringRoute | None:
         for route in self._routes:
             if route.matches is None or route.matches(signal):
                 return route
@@ -176,7 +198,8 @@ class Mapper:
         kinds: set[TicketKind] = set()
         fields: dict[TicketKind, dict[str, set[str]]] = {}
         made = [route for routes in self.source_routes.values() for route in routes.routes if route.expected]
-        for route in [*self._routes, *(self._by_name[one.name] for one in made)]:
+        own = [route for route in self._routes if isinstance(route, CompiledRoute)]
+        for route in [*own, *(self._by_name[one.name] for one in made)]:
             if route.connection != connection:
                 continue
             kinds.add(route.kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.core.errors import ConfigurationError
 from shared.core.signal import Resource
 from tests.mapping.signals import VM, mapper, signal
 
@@ -73,6 +74,26 @@ def test_the_first_route_that_matches_wins_and_the_default_takes_the_rest() -> N
     )
     names = [found.route(signal(severity=s, rule=r)) for s, r in ((1, "cpu-high"), (2, "cpu-high"), (2, "disk"))]
     assert [route.name for route in names if route] == ["urgent", "cpu", "default"]
+
+
+def test_a_route_that_ignores_takes_its_signals_from_those_after_it() -> None:
+    found = mapper(
+        "routes:\n"
+        "- {name: urgent, when: {severity: 0}, connection: desk}\n"
+        "- {name: noise, when: {rule: 'cpu*'}, ignore: true}\n"
+        "default: {connection: desk}\n"
+    )
+    seen = [(found.route(one), found.ignored_by(one)) for one in (signal(severity=0), signal(), signal(rule="disk"))]
+    assert [(route.name if route else None, name) for route, name in seen] == [
+        ("urgent", ""),
+        (None, "noise"),
+        ("default", ""),
+    ]
+
+
+def test_a_route_that_neither_has_a_connection_nor_ignores_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="needs a 'connection'"):
+        mapper("routes:\n- {name: nowhere, when: {severity: 0}}\ndefault: {connection: desk}\n")
 
 
 def test_a_signal_of_a_group_goes_by_the_route_that_made_the_group() -> None:
