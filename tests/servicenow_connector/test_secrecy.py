@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import logging
+import ssl
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.servicenow_connector.scripted import (
     Say,
     not_authenticated,
     refusal,
+    running,
     token,
 )
 
@@ -60,6 +62,20 @@ AUTH: dict[str, dict[str, Any]] = {
         "private_key": {"secret": "demo-cert-key"},
     },
 }
+
+
+@pytest.fixture
+async def instance(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Instance]:
+    """Over TLS where a client certificate is shown: the bridge wants an https address for one."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    kind = getattr(request.node, "callspec", None)
+    tls: ssl.SSLContext | None = None
+    if kind is None or kind.params["kind"] == "mutual_tls":
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("localhost").configure_cert(tls)
+    async with running(tls) as server:
+        yield server
 
 
 def forms(secret: str) -> Iterator[str]:
@@ -159,6 +175,7 @@ async def test_no_secret_shows_whatever_goes_wrong(
     which: int,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     assert logging.getLogger("httpcore.http11").isEnabledFor(logging.DEBUG)
@@ -179,7 +196,7 @@ async def test_no_secret_shows_whatever_goes_wrong(
         return list(telling(asked))[which]
 
     instance.handler = answer
-    text = await exercise(connect(auth=AUTH[kind], secrets=known), rotate)
+    text = await exercise(connect(auth=AUTH[kind], secrets=known, ca_bundle=str(tmp_path / "ca.pem")), rotate)
     assert "send_request_headers" in caplog.text  # the libraries' logs were on
     assert len(text) > 5000
     if AUTH[kind]["type"].startswith("oauth"):
@@ -213,8 +230,6 @@ async def test_a_key_and_a_certificate_that_do_not_fit_do_not_show(
     caplog.set_level(logging.DEBUG)
     broken = {name: secrets[name].replace("A", "B") for name in ("DEMO_KEY", "DEMO_CERT_KEY")}
     bad = {**secrets, **broken, "DEMO_PASSWORD": "SEEN\nagain"}
-    ca = trustme.CA()
-    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     for kind in ("jwt", "mutual_tls", "basic"):
         text = await exercise(connect(auth=AUTH[kind], secrets=bad, ca_bundle=str(tmp_path / "ca.pem")))
         assert "demo-" in text
