@@ -105,7 +105,8 @@ def chaos(
     workers: Annotated[int, typer.Option(min=2, help="Processes that run the app.")] = 3,
     seed: Annotated[int, typer.Option(help="The same seed makes the same alerts and orders the same troubles.")] = 1,
     only: Annotated[
-        list[str] | None, typer.Option(help="One part: storm, urgent, grouped, efficiency, recovery. May be repeated.")
+        list[str] | None,
+        typer.Option(help="One part: storm, urgent, grouped, opening, efficiency, recovery. May be repeated."),
     ] = None,
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where the figures are written as JSON.")] = APP
     / "benchmarks"

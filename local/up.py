@@ -11,12 +11,10 @@ import http.client
 import json
 import os
 import queue
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +29,7 @@ from local.azurite import Azurite, AzuriteError
 from local.host.errors import HostError
 from local.host.keys import Keys, make_keys
 from local.host.settings import read_settings
+from local.scratch import scratch
 
 #: The function app is the repository itself.
 APP = Path(__file__).resolve().parents[1]
@@ -288,9 +287,7 @@ def _progress(options: Options) -> Callable[[str], None]:
 def _folder(options: Options, stack: contextlib.ExitStack) -> Path:
     """The data folder, locked against a second run, or one that goes when this ends."""
     if options.data is None:
-        folder = Path(tempfile.mkdtemp(prefix="azure-itsm-bridge-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        return folder
+        return stack.enter_context(scratch("up"))
     folder = options.data.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     lock = stack.enter_context((folder / "lock").open("w"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from local.azure.demo.inventory import DEVELOPMENT, PRODUCTION, RETAIL
 from local.azure.entra.keys import self_signed
 from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
 from local.azure.frontend import Frontend
+from local.scratch import scratch
 from local.simulator_kit.certificates import Certificates, ensure_certificates
 from local.simulator_kit.server import Endpoints, listening
 
@@ -69,23 +69,23 @@ async def running(
     Raises:
         OSError: a port is taken, or the directory cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="azure-") as scratch:
-        files = ensure_certificates(Path(certificates or scratch))
-        application, pem = _application_certificate(files, Path(scratch))
+    with scratch("azure") as folder:
+        files = ensure_certificates(Path(certificates or folder))
+        application, pem = _application_certificate(files, folder)
         cloud = Cloud(application)
         cloud.settings.latency_ms = latency * 1000
         async with listening(Frontend(cloud), files, port=port, https_port=https_port) as endpoints:
             yield _describe(endpoints, pem, cloud)
 
 
-def _application_certificate(files: Certificates, scratch: Path) -> tuple[x509.Certificate, Path]:
+def _application_certificate(files: Certificates, folder: Path) -> tuple[x509.Certificate, Path]:
     """The certificate of the application ``bridge``, and a PEM of it with its key."""
     data = files.jwt_key.read_bytes()
     key = serialization.load_pem_private_key(data, password=None)
     if not isinstance(key, RSAPrivateKey):
         raise TypeError(f"{files.jwt_key} holds no RSA key")
     certificate = self_signed(key, "bridge.contoso.example")
-    path = scratch / "application.pem"
+    path = folder / "application.pem"
     path.write_bytes(data + certificate.public_bytes(serialization.Encoding.PEM))
     path.chmod(0o600)
     return certificate, path

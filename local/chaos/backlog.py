@@ -107,6 +107,65 @@ def recovery(seed: int, size: Size, say: Callable[[str], None]) -> Part:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What waits for a window, and how long calls take.
+
+    Attributes:
+        calls, window: the budget. alerts: posted at the beginning of a window, more than it has room for.
+        latency: seconds of a call, so long that the calls in flight decide and not this machine.
+        in_flight: calls at the same time. workers: processes.
+    """
+
+    calls: int = 100
+    window: int = 60
+    alerts: int = 150
+    latency: float = 0.6
+    in_flight: int = 4
+    workers: int = 3
+
+
+#: Seconds by which the budget lets a window begin later than the clock does (``QuotaRules.lead``).
+_LEAD = 2.0
+
+
+def opening(seed: int, size: Opening, say: Callable[[str], None]) -> Part:
+    """How soon what waits has its tickets after a window opens that has room for all of it."""
+    events = backlog(seed, size.alerts, datetime.now(UTC))
+    with Stage(config(calls=size.calls, window=size.window), size.workers) as stage:
+        stage.control("PATCH", "/settings", json={"latency_ms": size.latency * 1000})
+        with CallLog(stage.servicenow["control_url"], stage.servicenow["integration_username"]) as log:
+            time.sleep(size.window - time.time() % size.window + _LEAD + 1)
+            opens = (time.time() // size.window + 1) * size.window + _LEAD
+            sent = asyncio.run(Sender(stage.alerts_url, stage.key).send(events))
+            say(f"{len(sent.receipts):,} for {size.calls} calls in {size.window} s; the rest waits for the next window")
+            left = settle(stage, size.window * 4)
+        after = [at - opens for at, _ in stage.log.named("signal_delivered") if at >= opens - _LEAD]
+        ledger = balance(sent.receipts, asyncio.run(read(stage)))
+        order = _created(stage)
+    needed = len(after) * size.latency / size.in_flight
+    took = max(after, default=0.0)
+    posted = {receipt.event.alert: receipt.posted_at for receipt in sent.receipts}
+    return Part(
+        "opening",
+        rows=[
+            at_most(
+                "wait after a window opens / what calls in flight need",
+                took / needed if needed else 99.0,
+                1.2,
+                f"{len(after)} tickets in {took:.1f} s; {size.in_flight} calls in flight need {needed:.1f} s",
+            ),
+            must_be("tickets made in a later window than the one with room", sum(at > size.window for at in after), 0),
+            at_least("of two alerts a second apart, the older first", in_order(order, posted, set(order), 1.0), 0.7),
+            *_budget(log, Size(calls=size.calls, window=size.window)),
+            must_be("lost, doubled or in a wrong state", len(ledger.findings()), 0),
+            must_be("messages left on the queues", left, 0),
+        ],
+        findings=ledger.findings(),
+        raw={"calls_per_window": per_window(log.calls, size.window), "after": sorted(round(at, 2) for at in after)},
+    )
+
+
 def _budget(log: CallLog, size: Size) -> Sequence[Row]:
     counts = per_window(log.calls, size.window)
     above = sum(count > size.calls for count in counts.values())

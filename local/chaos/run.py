@@ -31,6 +31,7 @@ def parts(alerts: int, workers: int, seed: int) -> dict[str, Callable[[Say], Par
         "storm": lambda say: storm.run(seed, replace(storm.Size(), alerts=alerts, workers=workers), say),
         "urgent": lambda say: urgent.run(seed, replace(urgent.Size(), workers=workers), say),
         "grouped": lambda say: grouped.run(seed, one_rule, workers, say),
+        "opening": lambda say: backlog.opening(seed, replace(backlog.Opening(), workers=workers), say),
         "efficiency": lambda say: backlog.efficient(seed, waiting, say),
         "recovery": lambda say: backlog.recovery(seed, waiting, say),
     }

@@ -12,7 +12,6 @@ import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,7 @@ import httpx
 
 from local import lifeline
 from local.azurite import Azurite
+from local.scratch import scratch
 from local.up import APP
 
 #: Seconds for a child to tell where it serves, and for the app to be well.
@@ -82,7 +82,7 @@ class Stage:
 
     def _start(self) -> None:
         self._stack.callback(self.http.close)
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="azure-itsm-chaos-")))
+        self._folder = self._stack.enter_context(scratch("chaos"))
         self._azurite = Azurite(location=self._folder / "azurite")
         self._azurite.start()
         self._stack.callback(self._stop_storage)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.table import Table
 from local.demo.alerts import Azure
 from local.demo.clouds import SECTIONS, Clouds, Step
 from local.running import NotRunning, Running
+from local.scratch import scratch
 from local.up import APP
 
 _SAID = {
@@ -102,9 +102,9 @@ def run(arguments: list[str], *, leave: bool) -> int:
 
     try:
         progress.print("starting storage emulator, simulators and function app ...")
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="azure-itsm-bridge-demo-"))
+        folder = stack.enter_context(scratch("demo"))
         own = _own_configuration(arguments)
-        more = [] if own else ["--clouds", "--config", str(_configuration(Path(folder)))]
+        more = [] if own else ["--clouds", "--config", str(_configuration(folder))]
         running = Running([*arguments, *more], heard=heard)
         starting = False
         told: list[Story] = []

@@ -13,7 +13,6 @@ import logging
 import signal
 import socket
 import sys
-import tempfile
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from local import lifeline
 from local.host.keys import Keys
+from local.scratch import scratch
 
 _logger = logging.getLogger("local.host")
 #: Exit code of a process that cannot use its app; trying again would not help.
@@ -64,8 +64,8 @@ class Supervisor:
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> int:
         """Run until ``stop`` is set, calling ``ready`` once all workers serve; the exit code."""
-        with tempfile.TemporaryDirectory(prefix="local-host-") as folder, self._reserved:
-            keys_file = Path(folder) / "keys.json"  # not on the command line, which every user of the machine can read
+        with scratch("host") as folder, self._reserved:
+            keys_file = folder / "keys.json"  # not on the command line, which every user of the machine can read
             keys_file.touch(mode=0o600)
             keys_file.write_text(json.dumps({"function": self._keys.function, "admin": self._keys.admin}))
             code = 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.scratch import scratch
 from local.servicenow.demo.people import BRIDGE_USER, USERS, password_of
 from local.servicenow.demo.platform import API_KEY, BROAD, JWT_KEY_ID, SCOPED, USERLESS
 from local.servicenow.frontend import Frontend
@@ -63,8 +63,8 @@ async def running(
     Raises:
         OSError: a port is taken, or the directory cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="servicenow-") as scratch:
-        certificates = ensure_certificates(Path(data or scratch))
+    with scratch("servicenow") as folder:
+        certificates = ensure_certificates(Path(data or folder))
         instance = Instance(certificates.jwt_public_key, certificates.ca_file.parent if data else None)
         if latency:
             instance.settings.latency_ms = latency * 1000
