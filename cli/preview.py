@@ -16,11 +16,18 @@ from shared.web.intake import read_json
 
 
 def validate() -> None:
-    """Check bridge.yaml: every mistake at once, each with line, path and fix."""
+    """Check bridge.yaml: every mistake at once, each with line, path and fix.
+
+    What is valid but has no effect, such as a route that is never reached, is a warning; the exit code stays 0.
+    """
 
     async def work(services: Container) -> None:
         config = services.config
+        for warning in services.config_warnings:
+            out.print(f"warning: {warning}", style="yellow", markup=False)
         counts = {"connection": len(config.connections), "route": len(config.routes) + (config.default is not None)}
+        if services.config_warnings:
+            counts["warning"] = len(services.config_warnings)
         counted = ", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items())
         out.print(f"{services.config_path.name}: valid; {counted}")
 

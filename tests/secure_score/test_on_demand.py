@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.config.access import AcceptOnly
+from shared.config.load import LoadedConfig
 from shared.core.http import Response
 from tests.asking import ask
 from tests.secure_score.world import EVERYTHING, World
@@ -233,7 +234,9 @@ async def test_fields_of_the_configuration_that_the_table_lacks(world: World) ->
 
 async def test_what_may_not_become_a_ticket_at_all(world: World) -> None:
     allowed = AcceptOnly.model_validate({"rules": "Apply *"})
-    world.services.__dict__["_loaded"] = world.services.config.model_copy(update={"accept_only": allowed})
+    world.services.__dict__["_loaded"] = LoadedConfig(
+        world.services.config.model_copy(update={"accept_only": allowed}), ()
+    )
     problem = await refused(world, "AdminMFAV2", ASKS, 422)
     assert "accept_only.rules does not allow 'Require MFA for administrative roles'" in problem.body["detail"]
     assert (await file(world, "DLPEnabled", ASKS))[0] == 201
@@ -287,7 +290,9 @@ async def test_microsoft_is_away_or_says_no(world: World) -> None:
 
 
 async def test_without_the_section_there_is_nothing_to_ask(world: World) -> None:
-    world.services.__dict__["_loaded"] = world.services.config.model_copy(update={"secure_score": None})
+    world.services.__dict__["_loaded"] = LoadedConfig(
+        world.services.config.model_copy(update={"secure_score": None}), ()
+    )
     await refused(world, "AdminMFAV2", ASKS, 404)
     assert await world.scores.poll_scores() == []
 
