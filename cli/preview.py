@@ -39,9 +39,9 @@ def preview(
 ) -> None:
     """Show what payloads would become: signal, route, ticket and warnings, as JSON. Nothing is sent anywhere.
 
-    Example: python bridge.py preview tests/fixtures/azure_monitor/common/metric-static-fired.json
+    Example: .venv/bin/python bridge.py preview tests/fixtures/azure_monitor/common/metric-static-fired.json
     """
-    bodies = [(name, _read(name)) for name in files]
+    bodies = [(name, read_payload(name)) for name in files]
 
     async def work(services: Container) -> None:
         for name, data in bodies:
@@ -55,7 +55,8 @@ def preview(
     run(work)
 
 
-def _read(name: str) -> bytes:
+def read_payload(name: str) -> bytes:
+    """The content of a file, or of standard input for ``-``. Ends the command when it cannot be read."""
     if name == "-":
         return sys.stdin.buffer.read()
     try:
