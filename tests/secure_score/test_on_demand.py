@@ -11,6 +11,7 @@ import pytest
 from shared.config.access import AcceptOnly
 from shared.config.load import LoadedConfig
 from shared.core.http import Response
+from shared.operations.ticket_list import TicketQuery
 from tests.asking import ask
 from tests.secure_score.world import EVERYTHING, World
 
@@ -81,12 +82,29 @@ async def test_asking_again_names_the_ticket_until_it_is_closed(world: World) ->
     writes = await world.writes()
     status, again = await file(world, "AdminMFAV2", {**ASKS, "priority": 1})
     assert (status, again["outcome"], again["ticket"]["number"]) == (200, "existing", first["ticket"]["number"])
+    assert "not_applied" not in first
+    given = [
+        name
+        for name in ("requested_by", "priority", "name", "description", "due_date")
+        if name in {**ASKS, "priority": 1}
+    ]
+    assert again["not_applied"] == given
     assert await world.writes() == writes
     # Closed by people a moment ago, which the bridge has not heard of yet.
     await world.close_change(first["ticket"]["id"])
     status, third = await file(world, "AdminMFAV2", ASKS)
     assert (status, third["outcome"]) == (201, "created")
     assert third["ticket"]["number"] != first["ticket"]["number"]
+
+
+async def test_the_due_date_that_the_bridge_set_is_in_the_list_at_once(world: World) -> None:
+    world.configure()
+    due = f"{world.now() + timedelta(days=9):%Y-%m-%d}"
+    _, made = await file(world, "AdminMFAV2", {**ASKS, "due_date": due})
+    page = await world.services.ticket_list.page(TicketQuery())
+    (row,) = [one for one in page.items if one.number == made["ticket"]["number"]]
+    assert row.due is not None
+    assert f"{row.due:%Y-%m-%d %H:%M:%S}" == f"{due} 23:59:59"
 
 
 async def test_many_ask_at_the_same_time(world: World) -> None:
