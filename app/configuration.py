@@ -8,16 +8,17 @@ from pathlib import Path
 
 from app.registry import REGISTRY
 from shared.config import load
+from shared.config.load import LoadedConfig
 from shared.config.model import BridgeConfig, config_model
 from shared.config.schema import write
 from shared.core.plugins import Registry
 from shared.mapping.mapper import Mapper
-from shared.mapping.templates import template_problem
+from shared.mapping.template_check import template_problem
 
 
 def load_config(
     path: str | Path, settings: Mapping[str, str] | None = None, registry: Registry = REGISTRY
-) -> BridgeConfig:
+) -> LoadedConfig:
     """Read and validate a configuration file. See ``shared.config.load.load_config``."""
     return load.load_config(path, settings, registry, template_problem)
 
@@ -28,8 +29,13 @@ def parse_config(
     settings: Mapping[str, str] | None = None,
     registry: Registry = REGISTRY,
 ) -> BridgeConfig:
-    """Validate the text of a configuration file. See ``shared.config.load.parse_config``."""
-    return load.parse_config(text, name, settings, registry, template_problem)
+    """The configuration of a file's text. See ``shared.config.load.parse_config``."""
+    return load.parse_config(text, name, settings, registry, template_problem).config
+
+
+def config_warnings(text: str, settings: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The warnings for a file's text. See ``shared.config.load.parse_config``."""
+    return load.parse_config(text, "bridge.yaml", settings, REGISTRY, template_problem).warnings
 
 
 def validate_config(data: Mapping[str, object], registry: Registry = REGISTRY) -> BridgeConfig:

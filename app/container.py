@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from app.webhook import Webhook
     from shared.budget import BudgetGate
     from shared.config.connection import ConnectionSettings
+    from shared.config.load import LoadedConfig
     from shared.config.model import BridgeConfig
     from shared.core.http import Handler
     from shared.core.link import Link
@@ -102,7 +103,7 @@ class Container(Closing):
         return _ROOT / self.settings.get("BRIDGE_CONFIG", "bridge.yaml")
 
     @service
-    def _loaded(self) -> BridgeConfig | ConfigurationError:
+    def _loaded(self) -> LoadedConfig | ConfigurationError:
         from app.configuration import load_config
 
         try:
@@ -115,7 +116,12 @@ class Container(Closing):
         """The configuration. Raises ConfigurationError."""
         if isinstance(self._loaded, ConfigurationError):
             raise ConfigurationError(self._loaded.problems)
-        return self._loaded
+        return self._loaded.config
+
+    @property
+    def config_warnings(self) -> tuple[str, ...]:
+        """What in the configuration has no effect, one sentence each. Raises ConfigurationError."""
+        return () if self.config is None or isinstance(self._loaded, ConfigurationError) else self._loaded.warnings
 
     @service
     def mapper(self) -> Mapper:

@@ -50,7 +50,8 @@ class Endpoints:
         """``GET /api/tickets``."""
         from shared.web.tickets import list_tickets
 
-        return await list_tickets(request, self._services.ticket_list)
+        sources = [source.name for source in self._services.registry.sources]
+        return await list_tickets(request, self._services.ticket_list, sources)
 
     async def health(self, request: Request) -> Response:
         """``GET /api/health``: 200, or 503 with the same report when signals cannot be taken in."""

@@ -24,7 +24,7 @@ _NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def _mapper() -> Mapper:
-    return mapper_of(load_config(ROOT / "bridge.yaml", {"SERVICENOW_URL": "https://contoso.service-now.com"}))
+    return mapper_of(load_config(ROOT / "bridge.yaml", {"SERVICENOW_URL": "https://contoso.service-now.com"}).config)
 
 
 def run(report: Report, many: int = 100_000) -> None:

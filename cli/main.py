@@ -14,13 +14,18 @@ from cli.check import check
 from cli.parked import parked_commands
 from cli.preview import preview, validate
 from cli.reconcile import reconcile
+from cli.routes import routes_commands
 from cli.runtime import fail, use_settings
+from cli.tickets import tickets_commands
+from shared.core.version import VERSION
 
 #: Variables through which Microsoft's libraries find a managed identity.
 _IDENTITY = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")
 
 app = typer.Typer(
-    help="Check, try and operate the Azure ITSM Bridge.",
+    help="Check, try and operate the Azure ITSM Bridge.\n\nFirst steps: validate finds mistakes in bridge.yaml, "
+    "preview and routes test show what an alert would become, check tries the connections. In operation: tickets trace "
+    "shows what happened to a ticket, dead-letters list what was refused and why.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -29,14 +34,27 @@ app = typer.Typer(
 )
 
 
+#: Used when no other file is named.
+_SETTINGS = Path("local.settings.json")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"Azure ITSM Bridge {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     config: Annotated[
-        str, typer.Option(help="Configuration to use.  [default: the setting BRIDGE_CONFIG, else bridge.yaml]")
+        str, typer.Option(help="Configuration to use. Left out: the setting BRIDGE_CONFIG, else bridge.yaml.")
     ] = "",
     settings_file: Annotated[
-        Path, typer.Option("--settings", help="Settings file in the form of local.settings.json.")
-    ] = Path("local.settings.json"),
+        Path | None,
+        typer.Option(
+            "--settings", help="Settings file in the form of local.settings.json, which is used when it is there."
+        ),
+    ] = None,
     storage: Annotated[
         str, typer.Option(help="Storage connection string, instead of the setting AzureWebJobsStorage.")
     ] = "",
@@ -45,16 +63,18 @@ def main(
     ] = "",
     session: Annotated[
         Path | None,
-        typer.Option(help="up.json of a running 'python -m local up': uses its storage and its ServiceNow."),
+        typer.Option(help="up.json of a running 'local up': uses its storage and its ServiceNow."),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Settings for all commands."""
+    del version
     values: dict[str, str] = {}
-    if settings_file.is_file():
-        try:
-            values |= {k: str(v) for k, v in json.loads(settings_file.read_text("utf-8"))["Values"].items()}
-        except (ValueError, KeyError, AttributeError):
-            fail(f"{settings_file} is not a settings file: expected JSON with an object 'Values'")
+    file = settings_file or _SETTINGS
+    if settings_file is not None or file.is_file():
+        values |= _from_file(file)
     values |= os.environ
     if session is not None:
         values |= _session(session)
@@ -72,19 +92,31 @@ def main(
     use_settings(values)
 
 
+def _from_file(file: Path) -> dict[str, str]:
+    """The values of a settings file. Ends the command when it cannot be read."""
+    try:
+        return {name: str(value) for name, value in json.loads(file.read_text("utf-8-sig"))["Values"].items()}
+    except OSError as error:
+        fail(f"{file}: {error.strerror}. Fix: name an existing file with --settings")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        fail(f"{file} is not a settings file: expected JSON with an object 'Values'")
+
+
 def _session(path: Path) -> dict[str, str]:
-    """Settings of a running ``python -m local up``, from the file it wrote."""
+    """Settings of a running ``local up``, from the file it wrote."""
     try:
         settings = json.loads(path.read_text("utf-8"))["settings"]
         return {name: str(value) for name, value in settings.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        fail(f"{path} is not the up.json of a running 'python -m local up'")
+        fail(f"{path} is not the up.json of a running 'local up'")
 
 
 app.command()(validate)
 app.command()(preview)
 app.command()(check)
 app.command()(reconcile)
+app.add_typer(routes_commands, name="routes")
+app.add_typer(tickets_commands, name="tickets")
 app.add_typer(
     parked_commands(
         "dead-letter",

@@ -6,7 +6,8 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -22,7 +23,10 @@ Code = Annotated[str, typer.Option("--code", help="Only items with this code, fo
 Connection = Annotated[str, typer.Option("--connection", help="Only items of this connection.")]
 Since = Annotated[datetime | None, typer.Option("--since", help="Only items parked since this time, UTC.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines instead of text for people.")]
-Items = Annotated[list[str] | None, typer.Argument(help="Ids; or --all, or a filter such as --code.")]
+Items = Annotated[
+    list[str] | None,
+    typer.Argument(help="Ids, or their beginnings as list shows them; or --all, or a filter such as --code."),
+]
 Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
 AtMost = Annotated[
     int, typer.Option("--at-most", min=1, help="With a filter or --all: only this many, the oldest first.")
@@ -31,7 +35,11 @@ Again = Annotated[bool, typer.Option("--again", help="With a filter or --all: al
 Confirm = Annotated[bool, typer.Option("--confirm", help="Required: dropped items cannot be recovered.")]
 Newest = Annotated[bool, typer.Option("--newest", help="Newest first.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Show this many; 0 for all.")]
-Item = Annotated[str, typer.Argument(help="Its id.")]
+Item = Annotated[str, typer.Argument(help="Its id, or the beginning as list shows it.")]
+
+#: Characters of an id that lists show at least, and of a whole id.
+_SHORTEST = 8
+_WHOLE = 32
 
 #: Words for outcomes whose names do not say enough.
 _OUTCOMES = {"replayed": "put back on the queue"}
@@ -64,7 +72,12 @@ def parked_commands(kind: ParkedKind, about: str) -> typer.Typer:
     @app.command()
     def show(item: Item) -> None:
         """Show one: reason, advice and the whole message, as JSON. What may be a secret is hidden."""
-        found = run(lambda services: services.parked_items.show(kind, item))
+
+        async def work(services: Container) -> dict[str, Any] | None:
+            (one,) = await _full_ids(services, kind, [item])
+            return await services.parked_items.show(kind, one)
+
+        found = run(work)
         if found is None:
             fail(f"nothing with id {item}", 1)
         print(json.dumps(found, indent=2, ensure_ascii=False))
@@ -131,15 +144,48 @@ async def _list(
         out.print("none")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("id", "parked at", "code", "what", "reason"):
+    table.add_column("id", no_wrap=True)  # what is copied stays in one piece, however narrow the window is
+    for column in ("parked at", "code", "what", "reason"):
         table.add_column(column, overflow="fold")
+    length = _shown_length([row.id for row in rows])
     for row in rows:
         what = (row.title or row.key) + (" (replayed)" if row.replayed_at else "")
-        table.add_row(row.id, row.kept_at[:19], row.code, escape(what), escape(row.reason[:300]))
+        table.add_row(row.id[:length], row.kept_at[:19], row.code, escape(what), escape(row.reason[:300]))
     out.print(table)
     counts = await service.counts(kind, wanted)
     codes = ", ".join(f"{code} {count}" for code, count in sorted(counts.by_code.items()))
     out.print(f"{counts.total}{'' if counts.complete else ' or more'} in all: {codes}", markup=False)
+
+
+def _shown_length(ids: list[str]) -> int:
+    """Characters of an id that tell it from all others of a list, at least :data:`_SHORTEST`."""
+    ordered = sorted(ids)
+    length = _SHORTEST
+    while any(one[:length] == other[:length] for one, other in pairwise(ordered) if one != other):
+        length += 1
+    return length
+
+
+async def _full_ids(services: Container, kind: ParkedKind, given: list[str]) -> list[str]:
+    """The ids that begin as given. What fits nothing stays as it is; what fits several ends the command."""
+    if all(len(one) >= _WHOLE for one in given):
+        return given
+    ids: list[str] = []
+    after = ""
+    while True:
+        page = await services.parked_items.page(kind, ParkedFilter(), newest=False, limit=LARGEST_PAGE, after=after)
+        ids += [row.id for row in page.items]
+        if page.next is None:
+            break
+        after = page.next
+    return [_full_id(one, ids) for one in given]
+
+
+def _full_id(given: str, ids: list[str]) -> str:
+    found = [one for one in ids if one == given] or [one for one in ids if given and one.startswith(given)]
+    if len(found) > 1:
+        fail(f"'{given}' fits {len(found)} items: {', '.join(found[:5])}. Write more of it")
+    return found[0] if found else given
 
 
 def _act(
@@ -164,7 +210,9 @@ def _act(
 
     async def work(services: Container) -> tuple[Counter[str], bool]:
         service = services.parked_items
-        chosen, more = (items, False) if items else await service.choose(kind, wanted, at_most)
+        chosen, more = (
+            (await _full_ids(services, kind, items), False) if items else await service.choose(kind, wanted, at_most)
+        )
         counts: Counter[str] = Counter()
         results = service.replay(kind, chosen) if action == "replay" else service.drop(kind, chosen)
         with err.status(f"{action}: {len(chosen)} items ...") as status:

@@ -16,11 +16,18 @@ from shared.web.intake import read_json
 
 
 def validate() -> None:
-    """Check bridge.yaml: every mistake at once, each with line, path and fix."""
+    """Check bridge.yaml: every mistake at once, each with line, path and fix.
+
+    What is valid but has no effect, such as a route that is never reached, is a warning; the exit code stays 0.
+    """
 
     async def work(services: Container) -> None:
         config = services.config
+        for warning in services.config_warnings:
+            out.print(f"warning: {warning}", style="yellow", markup=False)
         counts = {"connection": len(config.connections), "route": len(config.routes) + (config.default is not None)}
+        if services.config_warnings:
+            counts["warning"] = len(services.config_warnings)
         counted = ", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items())
         out.print(f"{services.config_path.name}: valid; {counted}")
 
@@ -32,9 +39,9 @@ def preview(
 ) -> None:
     """Show what payloads would become: signal, route, ticket and warnings, as JSON. Nothing is sent anywhere.
 
-    Example: python bridge.py preview tests/fixtures/azure_monitor/common/metric-static-fired.json
+    Example: .venv/bin/python bridge.py preview tests/fixtures/azure_monitor/common/metric-static-fired.json
     """
-    bodies = [(name, _read(name)) for name in files]
+    bodies = [(name, read_payload(name)) for name in files]
 
     async def work(services: Container) -> None:
         for name, data in bodies:
@@ -48,7 +55,8 @@ def preview(
     run(work)
 
 
-def _read(name: str) -> bytes:
+def read_payload(name: str) -> bytes:
+    """The content of a file, or of standard input for ``-``. Ends the command when it cannot be read."""
     if name == "-":
         return sys.stdin.buffer.read()
     try:

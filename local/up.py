@@ -128,6 +128,7 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
     environment = {**os.environ, **settings}
     if options.data is None:
         environment[lifeline.FOLDER] = str(folder)
+    checks = _start_checks(options, environment, stack)
     app, url = _start_app(options, folder, environment, stack)
     _wait_for(f"{url}/api/health", app, lambda status: status == 200)
     watched.append((app.name, app.exit_code))
@@ -159,11 +160,53 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
         "settings": settings,
         "session_file": str(folder / "up.json"),
     }
+    trouble = _trouble(checks)
+    session["trouble"] = trouble
     _write_private(folder / "up.json", session)
     stack.callback((folder / "up.json").unlink, missing_ok=True)
     print(json.dumps(session), flush=True)
-    say("ready; stop with Ctrl-C")
+    if trouble:
+        print(f"{trouble}\nnot ready: nothing is delivered until that is mended; stop with Ctrl-C", file=sys.stderr)
+    else:
+        say("ready; stop with Ctrl-C")
     return watched
+
+
+def _start_checks(
+    options: Options, environment: Mapping[str, str], stack: contextlib.ExitStack
+) -> list[subprocess.Popen[str]]:
+    """Check the configuration, and an instance that is no simulator, while the app starts: the running commands."""
+    program = options.app / "bridge.py"
+    if not program.is_file():
+        return []
+    commands = [["validate"]] if options.servicenow_url is None else [["validate"], ["check", "--only", "connections"]]
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(program), *command],
+            cwd=options.app,
+            env={**environment, "COLUMNS": "120", "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for command in commands
+    ]
+    for one in running:
+        stack.callback(one.kill)
+    return running
+
+
+def _trouble(checks: list[subprocess.Popen[str]]) -> str:
+    """What the first check that failed printed; empty when all is well."""
+    for check in checks:
+        try:
+            said, _ = check.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            return "bridge.py did not end in time; run 'bridge.py check' to see why"
+        if check.returncode != 0:
+            return said.strip()
+    return ""
 
 
 def _start_clouds(

@@ -30,7 +30,8 @@ class AssignmentJson(TypedDict):
 
 
 class AssignedJson(TypedDict):
-    """What came of one resource. ``reason`` and ``defender_reason`` are there when something is pending or refused."""
+    """What came of one resource. ``reason`` and ``defender_reason`` are there when something is pending or refused,
+    ``not_applied`` when a ticket of before keeps what the request gave otherwise."""
 
     resource: str
     key: str
@@ -41,6 +42,7 @@ class AssignedJson(TypedDict):
     assignment: AssignmentJson
     defender: str
     defender_reason: NotRequired[str]
+    not_applied: NotRequired[list[str]]
 
 
 class WithdrawnJson(TypedDict):
@@ -107,6 +109,8 @@ def _assigned(item: AssignedItem) -> AssignedJson:
         shown["reason"] = outcome.reason
     if push.reason:
         shown["defender_reason"] = push.reason
+    if item.not_applied:
+        shown["not_applied"] = list(item.not_applied)
     return shown
 
 

@@ -46,6 +46,7 @@ def _open(engine: Engine) -> DefenderSource:
 PLUGIN = SourcePlugin(
     name="defender",
     words=SourceWords("Microsoft Defender for Cloud", "Microsoft Defender for Cloud"),
+    kinds=("recommendation", "sub_assessment", "security_alert"),
     schemas=SCHEMAS,
     sections=_sections,
     layouts=_layouts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.defender.settings import DefenderSettings
+from shared.config.unreachable import covers, patterns_cover
 from shared.core.fields import FieldMap, FieldRole
 from shared.core.plugins import ConfigPath, ConfigView, Mistake, Section
 from shared.core.ticket_system import TicketKind
@@ -22,6 +23,7 @@ def sections() -> tuple[Section, ...]:
             "Microsoft Defender for Cloud. Left out: findings that are pushed are handled by the routes; nothing is "
             "read, assigned or written back.",
             check=_check,
+            warn=_warn,
             makes_tickets=lambda data: isinstance(data, dict) and bool(data.get("integrations")),
             reserved="integration",
         ),
@@ -29,20 +31,66 @@ def sections() -> tuple[Section, ...]:
 
 
 def _check(view: ConfigView) -> list[Mistake]:
-    """Connections and fields of the integrations."""
-    defender = view.data.get("defender")
-    integrations = defender.get("integrations") if isinstance(defender, dict) else None
+    """Connections and fields of the integrations, conditions of the poll and of rules."""
     mistakes: list[Mistake] = []
-    for index, integration in enumerate(integrations if isinstance(integrations, list) else []):
-        if isinstance(integration, dict):
-            mistakes += _check_integration(view, ("defender", "integrations", index), integration)
+    for path, integration in _entries(view, "integrations"):
+        mistakes += _check_integration(view, path, integration)
+    for path, rule in _entries(view, "governance"):
+        mistakes += view.check_when((*path, "when"), rule.get("when"))
+    defender = view.data.get("defender")
+    poll = defender.get("poll") if isinstance(defender, dict) else None
+    if isinstance(poll, dict):
+        mistakes += view.check_when(("defender", "poll", "when"), poll.get("when"))
     return mistakes
+
+
+def _entries(view: ConfigView, name: str) -> list[tuple[ConfigPath, dict[str, Any]]]:
+    defender = view.data.get("defender")
+    found = defender.get(name) if isinstance(defender, dict) else None
+    return [
+        (("defender", name, index), entry)
+        for index, entry in enumerate(found if isinstance(found, list) else [])
+        if isinstance(entry, dict)
+    ]
+
+
+def _warn(view: ConfigView) -> list[Mistake]:
+    """Governance rules that one with a lower number makes unreachable."""
+    rules = [(path, rule) for path, rule in _entries(view, "governance") if not rule.get("disabled")]
+    rules.sort(key=lambda one: int(one[1].get("priority", 500)))
+    found: list[Mistake] = []
+    for index, (path, rule) in enumerate(rules):
+        for _, earlier in rules[:index]:
+            if _covers(view, earlier, rule):
+                name = earlier.get("name")
+                text = (
+                    f"never used: the rule '{name}' is tried before and takes all of its findings. Fix: give this one a"
+                )
+                found.append((path, f"{text} lower priority than '{name}', or remove it"))
+                break
+    return found
+
+
+def _covers(view: ConfigView, wide: dict[str, Any], narrow: dict[str, Any]) -> bool:
+    """Whether a rule takes every finding that another one would take."""
+    scope, inner = (str(rule.get("scope", "/")).rstrip("/").casefold() for rule in (wide, narrow))
+    if inner != scope and not (scope == "" or (scope.startswith("/subscriptions/") and inner.startswith(f"{scope}/"))):
+        return False
+    if wide.get("excluded_scopes") or not covers(wide.get("when"), narrow.get("when"), view.kinds):
+        return False
+    wanted, given = wide.get("recommendations"), narrow.get("recommendations")
+    return wanted is None or (given is not None and patterns_cover(_texts(wanted), _texts(given)))
+
+
+def _texts(given: Any) -> list[str]:
+    return [given] if isinstance(given, str) else [str(one) for one in given]
 
 
 def _check_integration(view: ConfigView, path: ConfigPath, integration: dict[str, Any]) -> list[Mistake]:
     connection = integration.get("connection")
     mistakes = view.connection_mistakes((*path, "connection"), connection)
-    mistakes += view.check_fields((*path, "resolve_fields"), integration.get("resolve_fields"), None, None)
+    kind = integration.get("ticket", TicketKind.INCIDENT.value)
+    mistakes += view.check_closing((*path, "resolve_fields"), integration.get("resolve_fields"), connection, kind)
     kinds = integration.get("fields")
     columns = view.fields.get(connection) if isinstance(connection, str) else None
     for kind, fields in kinds.items() if isinstance(kinds, dict) else ():

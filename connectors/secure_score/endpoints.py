@@ -18,7 +18,8 @@ class ScoreTicketJson(TypedDict):
 
     ``outcome`` is created, existing, reopened, pending or throttled; for the last two, the ticket has no id yet.
     ``signal`` is the id by which the log names it. ``rule`` is the throttle. ``not_taken_over`` names fields that the
-    ticket system changed or ignored.
+    ticket system changed or ignored. ``not_applied`` names values of the request that an existing or reopened ticket
+    keeps as it has them.
     """
 
     outcome: str
@@ -27,6 +28,7 @@ class ScoreTicketJson(TypedDict):
     signal: NotRequired[str]
     rule: NotRequired[str]
     not_taken_over: NotRequired[list[str]]
+    not_applied: NotRequired[list[str]]
 
 
 class PlannedScoreTicketJson(TicketJson):
@@ -75,6 +77,8 @@ async def make_ticket(request: Request, requests: Callable[[], ScoreRequests]) -
         shown["rule"] = made.rule
     if made.dropped:
         shown["not_taken_over"] = list(made.dropped)
+    if made.not_applied:
+        shown["not_applied"] = list(made.not_applied)
     status = 201 if made.outcome == "created" else 202 if made.outcome in ("pending", "throttled") else 200
     return Response(status, shown)
 

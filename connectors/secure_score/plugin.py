@@ -46,6 +46,7 @@ def _open(engine: Engine) -> SecureScoreSource:
 PLUGIN = SourcePlugin(
     name="secure_score",
     words=SourceWords("Microsoft Secure Score", "Microsoft Secure Score"),
+    kinds=("control",),
     schemas=SCHEMAS,
     sections=_sections,
     layouts=_layouts,

@@ -61,6 +61,12 @@ class ScoreTicketRequest(RequestModel):
             kind=None if self.ticket is None else TicketKind(self.ticket),
         )
 
+    def given_values(self, kind: TicketKind) -> tuple[str, ...]:
+        """Names of the values that an existing ticket of a kind does not take over from this request."""
+        names = ("requested_by", "priority", "name", "description", "due_date")
+        other_kind = self.ticket is not None and self.ticket != kind.value
+        return (*(name for name in names if getattr(self, name) is not None), *(("ticket",) if other_kind else ()))
+
     def checked_tenant(self, tenants: Sequence[str], now: datetime) -> str:
         """Tenant of the control; empty for the only one.
 

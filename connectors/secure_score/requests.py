@@ -65,6 +65,7 @@ class ScoreTicket:
         signal: id of the message, by which the log names it; empty when none was needed.
         rule: name of the throttle.
         dropped: fields that the ticket system changed or ignored.
+        not_applied: values of the request that a ticket of before does not have because of it.
     """
 
     outcome: ScoreOutcome
@@ -75,6 +76,7 @@ class ScoreTicket:
     signal: str = ""
     rule: str = ""
     dropped: tuple[str, ...] = ()
+    not_applied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,13 @@ class ScoreRequests:
         checked = await self._checked(control_id, request, writes=True)
         link = checked.link
         if link is not None and (ticket := await self._open_ticket(link)):
-            return ScoreTicket("existing", checked.control, ticket.kind, link.connection, ticket)
+            found = ScoreTicket("existing", checked.control, ticket.kind, link.connection, ticket)
+            return replace(found, not_applied=request.given_values(ticket.kind))
         message = SignalMessage(id=uuid4().hex, received_at=self._now(), signal=checked.signal)
-        return _score_ticket(checked, await self._handle(message))
+        made = _score_ticket(checked, await self._handle(message))
+        if made.outcome in ("existing", "reopened"):
+            return replace(made, not_applied=request.given_values(made.kind))
+        return made
 
     async def preview(self, control_id: str, request: ScoreTicketRequest) -> ScorePreview:
         """What :meth:`ticket` would make. Writes nothing. Arguments and errors as there."""

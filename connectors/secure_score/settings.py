@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictStr, model_validator
+from pydantic import AfterValidator, Field, StrictStr, model_validator
 
 from connectors.microsoft.settings import SignIn
 from shared.core.clouds import CloudName
@@ -38,13 +39,30 @@ class ScoreTenant(SettingsModel):
         return self.tenant or (self.sign_in.tenant if self.sign_in is not None else "")
 
 
+#: Words of Microsoft Graph, by condition. Source: Graph reference, "secureScoreControlProfile resource type".
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "category": ("Identity", "Data", "Device", "Devices", "Apps", "Infrastructure"),
+    "tier": ("Core", "Defense in Depth", "Advanced"),
+    "user_impact": ("Low", "Moderate", "High"),
+    "implementation_cost": ("Low", "Moderate", "High"),
+}
+
+
+def _category(given: Patterns | None) -> Patterns | None:
+    """Graph says Device where Microsoft's pages say Devices: both are understood."""
+    if given is None:
+        return None
+    texts = [given] if isinstance(given, str) else given
+    return [*texts, *("Device" for text in texts if text.casefold() == "devices")]
+
+
 class ScoreWhen(SettingsModel):
     """Conditions on a control. All given ones must hold; of the patterns of one condition, any. Patterns compare
     without case, ``*`` stands for any text. Controls that are complete, settled in the portal, deprecated or without
     a score in the tenant never match."""
 
-    category: Patterns | None = None
-    """Identity, Data, Devices, Apps or Infrastructure."""
+    category: Annotated[Patterns | None, AfterValidator(_category)] = None
+    """Identity, Data, Device, Apps or Infrastructure. ``Devices`` means Device."""
     service: Patterns | None = None
     """Service as Microsoft abbreviates it, for example ``EXO``, ``AzureAD``, ``MDE``."""
     tier: Patterns | None = None

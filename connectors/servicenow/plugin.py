@@ -8,10 +8,10 @@ docs/servicenow.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connectors.servicenow.settings import ServiceNowSettings
-from connectors.servicenow.tables import LIMITS
+from connectors.servicenow.tables import LIMITS, ticket_tables
 from shared.core.fields import Columns, FieldMap, FieldRole
 from shared.core.link import DISPLAY
 from shared.core.plugins import TicketSystemPlugin
@@ -92,6 +92,21 @@ def _open(name: str, settings: ServiceNowSettings, secrets: SecretSource, gate: 
     return ServiceNow(name, settings, secrets, gate=gate)
 
 
+def _closing_mistakes(settings: ServiceNowSettings, kind: TicketKind, fields: Mapping[str, Any]) -> Mapping[str, str]:
+    """A state that would leave the ticket open: delivery reads it back as not resolved."""
+    table = ticket_tables(settings.states).get(kind)
+    given = fields.get("state")
+    if table is None or isinstance(given, bool) or not isinstance(given, (str, int)) or "{" in str(given):
+        return {}
+    stored = table.value(str(given))
+    if stored == table.resolved or stored in table.closed:
+        return {}
+    return {
+        "state": f"'{given}' does not end {kind.value} tickets: state {table.state_label(table.resolved)} does on this "
+        f"connection. Fix: take 'state' out, or set states.{kind.value}.resolved of the connection to {given}"
+    }
+
+
 PLUGIN = TicketSystemPlugin(
     name="servicenow",
     title="ServiceNow",
@@ -107,6 +122,7 @@ PLUGIN = TicketSystemPlugin(
         key_fields=_key_fields,
     ),
     open=_open,
+    closing_mistakes=_closing_mistakes,
     working_states={
         TicketKind.INCIDENT: frozenset({"2", "3"}),  # In Progress, On Hold
         TicketKind.PROBLEM: frozenset({"103", "104"}),  # Root Cause Analysis, Fix in Progress

@@ -225,7 +225,7 @@ def _invite(session: dict[str, Any], out: Console) -> None:
         f"  preview      {curl} {app['preview_url']}",
         f"  a ticket     {curl} {app['alerts_url']}",
         f"  health       curl {app['health_url']}",
-        f"  operate      python bridge.py --session {session['session_file']} quarantine list",
+        f"  operate      .venv/bin/python bridge.py --session {session['session_file']} quarantine list",
     ]
     if "control_url" in desk:
         user = f"{desk['username']} / {desk['password']}"

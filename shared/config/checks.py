@@ -1,4 +1,4 @@
-"""Mistakes in bridge.yaml that no single value shows: connections, look-ups, templates and names of routes.
+"""Mistakes in bridge.yaml that no single value shows: connections, look-ups, templates, conditions, names of routes.
 
 Works on raw data, so that they are found beside all others. Pure. A source checks its own sections in its plug-in.
 """
@@ -6,18 +6,49 @@ Works on raw data, so that they are found beside all others. Pure. A source chec
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.core.fields import FieldMap
 from shared.core.plugins import ConfigPath, ConfigView, Mistake, Section
 from shared.core.ticket_system import TicketKind
 
+#: What is wrong with a template, as one sentence; None for nothing. Takes the text, and its values (name to
+#: attributes); None for those of a ticket field.
+TemplateCheck = Callable[[str, Mapping[str, frozenset[str]] | None], str | None]
+
+#: Words for what signals are grouped or counted by, beside templates.
+_BY = ("rule", "resource", "rule_and_resource", "all")
+
 
 def suggest(name: str, known: list[str]) -> str:
-    """The fix for a name that is not known: the one that was probably meant, or all."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" Fix: did you mean '{close[0]}'?" if close else f" Fix: take it out; known here: {', '.join(known)}"
+    """The fix for a name that is not known and may be left out: the one that was probably meant, or all."""
+    close = _closest(name, known)
+    return f" Fix: did you mean '{close}'?" if close else f" Fix: take it out; known here: {', '.join(known)}"
+
+
+def suggest_value(given: Any, known: Sequence[str], otherwise: str = "", close_only: bool = False) -> str:
+    """The fix for a value that is not known where one is needed.
+
+    Args:
+        given: the value; what is no text has no close one.
+        known: what may be written.
+        otherwise: what else helps, for example ``add it under lookups``.
+        close_only: say nothing when none is close, because the message lists them already.
+    """
+    close = _closest(given, known) if isinstance(given, str) else None
+    if close:
+        return f" Fix: did you mean '{close}'?"
+    if close_only:
+        return ""
+    first = [f"write one of {', '.join(known)}" if len(known) > 1 else f"write {known[0]}"] if known else []
+    return f" Fix: {', or '.join([*first, *([otherwise] if otherwise else [])])}"
+
+
+def _closest(name: str, known: Sequence[str]) -> str | None:
+    by_folded = {one.casefold().replace("_", ""): one for one in known}
+    close = difflib.get_close_matches(name.casefold().replace("_", "").replace(" ", ""), list(by_folded), n=1)
+    return by_folded[close[0]] if close else None
 
 
 class FieldChecks:
@@ -26,15 +57,22 @@ class FieldChecks:
     Args:
         lookups: the tables of the file, raw.
         fields: the fields of each connection that names a known ticket system.
-        template_problem: what is wrong with a template, None when it compiles.
+        template_problem: what is wrong with a template.
+        closing_mistakes: of a connection's name, a kind of ticket and fields: those that contradict the connection,
+            with a sentence for each.
     """
 
     def __init__(
-        self, lookups: Any, fields: Mapping[str, FieldMap], template_problem: Callable[[str], str | None]
+        self,
+        lookups: Any,
+        fields: Mapping[str, FieldMap],
+        template_problem: TemplateCheck,
+        closing_mistakes: Callable[[str, TicketKind, Mapping[str, Any]], Mapping[str, str]],
     ) -> None:
         self._tables = sorted(map(str, lookups)) if isinstance(lookups, dict) else []
         self._fields = fields
         self._template_problem = template_problem
+        self._closing_mistakes = closing_mistakes
 
     def check(self, path: ConfigPath, fields: Any, connection: Any = None, kind: Any = None) -> list[Mistake]:
         """Mistakes in look-ups and templates, and columns that the ticket system computes itself.
@@ -49,47 +87,67 @@ class FieldChecks:
             return problems
         for name, value in fields.items():
             here = (*path, str(name))
-            texts: list[tuple[ConfigPath, str]] = []
             if isinstance(value, str):
-                texts = [(here, value)]
+                problems += self.check_template(here, value)
             elif isinstance(value, dict):
-                texts = [
-                    ((*here, part), value[part]) for part in ("key", "default") if isinstance(value.get(part), str)
-                ]
+                for part in ("key", "default"):
+                    problems += self.check_template((*here, part), value.get(part))
                 table = value.get("lookup")
                 if isinstance(table, str) and table not in self._tables:
-                    problems.append(((*here, "lookup"), f"there is no lookup '{table}'.{suggest(table, self._tables)}"))
-            for place, text in texts:
-                if problem := self._template_problem(text):
-                    problems.append((place, f"template: {problem}. Fix: see 'Templates' in docs/configuration.md"))
+                    fix = suggest_value(table, self._tables, "add the table under lookups")
+                    problems.append(((*here, "lookup"), f"there is no lookup '{table}'.{fix}"))
         computed = self._computed(connection, kind)
         return problems + [((*path, name), text) for name, text in computed.items() if name in fields]
 
+    def check_template(
+        self, path: ConfigPath, text: Any, names: Mapping[str, frozenset[str]] | None = None
+    ) -> list[Mistake]:
+        """The mistake of one template. ``names`` are its values where they are not those of a ticket field."""
+        problem = self._template_problem(text, names) if isinstance(text, str) else None
+        if not problem:
+            return []
+        fix = "" if "Fix:" in problem else ". Fix: see 'Templates' in docs/configuration.md"
+        return [(path, f"template: {problem}{fix}")]
+
+    def check_closing(self, path: ConfigPath, fields: Any, connection: Any, kind: Any) -> list[Mistake]:
+        """Mistakes in the fields that are written when resolving; the same arguments as :meth:`check`."""
+        problems = self.check(path, fields)
+        known = _kind(kind)
+        if not isinstance(fields, dict) or not isinstance(connection, str) or known is None:
+            return problems
+        found = self._closing_mistakes(connection, known, fields)
+        return problems + [((*path, name), text) for name, text in found.items()]
+
     def _computed(self, connection: Any, kind: Any) -> Mapping[str, str]:
         found = self._fields.get(connection) if isinstance(connection, str) else None
-        known = next((one for one in TicketKind if one.value == kind), None)
+        known = _kind(kind)
         return {} if found is None or known is None else found.computed.get(known, {})
 
 
+def _kind(text: Any) -> TicketKind | None:
+    return next((one for one in TicketKind if one.value == text), None)
+
+
 def check_file(view: ConfigView, sections: Iterable[Section]) -> list[Mistake]:
-    """Mistakes in routes, the default and maintenance windows."""
+    """Mistakes in routes, the default, throttles, maintenance windows and the allow-list."""
     data = view.data
     problems: list[Mistake] = []
     bodies: list[tuple[ConfigPath, Any]] = [(("default",), data.get("default"))]
     names: set[str] = set()
-    routes = data.get("routes")
     reserved = {section.reserved: section.path for section in sections if section.reserved}
-    for index, route in enumerate(routes if isinstance(routes, list) else []):
-        bodies.append((("routes", index), route))
-        if isinstance(route, dict):
-            problems += _check_name(("routes", index, "name"), str(route.get("name")), names, reserved)
-            if route.get("when") == {}:
-                fix = "Fix: add one, or make it the 'default' section"
-                problems.append((("routes", index, "when"), f"no condition. {fix}"))
-    windows = data.get("maintenance")
-    for index, window in enumerate(windows if isinstance(windows, list) else []):
-        followed = window.get("changes_of") if isinstance(window, dict) else None
-        problems += view.connection_mistakes(("maintenance", index, "changes_of"), followed)
+    for path, route in entries(data, "routes"):
+        bodies.append((path, route))
+        problems += _check_name((*path, "name"), str(route.get("name")), names, reserved)
+        if route.get("when") == {}:
+            fix = "Fix: add one, or make it the 'default' section"
+            problems.append(((*path, "when"), f"no condition. {fix}"))
+        problems += view.check_when((*path, "when"), route.get("when"))
+    for path, window in entries(data, "maintenance"):
+        problems += view.connection_mistakes((*path, "changes_of"), window.get("changes_of"))
+        problems += view.check_when((*path, "when"), window.get("when"))
+    for path, throttle in entries(data, "throttles"):
+        problems += view.check_when((*path, "when"), throttle.get("when"))
+        problems += _check_by(view, (*path, "by"), throttle.get("by"))
     makes_tickets = any(section.makes_tickets(data.get(section.path)) for section in sections)
     if not bodies[1:] and data.get("default") is None and not makes_tickets:
         problems.append(((), "no routes and no default: nothing would make a ticket. Fix: add a 'default' section"))
@@ -97,6 +155,16 @@ def check_file(view: ConfigView, sections: Iterable[Section]) -> list[Mistake]:
         if isinstance(body, dict):
             problems += _check_route(view, path, body)
     return problems
+
+
+def entries(data: Mapping[str, Any], name: str) -> list[tuple[ConfigPath, dict[str, Any]]]:
+    """The entries of a list of sections with their places; what is no section is left to the model."""
+    found = data.get(name)
+    return [
+        ((name, index), entry)
+        for index, entry in enumerate(found if isinstance(found, list) else [])
+        if isinstance(entry, dict)
+    ]
 
 
 def _check_name(path: ConfigPath, name: str, names: set[str], reserved: Mapping[str, str]) -> list[Mistake]:
@@ -111,12 +179,24 @@ def _check_name(path: ConfigPath, name: str, names: set[str], reserved: Mapping[
     return problems
 
 
+def _check_by(view: ConfigView, path: ConfigPath, by: Any) -> list[Mistake]:
+    """``by`` of a group or throttle: a known word, or a template."""
+    if not isinstance(by, str) or not by.strip() or by in _BY:
+        return []
+    if "{{" in by or "{%" in by:
+        return view.check_template(path, by, {})
+    fix = view.suggest_value(by, list(_BY), "a template")
+    return [(path, f"'{by}' is a fixed text, so that everything would be one.{fix}")]
+
+
 def _check_route(view: ConfigView, path: ConfigPath, body: Mapping[str, Any]) -> list[Mistake]:
     connection = body.get("connection")
     problems = view.connection_mistakes((*path, "connection"), connection)
     kind = body.get("ticket", TicketKind.INCIDENT.value)
     problems += view.check_fields((*path, "fields"), body.get("fields"), connection, kind)
-    resolve = body.get("resolve")
+    resolve, group = body.get("resolve"), body.get("group")
     if isinstance(resolve, dict):
-        problems += view.check_fields((*path, "resolve", "fields"), resolve.get("fields"), None, None)
+        problems += view.check_closing((*path, "resolve", "fields"), resolve.get("fields"), connection, kind)
+    if isinstance(group, dict):
+        problems += _check_by(view, (*path, "group", "by"), group.get("by"))
     return problems

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
-from shared.config.checks import FieldChecks, check_file, suggest
+from shared.config.checks import FieldChecks, TemplateCheck, check_file, suggest_value
+from shared.config.conditions import ConditionChecks, check_accept_only, check_patterns
+from shared.config.explain import documented, explain, joined
 from shared.config.model import AnySection, BridgeConfig, config_model
+from shared.config.unreachable import warn_file
 from shared.core.errors import ConfigurationError
 from shared.core.plugins import ConfigPath, ConfigView, Mistake, Registry, TicketSystemPlugin
 from shared.core.settings import format_duration
+from shared.core.ticket_system import TicketKind
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -38,13 +41,16 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-#: What is wrong with a template, as one sentence; None when it compiles.
-TemplateCheck = Callable[[str], str | None]
+class LoadedConfig(NamedTuple):
+    """A valid configuration, and what in it has no effect: one sentence each, with line and path."""
+
+    config: BridgeConfig
+    warnings: tuple[str, ...]
 
 
 def load_config(
     path: str | Path, settings: Mapping[str, str] | None, registry: Registry, template_problem: TemplateCheck
-) -> BridgeConfig:
+) -> LoadedConfig:
     """Read and validate a configuration file.
 
     Args:
@@ -75,7 +81,7 @@ def _text(file: Path) -> str:
 
 def parse_config(
     text: str, name: str, settings: Mapping[str, str] | None, registry: Registry, template_problem: TemplateCheck
-) -> BridgeConfig:
+) -> LoadedConfig:
     """Validate the text of a configuration file. ``name`` is used in messages; the others are those of
     :func:`load_config`. Raises ConfigurationError."""
     data, node = _read(text, name)
@@ -101,6 +107,7 @@ def load_section(
     if data.get(section) is None:
         return None
     problems: list[Mistake] = []
+    content: Any = None
     try:
         content = _substitute(data[section], (section,), os.environ if settings is None else settings, problems)
         if not problems:
@@ -108,7 +115,8 @@ def load_section(
     except RecursionError:
         problems.append(((section,), "an anchor (&) refers to itself. Fix: write the value out"))
     except ValidationError as error:
-        problems += [((section, *e["loc"]), str(e["msg"])) for e in error.errors(include_url=False)]
+        found = joined([explain(model, content, dict(e)) for e in error.errors(include_url=False)])
+        problems += [((section, *place), text) for place, text in found]
     raise ConfigurationError([f"{file.name}: {'.'.join(map(str, place))}: {said}" for place, said in problems])
 
 
@@ -137,8 +145,8 @@ class _Validation:
         self._template_problem = template_problem
         self._model = config_model(registry)
 
-    def run(self, data: dict[str, Any], node: yaml.Node, name: str, settings: Mapping[str, str]) -> BridgeConfig:
-        """The configuration. Raises ConfigurationError."""
+    def run(self, data: dict[str, Any], node: yaml.Node, name: str, settings: Mapping[str, str]) -> LoadedConfig:
+        """The configuration with its warnings. Raises ConfigurationError."""
         problems: list[Mistake] = []
         try:
             lines = dict(_lines(node))
@@ -150,30 +158,52 @@ class _Validation:
             config = self._model.model_validate(data)
         except ValidationError as error:
             unset = {path for path, _ in problems}  # what a missing setting leaves behind needs no second message
-            found = _joined([_explain(self._model, data, dict(e)) for e in error.errors(include_url=False)])
+            found = joined([explain(self._model, data, dict(e)) for e in error.errors(include_url=False)])
             problems += [(path, message) for path, message in found if path not in unset]
-        problems += self._cross_check(data, config)
+        view = self._view(data, config)
+        problems += self._cross_check(view)
         if config is not None:
             problems += _too_slow(config)
         if problems or config is None:
-            placed = sorted({(_line(lines, path), path, message) for path, message in problems}, key=_by_line)
-            raise ConfigurationError([_format(name, *problem) for problem in placed])
-        return config
+            raise ConfigurationError(self._placed(name, lines, problems))
+        warnings = [*warn_file(view), *(one for section in self._registry.sections for one in section.warn(view))]
+        return LoadedConfig(config, tuple(self._placed(name, lines, warnings)))
 
-    def _cross_check(self, data: dict[str, Any], config: BridgeConfig | None) -> list[Mistake]:
-        """Mistakes that no single value shows: those of the engine's sections, then those of each source's."""
+    def _placed(self, name: str, lines: dict[ConfigPath, int], found: list[Mistake]) -> list[str]:
+        """Sentences with line and path, in the order of the file."""
+        placed = sorted({(_line(lines, path), path, message) for path, message in found}, key=_by_line)
+        return [_format(name, line, path, message, documented(self._model, path)) for line, path, message in placed]
+
+    def _view(self, data: dict[str, Any], config: BridgeConfig | None) -> ConfigView:
+        """What the checks see."""
         systems = _types_of_connections(data, self._registry)
         fields = {connection: plugin.fields for connection, plugin in systems.items()}
-        view = ConfigView(
+
+        def closing_mistakes(connection: str, kind: TicketKind, closing: Mapping[str, Any]) -> Mapping[str, str]:
+            if config is None or connection not in systems:
+                return {}
+            return systems[connection].closing_mistakes(config.connections[connection], kind, closing)
+
+        checks = FieldChecks(data.get("lookups"), fields, self._template_problem, closing_mistakes)
+        kinds = {source.name: source.kinds for source in self._registry.sources}
+        return ConfigView(
             data=data,
             config=config,
             fields=fields,
             states=_states(config),
-            check_fields=FieldChecks(data.get("lookups"), fields, self._template_problem).check,
-            suggest=suggest,
+            kinds=kinds,
+            check_fields=checks.check,
+            check_closing=checks.check_closing,
+            check_template=checks.check_template,
+            check_when=ConditionChecks(kinds).check,
+            check_patterns=check_patterns,
+            suggest_value=suggest_value,
         )
+
+    def _cross_check(self, view: ConfigView) -> list[Mistake]:
+        """Mistakes that no single value shows: those of the engine's sections, then those of each source's."""
         sections = self._registry.sections
-        problems = check_file(view, sections)
+        problems = [*check_file(view, sections), *check_accept_only(view.data.get("accept_only"))]
         for section in sections:
             problems += section.check(view)
         return problems
@@ -206,8 +236,51 @@ def _by_line(problem: tuple[int, ConfigPath, str]) -> tuple[int, str]:
 def _yaml_problem(name: str, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f"{name}:{mark.line + 1}" if mark is not None else name
-    what = getattr(error, "problem", None) or str(error) or "nested too deeply"
-    return f"{place}: not valid YAML: {what}. Fix: check indentation, quotes and colons in and above this line"
+    fix = "Fix: check indentation, quotes and colons in and above this line"
+    return f"{place}: not valid YAML: {_yaml_sentence(error)}. {fix}"
+
+
+#: The library's sentences in plain words.
+_YAML = (
+    (
+        re.compile(r"found undefined alias '(.*?)'.*"),
+        r"*\1 refers to an anchor that is not above it. A text that begins "
+        r"with * has to be in quotes",
+    ),
+    (
+        re.compile(r"could not determine a constructor for the tag '(.*?)'.*"),
+        r"the tag '\1' is not allowed here. A text "
+        r"that begins with ! has to be in quotes",
+    ),
+    (
+        re.compile(r"found character '(.)' that cannot start any token.*", re.DOTALL),
+        r"a value cannot begin with '\1' "
+        r"here. A text that begins with it has to be in quotes",
+    ),
+    (re.compile(r"found character '\\t' .*", re.DOTALL), "there is a tab. Indent with spaces"),
+    (
+        re.compile(r"mapping values are not allowed.*"),
+        "a colon stands where no name can be. A text with ': ' in it has to be in quotes",
+    ),
+    (re.compile(r"could not find expected ':'"), "a name without its colon"),
+    (re.compile(r"expected <block end>, but found .*"), "this line does not fit the indentation of those above it"),
+    (re.compile(r"expected ',' or '([\]}])', but got .*"), r"a bracket is not closed: ',' or '\1' is missing"),
+    (re.compile(r"found unexpected end of stream"), "a quotation mark is not closed"),
+    (re.compile(r"expected the node content, but found .*"), "a value is missing, or a bracket is not closed"),
+    (re.compile(r"found duplicate anchor.*"), "an anchor (&) is given twice"),
+    (re.compile(r"special characters are not allowed"), "there is a control character"),
+    (re.compile(r"while .*|expected .*|did not find .*|found .*"), "this line cannot be read"),
+)
+
+
+def _yaml_sentence(error: Exception) -> str:
+    what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "")
+    for theirs, ours in _YAML:
+        if theirs.fullmatch(what):
+            return theirs.sub(ours, what)
+    if what:
+        return what
+    return "nested too deeply" if isinstance(error, RecursionError) else "a value cannot be read"
 
 
 def _lines(node: yaml.Node | None, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, int]]:
@@ -251,88 +324,6 @@ def _substitute(value: Any, path: ConfigPath, settings: Mapping[str, str], probl
     return _VARIABLE.sub(replace, value)
 
 
-def _explain(model: type[BridgeConfig], data: Any, error: dict[str, Any]) -> Mistake:
-    """One pydantic error as a path in the file and a sentence with the fix."""
-    path: list[str | int] = []
-    here: Any = data
-    location = list(error["loc"])
-    for index, step in enumerate(location):
-        known = (isinstance(here, dict) and step in here) or (
-            isinstance(here, list) and isinstance(step, int) and step < len(here)
-        )
-        last = index == len(location) - 1
-        if known:
-            here = here[step]
-            path.append(step)
-        elif last and error["type"] in ("missing", "union_tag_not_found"):
-            path.append(step)
-        # any other step is the name of a union's member, which the file does not show
-    kind, message = error["type"], str(error["msg"])
-    if kind == "extra_forbidden":
-        return tuple(path), f"unknown name '{path[-1]}'.{suggest(str(path[-1]), _siblings(model, path))}"
-    if kind == "missing":
-        return tuple(path), f"'{path[-1]}' is missing. Fix: add it"
-    message = message.removeprefix("Value error, ").replace("Input should be", "must be")
-    for technical, plain in _PLAIN:
-        message = technical.sub(plain, message)
-    return tuple(path), message
-
-
-_PLAIN = [
-    (re.compile(r"<\w+\.\w+: ('[^']*')>"), r"\1"),  # the member of an enumeration
-    (re.compile(r"a valid dictionary( or instance of \w+)?"), "a section of names and values"),
-    (re.compile(r"a valid list"), "a list"),
-    (re.compile(r"a valid string"), "text (put it in quotes)"),
-    (re.compile(r"a valid boolean"), "true or false"),
-    (re.compile(r"a valid (integer|number)"), r"a whole number"),
-    (
-        re.compile(r"String should match pattern '\^\[A-Za-z\]\[A-Za-z0-9_-\].*"),
-        "a name begins with a letter and has letters, digits, - and _ only, at most 63",
-    ),
-    (re.compile(r"Dictionary should have at least 1 item.*"), "must have at least one entry"),
-    (
-        re.compile(r"Input tag '(.*)' found using 'type' does not match any of the expected tags:"),
-        r"type '\1' is none of",
-    ),
-]
-
-
-def _joined(problems: list[Mistake]) -> list[Mistake]:
-    """One line per place: a value that may be of several types fails each of them in a line of its own."""
-    by_path: dict[ConfigPath, list[str]] = {}
-    for path, message in problems:
-        by_path.setdefault(path, []).append(message)
-    return [
-        (path, " or ".join(dict.fromkeys(m.removeprefix("must be ") if i else m for i, m in enumerate(messages))))
-        for path, messages in by_path.items()
-    ]
-
-
-def _siblings(model: type[BridgeConfig], path: list[str | int]) -> list[str]:
-    """Names allowed where ``path`` ends, as far as the models tell."""
-    candidates: list[Any] = [model]
-    for step in path[:-1]:
-        following: list[Any] = []
-        for candidate in candidates:
-            field = _fields(candidate).get(step) if isinstance(step, str) else None
-            annotation = field.annotation if field else None
-            following += list(_models(annotation)) if annotation is not None else []
-        candidates = following or candidates
-    return sorted({name for candidate in candidates for name in _fields(candidate)})
-
-
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """A model's fields by the names that the file uses."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models(argument)
-
-
 def _too_slow(config: BridgeConfig) -> list[Mistake]:
     """A lease that ends before its call does would let two workers work on one ticket."""
     lease = config.delivery.lease
@@ -352,7 +343,7 @@ def _line(lines: dict[ConfigPath, int], path: ConfigPath) -> int:
     return next((lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in lines), 1)
 
 
-def _format(name: str, line: int, path: ConfigPath, message: str) -> str:
+def _format(name: str, line: int, path: ConfigPath, message: str, documented_in: str) -> str:
     dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-    fix = "" if "Fix:" in message else ". Fix: see docs/configuration.md"
+    fix = "" if "Fix:" in message else f". Fix: see {documented_in}"
     return f"{name}:{line}: {dotted + ': ' if dotted else ''}{message}{fix}"

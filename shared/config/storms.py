@@ -103,7 +103,7 @@ class MaintenanceSettings(SettingsModel):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"'{value}' is no time zone; write one such as Europe/Berlin") from None
         return value
 

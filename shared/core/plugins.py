@@ -34,6 +34,10 @@ ConfigPath = tuple[str | int, ...]
 Mistake = tuple[ConfigPath, str]
 
 
+def _no_closing_mistakes(_settings: Any, _kind: TicketKind, _fields: Mapping[str, Any]) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class TicketSystemPlugin:
     """What a ticket system offers.
@@ -45,6 +49,8 @@ class TicketSystemPlugin:
             ``shared.config.connection.ConnectionSettings``.
         fields: its fields by role.
         working_states: per kind, stored values of the states in which people work on a ticket.
+        closing_mistakes: fields written when resolving that contradict the connection, each with a sentence that names
+            the fix; takes settings, kind of ticket, and fields by name.
         open: makes the ticket system of a connection from its name, settings, secrets and the gate that every call
             passes (None: only its own limit of calls in flight counts).
     """
@@ -55,6 +61,7 @@ class TicketSystemPlugin:
     fields: FieldMap
     open: Callable[[str, Any, SecretSource, RateGate | None], TicketSystem]
     working_states: Mapping[TicketKind, frozenset[str]] = field(default_factory=dict)
+    closing_mistakes: Callable[[Any, TicketKind, Mapping[str, Any]], Mapping[str, str]] = _no_closing_mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +88,34 @@ class ConfigView:
         config: the validated configuration, None while it has mistakes.
         fields: the fields of each connection that names a known ticket system.
         states: names and stored values of states of all connections, lower case, with how they are shown.
+        kinds: the kinds of signals of each source; empty for a source that does not list them.
         check_fields: finds mistakes in templates, look-ups and computed columns of ticket fields: place, fields, the
             connection's name, kind of ticket.
-        suggest: the fix for an unknown name: what was given, and what is known.
+        check_closing: finds fields written when resolving that contradict the connection: the same arguments.
+        check_template: finds mistakes in a template of its own: place, text, and its values: name to attributes.
+        check_when: finds conditions on signals that can never hold: place, section.
+        check_patterns: finds patterns that no known word matches: place, patterns, known words, what they name.
+        suggest_value: the fix for an unknown value: what was given, what is known, and what else helps.
     """
 
     data: Mapping[str, Any]
     config: Any
     fields: Mapping[str, FieldMap]
     states: Mapping[str, str]
+    kinds: Mapping[str, tuple[str, ...]]
     check_fields: Callable[[ConfigPath, Any, Any, Any], list[Mistake]]
-    suggest: Callable[[str, list[str]], str]
+    check_closing: Callable[[ConfigPath, Any, Any, Any], list[Mistake]]
+    check_template: Callable[[ConfigPath, Any, Mapping[str, frozenset[str]]], list[Mistake]]
+    check_when: Callable[[ConfigPath, Any], list[Mistake]]
+    check_patterns: Callable[[ConfigPath, Any, Sequence[str], str], list[Mistake]]
+    suggest_value: Callable[[str, list[str], str], str]
 
     def connection_mistakes(self, path: ConfigPath, wanted: Any) -> list[Mistake]:
         """A mistake when a section names a connection that does not exist."""
         connections = self.data.get("connections")
         if not isinstance(connections, Mapping) or not isinstance(wanted, str) or wanted in connections:
             return []
-        fix = self.suggest(wanted, sorted(map(str, connections)))
+        fix = self.suggest_value(wanted, sorted(map(str, connections)), "add it under connections")
         return [(path, f"there is no connection '{wanted}'.{fix}")]
 
 
@@ -115,6 +132,7 @@ class Section:
         model: pydantic model.
         description: for the reference and the schema.
         check: mistakes that no single value shows.
+        warn: what has no effect, for example a rule that an earlier one makes unreachable.
         makes_tickets: whether the section alone can make a ticket, so that a file without routes makes sense.
         reserved: beginning of route names that the section makes itself; empty for none.
     """
@@ -123,6 +141,7 @@ class Section:
     model: type[Any]
     description: str
     check: Callable[[ConfigView], list[Mistake]] = _no_mistakes
+    warn: Callable[[ConfigView], list[Mistake]] = _no_mistakes
     makes_tickets: Callable[[Any], bool] = lambda _data: False
     reserved: str = ""
 
@@ -265,6 +284,7 @@ class SourcePlugin:
     Attributes:
         name: ``Signal.source`` of its signals.
         words: how texts speak of it.
+        kinds: every ``Signal.kind`` of its signals, so that a condition on another one is found; empty: not checked.
         schemas: the payloads that it can read, in the order in which they are tried.
         sections: its sections of bridge.yaml.
         layouts: how the long text of a ticket presents each kind of its signals: kind to ``Layout``.
@@ -275,6 +295,7 @@ class SourcePlugin:
 
     name: str
     words: SourceWords
+    kinds: tuple[str, ...] = ()
     schemas: tuple[PayloadSchema, ...] = ()
     sections: Callable[[], tuple[Section, ...]] = _nothing
     layouts: Callable[[], Mapping[str, Any]] = _no_layouts

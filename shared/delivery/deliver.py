@@ -310,7 +310,10 @@ class _SignalDelivery:
                 advice="A business rule, a state model or a missing right keeps the state. Resolve it by hand, or set "
                 "resolve.fields.state of the route to a state that the instance allows",
             )
-        await self._write(commit(self._link, pending, result.ticket, self._now()))
+        done = commit(self._link, pending, result.ticket, self._now())
+        if action.op is Op.CREATE:
+            done = replace(done, owner=result.owner, due=result.due)
+        await self._write(done)
         self._done.append("handed_over" if result.ticket.handed_over else _DONE[action.op])
 
     def _is_unseen(self, action: CallTicketSystem, ticket: Ticket) -> bool:

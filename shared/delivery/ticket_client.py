@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared.core.errors import Refused
+from shared.core.fields import FieldRole
 from shared.core.link import Link, LinkStage, Op, Pending, correlation, ticket_id
 from shared.core.signal import Order, Signal, SignalState
 from shared.core.ticket_system import Closure, Draft, Note, Ticket, TicketKind, TicketRef, TicketSystem, TicketSystems
@@ -16,10 +19,12 @@ from shared.mapping.notes import event_note, flapping_note, marker, opening_note
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """The ticket as the system reported it, and what mapping had to say."""
+    """The ticket as the system reported it, what mapping had to say, and who a new ticket was given to until when."""
 
     ticket: Ticket
     warnings: tuple[str, ...] = ()
+    owner: str = ""
+    due: datetime | None = None
 
 
 class TicketClient:
@@ -126,7 +131,9 @@ class TicketClient:
             closure=closure,
             note=opening_note(self._trace),
         )
-        return CallResult(await system.create(draft), warnings)
+        ticket = await system.create(draft)
+        owner, due = _owner_and_due(route, {name: v for name, v in mapped.fields.items() if name not in ticket.dropped})
+        return CallResult(ticket, warnings, owner, due)
 
     def _opening(self, pending: Pending) -> tuple[dict[str, str], tuple[str, ...]]:
         """The fields of a new ticket, by the route that made this one or by the present one."""
@@ -144,6 +151,18 @@ class TicketClient:
         route = self._made_by(route_name, kind)
         mapped = self._mapper.closing(route or self._mapper.plain(connection, kind), self._signal, ended)
         return Closure(mapped.fields), mapped.warnings
+
+
+def _owner_and_due(route: CompiledRoute, written: Mapping[str, str]) -> tuple[str, datetime | None]:
+    """What a new ticket was given as owner and due date, for lists; resync replaces it by what the ticket says."""
+
+    def first(role: FieldRole) -> str:
+        return next((written[name] for name in route.columns.named(route.kind, role) if written.get(name)), "")
+
+    due = None
+    with contextlib.suppress(ValueError):
+        due = datetime.strptime(first(FieldRole.DUE), route.columns.date_format).replace(tzinfo=UTC)
+    return first(FieldRole.OWNER), due
 
 
 def _marker(key: str, event: Order) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import ChainableUndefined, Template, TemplateError, Undefined, pass_context
+from jinja2 import ChainableUndefined, Environment, Template, Undefined, pass_context
 from jinja2.runtime import Context
 
 from shared.config.model import Levels
@@ -96,7 +96,7 @@ def _printed(value: Any, missing: list[str]) -> Any:
     return rfc3339(value) if isinstance(value, datetime) else value
 
 
-def _environment() -> _Environment:
+def _made() -> _Environment:
     environment = _Environment(
         undefined=ChainableUndefined,
         autoescape=False,
@@ -109,7 +109,13 @@ def _environment() -> _Environment:
     return environment
 
 
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = _made()
+
+
+def environment() -> Environment:
+    """The environment of all templates, for checks."""
+    return _ENVIRONMENT
+
 
 Render = Callable[[Mapping[str, Any], list[str]], str]
 
@@ -163,12 +169,3 @@ def _lookup(path: list[str]) -> Render:
         return str(_printed(value, missing))[:MAX_RENDERED].strip()
 
     return render
-
-
-def template_problem(text: str) -> str | None:
-    """What is wrong with a template, as one sentence; None when it compiles."""
-    try:
-        compile_template(text)
-    except TemplateError as error:
-        return f"{error.message} (line {getattr(error, 'lineno', 1)})"
-    return None

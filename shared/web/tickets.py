@@ -5,6 +5,7 @@ A ticket is ``id``, ``number``, ``kind``, ``connection`` and ``url`` everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypedDict
 
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 
 from shared.core.http import Request, Response
 from shared.core.link import LinkStage
+from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.core.times import rfc3339
 from shared.operations.ticket_list import (
@@ -182,8 +184,13 @@ class TicketListQuery(RequestModel):
         )
 
 
-async def list_tickets(request: Request, tickets: TicketList) -> Response:
+async def list_tickets(request: Request, tickets: TicketList, sources: Sequence[str]) -> Response:
     """Answer ``GET /api/tickets``: a page as :class:`TicketListJson`.
+
+    Args:
+        request: of the caller.
+        tickets: the list.
+        sources: names of the sources that there are.
 
     Raises:
         Problem: 400 naming the parameter.
@@ -191,6 +198,9 @@ async def list_tickets(request: Request, tickets: TicketList) -> Response:
     """
     query = read_query(request, TicketListQuery).query()
     with refusals_as_problems():
+        if query.filter.source and query.filter.source not in sources:
+            detail = f"It must be one of these: {', '.join(sources)}."
+            raise RequestRefused(RefusalReason.INVALID, "Invalid request", [RequestMistake("source", detail)])
         page = await tickets.page(query)
     answer: TicketListJson = {
         "items": [listed_ticket_json(row) for row in page.items],

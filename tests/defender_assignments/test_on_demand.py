@@ -21,6 +21,7 @@ from local.azurite import Azurite
 from shared.core.messages import SignalMessage
 from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
+from shared.operations.ticket_list import TicketQuery
 from shared.platform.storage import Storage
 from tests.defender_assignments.house import DISKS, NAME, House, simulators
 from tests.payloads.support import parse
@@ -143,6 +144,20 @@ async def test_the_same_request_again_makes_no_second_ticket_and_costs_no_write(
     assert len(await house.writes()) == 1
 
 
+async def test_owner_and_due_date_of_a_changed_assignment_are_in_the_list_at_once(house: House) -> None:
+    await house.finding()
+    await house.ask()
+    due = (house.now + timedelta(days=5)).replace(microsecond=0)
+    given = f"{due:%Y-%m-%dT%H:%M:%S}Z"
+    _, second = await house.ask(due_date=given, remediation_days=None, assigned_to="beth.anglin")
+    (item,) = second["items"]
+    assert item["status"] == "updated"
+    assert "not_applied" not in item
+    page = await house.services.ticket_list.page(TicketQuery())
+    (row,) = [one for one in page.items if one.number == item["ticket"]["number"]]
+    assert (row.due, row.owner) == (due, item["assignment"]["owner"])
+
+
 async def test_another_owner_and_date_go_to_the_same_ticket_in_one_write(house: House) -> None:
     resource = await house.finding()
     await house.ask()
@@ -263,6 +278,9 @@ async def test_resources_may_share_a_ticket(house: House) -> None:
     status, answer = await house.ask(recommendation=f"disks-{key}", resources=[one, two])
     assert {item["ticket"]["number"] for item in answer["items"]} == {ticket["number"]}
     assert len(await house.tickets()) == 1
+    _, answer = await house.ask(recommendation=f"disks-{key}", resources=[one], assigned_to="beth.anglin")
+    assert answer["items"][0]["not_applied"] == ["assigned_to", "due_date", "caller", "fields"]
+    assert (await house.tickets())[0]["assigned_to"] == ticket["assigned_to"]
 
 
 async def test_write_back_may_be_off(house: House) -> None:

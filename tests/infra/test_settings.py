@@ -86,7 +86,7 @@ def test_every_setting_of_the_example_is_set_or_its_absence_is_explained() -> No
 
 
 async def test_the_shipped_configuration_is_valid_with_these_settings_alone() -> None:
-    config = load_config(ROOT / "bridge.yaml", deployed())
+    config = load_config(ROOT / "bridge.yaml", deployed()).config
     connection = config.connections["servicenow"]
     assert isinstance(connection, ServiceNowSettings)
     assert connection.url == "https://contoso.service-now.com"

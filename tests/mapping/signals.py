@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from app.configuration import mapper_of, parse_config
+import yaml
+
+from app.configuration import mapper_of, parse_config, validate_config
 from shared.core.signal import Resource, Signal, SignalState
 from shared.mapping.mapper import Mapper
 
@@ -45,10 +47,17 @@ def signal(**changes: Any) -> Signal:
     return replace(CPU, **changes)
 
 
+HEAD = (
+    "version: 1\nconnections:\n  desk: {type: servicenow, url: 'https://contoso.service-now.com', "
+    "auth: {type: api_key, key: {secret: key}}}\n"
+)
+
+
 def mapper(body: str) -> Mapper:
     """A mapper of a configuration with one connection called desk and the given rest."""
-    head = (
-        "version: 1\nconnections:\n  desk: {type: servicenow, url: 'https://contoso.service-now.com', "
-        "auth: {type: api_key, key: {secret: key}}}\n"
-    )
-    return mapper_of(parse_config(head + body, settings={}))
+    return mapper_of(parse_config(HEAD + body, settings={}))
+
+
+def unchecked_mapper(body: str) -> Mapper:
+    """The same without a check of its templates, to see what a rendering does with names that do not exist."""
+    return mapper_of(validate_config(yaml.safe_load(HEAD + body)))

@@ -9,7 +9,7 @@ import pytest
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import TicketKind
 from shared.mapping.mapper import MappedFields, Mapper
-from tests.mapping.signals import VM, mapper, signal
+from tests.mapping.signals import VM, mapper, signal, unchecked_mapper
 
 
 def ticket(body: str, given: Signal | None = None) -> MappedFields:
@@ -24,7 +24,8 @@ def _ticket(found: Mapper, given: Signal) -> MappedFields:
 
 def field(text: str, given: Signal | None = None) -> tuple[str | None, tuple[str, ...]]:
     """One field called x, and the warnings."""
-    mapped = ticket(f"default: {{connection: desk, fields: {{x: {text}}}}}", given)
+    made = unchecked_mapper(f"default: {{connection: desk, fields: {{x: {text}}}}}")
+    mapped = _ticket(made, given or signal())
     return mapped.fields.get("x"), mapped.warnings
 
 

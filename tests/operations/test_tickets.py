@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.registry import REGISTRY
 from local.azurite import Azurite
 from shared.core.http import Handler
 from shared.core.link import Link, LinkStage
@@ -35,7 +36,7 @@ def called(connection: str, kind: TicketKind, state: str) -> str:
 
 
 def listed(tickets: TicketList) -> Handler:
-    return lambda request: list_tickets(request, tickets)
+    return lambda request: list_tickets(request, tickets, [source.name for source in REGISTRY.sources])
 
 
 class Tickets:
@@ -169,7 +170,7 @@ async def test_filters(tickets: Tickets, query: dict[str, str], expected: list[s
 
 async def test_a_filter_is_a_value_and_no_query(tickets: Tickets) -> None:
     await tickets.add("INC0010001")
-    assert await tickets.numbers(source="' or TicketId ne '") == []
+    assert await tickets.numbers(connection="' or TicketId ne '") == []
     assert await tickets.numbers(source="azure_monitor", code="a function key") == ["INC0010001"]
 
 
@@ -286,3 +287,8 @@ async def test_memory_does_not_grow_with_the_number_of_links() -> None:
         tracemalloc.stop()
         assert (len(page.items), page.counts.total) == (100, count)
     assert peaks[20_000] < peaks[2_000] * 1.5
+
+
+async def test_an_unknown_source_is_refused_like_an_unknown_kind(tickets: Tickets) -> None:
+    assert "kind" in await tickets.refused(kind="foo")
+    assert "azure_monitor, defender, secure_score" in await tickets.refused(source="foo")

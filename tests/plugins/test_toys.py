@@ -170,5 +170,5 @@ def test_connections_of_two_systems_are_told_apart_by_their_type() -> None:
         parse_config(both.replace("toy_desk", "toydesk"), settings={}, registry=registry)
     assert caught.value.problems == [
         "bridge.yaml:4: connections.toys: type 'toydesk' is none of 'servicenow', 'toy_desk'. "
-        "Fix: see docs/configuration.md"
+        "Fix: did you mean 'toy_desk'?"
     ]

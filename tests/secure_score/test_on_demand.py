@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from shared.config.access import AcceptOnly
+from shared.config.load import LoadedConfig
 from shared.core.http import Response
+from shared.operations.ticket_list import TicketQuery
 from tests.asking import ask
 from tests.secure_score.world import EVERYTHING, World
 
@@ -80,12 +82,29 @@ async def test_asking_again_names_the_ticket_until_it_is_closed(world: World) ->
     writes = await world.writes()
     status, again = await file(world, "AdminMFAV2", {**ASKS, "priority": 1})
     assert (status, again["outcome"], again["ticket"]["number"]) == (200, "existing", first["ticket"]["number"])
+    assert "not_applied" not in first
+    given = [
+        name
+        for name in ("requested_by", "priority", "name", "description", "due_date")
+        if name in {**ASKS, "priority": 1}
+    ]
+    assert again["not_applied"] == given
     assert await world.writes() == writes
     # Closed by people a moment ago, which the bridge has not heard of yet.
     await world.close_change(first["ticket"]["id"])
     status, third = await file(world, "AdminMFAV2", ASKS)
     assert (status, third["outcome"]) == (201, "created")
     assert third["ticket"]["number"] != first["ticket"]["number"]
+
+
+async def test_the_due_date_that_the_bridge_set_is_in_the_list_at_once(world: World) -> None:
+    world.configure()
+    due = f"{world.now() + timedelta(days=9):%Y-%m-%d}"
+    _, made = await file(world, "AdminMFAV2", {**ASKS, "due_date": due})
+    page = await world.services.ticket_list.page(TicketQuery())
+    (row,) = [one for one in page.items if one.number == made["ticket"]["number"]]
+    assert row.due is not None
+    assert f"{row.due:%Y-%m-%d %H:%M:%S}" == f"{due} 23:59:59"
 
 
 async def test_many_ask_at_the_same_time(world: World) -> None:
@@ -233,7 +252,9 @@ async def test_fields_of_the_configuration_that_the_table_lacks(world: World) ->
 
 async def test_what_may_not_become_a_ticket_at_all(world: World) -> None:
     allowed = AcceptOnly.model_validate({"rules": "Apply *"})
-    world.services.__dict__["_loaded"] = world.services.config.model_copy(update={"accept_only": allowed})
+    world.services.__dict__["_loaded"] = LoadedConfig(
+        world.services.config.model_copy(update={"accept_only": allowed}), ()
+    )
     problem = await refused(world, "AdminMFAV2", ASKS, 422)
     assert "accept_only.rules does not allow 'Require MFA for administrative roles'" in problem.body["detail"]
     assert (await file(world, "DLPEnabled", ASKS))[0] == 201
@@ -287,7 +308,9 @@ async def test_microsoft_is_away_or_says_no(world: World) -> None:
 
 
 async def test_without_the_section_there_is_nothing_to_ask(world: World) -> None:
-    world.services.__dict__["_loaded"] = world.services.config.model_copy(update={"secure_score": None})
+    world.services.__dict__["_loaded"] = LoadedConfig(
+        world.services.config.model_copy(update={"secure_score": None}), ()
+    )
     await refused(world, "AdminMFAV2", ASKS, 404)
     assert await world.scores.poll_scores() == []
 

@@ -78,7 +78,7 @@ def test_both_sections_belong_to_the_whole_file(tmp_path: Path) -> None:
     file = tmp_path / "bridge.yaml"
     head = (ROOT / "bridge.yaml").read_text(encoding="utf-8")
     file.write_text(f"{head}\n{SECTION}accept_only: {{subscriptions: ['{TENANT}'], rules: prod-*}}\n", encoding="utf-8")
-    config = load_config(file, {"SERVICENOW_URL": "https://contoso.service-now.com"})
+    config = load_config(file, {"SERVICENOW_URL": "https://contoso.service-now.com"}).config
     assert config.secure_webhook is not None
     assert config.secure_webhook.tenants == [TENANT]
     assert config.accept_only is not None

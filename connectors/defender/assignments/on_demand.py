@@ -62,12 +62,14 @@ class TicketOutcome:
         ticket: None while there is none.
         connection: that has the ticket.
         reason: why it is pending or refused; else empty.
+        is_shared: it is the ticket of several resources, in which nothing is changed for one of them.
     """
 
     status: AssignedStatus
     ticket: TicketRef | None = None
     connection: str = ""
     reason: str = ""
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class AssignedItem:
         assignment: as it is stored now.
         outcome: of the ticket.
         push: to Defender for Cloud.
+        not_applied: values of the request that the ticket of before does not have because of it.
     """
 
     resource: str
@@ -87,6 +90,7 @@ class AssignedItem:
     assignment: Assignment
     outcome: TicketOutcome
     push: PushResult
+    not_applied: tuple[str, ...] = ()
 
     @property
     def is_done(self) -> bool:
@@ -176,7 +180,7 @@ class AssignmentRequests:
             by=assignment.by,
             ticket=outcome.ticket.number if outcome.ticket is not None else "",
         )
-        return AssignedItem(plan.resource, message.id, assignment, outcome, push)
+        return AssignedItem(plan.resource, message.id, assignment, outcome, push, _SHARED if outcome.is_shared else ())
 
     async def _write(self, plan: AssignmentPlan) -> Assignment:
         """Write the assignment, also over changes that others made since it was read: the request has precedence."""
@@ -235,8 +239,13 @@ class AssignmentRequests:
             signal = newer(plan.signal, stored.value if stored is not None else None)
             message = SignalMessage(id=uuid4().hex, received_at=self._now(), signal=signal)
             return await self._delivered(message, assignment)
+        if done == "shared":
+            return replace(before, is_shared=True)
         return replace(before, status="updated") if done == "updated" and before.status == "existing" else before
 
+
+#: What a ticket that several resources share does not take over from a request for one of them.
+_SHARED = ("assigned_to", "due_date", "caller", "fields")
 
 #: Status by decision of the delivery; any other is ``existing``.
 _STATUSES: dict[str, AssignedStatus] = {

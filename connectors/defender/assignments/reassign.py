@@ -104,8 +104,7 @@ class Reassigner:
             if ticket.noted:
                 return "up_to_date"
         written = await system.update(link.ticket, _fields(assignment, link), note)
-        if "due_date" not in written.dropped:
-            await self._remember(stored, assignment.due)
+        await self._remember(stored, assignment, written.dropped)
         return "updated"
 
     async def _over(self, stored: Versioned[Link], ticket: Ticket | None) -> None:
@@ -117,10 +116,13 @@ class Reassigner:
         with contextlib.suppress(RowOvertaken):
             await self._links.write(ended, stored.etag)
 
-    async def _remember(self, stored: Versioned[Link], due: datetime) -> None:
-        """Show the new date in lists at once. Whoever changed the link meanwhile learns it from the ticket."""
+    async def _remember(self, stored: Versioned[Link], assignment: Assignment, dropped: tuple[str, ...]) -> None:
+        """Show owner and date in lists at once. Whoever changed the link meanwhile learns it from the ticket."""
         with contextlib.suppress(RowOvertaken):
-            await self._links.write(replace(stored.value, due=due, ticket_read_at=self._now()), stored.etag)
+            link = stored.value
+            owner = link.owner if "assigned_to" in dropped else assignment.owner
+            due = link.due if "due_date" in dropped else assignment.due
+            await self._links.write(replace(link, owner=owner, due=due, ticket_read_at=self._now()), stored.etag)
 
 
 def _fields(assignment: Assignment, link: Link) -> dict[str, str]:

@@ -1,0 +1,130 @@
+"""Conditions of bridge.yaml that can never hold: unknown words, and patterns of forms that do not exist here. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.config.checks import suggest_value
+from shared.core.plugins import ConfigPath, Mistake
+
+#: Form of a subscription id, with ``*`` and ``?`` for parts of it.
+_SUBSCRIPTION = re.compile(r"[0-9a-f*?-]+", re.IGNORECASE)
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+#: Azure's names of resource groups: letters and digits of any alphabet, and ``_-.()``; other names
+#: in its place may have blanks.
+_GROUP = re.compile(r"[\w().*? -]+")
+
+#: Conditions whose values cannot begin with ``!``, so that it is meant as a negation.
+_NAMES = ("source", "kind", "subscription", "resource_group", "resource_type", "resource")
+
+_NO_NEGATION = (
+    "there is no negation: '{0}' is compared as it stands and matches nothing. Fix: put a route for what is to be "
+    "different above this one, or name what you want"
+)
+_NO_REGEX = (
+    "'{0}' matches nothing: only * (any text) and ? (one character) have a meaning. Fix: write several patterns as a "
+    "list, [a, b]"
+)
+
+
+def patterns(path: ConfigPath, given: Any) -> list[tuple[ConfigPath, str]]:
+    """The patterns of a condition with their places; what is no text is left to the model."""
+    if isinstance(given, str):
+        return [(path, given.strip())]
+    found = enumerate(given) if isinstance(given, list) else ()
+    return [((*path, index), text.strip()) for index, text in found if isinstance(text, str)]
+
+
+def could_match(pattern: str, word: str) -> bool:
+    """Whether a pattern matches a word, without case; ``*`` and ``?`` have their usual meaning."""
+    parts = [".*" if c == "*" else "." if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", pattern)]
+    return re.fullmatch("".join(parts), word, re.IGNORECASE | re.DOTALL) is not None
+
+
+def check_patterns(path: ConfigPath, given: Any, known: Sequence[str], what: str) -> list[Mistake]:
+    """Patterns that match none of the ``known`` words; ``what`` says what these are, for example ``kind``."""
+    problems = _empty(path, given)
+    for place, text in patterns(path, given):
+        if text.startswith("!"):
+            problems.append((place, _NO_NEGATION.format(text)))
+        elif text and not any(could_match(text, word) for word in known):
+            problems.append((place, f"there is no {what} '{text}'.{suggest_value(text, known)}"))
+    return problems
+
+
+def _empty(path: ConfigPath, given: Any) -> list[Mistake]:
+    """A condition without a value never holds."""
+    places = [place for place, text in patterns(path, given) if not text] if given != [] else [path]
+    return [
+        (place, "an empty condition never holds. Fix: write a pattern, or take the condition out") for place in places
+    ]
+
+
+class ConditionChecks:
+    """Checks the conditions on signals of any section.
+
+    Args:
+        kinds: the kinds of signals of each source; empty for a source that does not list them.
+    """
+
+    def __init__(self, kinds: Mapping[str, tuple[str, ...]]) -> None:
+        self._sources = sorted(kinds)
+        listed = all(kinds.values())
+        self._kinds = sorted({kind for each in kinds.values() for kind in each}) if listed else []
+
+    def check(self, path: ConfigPath, when: Any) -> list[Mistake]:
+        """Conditions of a ``when`` that can never hold; anything but a section is left to the model."""
+        if not isinstance(when, dict):
+            return []
+        problems = check_patterns((*path, "source"), when.get("source"), self._sources, "source")
+        if self._kinds:
+            problems += check_patterns((*path, "kind"), when.get("kind"), self._kinds, "kind")
+        for name in ("subscription", "resource_group", "resource_type", "resource"):
+            problems += check_names((*path, name), when.get(name))
+        for name in ("rule", "title", "severity"):
+            problems += _empty((*path, name), when.get(name))
+        for name in ("custom_properties", "dimensions", "tags"):
+            inner = when.get(name)
+            for key, given in inner.items() if isinstance(inner, dict) else ():
+                problems += _empty((*path, name, str(key)), given)
+        return problems
+
+
+def check_names(path: ConfigPath, given: Any) -> list[Mistake]:
+    """Patterns for names of Azure that no such name can match: negations, regular expressions, names for ids.
+
+    Args:
+        path: its last step says what is named: ``subscription``, ``resource_group`` or another name of ``When``; the
+            plural of the allow-list is understood.
+        given: raw patterns.
+    """
+    name = str(path[-1]).removesuffix("s")
+    problems = _empty(path, given)
+    for place, text in patterns(path, given):
+        if text.startswith("!"):
+            if name in _NAMES:
+                problems.append((place, _NO_NEGATION.format(text)))
+        elif name == "subscription" and text and not _is_subscription(text):
+            problems.append(
+                (place, f"'{text}' is no subscription id. Fix: write the id, 00000000-0000-0000-0000-000000000000")
+            )
+        elif name == "resource_group" and text and _GROUP.fullmatch(text) is None:
+            problems.append((place, _NO_REGEX.format(text)))
+    return problems
+
+
+def _is_subscription(text: str) -> bool:
+    if "*" in text:
+        return _SUBSCRIPTION.fullmatch(text) is not None
+    return _GUID.fullmatch(text.replace("?", "0")) is not None
+
+
+def check_accept_only(allowed: Any) -> list[Mistake]:
+    """Patterns of the allow-list that nothing can match."""
+    if not isinstance(allowed, dict):
+        return []
+    names = ("tenants", "subscriptions", "resource_groups", "rules")
+    return [mistake for name in names for mistake in check_names(("accept_only", name), allowed.get(name))]

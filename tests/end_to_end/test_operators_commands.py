@@ -1,0 +1,133 @@
+"""Commands for operators on a narrow terminal: ids that can be copied, tickets, routes, and usage that is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from local.demo import run as demo
+from local.demo.alerts import Azure
+from local.running import Running
+from tests.end_to_end.conftest import Bridge
+from tests.end_to_end.test_command_line import ROOT, bridge_py
+
+PAYLOAD = "tests/fixtures/azure_monitor/common/metric-static-fired.json"
+URL = {"SERVICENOW_URL": "https://contoso.service-now.com"}
+
+
+def test_an_id_of_a_narrow_table_is_enough_to_show_and_drop_the_item(bridge: Bridge) -> None:
+    session = bridge.running.session["session_file"]
+    signal_id = bridge.send({"text": "nobody can read this"})
+    bridge.running.outcome(signal_id)
+    code, text, _ = bridge_py("quarantine", "list", session=session, COLUMNS="80")
+    assert code == 0
+    shown = [line.split()[0] for line in text.splitlines() if signal_id.startswith(line.split()[0])]
+    assert len(shown) == 1, text
+    code, text, _ = bridge_py("quarantine", "show", shown[0], session=session)
+    assert (code, json.loads(text)["id"]) == (0, signal_id)
+    code, text, _ = bridge_py("quarantine", "drop", shown[0], "--confirm", session=session)
+    assert (code, "1 dropped" in text) == (0, True)
+    assert bridge_py("quarantine", "show", shown[0], session=session)[0] == 1
+
+
+def test_tickets_are_listed_shown_and_traced(bridge: Bridge, azure: Azure, alert: str) -> None:
+    session = bridge.running.session["session_file"]
+    bridge.deliver(azure.metric(alert))
+    number = bridge.deliver(azure.metric(alert, resolved=True))["ticket"]
+    code, text, _ = bridge_py("tickets", "list", session=session, COLUMNS="80")
+    assert (code, f"{number} " in text) == (0, True)
+    code, text, _ = bridge_py("tickets", "show", number.lower(), session=session)
+    shown = json.loads(text)
+    assert (code, shown["key"], shown["stage"]) == (0, f"alert:1:{alert}", "resolved")
+    code, text, _ = bridge_py("tickets", "trace", f"alert:1:{alert}"[:30], session=session)
+    assert code == 0
+    assert re.search(rf"fired: created {number}[\s\S]*resolved: resolved {number}", text), text
+    code, _, said = bridge_py("tickets", "show", "INC9999999", session=session)
+    assert (code, "no ticket is called 'INC9999999'" in said) == (1, True)
+    assert bridge_py("tickets", "list", "--source", "foo", session=session)[0] == 2
+
+
+def test_routes_test_says_which_route_and_why_not_the_others() -> None:
+    code, text, _ = bridge_py("routes", "test", PAYLOAD, **URL)
+    assert code == 0
+    assert "-> by-team: takes it, connection servicenow" in text
+    assert "by-service: custom_properties.service is not there, wanted is *" in text
+    assert "budgets: kind is metric, wanted is budget" in text
+    assert "default: 'by-team' takes it" in text
+    code, text, _ = bridge_py("routes", "test", "--json", PAYLOAD, **URL)
+    assert [one["takes"] for one in json.loads(text)["routes"]] == [True, False, False, False]
+    code, text, _ = bridge_py("routes", "test", "-", stdin='{"text": "x"}', **URL)
+    assert (code, "quarantined: " in text) == (0, True)
+
+
+def test_version_and_a_settings_file_that_is_not_there() -> None:
+    assert re.fullmatch(r"Azure ITSM Bridge \d+\.\d+\.\d+\n", bridge_py("--version")[1])
+    code, _, said = bridge_py("--settings", "nowhere.json", "validate", **URL)
+    assert (code, "nowhere.json: No such file" in said) == (2, True)
+
+
+def test_validate_prints_warnings_and_succeeds(tmp_path: Path) -> None:
+    file = tmp_path / "bridge.yaml"
+    shipped = (ROOT / "bridge.yaml").read_text("utf-8")
+    route = "routes:\n  - {name: all, when: {title: '*'}, connection: servicenow}\n"
+    file.write_text(shipped.replace("routes:\n", route, 1))
+    code, text, _ = bridge_py("--config", str(file), "validate", **URL)
+    assert code == 0
+    assert "warning: bridge.yaml:" in text
+    assert "valid; 1 connection, 5 routes, 4 warnings" in text
+
+
+def test_every_printed_command_uses_the_one_form() -> None:
+    """What documents, help and demo print for people: the interpreter of the project, which has the packages."""
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "infra/README.md", ROOT / "bridge.yaml"]
+    lines = [f"{file.name}: {line}" for file in files for line in file.read_text("utf-8").splitlines()]
+    wrong = [line for line in lines if re.search(r"(?<![\w/.])python3? (bridge\.py|-m local)", line)]
+    assert wrong == []
+
+
+def test_the_command_that_the_demo_prints_runs(bridge: Bridge, capsys: pytest.CaptureFixture[str]) -> None:
+    demo._invite(bridge.running.session, Console(soft_wrap=True))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("operate")]
+    command = shlex.split(line.split("operate", 1)[1])
+    assert command[0] == ".venv/bin/python"
+    done = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_another_interpreter_hands_over_to_the_one_with_the_packages() -> None:
+    bare = str(Path(sys.executable).resolve())  # the interpreter that the virtual environment was made from
+    command = [bare, "-S", "bridge.py", "--version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.startswith("Azure ITSM Bridge")) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "bad.yaml"], ["bad.yaml:5", "bad.yaml:6", "a secret is never written", "not ready"]),
+        (["--servicenow-url", "http://127.0.0.1:9"], ["reachable", "Fix: Check 'url'", "not ready"]),
+    ],
+)
+def test_local_up_says_what_keeps_it_from_delivering(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        "version: 1\nconnections:\n  a:\n    type: servicenow\n    url: http://x.example.com\n"
+        "    auth: {type: basic, username: a, password: hunter-two}\ndefault: {connection: a}\n"
+    )
+    given = [str(bad) if one == "bad.yaml" else one for one in arguments]
+    running = Running(["-q", *given], {"SERVICENOW_PASSWORD": "x"})
+    try:
+        said = "".join(running.lines) + running.session["trouble"]
+        for word in words[:-1]:
+            assert word in said
+        assert "hunter-two" not in said
+        assert not any("ready; stop" in line and "not ready" not in line for line in running.lines)
+    finally:
+        running.close()
