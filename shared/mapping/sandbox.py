@@ -1,42 +1,51 @@
 """Jinja2's sandbox, with bounds: however a template is written and whatever a payload holds, rendering ends soon.
 
 Jinja2's own sandbox keeps templates away from Python's inner life, but lets them repeat a text a billion times or loop
-for ever. Here every turn of a loop and every call costs a step, every text has a greatest length and all texts of one
-rendering together have one too. Loops, ``~`` and filters are not seen by the sandbox's hooks, so the compiled template
-is made to ask: each is wrapped in a filter that counts.
+for ever. Here three things are bounded:
+
+* **Size, before the work.** Every text has a greatest length, and every value a greatest weight: the characters and
+  items in it, counted as often as they would be printed or compared. A list that holds another list twice weighs twice
+  as much, although it takes no memory. Filters, operators and methods whose result is larger than what they are given
+  say first how large it will be.
+* **Steps.** Every turn of a loop, call, comparison, filter and test costs one; all texts of one rendering together
+  have a greatest length.
+* **Time.** Every step looks at the processor time that the rendering has used.
+
+Filters and tests are replaced by guarded ones. Loops, ``~``, comparisons, lists and literal text are not seen by the
+sandbox's hooks, so the compiled template is made to ask: each is wrapped in a filter that counts.
 
 Source: Jinja2 documentation, "Sandbox" (intercepted operators) and "Extensions" (syntax trees).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, cast
 
-from jinja2 import TemplateAssertionError, TemplateRuntimeError, nodes, pass_context
+from jinja2 import Environment, TemplateAssertionError, nodes, pass_context, pass_environment
+from jinja2.filters import make_attrgetter
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-#: Turns of loops and calls in one rendering; items of a range or list.
-MAX_STEPS = 10_000
-MAX_RANGE = 1_000
+from shared.mapping.sandbox_bounds import (
+    FILTER_CHECKS,
+    ITEM_WEIGHT,
+    MAX_RANGE,
+    MAX_WEIGHT,
+    NARROW,
+    OPERATOR_CHECKS,
+    PER_ITEM,
+    RenderBudget,
+    TemplateLimitExceeded,
+    check_call,
+    check_length,
+    check_narrow,
+    check_per_item,
+    weight,
+)
 
-#: Characters of one text, and of all texts that one rendering makes.
-MAX_TEXT = 40_000
-MAX_TEXTS = 1_000_000
-
-#: Greatest value of a number that says how wide or how often, and longest text that says with what.
-_WIDTH = 200
-_PIECE = 500
-
-#: Bits of a whole number.
-_BITS = 4_096
-
-#: Filters whose arguments multiply a text.
-_GROWING = frozenset({"batch", "center", "indent", "join", "replace", "slice", "tojson", "wordwrap", "xmlattr"})
-
-#: ``map`` takes the name of a filter, and would call it behind our back.
+#: ``map`` takes the name of a filter.
 _MAPPABLE = frozenset({"capitalize", "float", "int", "length", "lower", "string", "title", "trim", "upper"})
 
 #: Filters that cannot be bounded from outside, and one whose result differs each time.
@@ -44,39 +53,6 @@ _WITHOUT = frozenset({"format", "random", "urlize"})
 
 #: Methods of text that can make it larger than it and their arguments are, or format.
 _NO_METHODS = frozenset({"format", "format_map", "translate", "maketrans", "encode", "expandtabs"})
-
-_WIDE_FORMAT = re.compile(r"\d{4,}|\*")
-
-
-class TemplateLimitExceeded(TemplateRuntimeError):
-    """A template that would take too long or grow too large."""
-
-
-class RenderBudget:
-    """What is left for one rendering."""
-
-    def __init__(self) -> None:
-        self.steps = MAX_STEPS
-        self.characters = MAX_TEXTS
-
-    def step(self) -> None:
-        """Pay for a turn of a loop or a call. Raises TooMuch."""
-        self.steps -= 1
-        if self.steps < 0:
-            raise TemplateLimitExceeded(f"it takes more than {MAX_STEPS:,} steps")
-
-    def made(self, value: Any) -> Any:
-        """Pay for a value that was made, and return it. Raises TooMuch."""
-        if isinstance(value, str):
-            self.characters -= len(value)
-            if len(value) > MAX_TEXT or self.characters < 0:
-                raise TemplateLimitExceeded(f"it makes a text of more than {MAX_TEXT:,} characters")
-        elif isinstance(value, list | tuple) and len(value) > MAX_TEXT:
-            raise TemplateLimitExceeded(f"it makes a list of more than {MAX_TEXT:,} items")
-        elif isinstance(value, int) and value.bit_length() > _BITS:
-            raise TemplateLimitExceeded("it makes a number that is too large")
-        return value
-
 
 #: Name under which the budget is given to a rendering.
 BUDGET = "_budget"
@@ -99,9 +75,10 @@ def _counted(context: Context, items: Iterable[Any]) -> Iterator[Any]:
 @pass_context
 def _joined(context: Context, parts: Sequence[Any]) -> str:
     budget = budget_of(context)
-    texts = [str(budget.made(part)) for part in parts]
-    if sum(map(len, texts)) > MAX_TEXT:
-        raise TemplateLimitExceeded(f"it makes a text of more than {MAX_TEXT:,} characters")
+    budget.step()
+    weight(list(parts))
+    texts = [str(part) for part in parts]
+    check_length(sum(map(len, texts)))
     return str(budget.made("".join(texts)))
 
 
@@ -112,19 +89,10 @@ def _sized(context: Context, value: Any) -> Any:
     return budget.made(value)
 
 
-def _small(value: Any) -> Any:
-    """An argument that may multiply what it is applied to."""
-    if isinstance(value, str) and len(value) > _PIECE:
-        raise TemplateLimitExceeded(f"an argument has more than {_PIECE} characters")
-    if isinstance(value, int | float) and abs(value) > MAX_TEXT:
-        raise TemplateLimitExceeded(f"an argument is larger than {MAX_TEXT:,}")
-    return value
-
-
-def _narrow(value: Any) -> Any:
-    if isinstance(value, int | float) and abs(value) > _WIDTH:
-        raise TemplateLimitExceeded(f"an argument is larger than {_WIDTH}")
-    return _small(value)
+@pass_context
+def _literal(context: Context, characters: int) -> str:
+    budget_of(context).pay(characters)
+    return ""
 
 
 def _range(*arguments: int) -> range:
@@ -134,29 +102,86 @@ def _range(*arguments: int) -> range:
     return found
 
 
+@pass_environment
+def _sum(environment: Environment, iterable: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
+    """Jinja2's ``sum`` for numbers; that of lists would copy the result once for every item."""
+    items = iterable if attribute is None else map(make_attrgetter(environment, attribute), iterable)
+    total = start
+    for item in items:
+        if not isinstance(item, int | float) or not isinstance(total, int | float):
+            raise TemplateLimitExceeded("sum takes numbers only")
+        total = total + item
+    return total
+
+
+def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter or test that checks what it is given, counts, and bounds what it gives."""
+    wants = getattr(getattr(function, "jinja_pass_arg", None), "name", "")
+    check = FILTER_CHECKS.get(name)
+
+    @pass_context
+    def guard(context: Context, value: Any = None, *args: Any, **kwargs: Any) -> Any:
+        budget = budget_of(context)
+        budget.step()
+        arguments = (*args, *kwargs.values())
+        for one in (value, *arguments):
+            if isinstance(one, str):
+                check_length(len(one))
+            else:
+                weight(one)
+        if name in NARROW:
+            for one in arguments:
+                check_narrow(one)
+        elif name in PER_ITEM:
+            check_per_item(value, arguments)
+        if check is not None:
+            check(value, *args, **kwargs)
+        first = {"context": context, "eval_context": context.eval_ctx, "environment": context.environment}.get(wants)
+        found = function(value, *args, **kwargs) if first is None else function(first, value, *args, **kwargs)
+        if isinstance(found, Iterator):
+            found = list(islice(found, MAX_WEIGHT // ITEM_WEIGHT + 1))
+        return budget.made(found)
+
+    return guard
+
+
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
     """A sandbox whose templates are rendered with a :class:`RenderBudget`, given under the name ``BUDGET``."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        # Nothing is computed when a template is compiled: then there is no budget.
+        super().__init__(**options, optimized=False)
         for name in _WITHOUT:
             del self.filters[name]
         del self.globals["lipsum"]
         self.globals["range"] = _range
-        self.filters |= {
-            "_counted": _counted, "_joined": _joined, "_sized": _sized, "_small": _small, "_narrow": _narrow,
-        }  # fmt: skip
+        self.filters["sum"] = _sum
+        for name, function in list(self.filters.items()):
+            self.add_filter(name, function)
+        for name, test in list(self.tests.items()):
+            self.tests[name] = _guarded("", cast(Callable[..., Any], test))
+        self.filters |= {"_counted": _counted, "_joined": _joined, "_sized": _sized, "_literal": _literal}
+
+    def add_filter(self, name: str, function: Callable[..., Any]) -> None:
+        """Offer a filter of our own, bounded as the others are."""
+        self.filters[name] = _guarded(name, function)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
+        _charge_literals(tree)
         _Bounds().rewrite(tree)
         return tree
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """No method of text that formats or grows without bounds."""
-        return not (isinstance(obj, str) and attr in _NO_METHODS) and super().is_safe_attribute(obj, attr, value)
+        """No method of text that formats or grows without bounds, and of our own values nothing but their fields."""
+        if isinstance(obj, str):
+            return attr not in _NO_METHODS and super().is_safe_attribute(obj, attr, value)
+        own = getattr(type(obj), "model_fields", None) or getattr(type(obj), "__dataclass_fields__", None)
+        if own is not None and attr not in own:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
         """Jinja2 would put a safe ``format`` in place of text's own; it has no bounds, so there is none."""
@@ -165,63 +190,32 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """Every call is a step, and what it gives is bounded."""
         budget = budget_of(__context)
         budget.step()
-        if isinstance(getattr(__obj, "__self__", None), str):
-            for argument in (*args, *kwargs.values()):
-                _narrow(argument)
+        check_call(__obj, (*args, *kwargs.values()))
         return budget.made(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Arithmetic whose result cannot be larger than anything of use."""
         budget = budget_of(context)
         budget.step()
-        _OPERATORS[operator](left, right)
+        OPERATOR_CHECKS[operator](left, right)
         return budget.made(super().call_binop(context, operator, left, right))
 
 
-def _check_sum(left: Any, right: Any) -> None:
-    if isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
-        _check_length(len(left) + len(right))
-
-
-def _check_product(left: Any, right: Any) -> None:
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, str | list | tuple) and isinstance(other, int):
-            _check_length(len(one) * other)
-    if isinstance(left, int) and isinstance(right, int):
-        _check_bits(left.bit_length() + right.bit_length())
-
-
-def _check_power(left: Any, right: Any) -> None:
-    if isinstance(left, int) and isinstance(right, int):
-        _check_bits(left.bit_length() * abs(right))
-
-
-def _check_format(left: Any, right: Any) -> None:
-    del right
-    if isinstance(left, str) and _WIDE_FORMAT.search(left):
-        raise TemplateLimitExceeded("it formats with a width of more than three digits")
-
-
-def _check_length(length: int) -> None:
-    if length > MAX_TEXT:
-        raise TemplateLimitExceeded(f"it makes a text or list longer than {MAX_TEXT:,}")
-
-
-def _check_bits(bits: int) -> None:
-    if bits > _BITS:
-        raise TemplateLimitExceeded("it makes a number that is too large")
-
-
-_OPERATORS: Mapping[str, Callable[[Any, Any], None]] = {
-    "+": _check_sum,
-    "*": _check_product,
-    "**": _check_power,
-    "%": _check_format,
-}
+def _charge_literals(tree: nodes.Template) -> None:
+    """Make text that stands in the template pay wherever it may be written more than once."""
+    repeated = {
+        id(output): output
+        for outer in tree.find_all((nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block))
+        for output in outer.find_all(nodes.Output)
+    }
+    for output in repeated.values():
+        length = sum(len(one.data) for one in output.nodes if isinstance(one, nodes.TemplateData))
+        if length:
+            output.nodes.append(_filtered(nodes.Const(length, lineno=output.lineno), "_literal"))
 
 
 class _Bounds:
-    """Rewrites a syntax tree so that loops, joins and filters are counted."""
+    """Rewrites a syntax tree so that loops, joins, comparisons and lists are counted."""
 
     def rewrite(self, node: nodes.Node) -> None:
         """Rewrite everything inside a node."""
@@ -240,25 +234,17 @@ class _Bounds:
             node.iter = _filtered(node.iter, "_counted")
         elif isinstance(node, nodes.Concat):
             return _filtered(nodes.List(node.nodes, lineno=node.lineno), "_joined")
-        elif isinstance(node, nodes.Filter):
-            return self._filter(node)
-        return node
-
-    def _filter(self, node: nodes.Filter) -> nodes.Expr:
-        if node.name == "map":
+        elif isinstance(node, nodes.Compare | nodes.List | nodes.Dict) or (
+            isinstance(node, nodes.Tuple) and node.ctx == "load"
+        ):
+            return _filtered(node, "_sized")
+        elif isinstance(node, nodes.Filter) and node.name == "map":
             named = node.args[0] if node.args else None
             if named is not None and not (isinstance(named, nodes.Const) and named.value in _MAPPABLE):
                 raise TemplateAssertionError(
                     f"map takes attribute= or one of {', '.join(sorted(_MAPPABLE))}", node.lineno or 1
                 )
-        if node.name in _GROWING:
-            if node.dyn_args is not None or node.dyn_kwargs is not None:
-                raise TemplateAssertionError(f"{node.name} takes no * arguments here", node.lineno or 1)
-            bound = "_small" if node.name in ("join", "replace", "wordwrap") else "_narrow"
-            node.args = [_filtered(argument, bound) for argument in node.args]
-            for keyword in node.kwargs:
-                keyword.value = _filtered(keyword.value, bound)
-        return _filtered(node, "_sized")
+        return node
 
 
 def _filtered(node: nodes.Node, name: str) -> nodes.Filter:

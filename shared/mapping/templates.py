@@ -12,17 +12,28 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import ChainableUndefined, Environment, Template, Undefined, pass_context
+from jinja2 import (
+    ChainableUndefined,
+    Environment,
+    Template,
+    TemplateSyntaxError,
+    Undefined,
+    pass_context,
+)
 from jinja2.runtime import Context
 
 from shared.config.model import Levels
 from shared.core.plugins import SourceWords
 from shared.core.signal import Resource, Signal
 from shared.core.times import rfc3339
-from shared.mapping.sandbox import BUDGET, BoundedEnvironment, RenderBudget, budget_of
+from shared.mapping.sandbox import BUDGET, BoundedEnvironment, budget_of
+from shared.mapping.sandbox_bounds import RenderBudget
 
 #: A rendered value is cut here at the latest, whatever field it goes to.
 MAX_RENDERED = 32_000
+
+#: Longest template in characters.
+_LONGEST_SOURCE = 20_000
 
 #: Name under which a rendering is given the date format of the ticket system, for ``strftime``.
 DATE_FORMAT = "_date_format"
@@ -84,7 +95,9 @@ def _utc(context: Context, value: object) -> str:
 @pass_context
 def _finalize(context: Context, value: Any) -> Any:
     """What a template prints: nothing for no value, and a missing name is noted in the render call's list."""
-    return budget_of(context).made(_printed(value, context.parent["_missing"]))
+    budget = budget_of(context)
+    printed = _printed(value, context.parent["_missing"])
+    return budget.made(printed if isinstance(printed, str) else str(budget.made(printed)))
 
 
 def _printed(value: Any, missing: list[str]) -> Any:
@@ -104,8 +117,8 @@ def _made() -> _Environment:
         trim_blocks=True,
         finalize=_finalize,
     )
-    environment.filters["shorten"] = _shorten
-    environment.filters["utc"] = _utc
+    environment.add_filter("shorten", _shorten)
+    environment.add_filter("utc", _utc)
     return environment
 
 
@@ -139,7 +152,12 @@ def compile_template(text: str) -> Render:
     name = _NAME_ONLY.fullmatch(text.strip())
     if name is not None and name[1].split(".")[0] in _KNOWN:
         return _lookup(name[1].split("."))
-    template: Template = _ENVIRONMENT.from_string(text)
+    if len(text) > _LONGEST_SOURCE:
+        raise TemplateSyntaxError(f"a template has at most {_LONGEST_SOURCE:,} characters", 1)
+    try:
+        template: Template = _ENVIRONMENT.from_string(text)
+    except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError):
+        raise TemplateSyntaxError("it is nested too deeply, or has a number that is too large", 1) from None
 
     def render(context: Mapping[str, Any], missing: list[str]) -> str:
         return template.render(context, _missing=missing, **{BUDGET: RenderBudget()})[:MAX_RENDERED].strip()

@@ -9,7 +9,7 @@ import pytest
 from jinja2 import TemplateError
 
 from shared.core.errors import ConfigurationError
-from shared.mapping.sandbox import MAX_TEXT
+from shared.mapping.sandbox_bounds import MAX_TEXT
 from shared.mapping.templates import compile_template
 from tests.mapping.signals import mapper, signal
 
