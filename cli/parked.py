@@ -41,6 +41,9 @@ Item = Annotated[str, typer.Argument(help="Its id, or the beginning as list show
 _SHORTEST = 8
 _WHOLE = 32
 
+#: Columns of a window that is wide enough for whole ids.
+_WIDE = 120
+
 #: Words for outcomes whose names do not say enough.
 _OUTCOMES = {"replayed": "put back on the queue"}
 
@@ -147,7 +150,8 @@ async def _list(
     table.add_column("id", no_wrap=True)  # what is copied stays in one piece, however narrow the window is
     for column in ("parked at", "code", "what", "reason"):
         table.add_column(column, overflow="fold")
-    length = _shown_length([row.id for row in rows])
+    # Wide windows have room for whole ids.
+    length = _WHOLE * 2 if out.width >= _WIDE else _shown_length([row.id for row in rows])
     for row in rows:
         what = (row.title or row.key) + (" (replayed)" if row.replayed_at else "")
         table.add_row(row.id[:length], row.kept_at[:19], row.code, escape(what), escape(row.reason[:300]))

@@ -154,7 +154,7 @@ async def test_owner_and_due_date_of_a_changed_assignment_are_in_the_list_at_onc
     assert item["status"] == "updated"
     assert "not_applied" not in item
     page = await house.services.ticket_list.page(TicketQuery())
-    (row,) = [one for one in page.items if one.number == item["ticket"]["number"]]
+    (row,) = [one for one in page.items if one.id == item["ticket"]["id"]]
     assert (row.due, row.owner) == (due, item["assignment"]["owner"])
 
 

@@ -102,7 +102,7 @@ async def test_the_due_date_that_the_bridge_set_is_in_the_list_at_once(world: Wo
     due = f"{world.now() + timedelta(days=9):%Y-%m-%d}"
     _, made = await file(world, "AdminMFAV2", {**ASKS, "due_date": due})
     page = await world.services.ticket_list.page(TicketQuery())
-    (row,) = [one for one in page.items if one.number == made["ticket"]["number"]]
+    (row,) = [one for one in page.items if one.id == made["ticket"]["id"]]
     assert row.due is not None
     assert f"{row.due:%Y-%m-%d %H:%M:%S}" == f"{due} 23:59:59"
 
