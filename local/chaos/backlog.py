@@ -117,9 +117,9 @@ class Opening:
         in_flight: calls at the same time. workers: processes.
     """
 
-    calls: int = 100
+    calls: int = 300
     window: int = 60
-    alerts: int = 150
+    alerts: int = 440
     latency: float = 0.6
     in_flight: int = 4
     workers: int = 3

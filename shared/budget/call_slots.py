@@ -20,6 +20,10 @@ from shared.budget.store import BudgetState, SharedState
 from shared.core.errors import StorageUnavailable
 from shared.core.rate_gate import PrioritySemaphore
 
+#: A worker without a slot waits for so many seconds, and asks so often, for what another is about to give up. To put
+#: its messages back on the queue takes longer, and leaves calls in flight unused.
+_HAND_OVER, _HAND_OVERS = 2.0, 8
+
 
 def slot_duration(rules: QuotaRules) -> float:
     """Seconds that slots are good for: longer than a worker's copy of the state may be old, shorter than anybody wants
@@ -28,8 +32,11 @@ def slot_duration(rules: QuotaRules) -> float:
 
 
 def fair_share(backlog: Backlog, worker: str, rules: QuotaRules, now: float) -> int:
-    """Slots that a worker should have in the long run; one where there are more workers than slots."""
-    names = sorted({name for name, expiry in backlog.workers if expiry > now} | {worker})
+    """Slots that a worker should have, of those that have or want any; one where there are more workers than slots.
+
+    Workers without work leave their share to the others, and get it back within a call's time when they ask.
+    """
+    names = sorted({name for name, _, expiry in backlog.call_slots if expiry > now} | {worker})
     part, over = divmod(rules.in_flight, len(names))
     return max(1, part + (names.index(worker) < over))
 
@@ -56,11 +63,11 @@ def wanted_slots(backlog: Backlog, rules: QuotaRules, worker: str, now: float, w
 def take_slots(
     backlog: Backlog, rules: QuotaRules, worker: str, now: float, *, wanted: int = 1, in_use: int = 0
 ) -> tuple[Backlog, int]:
-    """Take, extend or give up slots; how many the worker holds now."""
+    """Take, extend or give up slots; how many the worker holds now. With 0 it is noted that it wants some."""
     others = [slot for slot in backlog.call_slots if slot[0] != worker and slot[2] > now]
     count = wanted_slots(backlog, rules, worker, now, wanted, in_use)
-    mine = [(worker, count, now + slot_duration(rules))] if count else []
-    return replace(backlog, call_slots=tuple(sorted([*others, *mine]))), count
+    mine = (worker, count, now + slot_duration(rules))
+    return replace(backlog, call_slots=tuple(sorted([*others, mine]))), count
 
 
 class CallSlots:
@@ -113,13 +120,27 @@ class CallSlots:
     async def _ensure(self) -> None:
         if not self._must_change():
             return  # another delivery did it meanwhile
-        known = any(name == self._worker for name, _ in self._shared.view.backlog.workers)
-        if known and not self._possible():  # others' slots are seldom free: to try in vain costs no write
+        asked = held_slots(self._shared.view.backlog, self._worker, self._now())[1] > 0
+        if asked and not self._possible():  # others' slots are seldom free: to try in vain costs no write
             await self._shared.renew(strict=True)
             if not self._possible():
                 return
         await self._shared.change(self._take)
+        for _ in range(_HAND_OVERS):
+            if self._usable() or not self._is_handed_over():
+                break
+            await asyncio.sleep(_HAND_OVER / _HAND_OVERS)
+            await self._shared.change(self._take)
         self._calls.wake()
+
+    def _is_handed_over(self) -> bool:
+        """Whether another worker holds more than its share: it gives that up as soon as one of its calls ends."""
+        backlog, now = self._shared.view.backlog, self._now()
+        return any(
+            count > fair_share(backlog, name, self._rules, now)
+            for name, count, expiry in backlog.call_slots
+            if expiry > now and name != self._worker
+        )
 
     @asynccontextmanager
     async def slot(self, *, urgent: bool) -> AsyncIterator[None]:
@@ -135,12 +156,13 @@ class CallSlots:
             yield
 
     async def _keep(self) -> None:
-        """Extend the slots of calls that take long, and get some for calls that wait, for as long as there are any."""
-        while True:
+        """Extend the slots of calls that take long, get some for calls that wait, and give up what others ask for."""
+        at_work = True
+        while at_work:
             await asyncio.sleep(slot_duration(self._rules) / 10)
-            if not self._calls.in_use and not self._calls.waiting:
-                return
-            with suppress(StorageUnavailable):  # tried again in a moment; the slots end by themselves meanwhile
-                await self._shared.renew(strict=True)
-                await self.ensure()
+            at_work = self._calls.in_use > 0 or self._calls.waiting > 0
+            if at_work or held_slots(self._shared.view.backlog, self._worker, self._now())[0] > 1:
+                with suppress(StorageUnavailable):  # tried again in a moment; the slots end by themselves meanwhile
+                    await self._shared.renew(strict=True)
+                    await self.ensure()
             self._calls.wake()

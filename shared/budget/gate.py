@@ -188,6 +188,8 @@ class BudgetGate:
         if not self._may_begin(demand):
             raise await self._must_wait(demand)
         if not await self._slots.ensure():
+            if not self._may_begin(demand):  # another made the attempt at an open circuit meanwhile
+                raise await self._must_wait(demand)
             raise self._no_call_slot(position)
         if not urgent:  # with one call where two are needed, it would spend that one and come back for both
             calls = max(calls, round(calls_per_delivery(self.state.quota)))
