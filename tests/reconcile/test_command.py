@@ -34,7 +34,9 @@ reconcile:
 def invoke(azurite: Azurite, folder: Path, text: str, *arguments: str) -> tuple[int, str]:
     file = folder / "bridge.yaml"
     file.write_text(text)
-    options = ["--config", str(file), "--settings", str(folder / "none"), "--storage", azurite.connection_string]
+    settings = folder / "local.settings.json"
+    settings.write_text('{"Values": {}}')
+    options = ["--config", str(file), "--settings", str(settings), "--storage", azurite.connection_string]
     result = CliRunner().invoke(app, [*options, "reconcile", *arguments])
     return result.exit_code, " ".join(result.output.split())
 

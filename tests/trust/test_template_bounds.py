@@ -179,7 +179,7 @@ def test_a_template_that_cannot_be_compiled_is_a_mistake_in_the_file(text: str) 
 
 
 def test_a_field_that_hits_a_bound_is_named_and_the_next_message_goes_on() -> None:
-    built = mapper(
+    built = unchecked_mapper(
         'default: {connection: desk, fields: {short_description: "' + DOUBLED.replace('"', "'") + '{{ ns.x }}"}}\n'
     )
     for _ in range(2):
