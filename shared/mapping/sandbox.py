@@ -160,9 +160,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.filters["sum"] = _sum
         for name, function in list(self.filters.items()):
             self.add_filter(name, function)
-        for name, test in list(self.tests.items()):
-            checked: Callable[..., Any] = test
-            self.tests[name] = _guarded("", checked)
+        tests: dict[str, Any] = self.tests
+        tests.update({name: _guarded("", test) for name, test in tests.items()})
         self.filters |= {"_counted": _counted, "_joined": _joined, "_sized": _sized, "_literal": _literal}
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:
