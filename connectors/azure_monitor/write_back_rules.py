@@ -14,7 +14,7 @@ NEW, ACKNOWLEDGED, CLOSED = "New", "Acknowledged", "Closed"
 
 #: Alerts live below a subscription; those of a tenant or management group cannot be told.
 _ALERT = re.compile(
-    r"/subscriptions/([^/]+)/(?:.+/)?providers/microsoft\.alertsmanagement/alerts/([^/]+)", re.IGNORECASE
+    r"/subscriptions/([^/]+)/(?:.+/)?providers/microsoft\.alertsmanagement/alerts/([^/]+)", re.ASCII | re.IGNORECASE
 )
 
 

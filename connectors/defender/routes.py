@@ -16,6 +16,7 @@ from connectors.defender.settings import IntegrationSettings
 from shared.config.model import ResolveSettings, RouteBody
 from shared.core.field_values import FieldValue
 from shared.core.fields import FieldRole
+from shared.core.letter_case import fold_case
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
 from shared.mapping.groups import CompiledGroup, GroupKey
@@ -187,8 +188,8 @@ def _group(route: str, integration: IntegrationSettings) -> GroupKey:
         pinned = signal.details.get("assignment_ticket", "")
         if pinned:
             return pinned if pinned.startswith(GROUPS) else ""
-        found = " ".join(signal.details.get(by, "").split()).casefold() if by else ""
-        return f"group:1:{route.casefold()}/{found}" if found else ""
+        found = fold_case(" ".join(signal.details.get(by, "").split())) if by else ""
+        return f"group:1:{fold_case(route)}/{found}" if found else ""
 
     return key
 

@@ -41,6 +41,10 @@ _PORTAL = "portal.azure.com"
 #: Blade that shows one alert; see Microsoft's own e-mail notifications of Azure Monitor.
 _BLADE = "#blade/Microsoft_Azure_Monitoring_Alerts/AlertDetails.ReactView/alertId/"
 
+#: Items of one array of resources that are read. All of them are read, because the allow-list has to know them; the
+#: largest alert of Azure has room for fewer.
+MOST_LISTED = 5_000
+
 _LONGEST_ID = 1024
 _OVERLONG = "A resource id longer than any that Azure gives was left out."
 _LONGEST_NAME = 256
@@ -141,6 +145,8 @@ class ResourceList:
         self._aliases: set[str] = set()
         #: What was left out, one sentence.
         self.warning = ""
+        #: Whether something was left out of which nothing is known.
+        self.incomplete = False
 
     def add(self, value: object) -> None:
         """Add an id or a bare name; whatever means nothing is passed over."""
@@ -150,7 +156,7 @@ class ResourceList:
         if not found.strip("/"):
             return
         if len(found) > _LONGEST_ID:
-            self.warning = _OVERLONG
+            self.warning, self.incomplete = _OVERLONG, True
             return
         if not is_id(found):
             name = found[:_LONGEST_NAME]
@@ -170,15 +176,17 @@ class ResourceList:
         if not resource.name:
             return
         if len(resource.id or "") > _LONGEST_ID:
-            self.warning = _OVERLONG
+            self.warning, self.incomplete = _OVERLONG, True
             return
         name = resource.name[:_LONGEST_NAME]
         key = canonical(resource.id or "") or "\0" + name.lower()
         self._found.setdefault(key, replace(resource, name=name))
 
-    def add_all(self, values: object, most: int = 500) -> None:
+    def add_all(self, values: object) -> None:
         """Add the items of an array, or the one value given instead of an array."""
-        for value in values[:most] if isinstance(values, list) else (values,):
+        listed = values if isinstance(values, list) else [values]
+        self.incomplete = self.incomplete or len(listed) > MOST_LISTED
+        for value in listed[:MOST_LISTED]:
             self.add(value)
 
     def alias(self, value: object) -> None:

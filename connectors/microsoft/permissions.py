@@ -72,5 +72,6 @@ def _texts(entry: object, name: str) -> tuple[str, ...]:
 
 def _among(action: str, patterns: Iterable[str]) -> bool:
     return any(
-        re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), action, re.IGNORECASE | re.DOTALL) for pattern in patterns
+        re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), action, re.ASCII | re.IGNORECASE | re.DOTALL)
+        for pattern in patterns
     )

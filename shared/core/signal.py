@@ -25,6 +25,9 @@ Order = tuple[datetime, int]
 #: For events of one key that bear the same time: an update cannot precede its firing, nor anything follow its end.
 FIRED_RANK = 0
 RESOLVED_RANK = 2
+#: In ``Signal.unlisted``: there are resources of which nothing is known.
+UNKNOWN_PLACE = "?"
+
 _RANK = {SignalState.FIRED: FIRED_RANK, SignalState.UPDATED: 1, SignalState.RESOLVED: RESOLVED_RANK}
 
 
@@ -63,6 +66,8 @@ class Signal:
         origin: by what its source knows it, for telling the source what became of its ticket: the ARM id of an alert or
             assessment, ``<tenant>/<control>`` of Secure Score; empty for what cannot be told.
         warnings: what was odd about the payload, one sentence each.
+        unlisted: where the resources are that ``resources`` has no room for: ``<subscription>/<resource group>``, each
+            once; :data:`UNKNOWN_PLACE` when it is not known of all of them. The allow-list looks at these too.
     """
 
     source: str
@@ -88,6 +93,7 @@ class Signal:
     via: str = ""
     origin: str = ""
     warnings: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         kind, _, rest = self.key.partition(":")
@@ -155,6 +161,7 @@ def to_dict(signal: Signal) -> dict[str, Any]:
         **({"via": signal.via} if signal.via else {}),
         **({"origin": signal.origin} if signal.origin else {}),
         "warnings": list(signal.warnings),
+        **({"unlisted": list(signal.unlisted)} if signal.unlisted else {}),
     }
 
 
@@ -191,4 +198,5 @@ def from_dict(data: Mapping[str, Any]) -> Signal:
         via=data.get("via", ""),
         origin=data.get("origin", ""),
         warnings=tuple(data.get("warnings", ())),
+        unlisted=tuple(data.get("unlisted", ())),
     )

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 
 from shared.config.access import AcceptOnly
-from shared.core.signal import Signal
+from shared.core.signal import UNKNOWN_PLACE, Signal
 from shared.mapping.routes import matches_any
 
 #: Code of what is kept in quarantine because of this.
 NOT_ALLOWED = "not_allowed"
 
-_SUBSCRIPTION = re.compile(r"^/?subscriptions/([^/]+)", re.IGNORECASE)
+_SUBSCRIPTION = re.compile(r"^/?subscriptions/([^/]+)", re.ASCII | re.IGNORECASE)
 
 #: Links into the portal name the tenant: ``https://portal.azure.com/#@contoso.example/...``.
 _TENANT = re.compile(r"#@([^/?#]{1,253})")
@@ -27,6 +27,9 @@ def not_allowed(signal: Signal, rules: AcceptOnly | None) -> str | None:
     """
     if rules is None:
         return None
+    for name in ("subscriptions", "resource_groups"):
+        if UNKNOWN_PLACE in signal.unlisted and getattr(rules, name) is not None:
+            return f"accept_only.{name}: the alert lists more resources than can be checked"
     return (
         _outside("tenants", rules.tenants, _tenants(signal), needed=False)
         or _outside("subscriptions", rules.subscriptions, _subscriptions(signal))
@@ -64,12 +67,20 @@ def _subscriptions(signal: Signal) -> list[str | None]:
     """Of the alert, its rule and its resources. Bare names of things have none and are passed over."""
     ids = [signal.rule_id, signal.details.get("alert_id"), signal.details.get("origin_alert_id")]
     found: list[str | None] = [match[1] for text in ids if text and (match := _SUBSCRIPTION.match(text))]
-    return found + [r.subscription_id for r in signal.resources if r.subscription_id]
+    found += [r.subscription_id for r in signal.resources if r.subscription_id]
+    return found + [subscription for subscription, _ in _unlisted(signal) if subscription]
 
 
 def _resource_groups(signal: Signal) -> list[str | None]:
     """Of the resources that Azure knows by id; bare names of things are passed over."""
-    return [r.resource_group for r in signal.resources if r.id or r.resource_group]
+    listed = [r.resource_group for r in signal.resources if r.id or r.resource_group]
+    return listed + [group or None for _, group in _unlisted(signal)]
+
+
+def _unlisted(signal: Signal) -> list[tuple[str, str]]:
+    """Subscription and resource group of the resources that the signal has no room for."""
+    places = [place.partition("/") for place in signal.unlisted if place != UNKNOWN_PLACE]
+    return [(subscription, group) for subscription, _, group in places]
 
 
 def _rules(signal: Signal) -> list[str | None]:

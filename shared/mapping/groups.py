@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.config.storms import GroupSettings, ThrottleSettings
+from shared.core.letter_case import fold_case
 from shared.core.signal import Resource, Signal
 from shared.mapping.routes import Predicate, compile_when
 from shared.mapping.templates import compile_template
@@ -60,8 +61,8 @@ def _key(kind: str, name: str, by: str) -> GroupKey:
     value = _BY.get(by) or _template(by)
 
     def key(signal: Signal) -> str:
-        found = " ".join(value(signal).split()).casefold()
-        return f"{kind}:1:{name.casefold()}/{found}" if found else ""
+        found = fold_case(" ".join(value(signal).split()))
+        return f"{kind}:1:{fold_case(name)}/{found}" if found else ""
 
     return key
 

@@ -13,6 +13,7 @@ from shared.config.model import BridgeConfig, DeliverySettings, Levels, RouteBod
 from shared.config.storms import FlappingSettings, OnlyAfterSettings
 from shared.core.field_values import FieldValue, Lookup
 from shared.core.fields import FieldMap, FieldRole
+from shared.core.letter_case import fold_case
 from shared.core.plugins import Registry, SourceWords
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import Needs, TicketKind
@@ -92,7 +93,7 @@ class Mapper:
 
     def __init__(self, config: BridgeConfig, registry: Registry) -> None:
         self._lookups = {
-            name: {key.casefold(): value for key, value in table.items()} for name, table in config.lookups.items()
+            name: {fold_case(key): value for key, value in table.items()} for name, table in config.lookups.items()
         }
         self._config = config
         self._registry = registry
@@ -350,7 +351,7 @@ def _value(name: str, source: FieldSource, context: dict[str, Any], warnings: li
     try:
         text = source.render(context, missing)
         if source.table is not None:
-            found = source.table.get(text.casefold())
+            found = source.table.get(fold_case(text))
             if found is None and source.default is not None:
                 found = source.default(context, missing)
             elif found is None:

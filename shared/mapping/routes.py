@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from shared.core.conditions import When
+from shared.core.letter_case import fold_case
 from shared.core.signal import Signal
 from shared.mapping.templates import find
 
@@ -48,22 +49,27 @@ def compile_when(when: When) -> Predicate:
 
 @lru_cache(maxsize=1024)
 def _pattern(text: str) -> re.Pattern[str]:
-    """``*`` and ``?`` as everywhere; everything else, brackets included, stands for itself.
+    """``*`` and ``?`` as everywhere; everything else, brackets included, stands for itself. For values without case.
 
     A part between two ``*`` is looked for once, as early as it comes (atomic groups): nothing is tried again, so that
     no value costs more than its length.
     """
-    parts = ["".join("." if c == "?" else re.escape(c) for c in part) for part in text.strip().split("*")]
+    parts = ["".join("." if c == "?" else re.escape(c) for c in part) for part in fold_case(text.strip()).split("*")]
     body = parts[0] + "".join(f"(?>.*?{part})" for part in parts[1:-1] if part)
     if len(parts) > 1:
         body += f".*{parts[-1]}"
-    return re.compile(body, re.IGNORECASE | re.DOTALL)
+    return re.compile(body, re.DOTALL)
 
 
 def matches_any(patterns: str | list[str]) -> Callable[[str], bool]:
-    """A test whether a value matches any of the patterns."""
+    """A test whether a value matches any of the patterns, in any case; letters of other alphabets are other letters."""
     compiled = [_pattern(text) for text in ([patterns] if isinstance(patterns, str) else patterns)]
-    return lambda value: any(pattern.fullmatch(value) for pattern in compiled)
+
+    def matches(value: str) -> bool:
+        folded = fold_case(value)
+        return any(pattern.fullmatch(folded) for pattern in compiled)
+
+    return matches
 
 
 def _field(patterns: str | list[str], values: Callable[[Signal], Sequence[str | None]]) -> Predicate:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from jinja2 import Environment, TemplateAssertionError, nodes, pass_context, pass_environment
 from jinja2.filters import make_attrgetter
@@ -160,8 +160,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.filters["sum"] = _sum
         for name, function in list(self.filters.items()):
             self.add_filter(name, function)
-        for name, test in list(self.tests.items()):
-            self.tests[name] = _guarded("", cast(Callable[..., Any], test))
+        tests: dict[str, Any] = self.tests
+        tests.update({name: _guarded("", test) for name, test in tests.items()})
         self.filters |= {"_counted": _counted, "_joined": _joined, "_sized": _sized, "_literal": _literal}
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:

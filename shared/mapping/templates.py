@@ -23,6 +23,7 @@ from jinja2 import (
 from jinja2.runtime import Context
 
 from shared.config.model import Levels
+from shared.core.letter_case import fold_case
 from shared.core.plugins import SourceWords
 from shared.core.signal import Resource, Signal
 from shared.core.times import rfc3339
@@ -66,9 +67,9 @@ def find(mapping: Mapping[str, Any], name: str) -> Any:
     """The entry called ``name``, exactly or else without case; None when there is none."""
     if name in mapping:
         return mapping[name]
-    folded = name.casefold()
+    folded = fold_case(name)
     for key, value in mapping.items():
-        if key.casefold() == folded:
+        if fold_case(key) == folded:
             return value
     return None
 

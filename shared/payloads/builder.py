@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from shared.core.signal import Resource, Signal, SignalState, to_dict
+from shared.core.signal import UNKNOWN_PLACE, Resource, Signal, SignalState, to_dict
 from shared.core.times import rfc3339
 from shared.payloads.values import anything, clean, cut, given, line, moment, raw_object
 
@@ -42,7 +42,13 @@ DETAILS: Mapping[str, str] = {"is_test": "'true' when the source says or shows t
 
 
 class AffectedResources(Protocol):
-    """Collects affected resources. A source knows what its ids mean, so the collection is the source's."""
+    """Collects affected resources. A source knows what its ids mean, so the collection is the source's.
+
+    Attributes:
+        incomplete: whether the payload names resources that are not in the result, so that nothing is known of them.
+    """
+
+    incomplete: bool
 
     @property
     def warning(self) -> str:
@@ -62,7 +68,7 @@ class AffectedResources(Protocol):
         """Add a resource whose name and type are known apart from its id."""
         ...
 
-    def add_all(self, values: object, most: int = 500) -> None:
+    def add_all(self, values: object) -> None:
         """Add the items of an array, or the one value given instead of an array."""
         ...
 
@@ -220,6 +226,7 @@ class SignalBuilder:
                 details=self.details,
                 origin=self.origin if len(self.origin) <= MOST_ORIGIN else "",
                 warnings=tuple(self.warnings),
+                unlisted=(UNKNOWN_PLACE,) if self.resources.incomplete else (),
             )
         )
 
@@ -271,9 +278,11 @@ NAME = 200
 RULE = 512
 RULE_ID = 1_024
 RESOURCES = 50
+PLACES = 20
 ENTRIES = 100
 WARNINGS = 20
 WARNING = 200
+_LAST_WARNINGS = 3
 
 #: Steps of shrinking: share of the limits that maps and resources, and prose, may use.
 _STEPS = ((1, 1), (2, 1), (4, 1), (4, 2), (8, 2), (16, 4), (32, 8), (64, 16))
@@ -297,7 +306,8 @@ def _surely_fits(signal: Signal) -> bool:
     size += sum(map(len, signal.details.values())) + sum(map(len, signal.links.values()))
     size += sum(map(len, signal.warnings))
     for resource in signal.resources:
-        size += 2 * len(resource.id or resource.name or "")  # the other fields are parts of the id
+        for part in (resource.id, resource.name, resource.type, resource.resource_group, resource.subscription_id):
+            size += len(part) if part else 0
     for entries in (signal.dimensions, signal.custom_properties, signal.tags):
         if entries:
             size += sum(map(len, entries)) + sum(map(len, entries.values()))
@@ -326,14 +336,19 @@ def _shrink(signal: Signal) -> Signal:
         smaller = _bounded(signal, maps, prose)
         if len(json.dumps(to_dict(smaller))) <= LARGEST:
             return smaller
-    return replace(
-        smaller, links={}, warnings=(*smaller.warnings, "The links were left out: the alert is too large with them.")
-    )
+    left_out = "The links were left out: the alert is too large with them."
+    without = replace(smaller, links={}, warnings=(*smaller.warnings, left_out))
+    if len(json.dumps(to_dict(without))) <= LARGEST:
+        return without
+    # what is left is made of the longest texts in everything that a signal has one of
+    shorter = (*smaller.warnings[:_LAST_WARNINGS], left_out)
+    return replace(without, warnings=shorter, details={}, origin="", rule_id=None)
 
 
 def _bounded(signal: Signal, maps: int, prose: int) -> Signal:
     warnings = [cut(warning, WARNING) for warning in signal.warnings[:WARNINGS]]
-    resources = signal.resources[: max(RESOURCES // maps, 1)]
+    resources = tuple(map(_bounded_resource, signal.resources[: max(RESOURCES // maps, 1)]))
+    unlisted = _unlisted(signal, len(resources))
     if len(resources) < len(signal.resources):
         warnings.append(f"Only the first {len(resources)} resources are listed.")
     condition = cut(signal.condition, CONDITION // prose)
@@ -355,7 +370,30 @@ def _bounded(signal: Signal, maps: int, prose: int) -> Signal:
         tags=_bounded_entries("tags", signal.tags, maps, warnings),
         details=_bounded_entries("details", signal.details, maps, warnings),
         warnings=tuple(warnings),
+        unlisted=unlisted,
     )
+
+
+def _bounded_resource(resource: Resource) -> Resource:
+    """The resource with bounded fields: of other clouds only the id and the name are bounded when they are read."""
+    parts = (resource.name, resource.type, resource.resource_group, resource.subscription_id)
+    if all(len(part) <= NAME for part in parts if part):
+        return resource
+    name, kind, group, subscription = (cut(part, NAME) if part else part for part in parts)
+    return replace(resource, name=name, type=kind, resource_group=group, subscription_id=subscription)
+
+
+def _unlisted(signal: Signal, listed: int) -> tuple[str, ...]:
+    """Where the resources are that are not among the first ``listed`` ones; see Signal."""
+    if listed >= len(signal.resources):
+        return signal.unlisted
+    places = dict.fromkeys(signal.unlisted)
+    for resource in signal.resources[listed:]:
+        if resource.id or resource.resource_group:
+            places[f"{resource.subscription_id or ''}/{resource.resource_group or ''}"] = None
+    if len(places) > PLACES or any(len(place) > NAME for place in places):
+        return (UNKNOWN_PLACE,)
+    return tuple(places)
 
 
 def _bounded_description(signal: Signal, condition: str, limit: int) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from shared.core.signal import Signal, to_dict
-from shared.payloads.builder import LARGEST
-from tests.payloads.support import RECEIVED, VM, common, event, log, metric, parse, read
+from shared.core.signal import Resource, Signal, SignalState, to_dict
+from shared.payloads.builder import LARGEST, fit
+from tests.payloads.support import GUID, RECEIVED, SUB, VM, common, event, log, metric, parse, read
 
 #: Azure Monitor sends at most 256 KB (Microsoft Learn, "Common alert schema").
 LIMIT = 256 * 1024
@@ -72,6 +73,38 @@ HUGE: dict[str, Any] = {
     "unknown context": common(many(15000, 1), monitoringService="Tomorrow", signalType=None),
     "time": common(firedDateTime="1" * LIMIT),
     "severity": common(severity="Sev" * (LIMIT // 3)),
+    "resources of another cloud": {
+        "properties": {
+            "resourceDetails": {
+                "Source": "Aws",
+                "NativeResourceId": "日" * 1000,
+                "ResourceName": "日" * 900,
+                "ResourceType": "日" * 60000,
+            },
+            "status": {"code": "Unhealthy"},
+            "displayName": "x",
+        },
+        "id": f"/subscriptions/{SUB}/providers/Microsoft.Security/assessments/{GUID}",
+        "type": "Microsoft.Security/assessments",
+    },
+    "everything at once": common(
+        log(
+            searchQuery="日" * 4000,
+            linkToSearchResultsUI=LINK,
+            dimensions=[{"name": "_ResourceId", "value": "日" * 255}],
+        ),
+        many(200, "日" * 1900),
+        alertTargetIDs=[
+            f"/subscriptions/{SUB}/resourceGroups/{'日' * 400}/providers/a/b/{'日' * 400}{n}" for n in range(60)
+        ],
+        configurationItems=["日" * 256 + str(n) for n in range(60)],
+        alertRule="日" * 512,
+        alertRuleID="/a/" + "日" * 1000,
+        description="日" * 9000,
+        investigationLink=LINK,
+        severity="日" * 40,
+        monitorCondition="日" * 40,
+    ),
     "junk": [1] * 50000,
     "alerts": [common()] * 300,
 }
@@ -86,6 +119,22 @@ def test_the_largest_payloads_are_read_in_time_and_fit(name: str) -> None:
     for item in found:
         if isinstance(item, Signal):
             assert len(json.dumps(to_dict(item))) <= LARGEST
+
+
+@pytest.mark.parametrize("part", ["id", "name", "type", "resource_group", "subscription_id"])
+def test_resources_are_bounded_however_they_came_to_be(part: str) -> None:
+    resources = tuple(replace(Resource(id="/a", name="b"), **{part: "日" * 1024 + str(n)}) for n in range(60))
+    warnings = tuple("日" * 199 + str(n) for n in range(20))
+    found = fit(
+        Signal(
+            source="s", kind="k", key="alert:1:" + "日" * 365, state=SignalState.FIRED, occurred_at=RECEIVED,
+            title="日" * 255, description="日" * 8000, condition="日" * 2000, rule="日" * 512, rule_id="日" * 1024,
+            resources=resources, warnings=warnings, links={"portal": LINK}, origin="日" * 1000,
+            details={f"d{n}": "日" * 2000 for n in range(90)}, dimensions={"日" * 200: "日" * 2000},
+        )
+    )  # fmt: skip
+    assert len(json.dumps(to_dict(found))) <= LARGEST
+    assert found.resources
 
 
 def test_a_description_is_cut_before_its_condition_and_says_so() -> None:

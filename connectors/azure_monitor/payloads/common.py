@@ -32,7 +32,15 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from connectors.microsoft.azure_resources import ResourceList, alert_link, canonical, is_id, last_segment, portal_host
+from connectors.microsoft.azure_resources import (
+    MOST_LISTED,
+    ResourceList,
+    alert_link,
+    canonical,
+    is_id,
+    last_segment,
+    portal_host,
+)
 from shared.core.payload_schema import Fields
 from shared.core.signal import SignalState
 from shared.payloads.builder import LONGEST_LINK, SignalBuilder
@@ -127,8 +135,8 @@ def read_essentials(fields: Fields) -> Essentials:
         monitor_condition=given(fields.get("monitorcondition")),
         severity=fields.get("severity"),
         # relays that read the API send its name of the target
-        targets=texts(fields.get("alerttargetids")) or texts(fields.get("targetresource")),
-        items=texts(fields.get("configurationitems")) or texts(fields.get("targetresourcename")),
+        targets=texts(fields.get("alerttargetids"), MOST_LISTED + 1) or texts(fields.get("targetresource")),
+        items=texts(fields.get("configurationitems"), MOST_LISTED + 1) or texts(fields.get("targetresourcename")),
         fired_at=moment(fields.get("fireddatetime")),
         resolved_at=moment(fields.get("resolveddatetime")),
     )

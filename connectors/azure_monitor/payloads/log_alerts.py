@@ -53,7 +53,9 @@ def read_log_query(builder: SignalBuilder, essentials: Essentials, context: Fiel
     window = window_words(condition.get("windowsize"))
     sentences = []
     rows: list[str] = []
-    for item in array_of(condition.get("allof"))[:_MOST_CRITERIA]:
+    criteria = array_of(condition.get("allof"))
+    builder.resources.incomplete = builder.resources.incomplete or len(criteria) > _MOST_CRITERIA
+    for item in criteria[:_MOST_CRITERIA]:
         criterion = fold(item)
         if criterion:
             read_dimensions(builder, criterion.get("dimensions"))
@@ -98,10 +100,15 @@ def add_named(builder: SignalBuilder, pairs: list[tuple[str, str]]) -> None:
 def _event_rows(builder: SignalBuilder, value: Any) -> list[str]:
     """Rows of a simple log alert, each a list of name and value, as text; their resources are noted."""
     rows = []
-    for row in array_of(value)[:_MOST_EVENT_ROWS]:
-        cells = [fold(cell) for cell in array_of(row)[:_MOST_EVENT_CELLS]]
-        pairs = [(line(given(cell.get("name"))), anything(cell.get("value"))) for cell in cells]
-        add_named(builder, pairs)
+    listed = array_of(value)
+    note_unread(builder, listed)
+    for number, row in enumerate(listed[:_MOST_ROWS]):
+        cells = [fold(cell) for cell in array_of(row)[:_MOST_COLUMNS]]
+        named = [(line(given(cell.get("name"))), cell.get("value")) for cell in cells]
+        add_named(builder, [(name, anything(found)) for name, found in named if name.lower() in RESOURCE_NAMES])
+        if number >= _MOST_EVENT_ROWS:
+            continue
+        pairs = [(name, anything(found)) for name, found in named[:_MOST_EVENT_CELLS]]
         rows.append("\n".join(f"{name}: {cut(line(found), _EVENT_CELL)}" for name, found in pairs if name and found))
     return [row for row in rows if row]
 
@@ -144,7 +151,7 @@ def _query_sentence(builder: SignalBuilder, criterion: Fields, window: str, has_
 
 
 #: Rows that are searched for resources, and rows and columns that are shown.
-_MOST_ROWS = 50
+_MOST_ROWS = 1_000
 _SHOWN_ROWS = 10
 _SHOWN_COLUMNS = 12
 _MOST_COLUMNS = 200
@@ -163,7 +170,7 @@ def read_log_results(builder: SignalBuilder, essentials: Essentials, context: Fi
     tables = [fold(table) for table in array_of(results.get("tables"))[:5]]
     add_named(builder, builder.pairs)
     for table in tables:
-        for pairs in _named_cells(table):
+        for pairs in _named_cells(builder, table):
             add_named(builder, pairs)
     builder.resources.add_all(context.get("affectedconfigurationitems"))
     builder.resources.add_all(essentials.items)
@@ -217,12 +224,19 @@ def _columns(table: Fields) -> list[str]:
     return [line(given(fold(column).get("name")) or given(column)) for column in columns]
 
 
-def _named_cells(table: Fields) -> Iterator[list[tuple[str, str]]]:
+def note_unread(builder: SignalBuilder, rows: list[Any]) -> None:
+    """Note that there are rows that are not searched for resources."""
+    builder.resources.incomplete = builder.resources.incomplete or len(rows) > _MOST_ROWS
+
+
+def _named_cells(builder: SignalBuilder, table: Fields) -> Iterator[list[tuple[str, str]]]:
     """Per row, the cells of the columns that name a resource."""
     positions = [(position, name) for position, name in enumerate(_columns(table)) if name.lower() in RESOURCE_NAMES]
     if not positions:
         return
-    for row in array_of(table.get("rows"))[:_MOST_ROWS]:
+    rows = array_of(table.get("rows"))
+    note_unread(builder, rows)
+    for row in rows[:_MOST_ROWS]:
         cells = row if isinstance(row, list) else []
         yield [
             (name, found) for position, name in positions if position < len(cells) and (found := given(cells[position]))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.core.letter_case import fold_case
 from shared.core.link import LinkStage
 from shared.core.messages import EndWhenQuiet, FlushGroup, QueueSender, SignalMessage
 from shared.core.outcome import Outcome, OutcomeKind
@@ -218,7 +219,7 @@ def _rules(route: CompiledRoute, group: CompiledGroup) -> m.GroupRules:
 
 
 def _at(base: str, start: datetime) -> str:
-    return f"{base}@{rfc3339(start)}".casefold()
+    return fold_case(f"{base}@{rfc3339(start)}")
 
 
 def _covering(starts: tuple[datetime, ...], fired: datetime, window: timedelta) -> datetime | None:
