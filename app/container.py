@@ -368,7 +368,11 @@ class Container(Closing):
         """Writes what people did with tickets into links."""
         from shared.resync import TicketSync
 
-        return TicketSync(self.links, self.write_back, self.queue, now=self.now)
+        async def replay(dead_letter: str) -> None:
+            async for _ in self.parked_items.replay("dead-letter", [dead_letter]):
+                pass
+
+        return TicketSync(self.links, self.write_back, self.queue, replay=replay, now=self.now)
 
     # ---- operations and endpoints
 

@@ -84,6 +84,7 @@ class Timers:
             self._services.links,
             self._services.ticket_sync,
             ResyncProgress(self._services.storage),
+            missing_after=self._services.config.delivery.missing_after,
             now=self._services.now,
         )
         return await check.run()

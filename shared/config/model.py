@@ -136,9 +136,14 @@ class DeliverySettings(SettingsModel):
     """The delay grows no further than this. A longer Retry-After of the ticket system is obeyed all the same."""
     reopen_window: Duration = timedelta(hours=24)
     """How long after its end a problem that fires again reopens its ticket."""
-    recheck_after: Duration = timedelta(minutes=10)
+    recheck_after: Duration | None = None
     """A ticket that the bridge has not heard of for this long is read before it is written, because people may
-    have resolved or closed it: one more call. ``0s``: read always."""
+    have resolved or closed it: one more call. ``0s``: read always. A longer time saves calls; a resolution that a
+    person wrote within it is overwritten. Left out: always before a resolve, after a minute before a note."""
+    missing_after: Duration = timedelta(minutes=5)
+    """How long a ticket must not be seen, while other tickets of its connection are, until the bridge believes that it
+    was deleted. Twelve times as long where there are no others or most of them are hidden too, and 288 times where all
+    are."""
     lease: Duration = timedelta(minutes=5)
     """How long one worker may hold a key. Must be longer than the longest call to a ticket system."""
 

@@ -6,6 +6,9 @@
     ├── StorageUnavailable      the bridge's own queue, table or blob storage did not answer  retry
     │   └── UnreadableRow       a stored row is damaged, or was written by another release    retry
     ├── KeyContended            too many workers on one key; nothing is wrong, only busy      retry
+    ├── LookAgain               one look at a ticket proves nothing; it is looked at again    retry
+    │   ├── TicketNotSeen       a ticket that should be there cannot be seen                  retry
+    │   └── ChangeNotSeen       a change was accepted, and the ticket does not show it        retry
     ├── SourceError             a Microsoft service that the bridge reads did not give what was asked for
     │   ├── SourceUnavailable   it is throttling, broken or unreachable                       retry
     │   └── SourceRefused       rights, sign-in, or no such thing                             never
@@ -77,6 +80,35 @@ class KeyContended(BridgeError):
 
     code = "key_contended"
     retry = True
+
+
+class LookAgain(BridgeError):
+    """One look at a ticket proves nothing: the signal waits and the ticket is looked at again.
+
+    It is no failure of the connection.
+
+    Attributes:
+        retry_after: seconds until the next look.
+    """
+
+    code = "look_again"
+    retry = True
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TicketNotSeen(LookAgain):
+    """A ticket that should be there cannot be seen: it was deleted, is hidden for a while, or is not committed yet."""
+
+    code = "ticket_not_seen"
+
+
+class ChangeNotSeen(LookAgain):
+    """The ticket system accepted a change, but its answer shows the ticket as it was before."""
+
+    code = "change_not_seen"
 
 
 class SourceError(BridgeError):

@@ -49,6 +49,7 @@ class Pending:
         event: order of the signal being delivered.
         over: the problem is known to have ended: a resolve, a comment that says so, or a ticket born resolved.
         flapping: a comment that says that the ticket is held open, because its problem comes and goes.
+        unconfirmed_since: when the call was accepted but its answer showed the ticket unchanged; None otherwise.
         generation, connection, kind, route: of the ticket that the call makes or changes.
     """
 
@@ -62,6 +63,7 @@ class Pending:
     kind: TicketKind
     route: str
     flapping: bool = False
+    unconfirmed_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ class Link:
         ended: when the problem ended last, if it did.
         resolved_by: a Resolved that came before its Fired, or that the ticket does not show yet.
         ticket_read_at: when the ticket system last reported the ticket's state.
+        missing_since: when the ticket (or the one that a pending create may have made) was first not seen by a look-up;
+            None while it is visible. A stage of closed with it means that the ticket is believed to be deleted.
+        reopened: the current ticket was reopened because its problem came back.
         pending: the call under way.
         first_held: the first of the firings that wait for a maintenance window to end or for more of their kind.
         held_by: name of the rule that holds or suppressed them.
@@ -108,6 +113,8 @@ class Link:
     ended: datetime | None = None
     resolved_by: Order | None = None
     ticket_read_at: datetime | None = None
+    missing_since: datetime | None = None
+    reopened: bool = False
     pending: Pending | None = None
     first_held: Order | None = None
     held_by: str = ""

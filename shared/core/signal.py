@@ -31,6 +31,17 @@ UNKNOWN_PLACE = "?"
 _RANK = {SignalState.FIRED: FIRED_RANK, SignalState.UPDATED: 1, SignalState.RESOLVED: RESOLVED_RANK}
 
 
+#: Types of keys that name one occurrence of a problem: Azure gives a Fired and its Resolved the same id, and the next
+#: occurrence another one. Source: "alerts-common-schema" (alertId, eventDataId), security alerts (systemAlertId).
+_ONE_OCCURRENCE = ("alert:", "activity:", "security_alert:")
+
+
+def names_one_occurrence(key: str) -> bool:
+    """Whether a key names one occurrence of a problem, not the problem itself."""
+    # Some alerts bear the path of their rule in the place of an id of their own.
+    return key.startswith(_ONE_OCCURRENCE) and "/" not in key
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """An affected thing. ``id`` is an ARM id as first spelt by the sender, the native id of a resource of another cloud

@@ -5,12 +5,22 @@ Nothing here sleeps while it holds a message, and nothing is recorded as done be
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Protocol
 
-from shared.core.errors import BridgeError, KeyContended, NotAuthorised, Refused, TicketSystemError
+from shared.core.errors import (
+    BridgeError,
+    ChangeNotSeen,
+    KeyContended,
+    NotAuthorised,
+    Refused,
+    TicketMissing,
+    TicketNotSeen,
+    TicketSystemError,
+)
 from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.messages import EndWhenQuiet, SignalMessage
 from shared.core.outcome import URGENT_SEVERITIES, Outcome, OutcomeKind
@@ -24,41 +34,38 @@ from shared.delivery.decision.actions import (
     ReadTicket,
     Reschedule,
     SaveLink,
+    TicketGone,
 )
-from shared.delivery.decision.decide import commit, decide, reconcile_pending, refused, reserve
+from shared.delivery.decision.decide import (
+    believed_deleted,
+    commit,
+    decide,
+    not_seen,
+    reconcile_pending,
+    refused,
+    reserve,
+)
 from shared.delivery.decision.rules import PlannedWorkLookup, Policies, no_planned_work
+from shared.delivery.interruptions import DeliveryFailed, KeyLocked
 from shared.delivery.links import LinkStore
+from shared.delivery.missing import MissingTickets, called, deleted, shows, stays_open, unchanged
 from shared.delivery.ticket_client import TicketClient
 from shared.mapping.mapper import Mapper
+from shared.platform.log import record
 from shared.platform.tables import RowOvertaken, Versioned
 
 #: A read, a reconciliation, a create and a resolve make six steps; many more mean that others keep changing the link.
 _MOST_STEPS: Final = 12
 
+#: A ticket that shows no effect of an accepted change is looked at again after the first time, and after the second;
+#: only then is the effect believed to be missing. Business rules and replicas may be that late.
+_FIRST_LOOK: Final = timedelta(seconds=15)
+_SECOND_LOOK: Final = timedelta(seconds=60)
+
+#: Times that a ticket is tried again which answers a write with "no such ticket" and a read with its content.
+_MOST_DISAGREEMENTS: Final = 3
+
 _DONE: Final = {Op.CREATE: "created", Op.COMMENT: "commented", Op.RESOLVE: "resolved", Op.REOPEN: "reopened"}
-
-
-class KeyLocked(Exception):
-    """Another worker holds the key until ``until``; the message goes back for a moment. An answer, not an error."""
-
-    def __init__(self, until: datetime) -> None:
-        super().__init__(f"another worker holds the key until {until:%H:%M:%S}")
-        self.until = until
-
-
-class DeliveryFailed(Exception):
-    """A delivery did not come to its end.
-
-    Attributes:
-        error: why.
-        last_outcome: ``not_applied`` when a call was reserved and provably had no effect; ``unknown`` otherwise, which
-            includes failures before and after the call.
-    """
-
-    def __init__(self, error: BridgeError, last_outcome: Literal["not_applied", "unknown"]) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.last_outcome = last_outcome
 
 
 class AdmitCall(Protocol):
@@ -79,6 +86,7 @@ class _Context:
     systems: TicketSystems
     links: LinkStore
     policies: Policies
+    missing: MissingTickets
     admit: AdmitCall
     now: Callable[[], datetime]
 
@@ -105,7 +113,9 @@ class Deliverer:
             admit: the call budgets.
             now: the clock.
         """
-        self._context = _Context(mapper, systems, links, Policies(mapper, planned_work, now), admit, now)
+        policies, settings = Policies(mapper, planned_work, now), mapper.delivery
+        missing = MissingTickets(links, systems, settings.missing_after, settings.longest_retry, now)
+        self._context = _Context(mapper, systems, links, policies, missing, admit, now)
 
     async def deliver(self, message: SignalMessage, *, is_first_delivery: bool) -> Outcome:
         """Do what a message's signal requires, and say what that was: DELIVERED or HELD.
@@ -246,14 +256,20 @@ class _SignalDelivery:
                 return why
             case ReadTicket():
                 await self._read_ticket(policy)
+            case TicketGone():
+                await self._write(self._link)
+                raise deleted(self._link)
             case CallTicketSystem():
                 await self._call(decision)
         return None
 
     def _is_overtaken(self, since: Order) -> bool:
         """Whether there was an event of the key after it was decided that quiet would end the problem."""
-        mine = self._link.pending is not None and self._link.pending.by == self._message.id
-        return not mine and (self._link.latest != since or self._link.stage is not LinkStage.OPEN)
+        link = self._link
+        mine = link.pending is not None and link.pending.by == self._message.id
+        # the ticket is believed to be deleted, and its problem has not ended: that is no reason to be silent
+        missing = link.stage is LinkStage.CLOSED and link.missing_since is not None
+        return not mine and (link.latest != since or not (link.stage is LinkStage.OPEN or missing))
 
     async def _admit(self, connection: str) -> None:
         """Ask the connection's call budget once, before the first call. Raises what says how long to wait."""
@@ -269,10 +285,60 @@ class _SignalDelivery:
             await self._admit(self._link.connection if pending is None else pending.connection)
         found = await self._client.find(self._link) if policy.findable else None
         self._ticket_was_read = True
+        if found is None and policy.findable and (self._link.ticket is not None or pending is not None):
+            await self._missing()
+            return
+        if pending is not None and found is not None and not self._check_confirmed(pending, found):
+            self._reconcile_unopened(found)
+            return
         reconciled = reconcile_pending(self._link, found, policy.findable, self._now())
         if pending is not None and reconciled.latest == pending.event and self._link.latest != pending.event:
             self._done.append(_DONE[pending.op])
         self._link, self._unsaved = reconciled, True
+
+    async def _missing(self) -> None:
+        """The ticket, or the one that the pending create may have made, was not found: wait, or believe it.
+
+        Raises TicketNotSeen while it has to be looked for again.
+        """
+        link = not_seen(self._link, self._now())
+        if self._unsaved or link != self._link:
+            await self._write(link)
+        creating = link.pending is not None and link.pending.op is Op.CREATE
+        if link.stage is LinkStage.CLOSED and not creating:
+            return  # it was believed before, and this look agrees
+        wait = await self._context.missing.wait(link)
+        if wait is not None:
+            raise TicketNotSeen(f"{link.key}: {called(link)} cannot be seen", retry_after=wait)
+        self._link, self._unsaved = believed_deleted(link, self._now()), True
+        if not creating:
+            record(
+                "ticket_deleted",
+                logging.WARNING,
+                connection=link.connection,
+                key=link.key,
+                ticket=link.ticket.number if link.ticket is not None else "",
+            )
+
+    def _check_confirmed(self, pending: Pending, found: Ticket) -> bool:
+        """Judge a ticket that showed no effect of an accepted change at first; False where that is believed now.
+
+        Raises ChangeNotSeen while it has to be looked at again, and Refused for a resolve that had no effect.
+        """
+        since = pending.unconfirmed_since
+        if since is None or shows(pending, found):
+            return True
+        left = _SECOND_LOOK - (self._now() - since)
+        if left > timedelta():
+            raise ChangeNotSeen(unchanged(pending, found), retry_after=max(left.total_seconds(), 1.0))
+        if pending.op is Op.RESOLVE and pending.by == self._message.id:
+            raise stays_open(pending, found)
+        return pending.op is not Op.REOPEN
+
+    def _reconcile_unopened(self, ticket: Ticket) -> None:
+        """The system keeps a ticket as it is that should be reopened, so the problem gets a new one."""
+        closed = replace(ticket, phase=Phase.CLOSED, noted=None)
+        self._link, self._unsaved = reconcile_pending(self._link, closed, True, self._now()), True
 
     async def _call(self, action: CallTicketSystem) -> None:
         target = self._client.target(self._link, action)
@@ -296,20 +362,16 @@ class _SignalDelivery:
         if self._is_unseen(action, result.ticket):
             self._link, self._unsaved = reconcile_pending(self._link, result.ticket, True, self._now()), True
             return
-        if action.op is Op.REOPEN and result.ticket.phase is not Phase.OPEN:
-            # The system keeps the ticket as it is, so the problem gets a new one.
-            closed = replace(result.ticket, phase=Phase.CLOSED)
-            self._link, self._unsaved = reconcile_pending(self._link, closed, True, self._now()), True
+        if action.op is Op.REOPEN and result.ticket.phase is Phase.CLOSED:
+            self._reconcile_unopened(result.ticket)
             return
         if result.ticket.handed_over:
             self._warnings += (result.ticket.handed_over,)
-        elif action.op is Op.RESOLVE and result.ticket.phase is Phase.OPEN:
-            raise Refused(
-                f"{result.ticket.ref.number or result.ticket.ref.id} was accepted as resolved but stayed open",
-                connection=pending.connection,
-                advice="A business rule, a state model or a missing right keeps the state. Resolve it by hand, or set "
-                "resolve.fields.state of the route to a state that the instance allows",
-            )
+        elif action.op in (Op.RESOLVE, Op.REOPEN) and not shows(pending, result.ticket):
+            if not self._client.findable(self._link):
+                raise stays_open(pending, result.ticket)
+            await self._write(replace(self._link, pending=replace(pending, unconfirmed_since=self._now())))
+            raise ChangeNotSeen(unchanged(pending, result.ticket), retry_after=_FIRST_LOOK.total_seconds())
         done = commit(self._link, pending, result.ticket, self._now())
         if action.op is Op.CREATE:
             done = replace(done, owner=result.owner, due=result.due)
@@ -334,9 +396,18 @@ class _SignalDelivery:
             found = await self._client.find(before)
         except NotAuthorised:
             raise refusal from None  # a user who may not read it either learns nothing by coming back
+        if found is None and action.op is not Op.CREATE:
+            self._link, self._unsaved = replace(before, pending=None), True
+            self._ticket_was_read = True
+            await self._missing()
+            self._found_over = True
+            return
         reconciled = reconcile_pending(before, found, True, self._now())
         if reconciled.stage is before.stage and reconciled.latest == before.latest:
-            raise refusal
+            if not isinstance(refusal, TicketMissing) or found is None or self._message.attempts >= _MOST_DISAGREEMENTS:
+                raise refusal
+            await self._write(reconciled)
+            raise TicketNotSeen(f"{before.key}: {called(before)} can be read and not written", retry_after=20.0)
         if action.op is Op.CREATE:
             self._done.append(_DONE[pending.op])
         self._link, self._unsaved, self._found_over = reconciled, True, True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections.abc import AsyncGenerator, Callable
 
-from shared.core.link import Link, link_id
+from shared.core.link import Link, LinkStage, link_id
+from shared.core.ticket_system import TicketKind
 from shared.platform.codec import RowCodec, column
 from shared.platform.storage import Storage
 from shared.platform.tables import MOST_TRIES, RowAddress, Versioned, VersionedTable
@@ -73,6 +76,28 @@ class LinkStore:
         condition = "PartitionKey eq @part and Connection eq @connection"
         parameters = {"part": f"{number:02x}", "connection": connection}
         return [link async for link in self._table.query(condition, parameters)]
+
+    async def sample(self, connection: str, kind: TicketKind, besides: str, most: int) -> list[Link]:
+        """Some links whose tickets are open or resolved, without that of the key ``besides``; with what lists show of
+        them. They are taken from a random place of the table, so that each call may give others.
+
+        Args:
+            connection, kind: of the tickets.
+            besides: a key.
+            most: how many at most.
+        """
+        first = random.randrange(PARTS)  # noqa: S311 (a sample, no secret)
+        found: list[Link] = []
+        for parts in (range(first, PARTS), range(first)):
+            if not parts:
+                continue
+            async with contextlib.aclosing(self.tickets(parts, connection=connection, kind=kind.value)) as links:
+                async for link in links:
+                    if link.key != besides and link.stage in (LinkStage.OPEN, LinkStage.RESOLVED):
+                        found.append(link)
+                    if len(found) == most:
+                        return found
+        return found
 
     def tickets(self, parts: range, **equal: str) -> AsyncGenerator[Link, None]:
         """Links that have, or had, a ticket, with what lists show of them; all other fields have their defaults.

@@ -19,10 +19,12 @@ from shared.core.errors import (
     CircuitOpen,
     ConfigurationError,
     KeyContended,
+    LookAgain,
     MustWait,
     SecretUnavailable,
     SourceError,
     StorageUnavailable,
+    TicketNotSeen,
     TicketSystemError,
     UnreadableRow,
 )
@@ -37,7 +39,8 @@ from shared.core.messages import (
 )
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind, OutcomeListener, measured
 from shared.core.rate_gate import CallCounter
-from shared.delivery.deliver import Deliverer, DeliveryFailed, KeyLocked
+from shared.delivery.deliver import Deliverer
+from shared.delivery.interruptions import DeliveryFailed, KeyLocked
 from shared.delivery.parked import ParkedKind, ParkedStore
 from shared.delivery.queue import SignalQueue, fits_queue
 from shared.delivery.stages import Attempt, NoWriteBack, Stage, WriteBackPort
@@ -301,7 +304,8 @@ class Worker:
             return _Ended(message, outcome)
         if age > settings.retry_for:
             reason = f"tried {message.attempts + 1} times in {age.days} days; the last failure: {error}"
-            return _Ended(message, replace(outcome, code="expired", reason=reason))
+            code = "ticket_missing" if isinstance(error, TicketNotSeen) else "expired"
+            return _Ended(message, replace(outcome, code=code, reason=reason))
         again, delay = self._again(message, error, settings)
         return _Ended(message, replace(outcome, kind=OutcomeKind.POSTPONED, decision="", delay=delay), again)
 
@@ -311,6 +315,9 @@ class Worker:
             # Nothing failed: the budget said when its turn is, and coming early or late would cost it that.
             position = error.position or message.position
             return replace(message, position=position), timedelta(seconds=error.retry_after or 0.0)
+        if isinstance(error, LookAgain):
+            wait = timedelta(seconds=error.retry_after * (1 + self._chance() / 10))
+            return replace(message, attempts=message.attempts + 1), wait
         retry_after = error.retry_after if isinstance(error, TicketSystemError) else None
         delay = retry_delay(message.attempts, settings.first_retry, settings.longest_retry, self._chance(), retry_after)
         return replace(message, attempts=message.attempts + 1), delay

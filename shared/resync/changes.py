@@ -82,6 +82,7 @@ def moved(link: Link, changed: TicketSnapshot, read_at: datetime) -> Link:
         due=changed.due_date,
         close_code=changed.close_code,
         revision=changed.revision,
+        missing_since=None,
     )
     if follows == link:
         return link
@@ -89,9 +90,9 @@ def moved(link: Link, changed: TicketSnapshot, read_at: datetime) -> Link:
     return replace(follows, ticket_read_at=seen, updated_at=read_at)
 
 
-def gone(link: Link, now: datetime) -> Link:
-    """The link after its ticket turned out to be deleted: it is never written again."""
-    return replace(link, stage=LinkStage.CLOSED, state="", ticket_read_at=now, updated_at=now)
+def returned(before: Link, after: Link) -> bool:
+    """Whether a ticket that was taken for deleted is visible again."""
+    return before.missing_since is not None and before.stage is LinkStage.CLOSED and after.missing_since is None
 
 
 def called(person: Person | None) -> str:

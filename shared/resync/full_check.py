@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.config.resync import ResyncSettings
 from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavailable
@@ -39,7 +39,8 @@ class FullCheckResult:
     """What came of one connection.
 
     Attributes:
-        tickets: asked for. gone: no longer there. hidden: missing too, but too many to be believed.
+        tickets: asked for. gone: believed to be deleted. hidden: missing too, but too many to be believed.
+        unseen: missing for the first time, or not for long enough. returned: taken for deleted, and visible again.
         told: orders that a source be told. calls: to the ticket system.
         finished: False when the rest follows in the next run. reason: why the run broke off.
     """
@@ -48,6 +49,8 @@ class FullCheckResult:
     tickets: int = 0
     gone: int = 0
     hidden: int = 0
+    unseen: int = 0
+    returned: int = 0
     told: int = 0
     calls: int = 0
     finished: bool = True
@@ -59,6 +62,8 @@ class FullCheck:
 
     Args:
         settings: of the configuration.
+        missing_after: how long a ticket must be missing until it is believed to be deleted, see
+            ``shared.delivery.missing``.
         connections: names of those configured.
         systems: gives the ticket system of a connection, within its budget.
         links, follower: what is known, and what writes it.
@@ -76,6 +81,7 @@ class FullCheck:
         follower: TicketSync,
         progress: ResyncProgress,
         *,
+        missing_after: timedelta,
         now: Callable[[], datetime],
         most: int = MOST_TICKETS,
     ) -> None:
@@ -85,6 +91,7 @@ class FullCheck:
         self._links = links
         self._follower = follower
         self._progress = progress
+        self._missing_after = missing_after
         self._now = now
         self._most = most
 
@@ -123,6 +130,8 @@ class FullCheck:
             tickets=result.tickets,
             gone=result.gone,
             hidden=result.hidden,
+            unseen=result.unseen,
+            returned=result.returned,
             told=result.told,
             calls=result.calls,
             finished=result.finished,
@@ -150,30 +159,39 @@ class FullCheck:
                 return
 
     async def _together(self, system: TicketSystem, links: list[Link], result: FullCheckResult) -> None:
-        """Ask for the tickets of some links; close those whose ticket is gone, and see to it that sources are told."""
-        gone: list[Link] = []
+        """Ask for the tickets of some links.
+
+        Links whose ticket is missing for the second time are closed; tickets that are visible again get what they are
+        owed; sources are told what they have to know.
+        """
+        gone, back = list[Link](), list[Link]()
         living = [one for one in links if _is_asked_for(one) and system.findable(one.kind)]
         for kind in sorted({link.kind for link in living}):
             ids = {link.ticket.id: link for link in living if link.kind is kind and link.ticket is not None}
             there = await system.existing(kind, ids)
             result.tickets += len(ids)
             result.calls += -(-len(ids) // 100)
-            missing = [link for ticket, link in ids.items() if ticket not in there]
-            if len(missing) > max(_HANDFUL, len(ids) // 2):
+            back += [link for ticket, link in ids.items() if ticket in there and link.missing_since is not None]
+            live = {ticket: link for ticket, link in ids.items() if link.stage is not LinkStage.CLOSED}
+            missing = [link for ticket, link in live.items() if ticket not in there]
+            if len(missing) > max(_HANDFUL, len(live) // 2):
                 result.hidden += len(missing)
                 continue
             gone += missing
-        for link in gone:
-            number = link.ticket.number if link.ticket is not None else ""
-            record("ticket_deleted", logging.WARNING, connection=system.name, key=link.key, ticket=number)
         tally = SyncCounts()
-        await self._follower.missing(gone, tally)
-        keys = {link.key for link in gone}
+        await self._follower.missing(gone, self._missing_after, tally)
+        await self._follower.visible_again(system, back, tally)
+        keys = {link.key for link in (*gone, *back)}
         others = [one for one in links if one.key not in keys]
         await for_each(others, lambda link: self._follower.tell(link, tally), limit=ABREAST)
         result.gone += tally.moved
+        result.unseen += len(gone) - tally.moved
+        result.returned += tally.returned
+        result.calls += len(back)
         result.told += tally.told
 
 
 def _is_asked_for(link: Link) -> bool:
-    return link.ticket is not None and link.pending is None and link.stage in (LinkStage.OPEN, LinkStage.RESOLVED)
+    missing = link.stage is LinkStage.CLOSED and link.missing_since is not None
+    live = link.stage in (LinkStage.OPEN, LinkStage.RESOLVED)
+    return link.ticket is not None and link.pending is None and (live or missing)

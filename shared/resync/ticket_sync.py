@@ -6,21 +6,27 @@ repeats it, and the link shows that the write-back is still missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
 
 from shared.core.errors import UnreadableRow
-from shared.core.link import Link, link_id, link_ids
+from shared.core.link import Link, LinkStage, link_id, link_ids
 from shared.core.messages import PushToSource, QueueSender
 from shared.core.ticket_system import TicketSystem
+from shared.delivery.decision.decide import believed_deleted, not_seen, reconcile_pending
 from shared.delivery.links import LinkStore
 from shared.platform.concurrency import for_each
+from shared.platform.log import record
 from shared.platform.tables import RowOvertaken, Versioned, until_written
-from shared.resync.changes import TicketMatch, contested, fit, gone, moved
+from shared.resync.changes import TicketMatch, contested, fit, moved, returned
 from shared.resync.progress import SnapshotReading
+
+#: Sends a dead letter to the queue again, by its id.
+ReplayDeadLetter = Callable[[str], Awaitable[None]]
 
 #: Links that are worked on at the same time.
 ABREAST = 16
@@ -38,12 +44,14 @@ class SyncCounts:
 
     Attributes:
         moved: links that were written. known: of ours, and no news. left: earlier generations, or not ours.
+        returned: tickets that were taken for deleted and are visible again.
         told: orders that a source be told. waiting: tickets whose making is not known to have succeeded yet.
     """
 
     moved: int = 0
     known: int = 0
     left: int = 0
+    returned: int = 0
     told: int = 0
     waiting: list[SnapshotReading] | None = None
 
@@ -54,15 +62,23 @@ class TicketSync:
     Args:
         links, queue: the bridge's own.
         backs: what sources are owed.
+        replay: sends a dead letter to the queue again: that of an end which is owed to a ticket that was missing.
         now: the clock.
     """
 
     def __init__(
-        self, links: LinkStore, backs: StaleSources, queue: QueueSender, *, now: Callable[[], datetime]
+        self,
+        links: LinkStore,
+        backs: StaleSources,
+        queue: QueueSender,
+        *,
+        replay: ReplayDeadLetter,
+        now: Callable[[], datetime],
     ) -> None:
         self._links = links
         self._backs = backs
         self._queue = queue
+        self._replay = replay
         self._now = now
 
     async def follow(self, system: TicketSystem, accounts: Iterable[SnapshotReading]) -> SyncCounts:
@@ -78,23 +94,71 @@ class TicketSync:
         await for_each(accounts, lambda account: self._one(system, account, tally), limit=ABREAST)
         return tally
 
-    async def missing(self, links: Iterable[Link], tally: SyncCounts) -> None:
-        """Close links whose tickets are gone. Raises StorageUnavailable and KeyContended."""
+    async def missing(self, links: Iterable[Link], missing_after: timedelta, tally: SyncCounts) -> None:
+        """Note that tickets are not seen, and close the links of those that were missing ``missing_after`` ago already.
+
+        Raises StorageUnavailable and KeyContended.
+        """
 
         async def close(link: Link) -> None:
             def closing(now: Link | None) -> Link | None:
                 same = now is not None and now.ticket == link.ticket and now.pending is None
-                return gone(now, self._now()) if now is not None and same else None
+                if now is None or not same:
+                    return None
+                unseen, moment = not_seen(now, self._now()), self._now()
+                long_enough = moment - (unseen.missing_since or moment) >= missing_after
+                return believed_deleted(unseen, moment) if long_enough else unseen
 
             try:
                 written = await self._links.update(link.key, closing, contended=_contended(link.key))
             except UnreadableRow:  # damaged since it was listed; the log says so
                 return
             if written is not None:
-                tally.moved += written.stage is not link.stage
+                if written.stage is LinkStage.CLOSED and link.stage is not LinkStage.CLOSED:
+                    tally.moved += 1
+                    number = link.ticket.number if link.ticket is not None else ""
+                    record("ticket_deleted", logging.WARNING, connection=link.connection, key=link.key, ticket=number)
                 await self.tell(written, tally)
 
         await for_each(links, close, limit=ABREAST)
+
+    async def visible_again(self, system: TicketSystem, links: Iterable[Link], tally: SyncCounts) -> None:
+        """Read tickets that were missing and are visible again, and pay the ends that are owed to them.
+
+        Raises StorageUnavailable, KeyContended, and what ``TicketSystem.find`` raises.
+        """
+
+        async def read(link: Link) -> None:
+            if link.ticket is None:
+                return
+            found = await system.find(link.kind, link.ticket.id, link.ticket.correlation)
+            if found is None:
+                return
+
+            def reading(now: Link | None) -> Link | None:
+                same = now is not None and now.ticket == link.ticket and now.pending is None
+                return reconcile_pending(now, found, True, self._now()) if now is not None and same else None
+
+            await self._pay(link)
+            try:
+                written = await self._links.update(link.key, reading, contended=_contended(link.key))
+            except UnreadableRow:
+                return
+            if written is not None and returned(link, written):
+                tally.returned += 1
+                await self.tell(written, tally)
+
+        await for_each(links, read, limit=ABREAST)
+
+    async def _pay(self, link: Link) -> None:
+        """Replay the dead letter of a link whose ticket was taken for deleted.
+
+        This comes before the link is written, so that a crash between the two repeats it.
+        """
+        if link.dead_letter and link.stage is LinkStage.CLOSED:
+            await self._replay(link.dead_letter)
+            number = link.ticket.number if link.ticket is not None else ""
+            record("ticket_visible_again", connection=link.connection, key=link.key, ticket=number)
 
     async def tell(self, link: Link, tally: SyncCounts) -> None:
         """Order that a link's source is told, if it is owed anything. Raises StorageUnavailable."""
@@ -124,6 +188,8 @@ class TicketSync:
             if after is link:
                 tally.known += 1
                 return link
+            if returned(link, after):
+                await self._pay(link)
             try:
                 await self._links.write(after, found.etag)
             except RowOvertaken:

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.delivery.world import World
 
-_AT_DESK = ("create", "find", "comment", "resolve", "reopen")
+_AT_DESK = ("create", "find", "existing", "comment", "resolve", "reopen")
 _TELL_DESK = st.sampled_from(["ok", "ok", "ok", "ok", "not_sent", "throttled", "lost", "vain"])
 _TELL_STORAGE = st.sampled_from(["ok"] * 10 + ["storage_down", "written_unanswered"])
 

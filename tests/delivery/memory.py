@@ -10,9 +10,10 @@ from typing import Any, Protocol, TypeVar
 
 from shared.core import messages
 from shared.core.errors import StorageUnavailable
-from shared.core.link import Link, link_id
+from shared.core.link import Link, LinkStage, link_id
 from shared.core.messages import decode, encode
 from shared.core.outcome import Outcome
+from shared.core.ticket_system import TicketKind
 from shared.delivery import links
 from shared.delivery.grouping import store
 from shared.delivery.grouping.store import GroupStore
@@ -110,6 +111,12 @@ class MemoryLinks(LinkStore):
     def __init__(self) -> None:
         self._table: MemoryTable[Link] = MemoryTable("links", links.CODEC)
         self.rows = self._table.rows
+
+    async def sample(self, connection: str, kind: TicketKind, besides: str, most: int) -> list[Link]:
+        rows = [links.CODEC.from_row(row) for row, _ in self.rows.values()]
+        live = (LinkStage.OPEN, LinkStage.RESOLVED)
+        ours = [one for one in rows if one.connection == connection and one.kind is kind and one.stage in live]
+        return [one for one in ours if one.key != besides][:most]
 
     def peek(self, key: str) -> Link | None:
         return self._table.peek(links.address(link_id(key)))

@@ -19,12 +19,13 @@ from shared.core.ticket_system import Phase
 from tests.delivery.hostile import PICK, SETTINGS, Hostile
 from tests.delivery.world import START, World, signal
 
-KEY = "alert:1:one"
+#: A key whose problem comes and goes: one of an alert's id would name one occurrence.
+KEY = "resource_health:1:one"
 
 #: What a key may go through: each firing is followed by its end; the gaps lie inside and outside the reopen window.
 _MINUTES = (0, 5, 30, 45, 200, 230)
 _STATES = (SignalState.FIRED, SignalState.RESOLVED) * 3
-TIMELINE = [signal(state, timedelta(minutes=m)) for state, m in zip(_STATES, _MINUTES, strict=True)]
+TIMELINE = [signal(state, timedelta(minutes=m), key=KEY) for state, m in zip(_STATES, _MINUTES, strict=True)]
 
 
 class Deliveries(Hostile):
@@ -32,10 +33,14 @@ class Deliveries(Hostile):
 
     honours_ids: ClassVar[bool] = True
     people: ClassVar[bool] = False
+    hides: ClassVar[bool] = False
+    longest_commit: ClassVar[int] = 0
+    neighbours: ClassVar[int] = 0
 
     @initialize(indices=st.lists(st.integers(0, len(TIMELINE) - 1), min_size=2, max_size=5))
     def begin(self, indices: list[int]) -> None:
-        self.world = World(honours_ids=self.honours_ids)
+        self.world = World(honours_ids=self.honours_ids, missing="30d" if self.hides else "5m")
+        self.world.add_neighbours(self.neighbours, ids_of_theirs=not self.honours_ids)
         self.posted: list[Signal] = []
         for index in indices:
             self.an_event_arrives(index)
@@ -50,6 +55,17 @@ class Deliveries(Hostile):
         rows = [r for r in self.world.desk.rows.values() if r.phase is not Phase.CLOSED]
         if rows and self.people:
             rows[pick % len(rows)].phase = phase
+
+    @rule(seconds=st.integers(0, 100))
+    def records_are_committed_late(self, seconds: int) -> None:
+        self.world.desk.commit_delay = timedelta(seconds=min(seconds, self.longest_commit))
+
+    @rule(seconds=st.sampled_from([5, 60, 900, 7200]), hides=st.booleans())
+    def tickets_cannot_be_seen_for_a_while(self, seconds: int, hides: bool) -> None:
+        if hides and self.hides:
+            self.world.desk.hide(self.world.now + timedelta(seconds=seconds))
+        else:
+            self.world.desk.show()
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -86,6 +102,25 @@ class DeliveriesWhilePeopleWork(Deliveries):
     people = True
 
 
+class DeliveriesOfHiddenTickets(Deliveries):
+    """All tickets vanish from sight and come back, at any moment; an instance that keeps our ids."""
+
+    hides = True
+    neighbours = 2
+
+
+class DeliveriesThatAreCommittedLate(Deliveries):
+    """A new record is visible up to 100 seconds after it was made, and has an id of the instance's own."""
+
+    honours_ids = False
+    longest_commit = 100
+    neighbours = 2
+
+
+TestDeliveriesOfHiddenTickets = DeliveriesOfHiddenTickets.TestCase
+TestDeliveriesOfHiddenTickets.settings = SETTINGS
+TestDeliveriesThatAreCommittedLate = DeliveriesThatAreCommittedLate.TestCase
+TestDeliveriesThatAreCommittedLate.settings = SETTINGS
 TestDeliveries = Deliveries.TestCase
 TestDeliveries.settings = SETTINGS
 TestDeliveriesWithoutIds = DeliveriesToAnInstanceThatIgnoresIds.TestCase

@@ -13,7 +13,7 @@ from shared.core.errors import Throttled
 from shared.core.messages import MAX_MESSAGE_BYTES, Message, SignalMessage, encode
 from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.signal import SignalState
-from shared.delivery.deliver import DeliveryFailed
+from shared.delivery.interruptions import DeliveryFailed
 from shared.delivery.stages import Attempt
 from shared.delivery.worker import Configured, Worker
 from tests.delivery.world import START, signal

@@ -153,10 +153,13 @@ def test_a_note_on_a_ticket_resolved_a_moment_ago_is_not_enough_when_the_alert_f
 
 def test_a_deleted_ticket_is_let_go_and_the_next_firing_gets_a_new_one() -> None:
     story = Story()
+    story.world.add_neighbours(2)
     story.fired(0)
     story.world.desk.rows.clear()
     assert story.resolved(5) == ["find"]
-    assert story.fired(6) == ["create"]
+    story.later(20)
+    assert [code for code, _ in story.world.kept.kept.values()] == ["ticket_missing"]
+    assert story.fired(21) == ["find", "create"]
     assert story.tickets == [(f"{KEY}#2", "open")]
 
 

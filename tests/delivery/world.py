@@ -24,15 +24,17 @@ from shared.core.errors import (
     TicketMissing,
     TicketSystemError,
 )
+from shared.core.link import Link, LinkStage, link_id, ticket_id
 from shared.core.messages import SignalMessage
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.delivery import links
 from shared.delivery.deliver import Deliverer
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.stages import road
 from shared.delivery.worker import Configured, Worker
 from shared.mapping.mapper import Mapper
-from tests.delivery.memory import Listener, MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, Pause
+from tests.delivery.memory import Clock, Listener, MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, Pause
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -45,7 +47,7 @@ default:
   ticket: %(kind)s
   reopen_window: 1h
   resolve: {action: %(resolve)s}
-delivery: {recheck_after: %(recheck)s, lease: 5m, first_retry: 5s, longest_retry: 1m}
+delivery: {recheck_after: %(recheck)s, missing_after: %(missing)s, lease: 5m, first_retry: 5s, longest_retry: 1m}
 """
 
 
@@ -69,8 +71,13 @@ class Desk:
     name = "desk"
     kinds = frozenset(TicketKind)
 
-    def __init__(self, *, honours_ids: bool = True) -> None:
+    def __init__(self, clock: Clock, *, honours_ids: bool = True) -> None:
+        self.clock = clock
         self.honours_ids = honours_ids
+        self.hidden: dict[str, datetime] = {}
+        self.neighbours: set[str] = set()
+        self.commit_delay = timedelta()
+        self.stubborn = 0
         self.rows: dict[str, Row] = {}
         self.calls: list[str] = []
         self.drafts: list[Draft] = []
@@ -86,18 +93,35 @@ class Desk:
         raise AssertionError("delivery does not read changes")
 
     async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
-        raise AssertionError("delivery does not read changes")
+        await self._act("existing", lambda: None, reading=True)
+        return frozenset(one for one in ids if one in self.neighbours or self._seen(one) is not None)
+
+    def hide(self, until: datetime | None = None) -> None:
+        """All present rows cannot be seen until then; None: until they are shown."""
+        self.hidden |= dict.fromkeys(self.rows, until or datetime.max.replace(tzinfo=UTC))
+
+    def show(self) -> None:
+        """All rows can be seen."""
+        self.hidden.clear()
+
+    def _seen(self, ticket_id: str) -> Row | None:
+        row = self.rows.get(ticket_id)
+        return None if row is None or self.hidden.get(ticket_id, START) > self.clock.now else row
 
     async def create(self, draft: Draft) -> Ticket:
         def effect() -> Row:
             row_id = draft.id if self.honours_ids else f"{len(self.rows):032x}"
             if row_id in self.rows:
+                if self._seen(row_id) is None:
+                    raise OutcomeUnknown("a duplicate of a record that is not visible", connection="desk")
                 return self.rows[row_id]
             row = Row(row_id, draft.kind, draft.correlation, number=f"INC{next(self._numbers):07}")
             row.follows = draft.follows.number if draft.follows else ""
             if draft.closure is not None:
                 row.phase = Phase.RESOLVED
             self.rows[row_id] = row
+            if self.commit_delay:
+                self.hidden[row_id] = self.clock.now + self.commit_delay
             self.drafts.append(draft)
             return row
 
@@ -107,9 +131,10 @@ class Desk:
         self, kind: TicketKind, ticket_id: str, correlation: str, marker: str | None = None
     ) -> Ticket | None:
         await self._act("find", lambda: None, reading=True)
-        row = self.rows.get(ticket_id)
+        row = self._seen(ticket_id)
         if row is None:
-            row = next((r for r in self.rows.values() if r.correlation == correlation and r.kind is kind), None)
+            mine = (r for r in self.rows.values() if r.correlation == correlation and r.kind is kind)
+            row = next((r for r in mine if self._seen(r.id) is not None), None)
         if row is None:
             return None
         noted = any(marker in note for note in row.notes) if marker else None
@@ -123,7 +148,13 @@ class Desk:
         return self._ticket(await self._act("update", lambda: self._open_or_resolved(ref, phase=Phase.OPEN)))
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
-        return self._ticket(await self._act("resolve", lambda: self._open_or_resolved(ref, phase=Phase.RESOLVED)))
+        was = self.rows[ref.id].phase if ref.id in self.rows else Phase.OPEN
+        ticket = self._ticket(await self._act("resolve", lambda: self._open_or_resolved(ref, phase=Phase.RESOLVED)))
+        if self.stubborn:  # the answer, or the instance itself, does not show the change
+            if self.stubborn > 1:
+                self.rows[ref.id].phase = was
+            return replace(ticket, phase=was)
+        return ticket
 
     async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
         return self._ticket(
@@ -137,7 +168,7 @@ class Desk:
         return
 
     def _open_or_resolved(self, ref: TicketRef, *, note: str = "", phase: Phase | None = None) -> Row:
-        row = self.rows.get(ref.id)
+        row = self._seen(ref.id)
         if row is None:
             raise TicketMissing("no such ticket", connection="desk")
         if row.phase is Phase.CLOSED:
@@ -193,6 +224,7 @@ class World:
         kind: str = "incident",
         resolve: str = "resolve",
         recheck: str = "0s",
+        missing: str = "5m",
         route: str = "",
         sections: str = "",
         workers: int = 1,
@@ -208,11 +240,11 @@ class World:
         self.listener = Listener()
         self.healthy = False
         self.asked_after: list[datetime] = []
-        self.desk = Desk(honours_ids=honours_ids)
+        self.desk = Desk(self, honours_ids=honours_ids)
         self.links = MemoryLinks()
         self.queue = MemoryQueue(self)
         self.kept = MemoryKept()
-        text = CONFIG % {"kind": kind, "resolve": resolve, "recheck": recheck}
+        text = CONFIG % {"kind": kind, "resolve": resolve, "recheck": recheck, "missing": missing}
         more = "".join(f"  {line}\n" for line in route.splitlines())
         config = parse_config(text.replace("delivery:", f"{more}delivery:") + sections, settings={})
         self.groups = MemoryGroups()
@@ -221,6 +253,18 @@ class World:
         self._processes = itertools.cycle(processes)
         self.running: dict[int, Running] = {}
         self._workers = itertools.count(1)
+
+    def add_neighbours(self, visible: int, hidden: int = 0, *, ids_of_theirs: bool = False) -> None:
+        """Other keys with open tickets, of which some cannot be seen; ``ids_of_theirs``: the desk chose their ids."""
+        for number in range(visible + hidden):
+            key = f"alert:1:neighbour{number}"
+            chosen = f"{number:032x}" if ids_of_theirs else ticket_id("desk", key, 1)
+            ref = TicketRef(TicketKind.INCIDENT, chosen, key, f"INC{number}")
+            link = Link(key=key, generation=1, stage=LinkStage.OPEN, connection="desk", ticket=ref)
+            place = links.address(link_id(key))
+            self.links.rows[("links", *place)] = ({**links.CODEC.to_row(link), **place.columns()}, 1)
+            if number < visible:
+                self.desk.neighbours.add(chosen)
 
     def _process(self, mapper: Mapper, delivery: DeliverySettings) -> Worker:
         deliverer = Deliverer(mapper, lambda _name: self.desk, self.links, admit=self.admit, now=lambda: self.now)

@@ -188,7 +188,9 @@ async def test_a_burst_of_5000_changes_with_a_restart_in_the_midst_of_a_page() -
 
     def started(most_pages: int = 100) -> Resyncer:
         backs = WriteBack(links, {"azure_monitor": Wishes()})
-        follower = TicketSync(links, backs, cast(Any, SimpleNamespace(send=send)), now=lambda: NOW)
+        follower = TicketSync(
+            links, backs, cast(Any, SimpleNamespace(send=send)), replay=cast(Any, None), now=lambda: NOW
+        )
         system = cast(TicketSystem, desk)
         return Resyncer(
             ResyncSettings(), ["desk"], lambda _: system, follower, marks, now=lambda: NOW, most_pages=most_pages
@@ -217,7 +219,9 @@ async def test_what_was_broken_off_is_not_left_until_the_next_time_that_is_due()
     desk, marks, clock = Desk(rows[:10]), Marks(), NOW
 
     def started() -> Resyncer:
-        follower = TicketSync(Links([]), WriteBack(Links([]), {}), cast(Any, None), now=lambda: clock)
+        follower = TicketSync(
+            Links([]), WriteBack(Links([]), {}), cast(Any, None), replay=cast(Any, None), now=lambda: clock
+        )
         settings = ResyncSettings.model_validate({"page_size": 10, "every": "1h"})
         system = cast(TicketSystem, desk)
         return Resyncer(settings, ["desk"], lambda _: system, follower, marks, now=lambda: clock, most_pages=1)

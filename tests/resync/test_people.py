@@ -246,8 +246,12 @@ async def test_a_deleted_ticket_is_noticed_and_a_new_one_is_made(stage: Stage) -
     heard: list[dict[str, object]] = []
     end = listen(lambda event, fields: heard.append(dict(fields)) if event == "ticket_deleted" else None)
     result = await stage.full_check()
+    assert (result.tickets, result.gone, result.unseen, result.calls, result.finished) == (2, 0, 1, 1, True)
+    assert (await stage.link(gone.key)).stage is Ticketed.OPEN  # one look proves nothing
+    assert heard == []
+    result = await stage.full_check()
     end()
-    assert (result.tickets, result.gone, result.calls, result.finished) == (2, 1, 1, True)
+    assert (result.tickets, result.gone, result.unseen, result.calls, result.finished) == (2, 1, 0, 1, True)
     assert [(one["key"], one["ticket"]) for one in heard] == [(gone.key, link.ticket.number if link.ticket else "")]
     assert (await stage.link(gone.key)).stage is Ticketed.CLOSED
     assert (await stage.link(kept.key)).stage is Ticketed.OPEN

@@ -41,7 +41,7 @@ class Reassigner:
         store, links: the bridge's own.
         systems: gives the ticket system of a connection; raises Refused for one that is not configured.
         tell: tells Defender for Cloud of an assignment, by the key that ``push_key`` makes.
-        recheck_after: a ticket not heard of for this long is read before it is written.
+        recheck_after: a ticket not heard of for this long is read before it is written; None for a minute.
         now: the clock.
     """
 
@@ -52,14 +52,14 @@ class Reassigner:
         systems: Callable[[str], TicketSystem],
         tell: Callable[[str], Awaitable[str]],
         *,
-        recheck_after: timedelta,
+        recheck_after: timedelta | None,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._links = links
         self._systems = systems
         self._tell = tell
-        self._recheck_after = recheck_after
+        self._recheck_after = timedelta(minutes=1) if recheck_after is None else recheck_after
         self._now = now
 
     async def again(self, key: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from shared.core.link import Link, Op
 from shared.core.signal import Order
 from shared.core.ticket_system import TicketKind
+
+#: A ticket that was not read for this long is read before a note, where nothing else is configured.
+NOTE_RECHECK: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Policy:
         resolve: what a Resolved does: resolve, comment, or nothing.
         comments: whether updates and repeated firings are written as notes.
         reopen_window: how long after its end a problem reopens its ticket.
-        recheck_after: a ticket not heard of for this long is read before it is written.
+        recheck_after: a ticket not heard of for this long is read before it is written; None: always before a resolve,
+            after ``NOTE_RECHECK`` before a note.
         findable: whether tickets of this kind can be looked up at all.
         hold: what keeps a firing from opening a ticket, None when nothing does.
         flap: when a problem that comes and goes keeps its ticket open, None for never.
@@ -53,7 +57,7 @@ class Policy:
     resolve: Literal["resolve", "comment", "nothing"] = "resolve"
     comments: bool = True
     reopen_window: timedelta = timedelta(hours=24)
-    recheck_after: timedelta = timedelta(minutes=10)
+    recheck_after: timedelta | None = None
     findable: bool = True
     hold: Hold | None = None
     flap: Flap | None = None
@@ -96,6 +100,11 @@ class ReadTicket:
 
 
 @dataclass(frozen=True, slots=True)
+class TicketGone:
+    """The ticket that the signal should change is believed to be deleted: the signal becomes a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallTicketSystem:
     """Reserve, call, commit.
 
@@ -111,7 +120,7 @@ class CallTicketSystem:
     changes: tuple[datetime, ...] | None = None
 
 
-Decision = Ignore | Locked | SaveLink | Reschedule | ReadTicket | CallTicketSystem
+Decision = Ignore | Locked | SaveLink | Reschedule | ReadTicket | TicketGone | CallTicketSystem
 
 
 @dataclass(frozen=True, slots=True)

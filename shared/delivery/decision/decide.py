@@ -14,6 +14,7 @@ from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.signal import FIRED_RANK, Order, Signal, SignalState
 from shared.core.ticket_system import Phase, Ticket
 from shared.delivery.decision.actions import (
+    NOTE_RECHECK,
     CallTarget,
     CallTicketSystem,
     Decision,
@@ -22,7 +23,9 @@ from shared.delivery.decision.actions import (
     Policy,
     ReadTicket,
     SaveLink,
+    TicketGone,
 )
+from shared.delivery.decision.clocks import after, aligned, ends
 from shared.delivery.decision.rules import flapping_holds_open, guard_flapping, may_open
 
 
@@ -48,6 +51,7 @@ def decide(
         replayed: a person asked for this signal again after it was refused.
     """
     link = link or Link(key=signal.key)
+    signal = aligned(link, signal)
     if link.pending is not None:
         return _decide_pending(link.pending, signal, now, message_id)
     if link.resolved_by is not None and link.stage is LinkStage.OPEN and _owes_end(link, policy):
@@ -99,7 +103,7 @@ def _without_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
         over = replace(link, resolved_by=signal.order, ended=signal.occurred_at)
         held = link.first_held is not None and link.first_held < signal.order
         return SaveLink(over, "suppressed" if held else "resolved_before_fired")
-    overtaken = link.resolved_by is not None and signal.order < link.resolved_by
+    overtaken = link.resolved_by is not None and ends(link, link.resolved_by, signal.order)
     if not signal.opens or (overtaken and signal.state is SignalState.UPDATED):
         return Ignore("nothing_to_do")
     return CallTicketSystem(Op.CREATE, link.generation + 1, signal.order, over=overtaken)
@@ -127,9 +131,10 @@ def _with_resolved_ticket(link: Link, signal: Signal, policy: Policy) -> Decisio
 
 
 def _with_closed_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
-    del policy
     if signal.state is SignalState.FIRED:
         return CallTicketSystem(Op.CREATE, link.generation + 1, signal.order)
+    if signal.state is SignalState.RESOLVED and link.missing_since is not None and policy.resolve != "nothing":
+        return TicketGone()
     ended = signal.occurred_at if signal.state is SignalState.RESOLVED else link.ended
     return SaveLink(replace(link, latest=signal.order, ended=ended), "closed")
 
@@ -143,12 +148,20 @@ _BY_STAGE = {
 
 
 def _read_first(action: Decision, link: Link, policy: Policy, now: datetime) -> Decision:
-    """Read a ticket first that was not read for long and would be written blindly.
+    """Read a ticket first that was not seen last time, or that was not read for long and would be written blindly.
 
     A reopen needs no reading: the connector itself reads before it reopens.
     """
-    blind = isinstance(action, CallTicketSystem) and action.op in (Op.COMMENT, Op.RESOLVE)
-    if blind and policy.findable and (link.ticket_read_at is None or now - link.ticket_read_at >= policy.recheck_after):
+    if not policy.findable:
+        return action
+    if link.missing_since is not None and isinstance(action, CallTicketSystem | TicketGone):
+        return ReadTicket()
+    if not isinstance(action, CallTicketSystem) or action.op not in (Op.COMMENT, Op.RESOLVE):
+        return action
+    recheck = policy.recheck_after
+    if recheck is None:
+        recheck = timedelta() if action.op is Op.RESOLVE else NOTE_RECHECK
+    if link.ticket_read_at is None or now - link.ticket_read_at >= recheck:
         return ReadTicket()
     return action
 
@@ -182,6 +195,7 @@ def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
         state=ticket.state,
         latest=pending.event,
         ticket_read_at=now,
+        missing_since=None,
         pending=None,
         dead_letter="",
         flapping=link.flapping or pending.flapping,
@@ -195,7 +209,8 @@ def commit(link: Link, pending: Pending, ticket: Ticket, now: datetime) -> Link:
         return replace(done, ended=pending.event[0], resolved_by=None, flapping=False)
     if pending.op is Op.REOPEN or pending.event[1] == FIRED_RANK:
         # People may have resolved the ticket since the note was written.
-        return replace(done, ended=now if done.stage is LinkStage.RESOLVED else None, resolved_by=None)
+        ended = now if done.stage is LinkStage.RESOLVED else None
+        return replace(done, ended=ended, resolved_by=None, reopened=link.reopened or pending.op is Op.REOPEN)
     return done
 
 
@@ -208,37 +223,52 @@ def _created(done: Link, before: Link, pending: Pending) -> Link:
         kind=pending.kind,
         route=pending.route,
         earlier=earlier,
+        reopened=False,
         opened_at=done.updated_at,
         owner="",
         due=None,
         close_code="",
         revision=0,
     )
-    if before.resolved_by is None or before.resolved_by <= pending.event:
+    if before.resolved_by is None or not (pending.over or before.resolved_by > pending.event):
         return replace(done, resolved_by=None, ended=None)
+    end = after(before.resolved_by, pending.event)
     if done.stage is LinkStage.OPEN:
-        return done  # the ticket does not show the end yet: the next decision resolves it
-    return replace(done, latest=before.resolved_by, ended=before.resolved_by[0], resolved_by=None)
+        return replace(done, resolved_by=end)  # the ticket does not show the end yet: the next decision resolves it
+    return replace(done, latest=end, ended=end[0], resolved_by=None)
 
 
 def reconcile_pending(link: Link, found: Ticket | None, findable: bool, now: datetime) -> Link:
     """The link after its ticket was read: what the pending call achieved, or what people did meanwhile.
 
-    ``found`` is None when the system has no such ticket. A pending call that shows no effect is cleared, so that it
-    is decided anew; it cannot have an effect later, because its lease is longer than any call. Of kinds that cannot
-    be looked up (``findable`` is False) nothing is learnt, and the call is made again: they are idempotent by key.
+    A pending call that shows no effect is cleared, so that it is decided anew; it cannot have an effect later, because
+    its lease is longer than any call. Of kinds that cannot be looked up (``findable`` is False) nothing is learnt, and
+    the call is made again: they are idempotent by key. What is not found proves nothing either: see :func:`not_seen`.
     """
     pending = link.pending
     if pending is not None and found is not None and _achieved(pending, found):
         return commit(link, pending, found, now)
-    cleared = replace(link, pending=None, updated_at=now)
-    if not findable or (pending is not None and pending.op is Op.CREATE):
+    cleared = replace(link, pending=None, missing_since=None, updated_at=now)
+    if not findable or found is None or (pending is not None and pending.op is Op.CREATE):
         return cleared
-    if found is None:
-        return replace(cleared, stage=LinkStage.CLOSED, ticket_read_at=now)
     stage = LinkStage(found.phase.value)
     ended = (link.ended or now) if stage is LinkStage.RESOLVED else link.ended
     return replace(cleared, stage=stage, ticket=found.ref, state=found.state, ended=ended, ticket_read_at=now)
+
+
+def not_seen(link: Link, now: datetime) -> Link:
+    """The link after a look-up did not show its ticket. A pending call stays: its outcome is still unknown."""
+    return link if link.missing_since is not None else replace(link, missing_since=now)
+
+
+def believed_deleted(link: Link, now: datetime) -> Link:
+    """The link after its ticket was missing for long enough. Where a create is pending, it made no ticket."""
+    since = link.missing_since or now
+    if link.pending is not None and link.pending.op is Op.CREATE:
+        return replace(link, pending=None, missing_since=None, updated_at=now)
+    return replace(
+        link, pending=None, stage=LinkStage.CLOSED, state="", missing_since=since, ticket_read_at=now, updated_at=now
+    )
 
 
 def refused(link: Link, event: Order, dead_letter: str, now: datetime) -> Link:
@@ -248,6 +278,7 @@ def refused(link: Link, event: Order, dead_letter: str, now: datetime) -> Link:
 
 
 def _achieved(pending: Pending, found: Ticket) -> bool:
+    """Whether the ticket as it was found shows the effect of a call."""
     match pending.op:
         case Op.CREATE:
             return True
