@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -231,6 +231,14 @@ class SignalBuilder:
         )
 
     def _occurred_at(self) -> datetime:
+        found = self._time_of_event()
+        if found - self.received_at > _FUTURE:
+            # A Resolved by a right clock would be older than this event, and its ticket would stay open for ever.
+            self.warn("The payload's time lies in the future; the time of its receipt is used.")
+            return self.received_at
+        return found
+
+    def _time_of_event(self) -> datetime:
         if self.orders_at is not None:
             return self.orders_at
         if self.state is SignalState.RESOLVED:
@@ -259,6 +267,10 @@ class SignalBuilder:
         else:
             what = line(self.rule) or self.untitled
         return f"{what} on {where}" if where else what
+
+
+#: Clocks of senders may be ahead of ours by this much.
+_FUTURE = timedelta(minutes=5)
 
 
 def label(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,11 @@ class Reported:
 
     def post(self, body: Any, at: datetime | None = None) -> None:
         """Take a body in, and work off what is due by then."""
-        for message in accept(body, at or self.world.now, REGISTRY.schemas, REGISTRY.foreign).messages:
+        later = self.world.now + timedelta(days=3650)  # no time of the body lies in the future
+        read = accept(body, later, REGISTRY.schemas, REGISTRY.foreign).messages
+        times = [one.signal.occurred_at for one in read if isinstance(one, SignalMessage)]
+        arrival = at or max([self.world.now, *(time for time in times if time < later)])
+        for message in accept(body, arrival, REGISTRY.schemas, REGISTRY.foreign).messages:
             if isinstance(message, SignalMessage):
                 self.world.now = max(self.world.now, at or message.signal.occurred_at)
                 self.world.queue.put(message)

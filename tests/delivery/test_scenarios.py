@@ -163,6 +163,24 @@ def test_a_deleted_ticket_is_let_go_and_the_next_firing_gets_a_new_one() -> None
     assert story.tickets == [(f"{KEY}#2", "open")]
 
 
+def test_a_persons_resolution_is_kept_also_seconds_after_the_bridge_wrote() -> None:
+    story = Story(recheck="")
+    story.fired(0)
+    story.ticket().phase = Phase.RESOLVED  # by a person, with code and notes of their own
+    assert story.resolved(0.1) == ["find"]
+    link = story.world.links.peek(KEY)
+    assert link is not None
+    assert link.stage is LinkStage.RESOLVED
+
+
+def test_by_default_a_resolve_reads_first_and_a_note_after_a_minute() -> None:
+    story = Story(recheck="")
+    story.fired(0)
+    assert story.updated(0.5) == ["comment"]
+    assert story.updated(2) == ["find", "comment"]
+    assert story.resolved(2.1) == ["find", "resolve"]
+
+
 def test_another_firing_while_the_ticket_is_open_is_one_note() -> None:
     story = Story(recheck="10m")
     story.fired(0)

@@ -47,7 +47,7 @@ default:
   ticket: %(kind)s
   reopen_window: 1h
   resolve: {action: %(resolve)s}
-delivery: {recheck_after: %(recheck)s, missing_after: %(missing)s, lease: 5m, first_retry: 5s, longest_retry: 1m}
+delivery: {%(recheck)s missing_after: %(missing)s, lease: 5m, first_retry: 5s, longest_retry: 1m}
 """
 
 
@@ -244,7 +244,12 @@ class World:
         self.links = MemoryLinks()
         self.queue = MemoryQueue(self)
         self.kept = MemoryKept()
-        text = CONFIG % {"kind": kind, "resolve": resolve, "recheck": recheck, "missing": missing}
+        text = CONFIG % {
+            "kind": kind,
+            "resolve": resolve,
+            "recheck": f"recheck_after: {recheck}," if recheck else "",
+            "missing": missing,
+        }
         more = "".join(f"  {line}\n" for line in route.splitlines())
         config = parse_config(text.replace("delivery:", f"{more}delivery:") + sections, settings={})
         self.groups = MemoryGroups()

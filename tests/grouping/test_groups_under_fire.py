@@ -15,7 +15,8 @@ from shared.delivery.grouping.store import GROUPS
 from tests.delivery.hostile import SETTINGS, Hostile
 from tests.delivery.world import World, signal
 
-KEYS = ("alert:1:one", "alert:1:two", "alert:1:three")
+#: Of problems that come and go: keys of an alert's id would name one occurrence.
+KEYS = ("log:1:one", "log:1:two", "log:1:three")
 _STATES = (SignalState.FIRED, SignalState.RESOLVED) * 2
 _MINUTES = (0, 5, 12, 20)
 

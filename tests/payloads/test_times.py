@@ -158,3 +158,17 @@ def test_a_time_of_receipt_in_another_zone_becomes_utc() -> None:
 
 def test_milliseconds_survive() -> None:
     assert rfc3339(read(common()).fired_at) == "2024-03-05T08:15:18.689Z"
+
+
+def test_a_time_in_the_future_is_the_time_of_receipt() -> None:
+    ahead = (RECEIVED + timedelta(hours=1)).isoformat()
+    signal = read(common(firedDateTime=ahead))
+    assert signal.occurred_at == RECEIVED
+    assert any("future" in warning for warning in signal.warnings)
+
+
+def test_a_clock_that_is_a_little_ahead_is_believed() -> None:
+    ahead = RECEIVED + timedelta(minutes=4)
+    signal = read(common(firedDateTime=ahead.isoformat()))
+    assert signal.occurred_at == ahead
+    assert signal.warnings == ()

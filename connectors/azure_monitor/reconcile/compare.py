@@ -57,7 +57,7 @@ def _ended(signal: Signal, link: Link) -> ReconcileVerdict:
     if newest is not None:
         once = signal.key.startswith(ONE_OCCURRENCE)
         end_known = newest[1] == signal.order[1]
-        if newest >= signal.order or (once and end_known):
+        if end_known if once else newest >= signal.order:
             return ReconcileVerdict.KNOWN
     if link.stage in (LinkStage.RESOLVED, LinkStage.CLOSED):
         return ReconcileVerdict.KNOWN  # people were faster, and nothing is left to do

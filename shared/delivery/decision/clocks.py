@@ -32,9 +32,14 @@ def ends(link: Link, resolved: Order, event: Order) -> bool:
     It does when it is newer, or as new at the coarser precision of the two. Where the key names one occurrence, whose
     ticket is open and which has not ended before, any Resolved is its end, whatever its clock says.
     """
-    if resolved >= event or _same_time(resolved[0], event[0]):
+    if is_as_new(resolved, event):
         return True
     return link.stage is LinkStage.OPEN and names_one_occurrence(link.key) and not _has_ended_before(link)
+
+
+def is_as_new(resolved: Order, event: Order) -> bool:
+    """Whether a Resolved is newer than another event, or as new at the coarser precision of the two."""
+    return resolved >= event or _same_time(resolved[0], event[0])
 
 
 def after(resolved: Order, event: Order) -> Order:

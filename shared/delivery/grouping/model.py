@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.core.signal import Order, Signal, SignalState
+from shared.core.signal import Order, Signal, SignalState, names_one_occurrence
+from shared.delivery.decision.clocks import after, is_as_new
 
 #: Resources that a member row names, and that a note lists.
 MEMBER_RESOURCES = 5
@@ -64,13 +65,20 @@ def count(member: Member | None, signal: Signal) -> Member | None:
         member = Member(signal.key, signal.order, resources=names)
     newest = max(member.latest, signal.order)
     if signal.state is SignalState.RESOLVED:
-        if member.over is not None and signal.order <= member.over:
+        over = signal.order
+        if member.fired is not None and member.is_on:
+            only_end = names_one_occurrence(signal.key) and member.over is None
+            if only_end or is_as_new(over, member.fired):
+                over = after(over, member.fired)
+        if member.over is not None and over <= member.over:
             return None
-        return replace(member, latest=newest, over=signal.order)
+        return replace(member, latest=max(newest, over), over=over)
     if member.fired is not None and signal.order <= member.fired:
         return None
     if signal.state is SignalState.UPDATED and member.fired is not None:
         return replace(member, latest=newest, resources=names)
+    if member.fired is None and member.over is not None and is_as_new(member.over, signal.order):
+        member = replace(member, over=after(member.over, signal.order))
     first = signal.occurred_at if member.first is None or not member.is_on else member.first
     return replace(member, latest=newest, fired=signal.order, firings=member.firings + 1, resources=names, first=first)
 
