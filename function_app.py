@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from datetime import UTC, datetime
 from typing import List  # noqa: UP035 - see Messages
 
 import azure.functions as func
@@ -20,10 +19,8 @@ from shared.core.errors import BridgeError
 from shared.core.http import Request, Response
 from shared.core.messages import POISON_QUEUE, QUEUE
 from shared.core.plugins import EventHubIntake, HttpEndpoint, Intake, Job
-from shared.core.problem import Problem
 from shared.platform.log import record
-from shared.web.answers import problem_response, respond
-from shared.web.intake import accept, accept_events, read_json
+from shared.web.answers import respond
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 services = Container()
@@ -39,8 +36,11 @@ async def _handle(req: func.HttpRequest, name: str) -> func.HttpResponse:
     async def handler(request: Request) -> Response:
         return await services.handler(name)(request)
 
-    request = Request(req.method, dict(req.route_params), dict(req.params), dict(req.headers.items()), req.get_body())
-    return _encoded(await respond(handler, request))
+    return _encoded(await respond(handler, _request(req)))
+
+
+def _request(req: func.HttpRequest) -> Request:
+    return Request(req.method, dict(req.route_params), dict(req.params), dict(req.headers.items()), req.get_body())
 
 
 def _encoded(response: Response) -> func.HttpResponse:
@@ -49,56 +49,21 @@ def _encoded(response: Response) -> func.HttpResponse:
     return func.HttpResponse(json.dumps(response.body), status_code=response.status, mimetype=mimetype, headers=headers)
 
 
-@app.function_name("alerts")
-@app.route(route="alerts", methods=["POST"])
-@app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
-async def alerts(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
-    """Azure Monitor's webhook. 202 once the host has put the signals on the queue."""
-    return await _take_in(req, queued)
-
-
-@app.function_name("secure_alerts")
-@app.route(route="secure/alerts", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
-async def secure_alerts(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
-    """The same for Secure Webhook: an Entra token instead of a function key, so anonymous to the host."""
-    try:
-        await services.webhook.authenticate(req.headers.get("Authorization"))
-    except Problem as problem:
-        return _encoded(problem_response(problem))
-    return await _take_in(req, queued)
-
-
-async def _take_in(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
-    try:
-        body = read_json(req.get_body(), req.headers.get("Content-Type"))
-        accepted = accept(body, datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign)
-        queued.set([await services.webhook.message(message) for message in accepted.messages])
-    except Problem as problem:
-        record("request_refused", status=problem.status, reason=problem.detail)
-        return _encoded(problem_response(problem))
-    except BridgeError as error:  # a signal too large for the queue, and no storage to check it in
-        return _encoded(problem_response(Problem(503, "Not stored", str(error), {"Retry-After": "5"})))
-    services.webhook.record_accepted(accepted)
-    return _encoded(Response(202, accepted.receipt()))
-
-
 def _add_intake(intake: Intake) -> None:
-    """A webhook of a source, with a function key of its own."""
+    """A webhook of a source, with a function key of its own; or open to the host, and its callers show a token."""
 
-    async def take_in(req: func.HttpRequest, queued: Messages) -> func.HttpResponse:
-        return await _take_in(req, queued)
+    async def take_in(req: func.HttpRequest) -> func.HttpResponse:
+        return _encoded(await services.webhook.take_in(intake, _request(req)))
 
-    output = app.queue_output(arg_name="queued", queue_name=QUEUE, connection="AzureWebJobsStorage")
-    app.function_name(intake.name)(app.route(route=intake.route, methods=["POST"])(output(take_in)))
+    level = func.AuthLevel.ANONYMOUS if intake.token else func.AuthLevel.FUNCTION
+    app.function_name(intake.name)(app.route(route=intake.route, methods=["POST"], auth_level=level)(take_in))
 
 
 def _add_event_hub(hub: EventHubIntake) -> None:
     """An Event Hub of a source. The host goes on to the next messages once these are on the queue."""
 
     async def take_in(events: List[func.EventHubEvent], queued: Messages) -> None:  # noqa: UP006
-        bodies = [event.get_body() for event in events]
-        accepted = accept_events(bodies, datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign)
+        accepted = services.webhook.accept_events(hub, [event.get_body() for event in events])
         queued.set([await services.webhook.message(message) for message in accepted.messages])
         services.webhook.record_accepted(accepted)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from connectors.azure_monitor.payloads.schemas import SCHEMAS
-from shared.core.plugins import Job, Section, SourcePlugin, SourceWords
+from shared.core.plugins import Intake, Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
     from connectors.azure_monitor.source import AzureMonitorSource
@@ -51,6 +51,7 @@ PLUGIN = SourcePlugin(
     schemas=SCHEMAS,
     sections=_sections,
     layouts=_layouts,
+    intakes=(Intake("alerts", "alerts"), Intake("secure_alerts", "secure/alerts", token=True)),
     jobs=(Job("reconcile", "0 4,19,34,49 * * * *"),),
     open=_open,
 )

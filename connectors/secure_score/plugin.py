@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors.secure_score.payloads.schemas import SCHEMAS
-from shared.core.plugins import HttpEndpoint, Job, Section, SourcePlugin, SourceWords
+from shared.core.plugins import HttpEndpoint, Intake, Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,7 @@ PLUGIN = SourcePlugin(
     sections=_sections,
     layouts=_layouts,
     routes=_routes,
+    intakes=(Intake("secure_score_controls", "secure-score"),),
     endpoints=(
         HttpEndpoint("secure_score_ticket", "secure-score/{control}/ticket"),
         HttpEndpoint("secure_score_preview", "secure-score/{control}/preview"),

@@ -111,9 +111,7 @@ class HttpFrontend:
         trace = TraceContext(headers.get("traceparent", ""), headers.get("tracestate", ""))
         try:
             result = await self._invoker.call(function, incoming, trace)
-        except OutputFailed:
-            return web.Response(status=503, headers={"Retry-After": "5"})
-        except InvocationFailed:
+        except (InvocationFailed, OutputFailed):
             return web.Response(status=500)
         return _response(result, function.name)
 

@@ -1,8 +1,7 @@
 """Queue outputs: what a function set becomes messages, written after it returned and before its caller is answered.
 
-When storage does not take a message, an HTTP function's caller gets 503 with Retry-After: 5, so that it sends the
-request again. Azure's own host answers 500 in that case (issue 3269 of Azure/azure-functions-dotnet-worker). This
-difference is on purpose, and it is the only one.
+When storage does not take a message, an HTTP function's caller gets 500, as in Azure (issue 3269 of
+Azure/azure-functions-dotnet-worker).
 
 What becomes of a value is as in Azure, surprises included:
 

@@ -157,10 +157,16 @@ class HttpEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A webhook that takes signals in: the function's name, and its route below ``/api/``."""
+    """A webhook that takes signals of its source in.
+
+    Attributes:
+        name: of the function. route: below ``/api/``.
+        token: callers show an Entra token (section ``secure_webhook``) instead of a function key.
+    """
 
     name: str
     route: str
+    token: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The bridge's own queue, where the output binding does not reach: delayed messages, large ones, and its depth."""
+"""The bridge's own queue. Every message of the app goes through here, except those of Event Hubs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.core.errors import StorageUnavailable
 from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Message, content, encode, from_fields, read_fields
-from shared.platform.storage import Storage, storage_errors
+from shared.platform.concurrency import for_each
+from shared.platform.storage import Storage, create_on_first_use, storage_errors, unavailable, was_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Iterable
 
 CLAIMS = "bridge-claims"
 
-#: Seconds for what a sender waits for. Azure gives a webhook ten, and what takes longer is sent again.
-WEBHOOK_PATIENCE = 4.0
+#: Seconds for putting all signals of one request on the queue. Action groups wait ten for an answer.
+INTAKE_PATIENCE = 6.0
+
+#: Seconds for one operation that somebody waits for.
+PATIENCE = 4.0
+
+#: Seconds for deleting the blob of a message that did not get on the queue. The daily purge deletes what is left over.
+_CLEANUP_PATIENCE = 1.0
+
+#: Messages of one request that are put on the queue at the same time.
+_CONCURRENCY = 8
 
 #: Queue storage hides a message for seven days at most.
 _LONGEST_DELAY = timedelta(days=7) - timedelta(minutes=1)
@@ -38,14 +49,55 @@ class SignalQueue:
         text = encode(message)
         if len(text) <= MAX_MESSAGE_BYTES:
             return text
+        return await self._with_content_in_blob(message)
+
+    async def _with_content_in_blob(self, message: Message) -> str:
         name = f"{message.id}.json"
         data = json.dumps(content(message), separators=(",", ":")).encode()
-        async with storage_errors("keeping a large signal", within=WEBHOOK_PATIENCE):
-            await _created(
+        async with storage_errors("keeping a large signal", within=PATIENCE):
+            await create_on_first_use(
                 lambda: self._storage.container(CLAIMS).upload_blob(name, data, overwrite=True),
                 lambda: self._storage.container(CLAIMS).create_container(),
             )
         return encode(replace(message, claim=name))
+
+    async def put_all(self, messages: Iterable[Message], within: float = INTAKE_PATIENCE) -> None:
+        """Put the new messages of one request on the queue, within so many seconds.
+
+        After a failure some of them may be on the queue. The sender sends all of them again, and those that came twice
+        are found as duplicates. A blob of a message that storage refused is deleted.
+
+        Raises StorageUnavailable.
+        """
+        from azure.core.exceptions import HttpResponseError
+
+        async with storage_errors("queueing signals", within=within):
+            try:
+                await for_each(messages, self._put, limit=_CONCURRENCY)
+            except HttpResponseError as error:  # a 404 or 409 too: here it is no answer to decide by
+                raise unavailable(error, "queueing signals") from error
+
+    async def _put(self, message: Message) -> None:
+        text = encode(message)
+        if len(text) <= MAX_MESSAGE_BYTES:
+            await self._put_text(text)
+            return
+        text = await self._with_content_in_blob(message)
+        try:
+            await self._put_text(text, retry_total=0)  # an answer to a second attempt says nothing of the first
+        except Exception as error:
+            if was_refused(error):
+                with contextlib.suppress(StorageUnavailable):
+                    async with storage_errors("deleting a large signal", within=_CLEANUP_PATIENCE):
+                        await self._storage.container(CLAIMS).delete_blob(f"{message.id}.json")
+            raise
+
+    async def _put_text(self, text: str, **options: Any) -> None:
+        """Raises what the SDK raises."""
+        await create_on_first_use(
+            lambda: self._storage.queue(QUEUE).send_message(text, time_to_live=-1, **options),
+            lambda: self._storage.queue(QUEUE).create_queue(),
+        )
 
     async def decoded(self, text: str | bytes) -> Message:
         """The message of a text, with its content fetched when it lies in a blob.
@@ -87,7 +139,7 @@ class SignalQueue:
         """Put the text of a message on the queue, as :meth:`send` does."""
         hidden = max(math.ceil(min(delay, _LONGEST_DELAY).total_seconds()), 0)
         async with storage_errors("queueing a signal"):
-            await _created(
+            await create_on_first_use(
                 lambda: self._storage.queue(QUEUE).send_message(text, visibility_timeout=hidden, time_to_live=-1),
                 lambda: self._storage.queue(QUEUE).create_queue(),
             )
@@ -96,7 +148,7 @@ class SignalQueue:
         """About how many messages wait, hidden ones included. Raises StorageUnavailable."""
         from azure.core.exceptions import ResourceNotFoundError
 
-        async with storage_errors("counting messages", within=WEBHOOK_PATIENCE):
+        async with storage_errors("counting messages", within=PATIENCE):
             try:
                 properties = await self._storage.queue(QUEUE).get_queue_properties()
             except ResourceNotFoundError:
@@ -107,15 +159,3 @@ class SignalQueue:
 def fits_queue(message: Message) -> bool:
     """Whether a message goes on the queue with its content; else the content goes to a blob."""
     return len(encode(message)) <= MAX_MESSAGE_BYTES
-
-
-async def _created(work: Callable[[], Awaitable[Any]], create: Callable[[], Awaitable[Any]]) -> Any:
-    """Do ``work``; when what it works on does not exist yet, create that and do it again."""
-    from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-    try:
-        return await work()
-    except ResourceNotFoundError:
-        with contextlib.suppress(ResourceExistsError):
-            await create()
-        return await work()

@@ -7,23 +7,18 @@ is still too large, names and values of maps are shortened first, descriptions n
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
-from urllib.parse import quote, urlsplit
 
 from shared.core.signal import UNKNOWN_PLACE, Resource, Signal, SignalState, to_dict
 from shared.core.times import rfc3339
-from shared.payloads.values import anything, clean, cut, given, line, moment, raw_object
+from shared.payloads.values import anything, clean, cut, given, line, moment, raw_object, web_link
 
 #: Longest link in characters.
 LONGEST_LINK = 4096
-
-_PLAIN = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:@/?#\[\]]+")
-_UNQUOTED = "%!$&'()*+,;=:@/?#[]~"
 
 #: Entries of one map that are read: more than a signal keeps, so that a warning says that some were left out.
 MOST_ENTRIES = 200
@@ -432,22 +427,3 @@ def _bounded_entries(what: str, entries: Mapping[str, str], share: int, warnings
     if len(bounded) < len(entries):
         warnings.append(f"Only the first {len(bounded)} {what} are kept.")
     return bounded
-
-
-def web_link(value: str) -> str:
-    """A link that can be shown, ``""`` for anything that is no absolute http(s) address.
-
-    Blanks and other characters that may not stand in an address are percent-encoded. An address with user
-    information before its host is refused: it can look like a well-known address and lead elsewhere.
-    """
-    if not value[:8].lower().startswith(("http://", "https://")):
-        return ""
-    if not _PLAIN.fullmatch(value):
-        value = quote(value, safe=_UNQUOTED)
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname
-        parts.port  # noqa: B018 - reading it checks it: raises ValueError for a port that is no number
-    except ValueError:
-        return ""
-    return value if host and "@" not in parts.netloc and "%" not in host else ""

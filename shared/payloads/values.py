@@ -16,6 +16,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from shared.core.payload_schema import Fields
 
@@ -296,3 +297,27 @@ def rank(value: object) -> int | None:
     What is merely informational ranks below what is low, hence 4.
     """
     return _RANKS.get(given(value).lower())
+
+
+#: A link that needs no encoding, and what encoding leaves as it is.
+_PLAIN_LINK = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:@/?#\[\]]+")
+_UNQUOTED = "%!$&'()*+,;=:@/?#[]~"
+
+
+def web_link(value: str) -> str:
+    """A link that can be shown, ``""`` for anything that is no absolute http(s) address.
+
+    Blanks and other characters that may not stand in an address are percent-encoded. An address with user
+    information before its host is refused: it can look like a well-known address and lead elsewhere.
+    """
+    if not value[:8].lower().startswith(("http://", "https://")):
+        return ""
+    if not _PLAIN_LINK.fullmatch(value):
+        value = quote(value, safe=_UNQUOTED)
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+        parts.port  # noqa: B018 - reading it checks it: raises ValueError for a port that is no number
+    except ValueError:
+        return ""
+    return value if host and "@" not in parts.netloc and "%" not in host else ""

@@ -37,7 +37,11 @@ _MOST_REMEMBERED = 10_000
 _LONGEST_REASON = 300
 
 #: Short on purpose: work that storage does not answer goes back to the queue, and a webhook must answer in seconds.
-_TIMES: dict[str, Any] = {"connection_timeout": 3, "read_timeout": 10, "retry_total": 2, "retry_backoff_factor": 0.2}
+_TIMES: dict[str, Any] = {"connection_timeout": 3, "read_timeout": 10, "retry_total": 2}
+
+#: Seconds between attempts of the SDKs, which name them differently. By default queues and blobs wait 15 seconds.
+_TABLE_RETRIES: dict[str, Any] = {"retry_backoff_factor": 0.2}
+_RETRIES: dict[str, Any] = {"initial_backoff": 0.3, "increment_base": 1, "random_jitter_range": 0.1}
 
 
 class Storage:
@@ -100,11 +104,12 @@ class Storage:
         if found is None:
             from azure.data.tables.aio import TableClient
 
+            options = {**_TABLE_RETRIES, **self._options}
             text = self._connection_string
             found = (
-                TableClient.from_connection_string(text, name, **self._options)
+                TableClient.from_connection_string(text, name, **options)
                 if text
-                else TableClient(self._endpoint("table"), name, credential=self._identity(), **self._options)
+                else TableClient(self._endpoint("table"), name, credential=self._identity(), **options)
             )
             self._tables[name] = found
             self._stack.push_async_callback(found.close)
@@ -118,6 +123,7 @@ class Storage:
             from azure.storage.queue.aio import QueueClient
 
             options = {
+                **_RETRIES,
                 **self._options,
                 "message_encode_policy": TextBase64EncodePolicy(),
                 "message_decode_policy": TextBase64DecodePolicy(),
@@ -137,11 +143,12 @@ class Storage:
         if self._blobs is None:
             from azure.storage.blob.aio import BlobServiceClient
 
+            options = {**_RETRIES, **self._options}
             text = self._connection_string
             self._blobs = (
-                BlobServiceClient.from_connection_string(text, **self._options)
+                BlobServiceClient.from_connection_string(text, **options)
                 if text
-                else BlobServiceClient(self._endpoint("blob"), credential=self._identity(), **self._options)
+                else BlobServiceClient(self._endpoint("blob"), credential=self._identity(), **options)
             )
             self._stack.push_async_callback(self._blobs.close)
         return self._blobs.get_container_client(name)
@@ -185,6 +192,20 @@ async def create_on_first_use(work: Callable[[], Awaitable[R]], create: Callable
         return await work()
 
 
+def was_refused(error: BaseException) -> bool:
+    """Whether storage provably did not do what one request asked for: it said so, or no connection was made.
+
+    False when nobody knows: no answer, or a 500.
+    """
+    from aiohttp import ClientConnectorError
+    from azure.core.exceptions import HttpResponseError, ServiceRequestError
+
+    if isinstance(error, HttpResponseError):
+        status = error.status_code or 0
+        return 400 <= status < 500 or status == 503
+    return isinstance(error, ServiceRequestError) and isinstance(error.inner_exception, ClientConnectorError)
+
+
 @asynccontextmanager
 async def storage_errors(doing: str, within: float | None = None) -> AsyncIterator[None]:
     """Turn whatever the storage SDKs raise into StorageUnavailable, except what callers decide by.
@@ -210,15 +231,16 @@ async def storage_errors(doing: str, within: float | None = None) -> AsyncIterat
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise
     except (AzureError, OSError) as error:
-        raise _unavailable(error, doing) from error
+        raise unavailable(error, doing) from error
     except AttributeError as error:
         # Without a token there is no response, and the tables SDK trips over that while it reads the error's code.
         if not isinstance(error.__context__, AzureError):
             raise
-        raise _unavailable(error.__context__, doing) from error
+        raise unavailable(error.__context__, doing) from error
 
 
-def _unavailable(error: BaseException, doing: str) -> StorageUnavailable:
+def unavailable(error: BaseException, doing: str) -> StorageUnavailable:
+    """What callers raise for an error of the SDKs."""
     status = getattr(error, "status_code", None)
     answer = f"answered {status}" if status else f"did not answer ({type(error).__name__})"
     return StorageUnavailable(

@@ -9,14 +9,19 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from shared.core.messages import Message, SignalMessage, UnreadableMessage
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.problem import Problem
 from shared.core.signal import Signal, Unreadable
+from shared.payloads.keys import Unidentified
 from shared.payloads.parse import MOST_ITEMS, TooManyItems, parse
+
+if TYPE_CHECKING:
+    from shared.core.payload_schema import Fields, PayloadReader
+    from shared.core.plugins import SourcePlugin
 
 #: Azure Monitor sends at most 256 KB; relays bundle. More is refused with 413.
 MAX_BODY_BYTES = 1024 * 1024
@@ -127,6 +132,40 @@ class Accepted:
             elif isinstance(message, SignalMessage):
                 items.append({"id": message.id, "status": "accepted", "key": message.signal.key})
         return {"items": items}
+
+
+def endpoint_schemas(sources: Sequence[SourcePlugin], function: str, setting: str) -> tuple[PayloadSchema, ...]:
+    """The payloads that a function takes: those of the source whose trigger it is.
+
+    Each endpoint has a key of its own, which proves nothing about other sources. So their payloads are recognised, and
+    go to quarantine with a reason.
+
+    Args:
+        sources: all of them, in the order in which their payloads are tried.
+        function: name of an intake or of a trigger of an Event Hub.
+        setting: application setting that the reason names, with which every endpoint takes every payload.
+    """
+    found: list[PayloadSchema] = []
+    for source in sources:
+        names = {intake.name for intake in source.intakes} | {hub.name for hub in source.event_hubs}
+        if function in names:
+            found += source.schemas
+        else:
+            elsewhere = (
+                f"to /api/{source.intakes[0].route}" if source.intakes else "nowhere: the bridge reads them itself"
+            )
+            refuse = _refused_at(function, elsewhere, setting)
+            found += [schema._replace(read=refuse) for schema in source.schemas]
+    return tuple(found)
+
+
+def _refused_at(function: str, elsewhere: str, setting: str) -> PayloadReader:
+    def refuse(_body: Fields, _received_at: datetime) -> Signal:
+        raise Unidentified(
+            f"the endpoint '{function}' does not take it. Send such payloads {elsewhere}, or set {setting} to true"
+        )
+
+    return refuse
 
 
 def accept_events(

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from lark.exceptions import UnexpectedInput
 
+from app.registry import REGISTRY
 from tests.infra.bicep import ACCESS, ACTION_GROUP, FILES, MAIN, ROOT, body, leaves, names, only, parse, text
 
 #: Source: "Azure built-in roles" (learn.microsoft.com/azure/role-based-access-control/built-in-roles).
@@ -207,9 +208,8 @@ def test_no_secret_goes_in_unguarded_and_no_key_comes_out(template: dict[str, An
 
 def test_the_webhook_is_the_route_of_the_app_with_the_common_schema(template: dict[str, Any]) -> None:
     prefix = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))["extensions"]["http"]["routePrefix"]
-    triggers = (ROOT / "function_app.py").read_text(encoding="utf-8")
-    assert template["variables"]["webhookPath"]["value"] == f"/{prefix}/alerts"
-    assert '@app.function_name("alerts")\n@app.route(route="alerts", methods=["POST"])' in triggers
+    (route,) = [intake.route for source in REGISTRY.sources for intake in source.intakes if intake.name == "alerts"]
+    assert template["variables"]["webhookPath"]["value"] == f"/{prefix}/{route}"
     url = "https://${app.properties.defaultHostName}${webhookPath}"
     assert template["outputs"]["webhookUrl"]["value"] == url
     assert template["outputs"]["healthUrl"]["value"] == url.replace("${webhookPath}", f"/{prefix}/health")

@@ -1,4 +1,4 @@
-"""Queue outputs: on the queue before the caller is answered, and 503 when they are not."""
+"""Queue outputs: on the queue before the caller is answered, and 500 when they are not, as in Azure."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_messages_without_encoding(
     assert message.text == "<plain> & simple"
 
 
-async def test_unreachable_storage_is_a_503_that_says_when_to_come_back(
+async def test_unreachable_storage_is_a_500_as_in_azure(
     run_host: RunHost, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as closed:
@@ -83,8 +83,7 @@ async def test_unreachable_storage_is_a_503_that_says_when_to_come_back(
         connection = f"AccountName=devstoreaccount1;AccountKey={EMULATOR_KEY};QueueEndpoint={url};BlobEndpoint={url}"
         host = await run_host(SENDER, settings={"AzureWebJobsStorage": connection})
         async with http.post(f"{host.url}/api/send", data="['lost?']") as answer:
-            assert (answer.status, await answer.read()) == (503, b"")
-            assert answer.headers["Retry-After"] == "5"
+            assert (answer.status, await answer.read()) == (500, b"")
     assert "output out was not written" in caplog.text
     assert EMULATOR_KEY not in caplog.text
 
@@ -105,15 +104,15 @@ async def test_storage_that_comes_back_is_used_again(
     with Azurite(ports=(ports[0], ports[1], ports[2])):
         async with http.post(f"{host.url}/api/send", data="['3']") as answer:
             statuses.append(answer.status)
-    assert statuses == [202, 503, 202]
+    assert statuses == [202, 500, 202]
 
 
-async def test_a_message_too_large_for_the_queue_is_a_503_as_well(
+async def test_a_message_too_large_for_the_queue_is_a_500_as_well(
     run_host: RunHost, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = await run_host(SENDER)
     async with http.post(f"{host.url}/api/send", data="['x' * 49153]") as answer:
-        assert answer.status == 503
+        assert answer.status == 500
     assert "HTTP 413 RequestBodyTooLarge" in caplog.text
 
 

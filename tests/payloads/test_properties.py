@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.payloads.builder import web_link
+from shared.payloads.values import web_link
 from tests.payloads.support import ALERT_ID, SUB, activity_log, common, event, fixture, log, metric, metric_alert, read
 
 PAGE = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,10 +14,15 @@ from app.registry import REGISTRY
 from local.azurite import Azurite
 from local.demo.alerts import Azure
 from local.servicenow import running
-from shared.core.messages import Message, encode
+from local.storage_rest import EMULATOR_KEY
+from shared.core.messages import QUEUE, Message, encode
+from shared.platform.storage import Storage
 from tests.runtime_library.harness import App, run_app
 
 ROOT = Path(__file__).parents[2]
+
+#: Every webhook.
+INTAKES = ("alerts", "recommendations", "secure_alerts", "secure_score_controls")
 
 
 @pytest.fixture
@@ -42,6 +48,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "alerts": "httpTrigger",
         "recommendations": "httpTrigger",
         "secure_alerts": "httpTrigger",
+        "secure_score_controls": "httpTrigger",
         "preview": "httpTrigger",
         "dead_letters": "httpTrigger",
         "quarantine": "httpTrigger",
@@ -68,6 +75,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "alerts": "FUNCTION",
         "recommendations": "FUNCTION",
         "secure_alerts": "ANONYMOUS",
+        "secure_score_controls": "FUNCTION",
         "preview": "FUNCTION",
         "dead_letters": "FUNCTION",
         "quarantine": "FUNCTION",
@@ -79,18 +87,21 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "secure_score_preview": "FUNCTION",
         "health": "ANONYMOUS",
     }
-    for sender in ("alerts", "recommendations", "secure_alerts"):
-        (output,) = [b for b in app.functions[sender].bindings if b["type"] == "queue"]
-        assert output["queueName"] == app.functions["deliver"].trigger["queueName"]
-    assert app.functions["park_poison"].trigger["queueName"] == f"{output['queueName']}-poison"
+    for intake in INTAKES:
+        assert "queue" not in {b["type"] for b in app.functions[intake].bindings}, "its failure would be a 500"
+    assert app.functions["deliver"].trigger["queueName"] == QUEUE
+    assert app.functions["park_poison"].trigger["queueName"] == f"{QUEUE}-poison"
 
 
-async def test_an_alert_goes_from_the_webhook_through_the_worker_to_a_ticket(app: App) -> None:
+async def test_an_alert_goes_from_the_webhook_through_the_worker_to_a_ticket(app: App, azurite: Azurite) -> None:
     body = json.dumps(Azure().metric(str(uuid4()))).encode()
     accepted = await app.http("alerts", body=body)
     assert accepted.status == 202
-    (message,) = accepted.messages["queued"]
-    assert isinstance(message, str)
+    (item,) = json.loads(accepted.body)["items"]
+    storage = Storage({"AzureWebJobsStorage": azurite.connection_string})
+    texts = [one.content for one in await storage.queue(QUEUE).peek_messages(max_messages=32)]
+    await storage.aclose()
+    (message,) = [text for text in texts if item["id"] in text]
     await app.queue("deliver", message)
     health = json.loads((await app.http("health", method="GET")).body)
     assert health["connections"]["servicenow"]["last_success"]
@@ -103,7 +114,26 @@ async def test_preview_and_refusals_come_back_as_the_host_would_send_them(app: A
     refused = await app.http("alerts", body=b"{")
     assert refused.status == 400
     assert refused.headers["content-type"].startswith("application/problem+json")
-    assert "queued" not in refused.messages
+
+
+@pytest.mark.parametrize("intake", INTAKES)
+async def test_storage_that_is_away_is_a_503_that_action_groups_repeat(intake: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/demo"
+        connection = f"AccountName=demo;AccountKey={EMULATOR_KEY};QueueEndpoint={url};BlobEndpoint={url}"
+        settings = {"AzureWebJobsStorage": connection, "BRIDGE_CONFIG": str(ROOT / "bridge.yaml")}
+        async with run_app(ROOT, settings=settings) as away:
+            refused = await away.http(intake, body=json.dumps(Azure().metric(str(uuid4()))).encode())
+            import function_app
+
+            await function_app.services.aclose()
+    if intake == "secure_alerts":  # a stranger's request ends at the door
+        assert refused.status == 404
+        return
+    headers = {name.lower(): text for name, text in refused.headers.items()}
+    assert (refused.status, headers["retry-after"]) == (503, "5")
+    assert EMULATOR_KEY.encode() not in refused.body
 
 
 async def test_poison_is_kept(app: App) -> None:

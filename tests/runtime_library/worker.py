@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 import pkgutil
 import sys
 from pathlib import Path
 from uuid import uuid4
 
 from local.demo.alerts import Azure
+from shared.core.messages import QUEUE
+from shared.platform.storage import Storage
 from tests.runtime_library.harness import run_app
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +46,12 @@ async def main() -> None:
     async with run_app(ROOT) as app:
         found["loaded"] = memory("VmRSS")
         accepted = await app.http("alerts", body=json.dumps(Azure().metric(str(uuid4()))).encode())
-        await app.queue("deliver", str(accepted.messages["queued"][0]))
+        (item,) = json.loads(accepted.body)["items"]
+        storage = Storage(os.environ)
+        texts = [one.content for one in await storage.queue(QUEUE).peek_messages(max_messages=32)]
+        await storage.aclose()
+        (message,) = [text for text in texts if item["id"] in text]
+        await app.queue("deliver", message)
         health = json.loads((await app.http("health", method="GET")).body)
         assert health["connections"]["servicenow"]["last_success"], "the ticket was made"
         found["worked"] = memory("VmRSS")
