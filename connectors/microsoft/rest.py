@@ -8,7 +8,6 @@ guidance" (429 with Retry-After).
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ import httpx
 from connectors.microsoft.claims import Claims, read_claims
 from connectors.microsoft.pace import Sleep
 from shared.core.errors import SourceError, SourceRefused, SourceUnavailable
+from shared.core.signal import read_json_text
 from shared.core.version import VERSION
 from shared.platform.guarded_transport import GuardedTransport
 
@@ -171,7 +171,7 @@ class RestClient:
         if answer.status_code == 204 or (method != "GET" and not content):
             return RestReply(answer.status_code, {}, answer.headers)
         try:
-            found = json.loads(content)
+            found = read_json_text(content)
         except ValueError:
             found = None
         if not isinstance(found, dict):

@@ -12,7 +12,6 @@ Sources: ServiceNow docs, "Encoded query strings", "Table API", "Inbound REST AP
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
+
+from shared.core.signal import read_json_text
 
 #: Characters of an instance's error text that errors quote at most.
 QUOTED = 300
@@ -92,7 +93,7 @@ class ServiceNowReply:
     def json(self) -> Any:
         """The body as JSON; None when it is not."""
         try:
-            return json.loads(self.body)
+            return read_json_text(self.body)
         except (ValueError, RecursionError):
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Hashable, Iterator, Mapping
@@ -39,6 +40,23 @@ class _Loader(yaml.SafeLoader):
                 )
             seen[key] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep=deep)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """A number; JSON, which the configuration's digests and answers are written in, has none without an end."""
+        found = float(super().construct_yaml_float(node))
+        if not math.isfinite(found):
+            raise yaml.MarkedYAMLError(
+                problem=f"'{node.value}' is no number that can be used", problem_mark=node.start_mark
+            )
+        return found
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+
+#: Bytes of the file, and values that it may have when every alias (``*name``) is written out. The largest configuration
+#: that people have has some thousand. Each alias of an alias doubles what is behind it: nine lines make a billion.
+_LONGEST_FILE = 1_000_000
+_MOST_VALUES = 50_000
 
 
 class LoadedConfig(NamedTuple):
@@ -125,7 +143,11 @@ def _read(text: str, name: str) -> tuple[dict[str, Any], yaml.Node]:
     loader = None
     try:
         loader = _Loader(text)
+        if len(text) > _LONGEST_FILE:
+            raise ValueError(f"it has more than {_LONGEST_FILE:,} characters")
         node = loader.get_single_node()
+        if node is not None:
+            _check_size(node)
         data = loader.construct_document(node) if node is not None else None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigurationError([_yaml_problem(name, error)]) from None
@@ -207,6 +229,34 @@ class _Validation:
         for section in sections:
             problems += section.check(view)
         return problems
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Raise MarkedYAMLError where aliases make too much of a file. An alias is the node of its anchor once more, so a
+    node that was measured is not measured again."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        known = sizes.get(id(node))
+        if known is not None:
+            return known
+        sizes[id(node)] = 1  # of one that holds itself; that is a mistake of its own
+        total = 1
+        if isinstance(node, yaml.MappingNode):
+            total += sum(size(key) + size(value) for key, value in node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            total += sum(map(size, node.value))
+        else:
+            total += len(node.value) // 1_000
+        if total > _MOST_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"with every alias (*name) written out there are more than {_MOST_VALUES:,} values",
+                problem_mark=node.start_mark,
+            )
+        sizes[id(node)] = total
+        return total
+
+    size(root)
 
 
 def _types_of_connections(data: Mapping[str, Any], registry: Registry) -> dict[str, TicketSystemPlugin]:

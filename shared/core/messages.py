@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol, get_args
 
-from shared.core.signal import Order, Signal, Unreadable, from_dict, order_text, parse_order, to_dict
+from shared.core.signal import Order, Signal, Unreadable, from_dict, order_text, parse_order, read_json_text, to_dict
 from shared.core.times import optional_moment, parse_moment, rfc3339
 
 QUEUE = "bridge-signals"
@@ -192,7 +192,7 @@ def read_fields(text: str | bytes) -> dict[str, Any]:
         ValueError: anything else that :func:`encode` did not write.
     """
     try:
-        fields = json.loads(text)
+        fields = read_json_text(text)
     except ValueError as error:
         raise ValueError(f"not a message of the bridge: {error}") from None
     if not isinstance(fields, dict):

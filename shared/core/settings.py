@@ -25,7 +25,9 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 class SettingsModel(BaseModel):
     """Base of every configuration section: unknown names are mistakes, values do not change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class SecretRef(SettingsModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -135,6 +136,24 @@ def parse_order(text: str) -> Order | None:
     """Read what :func:`order_text` wrote. Raises ValueError for anything else."""
     moment, _, rank = text.partition(" ")
     return (parse_moment(moment), int(rank)) if text else None
+
+
+def read_json_text(text: str | bytes) -> Any:
+    """The value of a JSON text; numbers that JSON cannot write again are texts.
+
+    Python's reader takes ``NaN``, ``Infinity`` and ``1e999`` for numbers, and its writer then writes words that no
+    other reader takes. .NET's writers send such words for measurements without a value. They stay as sent, as text.
+
+    Raises:
+        ValueError: it is no JSON, or has a number of thousands of digits.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=str, parse_float=_finite)
+
+
+def _finite(digits: str) -> float | str:
+    value = float(digits)
+    return value if abs(value) < float("inf") else digits
 
 
 def to_dict(signal: Signal) -> dict[str, Any]:

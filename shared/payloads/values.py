@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from shared.core.payload_schema import Fields
+from shared.core.signal import read_json_text
 
 #: Words that senders write where a value is missing (lower case).
 _NOTHING = frozenset({"", "null", "none", "n/a", "<null>"})
@@ -143,7 +144,7 @@ def from_json(value: str) -> Any:
     if len(value) > _LONGEST_JSON:
         return None
     try:
-        return json.loads(value)
+        return read_json_text(value)
     except (ValueError, RecursionError):
         return None
 

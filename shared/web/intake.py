@@ -5,7 +5,6 @@ This is the cold-start path: nothing here imports an SDK, pydantic or a connecto
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from uuid import uuid4
 from shared.core.messages import Message, SignalMessage, UnreadableMessage
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.problem import Problem
-from shared.core.signal import Signal, Unreadable
+from shared.core.signal import Signal, Unreadable, read_json_text
 from shared.payloads.keys import Unidentified
 from shared.payloads.parse import MOST_ITEMS, TooManyItems, parse
 
@@ -75,7 +74,7 @@ def decode_json(
     if not body.strip():
         raise Problem(400, "Empty body", expected)
     try:
-        data = json.loads(body)
+        data = read_json_text(body)
     except RecursionError:
         raise Problem(400, "JSON nested too deeply", expected) from None
     except ValueError as error:  # not JSON, not the encoding it claims, or a number of thousands of digits
@@ -179,7 +178,7 @@ def accept_events(
     messages: list[Message] = []
     for body in bodies:
         try:
-            data = json.loads(body)
+            data = read_json_text(body)
             if _deeper(data, MAX_DEPTH):
                 raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
         except (ValueError, RecursionError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 
@@ -158,3 +159,44 @@ def test_durations_read_as_people_write_them(text: str, seconds: int) -> None:
 @pytest.mark.parametrize("text", ["", "5", "h", "3 weeks", "-5m", "1h and a bit", "99999999999d"])
 def test_other_durations_are_refused(text: str) -> None:
     assert any("duration" in line for line in problems(GOOD + f"delivery: {{lease: '{text}'}}"))
+
+
+def doubled(lines: int, form: str) -> str:
+    """Lines of which each names the one before it twice."""
+    first = "x0: &x0 {a: 1}\n" if "<<" in form else "x0: &x0 [a, a]\n"
+    return first + "".join(f"x{n}: &x{n} {form.format(f'*x{n - 1}')}\n" for n in range(1, lines))
+
+
+@pytest.mark.parametrize("form", ["[{0}, {0}]", "{{a: {0}, b: {0}}}", "{{<<: [{0}, {0}], b: 1}}", "[[{0}], [{0}]]"])
+def test_aliases_of_aliases_are_refused_before_they_are_written_out(form: str) -> None:
+    tracemalloc.start()
+    try:
+        found = problems(GOOD + doubled(40, form))
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert any("with every alias (*name) written out there are more than" in line for line in found), found
+
+
+def test_a_long_text_that_is_named_often_and_a_file_that_is_too_large_are_refused() -> None:
+    often = f"x: &x '{'x' * 200_000}'\ny: [{'*x, ' * 400}]\n"
+    assert any("more than 50,000 values" in line for line in problems(GOOD + often))
+    assert any("1,000,000 characters" in line for line in problems(GOOD + "# " + "x" * 1_000_000))
+
+
+def test_aliases_as_people_use_them_are_read() -> None:
+    route = "routes:\n- {name: one, connection: contoso, when: &when {severity: 1}}\n"
+    route += "- {name: two, connection: contoso, when: *when}\n"
+    routes = parse_config(GOOD + route, settings={}).routes
+    assert routes[0].when == routes[1].when
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "1.0e+999", "1e999", "'nan'", "'Infinity'"])
+def test_numbers_without_an_end_are_refused(number: str) -> None:
+    who = "tenant: 3f6c1a52-7d0e-4b8c-9a41-5e2d7c9b0f13, client_id: 3f6c1a52-7d0e-4b8c-9a41-5e2d7c9b0f13"
+    rules = "rules: [{name: a, when: {max_score: 9}}]"
+    section = (
+        f"secure_score: {{connection: contoso, tenants: [{{sign_in: {{{who}, managed_identity: {{}}}}}}], {rules}}}\n"
+    )
+    assert parse_config(GOOD + section, settings={})
+    assert any("number" in line for line in problems(GOOD + section.replace("9}}", f"{number}}}}}")))

@@ -363,7 +363,9 @@ class Command:
 
     async def __call__(self, sections: dict[str, Any], *arguments: str, **options: str) -> tuple[int, str]:
         """Exit code and what it printed."""
-        files = {"config": self._world.write(sections), "settings": self._world.folder / "none", **options}
+        empty = self._world.folder / "settings.json"
+        empty.write_text('{"Values": {}}')
+        files = {"config": self._world.write(sections), "settings": empty, **options}
         done = await asyncio.create_subprocess_exec(
             *(sys.executable, "bridge.py", *(f"--{name}={value}" for name, value in files.items())),
             *("check", *arguments, "--only", "sources"),

@@ -131,13 +131,16 @@ async def test_in_a_cloud_of_ones_own_the_addresses_have_to_be_given() -> None:
 
 async def test_an_account_on_the_command_line_takes_nothing_of_the_one_in_the_settings(
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     given: dict[str, str] = {}
     monkeypatch.setattr("cli.main.use_settings", given.update)
     monkeypatch.setenv("AzureWebJobsStorage", "DefaultEndpointsProtocol=http;AccountName=other")
     monkeypatch.setenv("AzureWebJobsStorage__queueServiceUri", "https://other.queue.core.windows.net/")
     monkeypatch.setenv("AzureWebJobsStorage__clientId", "11111111-2222-4333-8444-555555555555")
-    main(account="stbridge", settings_file=Path("none.json"))
+    empty = tmp_path / "settings.json"
+    empty.write_text('{"Values": {}}')
+    main(account="stbridge", settings_file=empty)
     assert {n: v for n, v in given.items() if n.startswith("AzureWebJobs")} == {
         "AzureWebJobsStorage__accountName": "stbridge"
     }

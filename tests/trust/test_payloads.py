@@ -13,11 +13,11 @@ import pytest
 from app.registry import REGISTRY
 from connectors.servicenow import ServiceNow, ServiceNowSettings
 from connectors.servicenow.tables import journal_text
-from shared.core.messages import UnreadableMessage, encode
+from shared.core.messages import SignalMessage, UnreadableMessage, decode, encode
 from shared.core.plugins import SourceWords
 from shared.core.problem import Problem
 from shared.core.secrets import SettingSecrets
-from shared.core.signal import Signal
+from shared.core.signal import Signal, to_dict
 from shared.core.ticket_system import Draft, Note, TicketKind
 from shared.mapping.layouts import PLAIN
 from shared.mapping.notes import event_note, reopening_note
@@ -55,6 +55,26 @@ def test_a_body_nested_too_deeply_is_refused_without_exhausting_the_stack(kind: 
         read_json(nested(depth, kind)[:MAX_BODY_BYTES] if depth < 100_000 else b"[" * 100_000, None)
     assert caught.value.status == 400
     assert "nested" in caught.value.title
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "-1E+999"])
+def test_a_number_that_json_cannot_write_is_taken_in_as_text_and_handed_out_as_json(word: str) -> None:
+    alert = json.dumps(common({"condition": {"allOf": [{"metricName": "m", "metricValue": "@"}]}}, {"size": "@"}))
+    within = json.dumps(common(json.dumps({"conditionType": "x", "condition": {"allOf": ["@"]}}), {"a": '{"b": "@"}'}))
+    unknown = json.dumps({"what": "@", "nested": {"deep": ["@"]}})
+    for text in (alert, within.replace('\\"@\\"', "@"), unknown):
+        body = text.replace('"@"', word).encode()
+        for accepted in (
+            accept(read_json(body, None), datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign),
+            accept_events([body], datetime.now(UTC), REGISTRY.schemas, REGISTRY.foreign),
+        ):
+            (message,) = accepted.messages
+            stored = decode(encode(message))
+            assert isinstance(stored, SignalMessage | UnreadableMessage)
+            shown = to_dict(stored.signal) if isinstance(stored, SignalMessage) else stored.unreadable.item
+            handed_out = json.dumps(shown)
+            json.loads(handed_out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+            assert word in handed_out or isinstance(stored, SignalMessage)
 
 
 @pytest.mark.parametrize("kind", ["arrays", "objects"])
