@@ -10,14 +10,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from shared.core.signal import UNKNOWN_PLACE, Resource, Signal, SignalState, to_dict
 from shared.core.times import rfc3339
-from shared.payloads.values import anything, clean, cut, given, line, moment, raw_object
+from shared.payloads.values import anything, clean, cut, given, is_future, line, moment, raw_object
 
 #: Longest link in characters.
 LONGEST_LINK = 4096
@@ -232,11 +232,10 @@ class SignalBuilder:
 
     def _occurred_at(self) -> datetime:
         found = self._time_of_event()
-        if found - self.received_at > _FUTURE:
-            # A Resolved by a right clock would be older than this event, and its ticket would stay open for ever.
-            self.warn("The payload's time lies in the future; the time of its receipt is used.")
-            return self.received_at
-        return found
+        if not is_future(found, self.received_at):
+            return found
+        self.warn("The payload's time lies in the future; the time of its receipt is used.")
+        return self.received_at
 
     def _time_of_event(self) -> datetime:
         if self.orders_at is not None:
@@ -267,10 +266,6 @@ class SignalBuilder:
         else:
             what = line(self.rule) or self.untitled
         return f"{what} on {where}" if where else what
-
-
-#: Clocks of senders may be ahead of ours by this much.
-_FUTURE = timedelta(minutes=5)
 
 
 def label(name: str) -> str:
