@@ -134,6 +134,37 @@ def trace(ticket: _Id, days: _Days = 7, as_json: _Json = False) -> None:
     run(work)
 
 
+@tickets_commands.command()
+def incomplete(days: _Days = 7, as_json: _Json = False) -> None:
+    """List signals that matched no route, and tickets that were written without a reference that was not found."""
+
+    async def work(services: Container) -> None:
+        now, counts = services.now(), {"no_route": 0, "left_out": 0}
+        async for entry in services.audit_log.read(now - timedelta(days=days), now + timedelta(minutes=1)):
+            if entry.decision != "no_route" and not entry.left_out:
+                continue
+            counts["left_out" if entry.left_out else "no_route"] += 1
+            what = entry.left_out.splitlines() or [entry.reason or "no route matches"]
+            ticket = entry.ticket_number or entry.ticket_id
+            if as_json:
+                shown = {
+                    "time": rfc3339(entry.time),
+                    "key": entry.key,
+                    "ticket": ticket,
+                    "missing": what,
+                    "id": entry.id,
+                }
+                print(json.dumps(shown | {"decision": entry.decision, "title": entry.title}, ensure_ascii=False))
+                continue
+            out.print(f"{str(rfc3339(entry.time))[:19]}  {ticket or 'no ticket'}: {entry.title}", markup=False)
+            out.print(f"  {'; '.join(what)}", markup=False)
+            out.print(f"  key {entry.key}", markup=False)
+        if not as_json:
+            out.print(f"{counts['no_route']} without a route, {counts['left_out']} without a reference, in {days} days")
+
+    run(work)
+
+
 async def _events(services: Container, key: str, since: datetime, until: datetime) -> AsyncIterator[dict[str, Any]]:
     """Entries of the audit log of a key, and its parked items."""
     async for entry in services.audit_log.read(since, until + timedelta(minutes=1)):
@@ -143,7 +174,7 @@ async def _events(services: Container, key: str, since: datetime, until: datetim
                 "state": entry.state,
                 "decision": entry.decision,
                 "ticket": entry.ticket_number or entry.ticket_id,
-                "reason": entry.reason or entry.rule,
+                "reason": entry.reason or entry.left_out.replace("\n", "; ") or entry.rule,
                 "id": entry.id,
             }
     page = await services.parked_items.page("dead-letter", ParkedFilter(text=key), newest=False)

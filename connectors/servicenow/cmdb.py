@@ -19,7 +19,17 @@ from connectors.servicenow.client import Client
 from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.settings import ConfigurationItems
 from connectors.servicenow.tables import clean
-from connectors.servicenow.wire import Purpose, WireCall, any_of, equal, is_sys_id, list_call, searchable, value
+from connectors.servicenow.wire import (
+    SEVERAL,
+    Purpose,
+    WireCall,
+    any_of,
+    equal,
+    is_sys_id,
+    list_call,
+    searchable,
+    value,
+)
 from shared.core.errors import OutcomeUnknown
 from shared.core.link import DISPLAY
 
@@ -55,8 +65,8 @@ class ConfigurationItemFinder:
         """The sys_id of the item that an Azure resource id, a host name or a name stands for.
 
         One query over everything that is compared, and a second one where too many items share the name; the best
-        kind of match that any item has wins. None when there is no item, or several are equally good. Raises what
-        calls raise.
+        kind of match that any item has wins. None when there is no item, SEVERAL when several are equally good. Raises
+        what calls raise.
         """
         wanted = list(dict.fromkeys(term for term in self._search_terms(text.strip()) if searchable(term.text)))
         if not wanted:
@@ -68,7 +78,7 @@ class ConfigurationItemFinder:
         matches = self._matches(found, wanted)
         if len(matches) > 1 or len(found) >= _LIMIT:
             _LOG.warning("%s: several configuration items fit %r", self._client.connection, text[:200])
-            return None
+            return SEVERAL
         if matches:
             return matches[0]
         if self._settings.create_missing and is_resource_id(text):

@@ -25,7 +25,7 @@ from connectors.servicenow.tables import JOURNALS, TicketTable, note_text
 from connectors.servicenow.transitions import StateKept, StateTransitions, TicketRecord
 from connectors.servicenow.wire import Purpose, WireCall, value
 from shared.core.errors import Refused, TicketMissing
-from shared.core.ticket_system import Closure, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.ticket_system import Closure, LeftOut, Note, Phase, Ticket, TicketKind, TicketRef
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,11 +49,11 @@ class EndingRecords(Protocol):
         """Look up a ticket, and whether it has the note with that marker."""
         ...
 
-    async def prepared(self, fields: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    async def prepared(self, fields: Mapping[str, str]) -> tuple[dict[str, str], tuple[LeftOut, ...]]:
         """Fields as they are written, and the names of those left out."""
         ...
 
-    def ticket(self, ref: TicketRef, row: Mapping[str, Any], lost: tuple[str, ...]) -> Ticket:
+    def ticket(self, ref: TicketRef, row: Mapping[str, Any], lost: tuple[LeftOut, ...]) -> Ticket:
         """The ticket of a record that came back from a write."""
         ...
 

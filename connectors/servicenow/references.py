@@ -24,8 +24,9 @@ from connectors.servicenow.client import Client
 from connectors.servicenow.cmdb import ConfigurationItemFinder
 from connectors.servicenow.settings import Reference, ServiceNowSettings
 from connectors.servicenow.tables import CI_FIELD, REFERENCES, TEMPLATE_FIELD, TEMPLATES, WITH_ACTIVE
-from connectors.servicenow.wire import any_of, equal, is_sys_id, list_call, searchable, shorten, value
+from connectors.servicenow.wire import SEVERAL, any_of, equal, is_sys_id, list_call, searchable, shorten, value
 from shared.core.errors import NotAuthorised, Refused
+from shared.core.ticket_system import LeftOut
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,7 +64,12 @@ class References:
         return self._fields[field].table if field in self._fields else "cmdb_ci"
 
     async def resolve(self, field: str, text: str, *, warn: bool = True) -> str | None:
-        """The sys_id that ``text`` stands for in ``field``; None when there is none, or several fit equally well.
+        """As :meth:`find`; None when there is no single match."""
+        found = await self.find(field, text, warn=warn)
+        return None if isinstance(found, LeftOut) else found
+
+    async def find(self, field: str, text: str, *, warn: bool = True) -> str | LeftOut:
+        """The sys_id that ``text`` stands for in ``field``; what was looked for when none or several fit equally well.
 
         An id and an empty text, which clears the field, are taken as they are. ``warn``: log when there is no result,
         because the field is then left out of the ticket. A template of standard changes stands for its record producer
@@ -80,17 +86,20 @@ class References:
             key = (self.table_of(field), self._columns(field), text.casefold())
             wait = self._client.within_deadline(f"looking up {field}")
             found = await self._cache.get(key, lambda: self._look_up(field, text), wait)
-        if found is None and is_sys_id(text):  # the template may be hidden from the user, and work all the same
+        if found is not None and found != SEVERAL:
+            return found
+        if is_sys_id(text):  # the template may be hidden from the user, and work all the same
             return text
-        if found is None and warn:
+        left_out = LeftOut(field, shorten(text, 120), self.table_of(field), several=found == SEVERAL)
+        if warn:
             _LOG.warning(
                 "%s: %s is left out: no single match for %r in %s",
                 self._client.connection,
                 field,
-                shorten(text, 120),
-                self.table_of(field),
+                left_out.text,
+                left_out.table,
             )
-        return found
+        return left_out
 
     def _columns(self, field: str) -> tuple[str, ...]:
         return tuple(self._fields[field].by) if field in self._fields else ()
@@ -118,8 +127,8 @@ class References:
         query = f"{any_of([equal(column, text) for column in columns])}^active=true"
         call = list_call(TEMPLATES, query, ["sys_id", "name", "current_version"], _LIMIT_SEVERAL)
         found = await self._client.call(call)
-        producer = best_match(found, pairs, _LIMIT_SEVERAL)
-        if self._by_producer:
+        producer = best_or_several(found, pairs, _LIMIT_SEVERAL)
+        if self._by_producer or producer == SEVERAL:
             return producer
         version = next((value(row, "current_version") for row in found if value(row, "sys_id") == producer), None)
         return version if is_sys_id(version or "") else None
@@ -130,7 +139,7 @@ class References:
             query += "^active=true"
         limit = _LIMIT_ONE if len(reference.by) == 1 else _LIMIT_SEVERAL
         found = await self._client.call(list_call(reference.table, query, ["sys_id", *reference.by], limit))
-        return best_match(found, [(column, text) for column in reference.by], limit)
+        return best_or_several(found, [(column, text) for column in reference.by], limit)
 
 
 def best_match(found: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[str, str]], limit: int) -> str | None:
@@ -139,8 +148,14 @@ def best_match(found: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[str, s
     None when no row fits, when several fit equally well, and when the page is full, so that others may fit as well.
     Rows are compared here once more, because an instance drops a condition that it does not understand.
     """
+    best = best_or_several(found, wanted, limit)
+    return None if best == SEVERAL else best
+
+
+def best_or_several(found: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[str, str]], limit: int) -> str | None:
+    """As :func:`best_match`; SEVERAL when several rows fit equally well, or others may fit as well."""
     if len(found) >= limit:
-        return None
+        return SEVERAL
     for column, text in wanted:
         ids = [
             value(row, "sys_id")
@@ -148,7 +163,9 @@ def best_match(found: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[str, s
             if (value(row, column) or "").strip().casefold() == text.strip().casefold()
         ]
         if ids:
-            return ids[0] if len(ids) == 1 and is_sys_id(ids[0] or "") else None
+            if len(ids) > 1:
+                return SEVERAL
+            return ids[0] if is_sys_id(ids[0] or "") else None
     return None
 
 
@@ -214,7 +231,7 @@ class LookupCache:
         return (value,)
 
     def _store(self, key: Hashable, value: str | None) -> None:
-        ttl = self._ttl if value is not None else min(self._ttl, NEGATIVE_TTL)
+        ttl = self._ttl if value not in (None, SEVERAL) else min(self._ttl, NEGATIVE_TTL)
         if ttl <= 0:
             return
         self._entries[key] = (self._clock() + ttl, value)

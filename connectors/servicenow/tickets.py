@@ -41,7 +41,7 @@ from connectors.servicenow.transitions import TicketRecord
 from connectors.servicenow.wire import Purpose, WireCall, display, equal, is_sys_id, list_call, searchable, value
 from shared.core.errors import OutcomeUnknown, Refused, TicketMissing
 from shared.core.link import DISPLAY
-from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.ticket_system import ChangePage, Closure, Draft, LeftOut, Note, Phase, Ticket, TicketKind, TicketRef
 
 _LOG = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ class Tickets:
         return await self._polling.existing(kind, ids)
 
     async def _insert(
-        self, draft: Draft, table: TicketTable, fields: Mapping[str, str], lost: tuple[str, ...]
+        self, draft: Draft, table: TicketTable, fields: Mapping[str, str], lost: tuple[LeftOut, ...]
     ) -> Ticket:
         ours = {"sys_id": draft.id, "correlation_id": draft.correlation, "correlation_display": DISPLAY}
         body = {**fields, **ours}
@@ -310,27 +310,27 @@ class Tickets:
             )
         return found[0] if found else None
 
-    async def prepared(self, fields: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Fields as they are written, and the names of those left out because their reference is unknown."""
+    async def prepared(self, fields: Mapping[str, str]) -> tuple[dict[str, str], tuple[LeftOut, ...]]:
+        """Fields as they are written, and those left out because their reference is unknown."""
         ready: dict[str, str] = {}
-        lost: list[str] = []
+        lost: dict[str, LeftOut] = {}
         for name, text in fields.items():
             if not self._references.is_reference(name):
                 shown = clean(text)
                 ready[name] = cut(name, journal_text(shown) if name in JOURNALS else shown)
                 continue
-            found = await self._references.resolve(name, clean(text))
-            if found is None:
-                lost.append(name)
+            found = await self._references.find(name, clean(text))
+            if isinstance(found, LeftOut):
+                lost[name] = found
             else:
                 ready[name] = found
         if "assigned_to" in lost:
             group = await self._group(fields["assigned_to"])
             if group:
                 # The group is responsible now, so the previous person is removed.
-                lost.remove("assigned_to")
+                del lost["assigned_to"]
                 ready = {"assignment_group": group, **ready, "assigned_to": ""}
-        return ready, tuple(lost)
+        return ready, tuple(lost.values())
 
     async def _group(self, text: str) -> str | None:
         """The group of that name: owners of work may be groups as well as persons."""
@@ -359,17 +359,18 @@ class Tickets:
         correlation: str,
         row: Mapping[str, Any],
         ref: TicketRef | None = None,
-        lost: tuple[str, ...] = (),
+        lost: tuple[str | LeftOut, ...] = (),
     ) -> Ticket:
         state = value(row, "state") or ""
         return Ticket(
             ref=self._ref_of(kind, correlation, row, ref),
             phase=self._tables[kind].phase(state, value(row, "active") or ""),
             state=state,
-            dropped=tuple(dict.fromkeys(lost)),
+            dropped=tuple(dict.fromkeys(one.field if isinstance(one, LeftOut) else one for one in lost)),
+            left_out=tuple(one for one in lost if isinstance(one, LeftOut)),
         )
 
-    def ticket(self, ref: TicketRef, row: Mapping[str, Any], lost: tuple[str, ...] = ()) -> Ticket:
+    def ticket(self, ref: TicketRef, row: Mapping[str, Any], lost: tuple[LeftOut, ...] = ()) -> Ticket:
         """The ticket of a record that came back from a write; what the row does not hold is taken from ``ref``."""
         return self._ticket(ref.kind, ref.correlation, row, ref, lost)
 

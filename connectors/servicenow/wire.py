@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from shared.core.signal import read_json_text
 
@@ -135,6 +135,10 @@ def shorten(text: str, limit: int = QUOTED) -> str:
 def searchable(text: str) -> bool:
     """Whether a text can stand as a value in a query."""
     return bool(text.strip()) and not text.strip().lower().startswith("javascript:") and "\n" not in text
+
+
+#: What a look-up gives where several records fit equally well. It is no sys_id.
+SEVERAL: Final = "several"
 
 
 def equal(column: str, text: str) -> str:

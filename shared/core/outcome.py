@@ -15,7 +15,7 @@ from shared.core.messages import Message, key_of, signal_of
 
 if TYPE_CHECKING:
     from shared.core.signal import Signal
-    from shared.core.ticket_system import TicketRef
+    from shared.core.ticket_system import LeftOut, TicketRef
 
 #: Severities whose signals may use the part of a call budget that is reserved for them.
 URGENT_SEVERITIES: Final = (0, 1)
@@ -60,7 +60,8 @@ class Outcome:
         rule: name of the rule that held, suppressed or throttled it.
         group: key of the group that counted it.
         reason, code, advice: why it did not end well, the error's stable name, and what a person can do about it.
-        dropped: fields that the ticket system did not take over as sent. warnings: what mapping had to say.
+        dropped: fields that the ticket system did not take over as sent. left_out: of these, the references that were
+            not found, and what was looked for. warnings: what mapping had to say.
         until: HELD: when it is due. delay: how long it is hidden on the queue.
         call_succeeded: calls to ``connection`` were made and succeeded.
         call_error: code of the error with which a call to ``connection`` failed; empty when none did.
@@ -83,6 +84,7 @@ class Outcome:
     code: str = ""
     advice: str = ""
     dropped: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[str, ...] = ()
     until: datetime | None = None
     delay: timedelta | None = None

@@ -50,20 +50,39 @@ class TicketRef:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A field that was not written, because what it refers to was not found.
+
+    ``text`` was looked for in ``table``; ``several``: more than one record fits, otherwise none does.
+    """
+
+    field: str
+    text: str
+    table: str
+    several: bool = False
+
+    def __str__(self) -> str:
+        found = "several records fit" if self.several else "no record fits"
+        return f"{self.field} '{self.text}': {found} in {self.table}"
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
     """A ticket as the system reported it just now.
 
     ``phase`` is derived from ``state`` (the system's raw value). ``dropped`` names the fields whose value came back
     different from what was sent (silently ignored, overwritten or cut) and those that were left out because what they
-    refer to was not found. ``noted`` is the result of a look-up for a note's marker: True or False, None when notes
-    could not be read or no marker was given. ``handed_over`` is set when the ticket was to be resolved and was left
-    open to people instead, with the note of the closure in it: why, as a sentence without its full stop.
+    refer to was not found; ``left_out`` says of the latter what was looked for. ``noted`` is the result of a look-up
+    for a note's marker: True or False, None when notes could not be read or no marker was given. ``handed_over`` is set
+    when the ticket was to be resolved and was left open to people instead, with the note of the closure in it: why, as
+    a sentence without its full stop.
     """
 
     ref: TicketRef
     phase: Phase
     state: str
     dropped: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     noted: bool | None = None
     handed_over: str = ""
 

@@ -25,7 +25,7 @@ from shared.core.link import Link, LinkStage, Op, Pending
 from shared.core.messages import EndWhenQuiet, SignalMessage
 from shared.core.outcome import URGENT_SEVERITIES, Outcome, OutcomeKind
 from shared.core.signal import Order, Signal, SignalState
-from shared.core.ticket_system import Phase, Ticket, TicketSystems
+from shared.core.ticket_system import LeftOut, Phase, Ticket, TicketSystems
 from shared.delivery.decision.actions import (
     CallTicketSystem,
     Ignore,
@@ -64,6 +64,8 @@ _SECOND_LOOK: Final = timedelta(seconds=60)
 
 #: Times that a ticket is tried again which answers a write with "no such ticket" and a read with its content.
 _MOST_DISAGREEMENTS: Final = 3
+
+_NO_ROUTE: Final = "no route of bridge.yaml matches, and there is no default"
 
 _DONE: Final = {Op.CREATE: "created", Op.COMMENT: "commented", Op.RESOLVE: "resolved", Op.REOPEN: "reopened"}
 
@@ -182,6 +184,7 @@ class _SignalDelivery:
         self._is_admitted = False
         self._done: list[str] = []
         self._dropped: tuple[str, ...] = ()
+        self._left_out: tuple[LeftOut, ...] = ()
         self._warnings: tuple[str, ...] = ()
         self._until: datetime | None = None
 
@@ -359,6 +362,7 @@ class _SignalDelivery:
             raise
         self._warnings += result.warnings
         self._dropped += result.ticket.dropped
+        self._left_out += result.ticket.left_out
         if self._is_unseen(action, result.ticket):
             self._link, self._unsaved = reconcile_pending(self._link, result.ticket, True, self._now()), True
             return
@@ -428,6 +432,8 @@ class _SignalDelivery:
             route=self._route.name if self._route else link.route,
             stage=link.stage.value,
             dropped=self._dropped,
+            left_out=self._left_out,
+            reason=_NO_ROUTE if decision == "no_route" else "",
             warnings=self._warnings,
             until=self._until,
             rule=link.held_by if decision in ("held", "suppressed") else "",

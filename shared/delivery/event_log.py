@@ -35,7 +35,7 @@ class EventLog:
         """Log one event. Its name is the outcome's kind."""
         event = outcome.kind.value
         level = _LEVELS.get(event, logging.INFO)
-        if outcome.dropped or outcome.code == "poison":
+        if outcome.dropped or outcome.decision == "no_route" or outcome.code == "poison":
             level = max(level, logging.ERROR if outcome.code == "poison" else logging.WARNING)
         ticket = outcome.ticket
         record(
@@ -60,6 +60,7 @@ class EventLog:
             attempts=outcome.attempts,
             seconds=outcome.seconds,
             dropped=list(outcome.dropped),
+            left_out=[str(one) for one in outcome.left_out],
             warnings=list(outcome.warnings),
         )
 

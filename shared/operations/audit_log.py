@@ -64,7 +64,8 @@ class AuditEntry:
         severity: 0 to 4, None when the signal has none.
         calls: to the ticket system, by the last attempt. attempts: deliveries, the last one included.
         seconds: from the webhook to the end.
-        reason: why it was refused or could not be read.
+        reason: why it was refused, could not be read, or made no ticket.
+        left_out: references that were not found, and what was looked for; one in a line.
     """
 
     time: datetime
@@ -87,6 +88,7 @@ class AuditEntry:
     attempts: int = 0
     seconds: float = 0.0
     reason: str = ""
+    left_out: str = ""
 
     @classmethod
     def of(cls, outcome: Outcome, now: datetime) -> AuditEntry:
@@ -113,6 +115,7 @@ class AuditEntry:
             attempts=outcome.attempts,
             seconds=outcome.seconds,
             reason=outcome.reason,
+            left_out="\n".join(map(str, outcome.left_out)),
             **about,
         )
 
@@ -259,7 +262,9 @@ def _entity(action: AuditEntry) -> dict[str, Any]:
 
 
 def _action(entity: Mapping[str, Any]) -> AuditEntry:
-    values: dict[str, Any] = {field.name: entity.get(_column(field.name)) for field in fields(AuditEntry)}
+    columns = {field.name: _column(field.name) for field in fields(AuditEntry)}
+    # a row of an earlier release lacks columns
+    values: dict[str, Any] = {name: entity[column] for name, column in columns.items() if column in entity}
     values["time"] = datetime.fromisoformat(str(values["time"]))
     values["severity"] = None if values["severity"] == -1 else values["severity"]
     return AuditEntry(**values)

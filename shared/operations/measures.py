@@ -27,6 +27,8 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "bridge.deduplicated": "of these: the same event again, or one that is older than the newest",
         "bridge.grouped": "of these: counted in the ticket of their group",
         "bridge.suppressed": "of these: made no ticket because of a rule, such as a maintenance window",
+        "bridge.no_route": "of these: no route matched, so they made no ticket",
+        "bridge.left_out": "fields that were not written, because what they refer to was not found, by field",
         "bridge.held": "times that a signal was told to wait by a rule, such as only after n firings",
         "bridge.postponed": "deliveries that went back on the queue after a failure, by code",
         "bridge.throttled": "of these: because of the budget or a rate limit",
@@ -52,6 +54,7 @@ _PART: Final[Mapping[str, str]] = MappingProxyType(
         "in_progress": "bridge.deduplicated",
         "grouped": "bridge.grouped",
         "suppressed": "bridge.suppressed",
+        "no_route": "bridge.no_route",
     }
 )
 
@@ -131,6 +134,8 @@ class Measures:
             yield Measure(_PART[outcome.decision], 1, by_decision)
         if outcome.kind.value != "signal_delivered":
             return
+        for one in outcome.left_out:
+            yield Measure("bridge.left_out", 1, common | self._attributes(field=one.field))
         yield Measure("bridge.ticket_system_calls", outcome.calls, by_decision)
         if outcome.decision.startswith(("created", "reopened")):
             yield Measure("bridge.alert_to_ticket", outcome.seconds, common)

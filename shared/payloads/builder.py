@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
 from shared.core.signal import UNKNOWN_PLACE, Resource, Signal, SignalState, to_dict
 from shared.core.times import rfc3339
-from shared.payloads.values import anything, clean, cut, given, line, moment, raw_object, web_link
+from shared.payloads.values import anything, clean, cut, given, is_future, line, moment, raw_object, web_link
 
 #: Longest link in characters.
 LONGEST_LINK = 4096
@@ -227,11 +227,10 @@ class SignalBuilder:
 
     def _occurred_at(self) -> datetime:
         found = self._time_of_event()
-        if found - self.received_at > _FUTURE:
-            # A Resolved by a right clock would be older than this event, and its ticket would stay open for ever.
-            self.warn("The payload's time lies in the future; the time of its receipt is used.")
-            return self.received_at
-        return found
+        if not is_future(found, self.received_at):
+            return found
+        self.warn("The payload's time lies in the future; the time of its receipt is used.")
+        return self.received_at
 
     def _time_of_event(self) -> datetime:
         if self.orders_at is not None:
@@ -262,10 +261,6 @@ class SignalBuilder:
         else:
             what = line(self.rule) or self.untitled
         return f"{what} on {where}" if where else what
-
-
-#: Clocks of senders may be ahead of ours by this much.
-_FUTURE = timedelta(minutes=5)
 
 
 def label(name: str) -> str:

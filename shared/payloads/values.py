@@ -196,6 +196,16 @@ _TIMESPAN = r"(?:(\d{1,6})\.)?(\d{1,2}):(\d{2}):(\d{2})(?:\.\d{1,9})?"
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
+#: Clocks of senders may be ahead of ours by this much.
+_FUTURE = timedelta(minutes=5)
+
+
+def is_future(found: datetime, received_at: datetime) -> bool:
+    """Whether a time is too far ahead of its receipt to be true. The Resolved of such an event would seem to be older
+    than it, and its ticket would stay open for ever."""
+    return found - received_at > _FUTURE
+
+
 def moment(value: object) -> datetime | None:
     """A time in UTC, None for anything that is none and for the smallest and largest time of .NET ("never")."""
     if not isinstance(value, str):

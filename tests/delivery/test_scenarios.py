@@ -11,7 +11,7 @@ from shared.core.link import LinkStage
 from shared.core.signal import SignalState
 from shared.core.ticket_system import Phase
 from tests.delivery.story import MINUTE, Story
-from tests.delivery.world import START, World, signal
+from tests.delivery.world import CONFIG, START, World, signal
 
 KEY = "alert:1:one"
 
@@ -179,6 +179,16 @@ def test_by_default_a_resolve_reads_first_and_a_note_after_a_minute() -> None:
     assert story.updated(0.5) == ["comment"]
     assert story.updated(2) == ["find", "comment"]
     assert story.resolved(2.1) == ["find", "resolve"]
+
+
+def test_a_signal_without_a_route_says_so_in_its_record() -> None:
+    begin, rest = CONFIG.split("default:")
+    routes = "routes:\n  - {name: other, when: {rule: other}, connection: desk}\ndelivery:"
+    story = Story(text=begin + routes + rest.split("delivery:")[1])
+    assert story.fired(0) == []
+    outcome = story.world.listener.outcomes[-1]
+    assert (outcome.decision, outcome.key) == ("no_route", KEY)
+    assert "no route" in outcome.reason
 
 
 def test_another_firing_while_the_ticket_is_open_is_one_note() -> None:

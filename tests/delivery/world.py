@@ -225,6 +225,7 @@ class World:
         resolve: str = "resolve",
         recheck: str = "0s",
         missing: str = "5m",
+        text: str = CONFIG,
         route: str = "",
         sections: str = "",
         workers: int = 1,
@@ -244,7 +245,7 @@ class World:
         self.links = MemoryLinks()
         self.queue = MemoryQueue(self)
         self.kept = MemoryKept()
-        text = CONFIG % {
+        text = text % {
             "kind": kind,
             "resolve": resolve,
             "recheck": f"recheck_after: {recheck}," if recheck else "",

@@ -49,6 +49,9 @@ def test_tickets_are_listed_shown_and_traced(bridge: Bridge, azure: Azure, alert
     code, text, _ = bridge_py("tickets", "trace", f"alert:1:{alert}"[:30], session=session)
     assert code == 0
     assert re.search(rf"fired: created {number}[\s\S]*resolved: resolved {number}", text), text
+    code, text, _ = bridge_py("tickets", "incomplete", session=session)
+    assert code == 0
+    assert re.search(r"\d+ without a route, \d+ without a reference, in 7 days", text), text
     code, _, said = bridge_py("tickets", "show", "INC9999999", session=session)
     assert (code, "no ticket is called 'INC9999999'" in said) == (1, True)
     assert bridge_py("tickets", "list", "--source", "foo", session=session)[0] == 2

@@ -17,7 +17,7 @@ from local.azurite import Azurite
 from shared.core.messages import SignalMessage
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind, measured
 from shared.core.signal import SignalState
-from shared.core.ticket_system import TicketKind, TicketRef
+from shared.core.ticket_system import LeftOut, TicketKind, TicketRef
 from shared.operations.audit_log import TABLE, AuditEntry, AuditLog
 from shared.platform.log import listen
 from shared.platform.storage import Storage
@@ -63,7 +63,14 @@ async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storag
     )
     ticket = TicketRef(TicketKind.PROBLEM, "a" * 32, "alert:1:x", "PRB0040001", "https://contoso.example.com/x")
     outcome = Outcome(
-        OutcomeKind.DELIVERED, "resolved", route="r", connection="desk", ticket=ticket, rule="nightly", reason="why"
+        OutcomeKind.DELIVERED,
+        "resolved",
+        route="r",
+        connection="desk",
+        ticket=ticket,
+        rule="nightly",
+        reason="why",
+        left_out=(LeftOut("caller_id", "sam", "sys_user", True), LeftOut("cmdb_ci", "vm-1", "cmdb_ci")),
     )
     await log.ended(measured(outcome, message, start + timedelta(seconds=2.5), calls=2))
     (row,) = await read(log, start, start + timedelta(hours=2))
@@ -89,6 +96,7 @@ async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storag
         attempts=3,
         seconds=2.5,
         reason="why",
+        left_out="caller_id 'sam': several records fit in sys_user\ncmdb_ci 'vm-1': no record fits in cmdb_ci",
     )
 
 

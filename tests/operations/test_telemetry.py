@@ -18,6 +18,7 @@ import pytest
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 
 from shared.core.outcome import Outcome, OutcomeKind
+from shared.core.ticket_system import LeftOut
 from shared.operations.measures import COUNTERS, HISTOGRAMS, Measure, Measures
 from shared.operations.meters import OpenTelemetryMeters
 from shared.operations.telemetry import Telemetry
@@ -58,10 +59,18 @@ def test_a_delivery_counts_by_decision_with_its_connection_route_source_and_urge
         ("duplicate", "bridge.deduplicated"),
         ("stale", "bridge.deduplicated"),
         ("suppressed", "bridge.suppressed"),
+        ("no_route", "bridge.no_route"),
     ],
 )
 def test_some_decisions_have_a_counter_of_their_own_besides(decision: str, name: str) -> None:
     assert set(counted(delivered(decision))) == {"bridge.delivered", "bridge.ticket_system_calls", name}
+
+
+def test_references_that_were_not_found_are_counted_by_field_and_never_by_their_text() -> None:
+    missing = (LeftOut("cmdb_ci", "vm-1", "cmdb_ci"), LeftOut("caller_id", "sam", "sys_user", True))
+    found = [one for one in Measures().of_outcome(delivered(left_out=missing)) if one.name == "bridge.left_out"]
+    assert [one.attributes["field"] for one in found] == ["cmdb_ci", "caller_id"]
+    assert not any(text in one.attributes.values() for one in found for text in ("vm-1", "sam"))
 
 
 def test_what_a_group_counts_costs_no_call_and_is_counted_as_an_end_all_the_same() -> None:

@@ -225,7 +225,7 @@ def test_affected_items_of_an_old_log_alert_count_and_rows_are_bounded() -> None
 
 
 def test_only_the_first_rows_of_an_old_log_alert_are_searched() -> None:
-    rows = [["web-0"]] * 50 + [["web-1"]]
+    rows = [["web-0"]] * 1_000 + [["web-1"]]
     results = {"tables": [{"columns": [{"name": "Computer"}], "rows": rows}]}
     assert ids(common({"SearchQuery": "q", "SearchResults": results}, alertTargetIDs=[WORKSPACE])) == ["web-0"]
 

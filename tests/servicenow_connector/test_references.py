@@ -10,7 +10,7 @@ import pytest
 
 from connectors.servicenow import ServiceNow
 from shared.core.errors import NotAuthorised, Throttled, Unavailable
-from shared.core.ticket_system import Closure, Draft, Ticket, TicketKind, TicketRef
+from shared.core.ticket_system import Closure, Draft, LeftOut, Ticket, TicketKind, TicketRef
 from tests.servicenow_connector.conftest import Connect
 from tests.servicenow_connector.scripted import (
     HANG_UP,
@@ -108,6 +108,8 @@ async def test_a_name_without_a_single_match_costs_the_field_and_not_the_ticket(
         ticket = await create(connector, n, assignment_group="Network")
         assert "assignment_group" not in sent(instance)
         assert ticket.dropped == ("assignment_group",)
+        several = len(rows) > 1
+        assert ticket.left_out == (LeftOut("assignment_group", "Network", "sys_user_group", several),)
     assert "no single match for 'Network' in sys_user_group" in caplog.text
     assert len(directory.queries) == 1  # not found is remembered too, for a while
 
@@ -126,7 +128,9 @@ async def test_a_page_full_of_people_is_no_single_match(instance: Instance, conn
     people = [{"sys_id": f"{n:032x}", "user_name": f"x{n}", "email": "", "name": ""} for n in range(9)]
     sam = {"sys_id": "2" * 32, "user_name": "sam", "email": "", "name": ""}
     directory = instance.handler = Directory(sys_user=[*people, sam])
-    assert (await create(connector, caller_id="sam")).dropped == ("caller_id",)
+    ticket = await create(connector, caller_id="sam")
+    assert ticket.dropped == ("caller_id",)
+    assert [str(one) for one in ticket.left_out] == ["caller_id 'sam': several records fit in sys_user"]
     assert directory.queries[0][1]["sysparm_limit"] == "10"
 
 
