@@ -144,7 +144,7 @@ def _read(text: str, name: str) -> tuple[dict[str, Any], yaml.Node]:
     try:
         loader = _Loader(text)
         if len(text) > _LONGEST_FILE:
-            raise ValueError(f"it has more than {_LONGEST_FILE:,} characters")
+            raise yaml.MarkedYAMLError(problem=f"it has more than {_LONGEST_FILE:,} characters")
         node = loader.get_single_node()
         if node is not None:
             _check_size(node)
