@@ -38,11 +38,17 @@ class Timers:
         }
 
     async def purge_audit_log(self) -> None:
-        """Delete old rows of the audit log, as many as one run may. Raises StorageUnavailable."""
+        """Delete old rows of the audit log and large signals whose message is gone, as many as one run may.
+
+        Raises StorageUnavailable.
+        """
+        from shared.delivery.queue import CONTENT_KEPT_FOR
         from shared.operations.audit_log import KEPT_FOR, MOST_PER_RUN
 
-        deleted = await self._services.audit_log.forget_before(self._services.now() - KEPT_FOR, MOST_PER_RUN)
-        record("audit_log_purged", rows=deleted)
+        now = self._services.now()
+        blobs = await self._services.queue.delete_abandoned(now - CONTENT_KEPT_FOR, MOST_PER_RUN)
+        deleted = await self._services.audit_log.forget_before(now - KEPT_FOR, MOST_PER_RUN)
+        record("audit_log_purged", rows=deleted, blobs=blobs)
 
     async def collect_planned_work(self) -> None:
         """Ask ticket systems for the changes under way, where a maintenance section follows them.

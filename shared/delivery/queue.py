@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import StorageUnavailable
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CLAIMS = "bridge-claims"
+
+#: Content is kept longer than any message is: one that is not delivered in seven days becomes a dead letter.
+CONTENT_KEPT_FOR = timedelta(days=30)
 
 #: Seconds for putting all signals of one request on the queue. Action groups wait ten for an answer.
 INTAKE_PATIENCE = 6.0
@@ -130,6 +133,27 @@ class SignalQueue:
         async with storage_errors("deleting a large signal"):
             with contextlib.suppress(ResourceNotFoundError):
                 await self._storage.container(CLAIMS).delete_blob(message.claim)
+
+    async def delete_abandoned(self, before: datetime, limit: int) -> int:
+        """Delete content older than any message can be, at most so many blobs. How many it was.
+
+        Such a blob is left over when storage took the content and nobody knows whether it took the message.
+        Raises StorageUnavailable.
+        """
+        from azure.core.exceptions import ResourceNotFoundError
+
+        deleted = 0
+        async with storage_errors("deleting large signals"):
+            container = self._storage.container(CLAIMS)
+            try:
+                async for blob in container.list_blobs():
+                    if deleted < limit and blob.last_modified < before:
+                        with contextlib.suppress(ResourceNotFoundError):
+                            await container.delete_blob(blob.name)
+                            deleted += 1
+            except ResourceNotFoundError:  # no signal was ever too large
+                return 0
+        return deleted
 
     async def send(self, message: Message, delay: timedelta = timedelta()) -> None:
         """Put a message on the queue, hidden for ``delay``; it never expires. Raises StorageUnavailable."""

@@ -18,9 +18,10 @@ from shared.core.messages import SignalMessage
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind, measured
 from shared.core.signal import SignalState
 from shared.core.ticket_system import LeftOut, TicketKind, TicketRef
+from shared.delivery.queue import CLAIMS
 from shared.operations.audit_log import TABLE, AuditEntry, AuditLog
 from shared.platform.log import listen
-from shared.platform.storage import Storage
+from shared.platform.storage import Storage, create_on_first_use
 from tests.mapping.signals import signal
 from tests.operations.test_kept_items import NOWHERE
 
@@ -208,8 +209,20 @@ async def test_the_daily_timer_forgets_what_is_older_than_ninety_days(
     services = Container({"AzureWebJobsStorage": azurite.connection_string}, now=lambda: now)
     for age in (91, 91, 89):
         await services.audit_log.write(action(now - timedelta(days=age)))
+    container = services.storage.container(CLAIMS)
+    await create_on_first_use(
+        lambda: container.upload_blob("left-over.json", b"{}", overwrite=True), lambda: container.create_container()
+    )
     await services.timers.purge_audit_log()
     assert [row.time for row in await read(services.audit_log, start, now)] == [now - timedelta(days=89)]
     assert events[-1][0] == "audit_log_purged"
     assert events[-1][1]["rows"] >= 2
+    assert events[-1][1]["blobs"] >= 1
+    assert [blob.name async for blob in container.list_blobs()] == []
+    today = Container({"AzureWebJobsStorage": azurite.connection_string})
+    await container.upload_blob("waits.json", b"{}")
+    await today.timers.purge_audit_log()
+    assert [blob.name async for blob in container.list_blobs()] == ["waits.json"]
+    await container.delete_blob("waits.json")
+    await today.aclose()
     await services.aclose()
