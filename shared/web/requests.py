@@ -63,7 +63,7 @@ def read_body(request: Request, model: type[M]) -> M:
     Raises:
         Problem: 400 that names every mistake, 413 too large, 415 not JSON by its type.
     """
-    body = decode_json(request.body, request.header("Content-Type"), expected=_EXPECTED, advice=_SPLIT)
+    body = decode_json(request.body, request.header("Content-Type"), expected=_EXPECTED, advice=_SPLIT, read=json.loads)
     if not isinstance(body, dict):
         refused = RequestRefused(RefusalReason.INVALID, INVALID, [RequestMistake("", _EXPECTED)])
         raise refusal_problem(refused)
