@@ -15,7 +15,7 @@ from typing import Protocol
 
 from shared.core.signal import UNKNOWN_PLACE, Resource, Signal, SignalState, to_dict
 from shared.core.times import rfc3339
-from shared.payloads.values import anything, clean, cut, given, is_future, line, moment, raw_object, web_link
+from shared.payloads.values import anything, bounded, clean, cut, given, line, moment, raw_object, web_link
 
 #: Longest link in characters.
 LONGEST_LINK = 4096
@@ -226,11 +226,11 @@ class SignalBuilder:
         )
 
     def _occurred_at(self) -> datetime:
-        found = self._time_of_event()
-        if not is_future(found, self.received_at):
-            return found
-        self.warn("The payload's time lies in the future; the time of its receipt is used.")
-        return self.received_at
+        given_time = self._time_of_event()
+        found = bounded(given_time, self.received_at)
+        if found != given_time:
+            self.warn("The payload's time lies in the future; the time of its receipt counts.")
+        return found
 
     def _time_of_event(self) -> datetime:
         if self.orders_at is not None:

@@ -197,13 +197,16 @@ _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 #: Clocks of senders may be ahead of ours by this much.
-_FUTURE = timedelta(minutes=5)
+_AHEAD = timedelta(minutes=1)
 
 
-def is_future(found: datetime, received_at: datetime) -> bool:
-    """Whether a time is too far ahead of its receipt to be true. The Resolved of such an event would seem to be older
-    than it, and its ticket would stay open for ever."""
-    return found - received_at > _FUTURE
+def bounded(found: datetime, received_at: datetime) -> datetime:
+    """A time that a sender gave, or the latest that can be true where it is later.
+
+    The Resolved of an event in the future would seem to be older than it, and its ticket would stay open for ever. The
+    order of events that arrive one after the other stays as it is.
+    """
+    return min(found, received_at + _AHEAD)
 
 
 def moment(value: object) -> datetime | None:

@@ -65,7 +65,7 @@ routes:
 default:
   connection: servicenow
   fields: {{category: software}}
-delivery: {{first_retry: 1s, longest_retry: 2s}}
+delivery: {{first_retry: 1s, longest_retry: 2s, missing_after: 4s}}
 """
 
 

@@ -11,14 +11,14 @@ from local.demo.alerts import Azure
 from tests.end_to_end.conftest import Bridge
 
 
-def test_a_fired_opens_one_incident_with_one_call_and_its_resolved_resolves_it_with_one(
+def test_a_fired_opens_one_incident_with_one_call_and_its_resolved_reads_and_resolves_it(
     bridge: Bridge, azure: Azure, alert: str
 ) -> None:
     fired = bridge.deliver(azure.metric(alert))
     assert (fired["decision"], fired["calls"]) == ("created", 1)
     resolved = bridge.deliver(azure.metric(alert, resolved=True))
-    assert (resolved["decision"], resolved["calls"]) == ("resolved", 1)
-    assert bridge.calls() == 2
+    assert (resolved["decision"], resolved["calls"]) == ("resolved", 2)
+    assert bridge.calls() == 3
     (ticket,) = bridge.tickets(alert)
     assert ticket["state"] == "Resolved"
     assert ticket["close_code"] == "Solution provided"

@@ -40,7 +40,7 @@ def cells(lines: list[str], first: str) -> list[str]:
     [
         ("metric alert, Fired", "new ticket", "Resolved", "2"),
         ("the metric alert once more", "duplicate: nothing to do", "Resolved", "0"),
-        ("metric alert, Resolved", "ticket resolved", "Resolved", "1"),
+        ("metric alert, Resolved", "ticket resolved", "Resolved", "2"),
         ("a Resolved that overtook its Fired", "remembered: its Fired is to come", "", "0"),
         ("... and its Fired", "new ticket, born resolved", "Resolved", "1"),
         ("custom JSON nobody can read", "quarantined", "", "0"),

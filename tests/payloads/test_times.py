@@ -163,12 +163,22 @@ def test_milliseconds_survive() -> None:
 def test_a_time_in_the_future_is_the_time_of_receipt() -> None:
     ahead = (RECEIVED + timedelta(hours=1)).isoformat()
     signal = read(common(firedDateTime=ahead))
-    assert signal.occurred_at == RECEIVED
+    assert signal.occurred_at == RECEIVED + timedelta(minutes=1)
     assert any("future" in warning for warning in signal.warnings)
 
 
+def test_events_in_the_future_keep_the_order_in_which_they_arrive() -> None:
+    times = []
+    for second, minutes in enumerate((0, 5, 6, 500)):
+        body = common(firedDateTime=(RECEIVED + timedelta(minutes=minutes)).isoformat())
+        (item,) = parse(body, RECEIVED + timedelta(seconds=second))
+        assert isinstance(item, Signal)
+        times.append(item.occurred_at)
+    assert times == sorted(set(times))
+
+
 def test_a_clock_that_is_a_little_ahead_is_believed() -> None:
-    ahead = RECEIVED + timedelta(minutes=4)
+    ahead = RECEIVED + timedelta(seconds=59)
     signal = read(common(firedDateTime=ahead.isoformat()))
     assert signal.occurred_at == ahead
     assert signal.warnings == ()
