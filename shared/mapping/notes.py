@@ -59,7 +59,7 @@ def _communication(signal: Signal) -> str:
 
 def _news(signal: Signal) -> str:
     """The condition, and below it what the sender writes: a note that is too long is cut at its end."""
-    return "\n\n".join(filter(None, (signal.condition, _communication(signal))))
+    return "\n\n".join(dict.fromkeys(filter(None, (signal.condition, _communication(signal)))))
 
 
 def _condition_first(signal: Signal) -> str:

@@ -81,6 +81,7 @@ class Desk:
         self.rows: dict[str, Row] = {}
         self.calls: list[str] = []
         self.drafts: list[Draft] = []
+        self.closures: list[Closure] = []
         self._numbers = itertools.count(10001)
 
     def findable(self, kind: TicketKind) -> bool:
@@ -149,6 +150,7 @@ class Desk:
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
         was = self.rows[ref.id].phase if ref.id in self.rows else Phase.OPEN
+        self.closures.append(closure)
         ticket = self._ticket(await self._act("resolve", lambda: self._open_or_resolved(ref, phase=Phase.RESOLVED)))
         if self.stubborn:  # the answer, or the instance itself, does not show the change
             if self.stubborn > 1:

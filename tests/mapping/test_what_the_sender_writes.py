@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from shared.core.signal import Signal, SignalState
+from shared.core.signal import Resource, Signal, SignalState
 from shared.mapping.layouts import PLAIN
 from shared.mapping.notes import event_note, reopening_note
 from shared.mapping.summary import summary as summary_by
@@ -67,6 +68,52 @@ def test_each_communication_of_an_issue_is_told_once_and_none_as_fired_again() -
     assert route is not None
     notes = MAPPER.closing(route, found).fields["close_notes"]
     assert notes == "svc health ended at 2026-11-20T18:01:00.000Z, reported by Azure.\n\nAll clear."
+
+
+GROUPED = "group: {by: '{{ signal.details.tracking_id }}', note_every: 10m}"
+
+
+def of(subscription: str, found: Signal) -> Signal:
+    """The copy of a message that another subscription gets."""
+    return replace(found, key=found.key.replace(SUB, subscription), resources=(Resource(id=None, name=subscription),))
+
+
+@pytest.mark.parametrize("route", [GROUPED, GROUPED.replace("note_every: 10m", "note_every: 1h")])
+def test_a_group_over_subscriptions_tells_each_communication_once(route: str) -> None:
+    world = World(route=route)
+    number = 0
+    for minute, stage, text in ISSUE:
+        for delay, subscription in enumerate((SUB, "sub-2", "sub-3")):
+            world.now = max(world.now, START + timedelta(minutes=minute, seconds=delay * 3))
+            number += 1
+            world.post(of(subscription, health(minute, stage, text)), f"{number:032x}")
+            world.work_off()
+        world.work_off(world.now + timedelta(minutes=20))
+    (row,) = world.desk.rows.values()
+    (draft,) = world.desk.drafts
+    (closure,) = world.desk.closures
+    told = [draft.fields["description"], *row.notes, closure.fields["close_notes"]]
+    for words, where in (
+        ("We are looking into it.", 0),
+        ("Mitigation: traffic was moved.", None),
+        ("All clear.", -1),
+        ("A config change.", None),
+    ):
+        assert sum(words in text for text in told) == 1, words
+        if where is not None:
+            assert words in told[where]
+    assert not any("fired again" in text for text in told)
+    assert row.phase.value == "resolved"
+
+
+def test_communications_of_members_wait_neither_for_the_next_note_nor_for_each_other() -> None:
+    world = World(route=GROUPED.replace("10m", "1d"))
+    for number, (minute, stage, text) in enumerate(ISSUE[:2]):
+        world.now = START + timedelta(minutes=minute)
+        world.post(health(minute, stage, text), f"{number:032x}")
+        world.work_off(world.now + timedelta(minutes=1))
+    (row,) = world.desk.rows.values()
+    assert "traffic was moved" in row.notes[0]
 
 
 def test_a_resolve_that_is_only_a_note_and_a_reopening_tell_the_communication_too() -> None:

@@ -98,10 +98,13 @@ class Grouper:
                 began = (group.head.key, group.since) == (signal.key, signal.occurred_at)
                 if group.opened and began and signal.state is not SignalState.RESOLVED:
                     return self._opening(message, group)  # the signal that began the group, delivered once more
+                group = m.hear(group, signal)
             at = m.next_flush(group, signal, now)
             if stored is None:  # others may have been counted in a group that was not there yet
                 at = min(at, now + m.SETTLE)
             elif not m.needs_flush(group, at, now):
+                if group.heard != stored.value.heard:
+                    await self._store.write(group, stored.etag)
                 return grouped
             ordered = await self._flusher.order(group, at, ordered)
             await self._store.write(ordered.named_by(group), stored.etag if stored is not None else None)

@@ -7,6 +7,7 @@ groups.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -29,6 +30,12 @@ LOST = timedelta(minutes=1)
 
 #: Digits of an order's id that are its own; the others are the first ones of the id that it replaces.
 _OWN = 16
+
+#: Communications whose digests a group remembers, hex digits of each, and texts that wait to be told, in characters.
+_MOST_HEARD = 60
+_DIGEST = 16
+_MOST_NEWS = 5
+_LONGEST_NEWS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,11 @@ class Member:
         return self.fired is not None and (self.over is None or self.over < self.fired)
 
 
+def communication_of(signal: Signal) -> str:
+    """What the sender itself writes about the problem with this very signal, ``""`` for nothing."""
+    return signal.details.get("communication", "")
+
+
 def count(member: Member | None, signal: Signal) -> Member | None:
     """The member after a signal, None when the signal says nothing new."""
     names = tuple(r.name or r.id or "" for r in signal.resources[:MEMBER_RESOURCES])
@@ -77,6 +89,8 @@ def count(member: Member | None, signal: Signal) -> Member | None:
         return None
     if signal.state is SignalState.UPDATED and member.fired is not None:
         return replace(member, latest=newest, resources=names)
+    if communication_of(signal) and member.is_on:  # the sender writes more about it; it did not fire again
+        return replace(member, latest=newest, fired=signal.order, resources=names)
     if member.fired is None and member.over is not None and is_as_new(member.over, signal.order):
         member = replace(member, over=after(member.over, signal.order))
     first = signal.occurred_at if member.first is None or not member.is_on else member.first
@@ -132,6 +146,7 @@ class GroupUpdate:
     on: int = 0
     resources: int = 0
     new: tuple[str, ...] = ()
+    news: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +174,8 @@ class Group:
         look_at: when the group is flushed next, None when no flush is ordered that has not begun yet.
         opened: its first signal opened the ticket at once; delivered once more, it does so again.
         look_id: the order of a flush that is in force, or that was done last. Empty when the row names none.
+        heard: digests of what the senders of members wrote (communications), the newest ones. news: of these the texts
+            that the ticket was not told yet. Copies for several subscriptions are told once.
     """
 
     key: str
@@ -172,6 +189,8 @@ class Group:
     look_at: datetime | None = None
     opened: bool = False
     look_id: str = ""
+    heard: tuple[str, ...] = ()
+    news: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +211,7 @@ def next_flush(group: Group, signal: Signal, now: datetime) -> datetime:
     elif group.standing is GroupStanding.WAITING:
         due = signal.occurred_at + group.rules.after if group.rules.after else now
         at = min(due, now + SETTLE) if group.rules.firings > 1 else due
-    elif group.standing is GroupStanding.OVER or group.said is None:
+    elif group.standing is GroupStanding.OVER or group.said is None or group.news:
         at = now
     else:
         at = group.said.order[0] + group.rules.note_every
@@ -227,12 +246,24 @@ def is_in_force(group: Group, order: str, now: datetime) -> bool:
     return group.look_at is not None and group.look_at <= now
 
 
+def hear(group: Group, signal: Signal) -> Group:
+    """The group with what the sender of a signal writes, where nobody wrote the same before."""
+    text = communication_of(signal)
+    digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:_DIGEST]
+    if not text or digest in group.heard:
+        return group
+    news = (*group.news, text[:_LONGEST_NEWS])[-_MOST_NEWS:]
+    return replace(group, heard=(*group.heard, digest)[-_MOST_HEARD:], news=news)
+
+
 def concluded(current: Group, taken: Group, found: Group) -> Group | None:
     """The group as it is now with what a flush found in it that began when it was ``taken``; None when its ticket
     was told something meanwhile, which ``found`` knows nothing of."""
     if (current.standing, current.said) != (taken.standing, taken.said):
         return None
-    return replace(current, standing=found.standing, said=found.said, saying=found.saying)
+    told = found.saying.news if found.saying is not None else ()
+    news = tuple(text for text in current.news if text not in told)
+    return replace(current, standing=found.standing, said=found.said, saying=found.saying, news=news)
 
 
 def flush(group: Group, found: Census, now: datetime) -> FlushResult:
@@ -243,13 +274,15 @@ def flush(group: Group, found: Census, now: datetime) -> FlushResult:
     if group.standing is GroupStanding.OVER:
         if found.on:
             return _say(group, SignalState.FIRED, found, now, GroupStanding.ON)
+        if group.news:  # what is written after the end, such as the root cause
+            return _say(group, SignalState.UPDATED, found, now, GroupStanding.OVER)
         return FlushResult(replace(group, look_at=None))
     if not found.on:
         return _say(group, SignalState.RESOLVED, found, now, GroupStanding.OVER)
-    if (found.firings, found.on) == (said.firings, said.on):
+    if (found.firings, found.on) == (said.firings, said.on) and not group.news:
         return FlushResult(replace(group, look_at=None))
     due = said.order[0] + group.rules.note_every
-    if now < due:
+    if now < due and not group.news:
         return FlushResult(replace(group, look_at=due))
     return _say(
         group, SignalState.FIRED if found.firings > said.firings else SignalState.UPDATED, found, now, GroupStanding.ON
@@ -285,15 +318,16 @@ def _say(group: Group, state: SignalState, found: Census, now: datetime, standin
         found.on,
         len(found.resources),
         found.resources[known : known + LISTED],
+        group.news,
     )
     # What is over before its ticket is made still has to be said to be over.
     again = now + AHEAD if state is SignalState.FIRED and not found.on else None
-    return FlushResult(replace(group, standing=standing, said=said, saying=said, look_at=again))
+    return FlushResult(replace(group, standing=standing, said=said, saying=said, look_at=again, news=()))
 
 
 def begin(key: str, route: str, head: Signal, rules: GroupRules, first: Member) -> Group:
     """A group that its first signal begins; ``said`` at once where there is nothing to wait for or to look into."""
-    group = Group(key, route, head, head.occurred_at, rules)
+    group = replace(hear(Group(key, route, head, head.occurred_at, rules), head), news=())  # the head brings its text
     if rules.after or rules.firings > 1 or rules.summary or not first.is_on:
         return group
     return replace(group, standing=GroupStanding.ON, said=opening(group), opened=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from shared.core.signal import Signal, SignalState
 from shared.core.times import rfc3339
-from shared.delivery.grouping.model import Group, GroupUpdate
+from shared.delivery.grouping.model import Group, GroupUpdate, communication_of
 
 #: A head keeps this much of a description: its row has to fit into a table.
 _DESCRIPTION = 4_000
@@ -38,7 +38,7 @@ def speak(group: Group, said: GroupUpdate) -> Signal:
         title = group.rules.summary
     description = text if said.state is SignalState.UPDATED or group.rules.summary else head.description
     if not alone and said.state is SignalState.FIRED and not group.rules.summary:
-        description = f"{head.description}\n\n{text}".strip()
+        description = "\n\n".join(filter(None, (head.description, *said.news, text)))
     return replace(
         head,
         key=group.key,
@@ -49,9 +49,16 @@ def speak(group: Group, said: GroupUpdate) -> Signal:
         condition=head.condition if alone and first and not resolved else text,
         resolved_at=said.order[0] if resolved else None,
         opens=said.state is SignalState.FIRED,
-        details={**head.details, **counts},
+        details={**head.details, **counts, **_written(group, said, text, first=first)},
         via=group.route,
     )
+
+
+def _written(group: Group, said: GroupUpdate, text: str, *, first: bool) -> dict[str, str]:
+    """What the senders of the members write, in place of what the first of them wrote; else what the group counts."""
+    if said.news:
+        return {"communication": "\n\n".join(said.news)}
+    return {"communication": text} if communication_of(group.head) and not first else {}
 
 
 def account(group: Group, said: GroupUpdate) -> str:
