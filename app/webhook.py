@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.core.errors import BridgeError, ConfigurationError
@@ -56,9 +58,9 @@ class Webhook:
         except BridgeError as error:  # the storage does not take the signals, or is not configured
             record("request_not_stored", logging.ERROR, intake=intake.name, code=error.code, reason=str(error))
             return problem_response(_not_stored("The bridge's storage is not available. The app's log says why."))
-        except Exception as error:  # a mistake in the bridge; its own log line has the traceback
-            logging.getLogger("bridge").exception("a request of %s failed", intake.name)
-            record("request_not_stored", logging.ERROR, intake=intake.name, code="failed", reason=type(error).__name__)
+        except Exception as error:  # a mistake of ours, or a setting that the SDK cannot read: its text may be secret
+            reason = f"{type(error).__name__} at {_place(error)}"
+            record("request_not_stored", logging.ERROR, intake=intake.name, code="failed", reason=reason)
             return problem_response(_not_stored("The bridge could not store the signals. The app's log says why."))
         self.record_accepted(accepted)
         return Response(202, accepted.receipt())
@@ -145,3 +147,9 @@ class Webhook:
 
 def _not_stored(detail: str) -> Problem:
     return Problem(503, "Not stored", f"{detail} Send the request again.", {"Retry-After": "5"})
+
+
+def _place(error: BaseException) -> str:
+    """Where an error was raised: files and lines, the innermost first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -202,7 +203,7 @@ class AuditLog:
 
         query = "PartitionKey ge @first and PartitionKey le @last"
         hours = {"first": _hour(since), "last": _hour(until)}
-        async with storage_errors("reading the log of actions"):
+        async with storage_errors("reading the log of actions", within=math.inf):
             try:
                 async for entity in self._storage.table(TABLE).query_entities(query, parameters=hours):
                     action = _action(entity)

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from shared.core.errors import ConfigurationError, StorageUnavailable, UnreadableRow
@@ -206,6 +208,27 @@ def was_refused(error: BaseException) -> bool:
     return isinstance(error, ServiceRequestError) and isinstance(error.inner_exception, ClientConnectorError)
 
 
+_patience: ContextVar[float | None] = ContextVar("patience", default=None)
+
+
+@contextlib.contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Inside, each operation, and each page of a list, may take so many seconds: somebody waits for the answer.
+
+    Otherwise the SDKs try for half a minute, which suits work that nobody waits for.
+    """
+    token = _patience.set(seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
+def page_limit() -> float | None:
+    """Seconds that one page of a list may take; None for no limit. See :func:`patience`."""
+    return _patience.get()
+
+
 @asynccontextmanager
 async def storage_errors(doing: str, within: float | None = None) -> AsyncIterator[None]:
     """Turn whatever the storage SDKs raise into StorageUnavailable, except what callers decide by.
@@ -214,7 +237,8 @@ async def storage_errors(doing: str, within: float | None = None) -> AsyncIterat
 
     Args:
         doing: what is being done, for the message.
-        within: seconds that it may take in all, the SDK's own retries included.
+        within: seconds that it may take in all, the SDK's own retries included; those of :func:`patience` when None.
+            ``math.inf`` for a generator, whose reader takes its time: it bounds its pages by :func:`page_limit`.
     """
     import asyncio
 
@@ -225,8 +249,9 @@ async def storage_errors(doing: str, within: float | None = None) -> AsyncIterat
         ResourceNotFoundError,
     )
 
+    limit = _patience.get() if within is None else within
     try:
-        async with contextlib.nullcontext() if within is None else asyncio.timeout(within):
+        async with asyncio.timeout(None if limit == math.inf else limit):
             yield
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise

@@ -9,13 +9,15 @@ Sources: Microsoft Learn, "Managing concurrency in Table storage", "Performing e
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from shared.core.errors import KeyContended
-from shared.platform.storage import Storage, create_on_first_use, storage_errors
+from shared.platform.storage import Storage, create_on_first_use, page_limit, storage_errors
 
 if TYPE_CHECKING:
     from azure.core.async_paging import AsyncItemPaged
@@ -147,7 +149,7 @@ class VersionedTable(Generic[T]):
         """
         from azure.core.exceptions import ResourceNotFoundError
 
-        async with storage_errors(f"listing table {self.name}"):
+        async with storage_errors(f"listing table {self.name}", within=math.inf):
             try:
                 async for row, etag in self._find(condition, parameters, select):
                     try:
@@ -233,12 +235,14 @@ class _Rows:
 
     def __init__(self, rows: AsyncItemPaged[TableEntity]) -> None:
         self._rows = rows.__aiter__()
+        self._limit = page_limit()
 
     def __aiter__(self) -> _Rows:
         return self
 
     async def __anext__(self) -> tuple[Mapping[str, Any], str]:
-        row = await self._rows.__anext__()
+        async with asyncio.timeout(self._limit):  # most rows are there already: they came with their page
+            row = await self._rows.__anext__()
         return row, str(row.metadata["etag"])
 
 

@@ -6,12 +6,16 @@ Imported by every trigger, so nothing here imports pydantic, an SDK or a connect
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from shared.core.errors import BridgeError, ConfigurationError, StorageUnavailable
 from shared.core.http import Handler, Request, Response
 from shared.core.problem import Problem
 from shared.core.refusal import RefusalReason, RequestRefused
+from shared.platform.storage import patience
+
+#: Seconds that an operation of storage may take while somebody waits for a list.
+READ_PATIENCE = 4.0
 
 _STATUS = {
     RefusalReason.INVALID: 400,
@@ -54,9 +58,13 @@ def problem_response(problem: Problem) -> Response:
 
 
 async def respond(handler: Handler, request: Request) -> Response:
-    """Call a handler. Problems and errors of the tree become responses; any other exception is a bug and passes."""
+    """Call a handler. Problems and errors of the tree become responses; any other exception is a bug and passes.
+
+    A GET changes nothing, so it waits a few seconds for storage and not longer.
+    """
     try:
-        return await handler(request)
+        with patience(READ_PATIENCE) if request.method == "GET" else nullcontext():
+            return await handler(request)
     except Problem as problem:
         return problem_response(problem)
     except RequestRefused as refused:

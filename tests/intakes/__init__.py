@@ -1,0 +1,1 @@
+"""What webhooks answer, and what is on the queue then."""
