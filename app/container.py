@@ -162,7 +162,7 @@ class Container(Closing):
         """The signal queue."""
         from shared.delivery.queue import SignalQueue
 
-        return SignalQueue(self.storage)
+        return SignalQueue(self.storage, self.now)
 
     @service
     def parked(self) -> ParkedStore:

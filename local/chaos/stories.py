@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -38,6 +38,8 @@ class Event:
         at: when that happened; no two events of an alert have the same time.
         resolved: Resolved, else Fired.
         large: longer than a queue message may be.
+        recurs: the problem may come back under the same id, which then names the problem; otherwise the id names one
+            occurrence, as Azure's do for most alerts.
     """
 
     alert: str
@@ -47,6 +49,7 @@ class Event:
     at: datetime
     resolved: bool = False
     large: bool = False
+    recurs: bool = False
 
 
 #: (fate, how many of a hundred alerts)
@@ -101,7 +104,15 @@ def _alerts(chance: random.Random, begin: datetime) -> Iterator[list[Event]]:
         group = chance.randrange(_GROUPS)
         rule = f"storm-{group}" if fate is Fate.GROUPED else f"rule-{fate}-{number % 50}"
         at = begin + timedelta(seconds=number * 0.1)
-        first = Event(alert, fate, rule, chance.choice((0, 1, 2, 2, 3, 3, 4)), at, large=chance.random() < 0.01)
+        first = Event(
+            alert,
+            fate,
+            rule,
+            chance.choice((0, 1, 2, 2, 3, 3, 4)),
+            at,
+            large=chance.random() < 0.01,
+            recurs=number % 2 == 0,
+        )
         yield [first, *_sequel(chance, first, stays_on=group < _STAY_ON)]
 
 
@@ -119,14 +130,14 @@ def _sequel(chance: random.Random, first: Event, *, stays_on: bool) -> Iterator[
     while not resolved.resolved and chance.random() < ends[first.fate]:
         resolved = _after(chance, resolved, resolved=True)
         yield resolved
-        if first.fate is Fate.TICKET and chance.random() < 0.15:  # it comes back
+        if first.fate is Fate.TICKET and first.recurs and chance.random() < 0.3:  # it comes back
             resolved = _after(chance, resolved, resolved=False)
             yield resolved
 
 
 def _after(chance: random.Random, event: Event, *, resolved: bool) -> Event:
     at = event.at + timedelta(seconds=1 + chance.random() * 300)
-    return Event(event.alert, event.fate, event.rule, event.severity, at, resolved=resolved, large=event.large)
+    return replace(event, at=at, resolved=resolved)
 
 
 def one_rule(seed: int, count: int, now: datetime) -> list[Event]:
@@ -165,6 +176,8 @@ def body(event: Event) -> dict[str, Any]:
     azure = Azure(event.at - timedelta(minutes=1) if event.resolved else event.at)
     found = azure.metric(event.alert, resolved=event.resolved)
     essentials = found["data"]["essentials"]
+    if event.recurs:  # the path of a rule in the place of an id of its own
+        essentials |= {"alertId": f"/alertrules/{event.alert}", "alertTargetIDs": [], "configurationItems": []}
     essentials |= {"alertRule": event.rule, "severity": f"Sev{event.severity}"}
     if event.resolved:
         essentials["resolvedDateTime"] = event.at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"

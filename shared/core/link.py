@@ -92,7 +92,7 @@ class Link:
         flapping: the ticket is held open until the problem has been quiet for a while.
         dead_letter: id of the dead letter when the newest event was refused for good.
         title, source, origin: of the newest signal, for lists and for the write-back.
-        opened_at: when the current ticket was made.
+        opened_at: when the current ticket was made. opened_by: the event for which it was made.
         state: of the current ticket, as the ticket system stores it; empty while it has not said so.
         owner, due: who works on the ticket, and until when, as the ticket system said last.
         close_code: how the ticket ended, as the ticket system said last.
@@ -127,6 +127,7 @@ class Link:
     source: str = ""
     origin: str = ""
     opened_at: datetime | None = None
+    opened_by: Order | None = None
     state: str = ""
     owner: str = ""
     due: datetime | None = None

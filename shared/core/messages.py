@@ -61,6 +61,7 @@ class Message:
         lock_waits: how often it went back on the queue because another worker held its key.
         last_outcome: of the last attempt's call to the ticket system.
         due: the worker does not work on it before; a queue hides messages for seven days at most.
+        hidden_until: the queue hides it until then: what it waits before that, it waits on purpose.
         claim: name of the blob with its content, ``<id>.json``; empty when the message holds its content itself.
         replayed: a person sent it again from the dead letters.
         position: in the backlog of a connection's call budget, as the budget named it; empty when it has none.
@@ -72,6 +73,7 @@ class Message:
     lock_waits: int = 0
     last_outcome: LastOutcome = "none"
     due: datetime | None = None
+    hidden_until: datetime | None = None
     claim: str = ""
     replayed: bool = False
     position: str = ""
@@ -167,8 +169,9 @@ def encode(message: Message) -> str:
             fields[name] = value
     if message.last_outcome != "none":
         fields["last_outcome"] = message.last_outcome
-    if message.due is not None:
-        fields["due"] = rfc3339(message.due)
+    for name in ("due", "hidden_until"):
+        if (moment := getattr(message, name)) is not None:
+            fields[name] = rfc3339(moment)
     match message:
         case SignalMessage():
             if message.passed_throttle:
@@ -238,6 +241,7 @@ def _head(fields: Mapping[str, Any]) -> dict[str, Any]:
         "lock_waits": int(fields.get("lock_waits", 0)),
         "last_outcome": last_outcome,
         "due": optional_moment(fields.get("due")),
+        "hidden_until": optional_moment(fields.get("hidden_until")),
         "claim": fields.get("claim", ""),
         "replayed": bool(fields.get("replayed", False)),
         "position": str(fields.get("position", "")),

@@ -6,16 +6,17 @@ import contextlib
 import json
 import math
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import StorageUnavailable
 from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Message, content, encode, from_fields, read_fields
+from shared.core.times import rfc3339
 from shared.platform.concurrency import for_each
 from shared.platform.storage import Storage, create_on_first_use, storage_errors, unavailable, was_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 CLAIMS = "bridge-claims"
 
@@ -34,6 +35,9 @@ _CLEANUP_PATIENCE = 1.0
 #: Messages of one request that are put on the queue at the same time.
 _CONCURRENCY = 8
 
+#: Bytes that ``hidden_until`` takes in a message.
+_ROOM = 64
+
 #: Queue storage hides a message for seven days at most.
 _LONGEST_DELAY = timedelta(days=7) - timedelta(minutes=1)
 
@@ -41,18 +45,16 @@ _LONGEST_DELAY = timedelta(days=7) - timedelta(minutes=1)
 class SignalQueue:
     """Sends messages with a delay, and keeps in blobs the content of those that are too large for the queue."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._storage = storage
+        self._now = now
 
     async def encoded(self, message: Message) -> str:
         """The text of a message; its content goes to a blob first when it is too large for the queue.
 
         Raises StorageUnavailable.
         """
-        text = encode(message)
-        if len(text) <= MAX_MESSAGE_BYTES:
-            return text
-        return await self._with_content_in_blob(message)
+        return encode(message) if fits_queue(message) else await self._with_content_in_blob(message)
 
     async def _with_content_in_blob(self, message: Message) -> str:
         name = f"{message.id}.json"
@@ -157,11 +159,16 @@ class SignalQueue:
 
     async def send(self, message: Message, delay: timedelta = timedelta()) -> None:
         """Put a message on the queue, hidden for ``delay``; it never expires. Raises StorageUnavailable."""
-        await self.send_text(encode(message) if message.claim else await self.encoded(message), delay)
+        hidden = _hidden_seconds(delay)
+        message = replace(message, hidden_until=self._now() + timedelta(seconds=hidden) if hidden else None)
+        await self._send_text(encode(message) if message.claim else await self.encoded(message), hidden)
 
     async def send_text(self, text: str, delay: timedelta = timedelta()) -> None:
-        """Put the text of a message on the queue, as :meth:`send` does."""
-        hidden = max(math.ceil(min(delay, _LONGEST_DELAY).total_seconds()), 0)
+        """Put the text of a message that this release cannot read on the queue, as :meth:`send` does."""
+        hidden = _hidden_seconds(delay)
+        await self._send_text(_with_hidden_until(text, self._now() + timedelta(seconds=hidden)), hidden)
+
+    async def _send_text(self, text: str, hidden: int) -> None:
         async with storage_errors("queueing a signal"):
             await create_on_first_use(
                 lambda: self._storage.queue(QUEUE).send_message(text, visibility_timeout=hidden, time_to_live=-1),
@@ -180,6 +187,19 @@ class SignalQueue:
         return int(properties.approximate_message_count or 0)
 
 
+def _hidden_seconds(delay: timedelta) -> int:
+    """Whole seconds, as queue storage counts."""
+    return max(math.ceil(min(delay, _LONGEST_DELAY).total_seconds()), 0)
+
+
+def _with_hidden_until(text: str, moment: datetime) -> str:
+    """The text of a message with another ``hidden_until``; as it is where that does not fit."""
+    fields = json.loads(text)
+    changed = json.dumps({**fields, "hidden_until": rfc3339(moment)}, separators=(",", ":"))
+    return changed if len(changed) <= MAX_MESSAGE_BYTES else text
+
+
 def fits_queue(message: Message) -> bool:
-    """Whether a message goes on the queue with its content; else the content goes to a blob."""
-    return len(encode(message)) <= MAX_MESSAGE_BYTES
+    """Whether a message goes on the queue with its content; else the content goes to a blob. The same answer whether
+    the message is hidden or not: it has to hold for the next time too."""
+    return len(encode(replace(message, hidden_until=None))) <= MAX_MESSAGE_BYTES - _ROOM

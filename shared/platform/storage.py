@@ -61,7 +61,7 @@ class Storage:
         self._options = {**_TIMES, **(transport or {})}
         self._stack = AsyncExitStack()
         self._tables: dict[str, TableClient] = {}
-        self._queues: dict[str, QueueClient] = {}
+        self._queues: dict[tuple[str, bool], QueueClient] = {}
         self._blobs: BlobServiceClient | None = None
         self._unreadable: set[tuple[str, str]] = set()
 
@@ -117,26 +117,24 @@ class Storage:
             self._stack.push_async_callback(found.close)
         return found
 
-    def queue(self, name: str) -> QueueClient:
-        """Client of one queue, with the base64 encoding that host.json asks for."""
-        found = self._queues.get(name)
+    def queue(self, name: str, *, raw: bool = False) -> QueueClient:
+        """Client of one queue, with the base64 encoding that host.json asks for; ``raw``: with the texts as they are."""
+        found = self._queues.get((name, raw))
         if found is None:
             from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy
             from azure.storage.queue.aio import QueueClient
 
-            options = {
-                **_RETRIES,
-                **self._options,
-                "message_encode_policy": TextBase64EncodePolicy(),
-                "message_decode_policy": TextBase64DecodePolicy(),
-            }
+            options: dict[str, Any] = {**_RETRIES, **self._options}
+            if not raw:
+                options["message_encode_policy"] = TextBase64EncodePolicy()
+                options["message_decode_policy"] = TextBase64DecodePolicy()
             text = self._connection_string
             found = (
                 QueueClient.from_connection_string(text, name, **options)
                 if text
                 else QueueClient(self._endpoint("queue"), name, credential=self._identity(), **options)
             )
-            self._queues[name] = found
+            self._queues[name, raw] = found
             self._stack.push_async_callback(found.close)
         return found
 
@@ -251,7 +249,7 @@ async def storage_errors(doing: str, within: float | None = None) -> AsyncIterat
 
     limit = _patience.get() if within is None else within
     try:
-        async with asyncio.timeout(None if limit == math.inf else limit):
+        async with contextlib.nullcontext() if limit in (None, math.inf) else asyncio.timeout(limit):
             yield
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -241,7 +241,7 @@ class _Rows:
         return self
 
     async def __anext__(self) -> tuple[Mapping[str, Any], str]:
-        async with asyncio.timeout(self._limit):  # most rows are there already: they came with their page
+        async with nullcontext() if self._limit is None else asyncio.timeout(self._limit):  # most rows are there already: they came with their page
             row = await self._rows.__anext__()
         return row, str(row.metadata["etag"])
 

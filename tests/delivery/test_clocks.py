@@ -106,3 +106,21 @@ def test_a_member_of_a_group_ends_by_a_resolved_that_lost_a_fraction(key: str) -
         assert member is not None
         assert not member.is_on
         assert count(member, over) is None
+
+
+def test_a_resolved_from_between_two_fired_does_not_end_the_second_also_when_it_comes_last() -> None:
+    story = Story()
+    story.fired(0)
+    story.fired(20)
+    assert story.resolved(5) == []
+    assert story.tickets == [(ALERT, "open")]
+    story.resolved(25)
+    assert story.tickets == [(ALERT, "resolved")]
+
+
+def test_a_resolved_with_the_time_of_the_first_fired_ends_an_alert_that_fired_again() -> None:
+    story = Story()
+    story.fired(FRACTION)
+    story.fired(20)
+    story.resolved(CUT)
+    assert story.tickets == [(ALERT, "resolved")]

@@ -30,11 +30,15 @@ def ends(link: Link, resolved: Order, event: Order) -> bool:
     """Whether a Resolved ends the problem that another event reports.
 
     It does when it is newer, or as new at the coarser precision of the two. Where the key names one occurrence, whose
-    ticket is open and which has not ended before, any Resolved is its end, whatever its clock says.
+    ticket is open and which has not ended before, any Resolved is its end, whatever its clock says; but one from between
+    two Fired ended the first of them, so the key names more than one occurrence after all.
     """
     if is_as_new(resolved, event):
         return True
-    return link.stage is LinkStage.OPEN and names_one_occurrence(link.key) and not _has_ended_before(link)
+    if link.stage is not LinkStage.OPEN or not names_one_occurrence(link.key) or _has_ended_before(link):
+        return False
+    first = link.opened_by
+    return first is None or first >= event or resolved <= first or _same_time(resolved[0], first[0])
 
 
 def is_as_new(resolved: Order, event: Order) -> bool:

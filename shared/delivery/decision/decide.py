@@ -225,6 +225,7 @@ def _created(done: Link, before: Link, pending: Pending) -> Link:
         earlier=earlier,
         reopened=False,
         opened_at=done.updated_at,
+        opened_by=pending.event,
         owner="",
         due=None,
         close_code="",
