@@ -133,11 +133,11 @@ def _add_endpoint(endpoint: HttpEndpoint) -> None:
 
 
 def _add_job(job: Job) -> None:
-    """A timer. What is known to go wrong is logged, and done at the next time."""
+    """A timer. What is known to go wrong is logged, and done at the next time; so is a job that runs elsewhere."""
 
     async def run(timer: func.TimerRequest) -> None:
         try:
-            await services.jobs[job.name]()
+            await services.job_runner.run_timer(job.name)
         except BridgeError as error:
             late = timer.past_due
             record("timer_failed", logging.ERROR, timer=job.name, late=late, code=error.code, reason=str(error))

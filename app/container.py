@@ -20,6 +20,7 @@ from shared.platform.log import listen
 
 if TYPE_CHECKING:
     from app.endpoints import Endpoints
+    from app.jobs import JobRunner
     from app.timers import Timers
     from app.webhook import Webhook
     from shared.budget import BudgetGate
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from shared.mapping.mapper import Mapper
     from shared.operations.audit_log import AuditLog
     from shared.operations.health import ConnectionHealthStore
+    from shared.operations.job_lease import JobLeases
     from shared.operations.parked_items import ParkedItems
     from shared.operations.telemetry import Telemetry
     from shared.operations.ticket_list import TicketList
@@ -362,6 +364,20 @@ class Container(Closing):
         for source in self.sources.values():
             found |= source.jobs()
         return found
+
+    @service
+    def job_leases(self) -> JobLeases:
+        """Who runs which job."""
+        from shared.operations.job_lease import JobLeases
+
+        return JobLeases(self.storage)
+
+    @service
+    def job_runner(self) -> JobRunner:
+        """Runs jobs, each in one place at a time."""
+        from app.jobs import JobRunner
+
+        return JobRunner(self)
 
     @service
     def ticket_sync(self) -> TicketSync:

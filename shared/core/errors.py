@@ -6,6 +6,8 @@
     ├── StorageUnavailable      the bridge's own queue, table or blob storage did not answer  retry
     │   └── UnreadableRow       a stored row is damaged, or was written by another release    retry
     ├── KeyContended            too many workers on one key; nothing is wrong, only busy      retry
+    ├── JobRunning              the job is being run by somebody else                         retry
+    ├── JobInterrupted          a job was stopped: it lost its lease, or ran too long         retry
     ├── LookAgain               one look at a ticket proves nothing; it is looked at again    retry
     │   ├── TicketNotSeen       a ticket that should be there cannot be seen                  retry
     │   └── ChangeNotSeen       a change was accepted, and the ticket does not show it        retry
@@ -29,7 +31,10 @@ Whether a call may be repeated is a property of the type: ``retry`` (will trying
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
+
+from shared.core.times import rfc3339
 
 
 class BridgeError(Exception):
@@ -79,6 +84,32 @@ class KeyContended(BridgeError):
     """A key did not come to rest within one delivery, because others kept changing its link."""
 
     code = "key_contended"
+    retry = True
+
+
+class JobRunning(BridgeError):
+    """A job is not begun because somebody else is running it.
+
+    Attributes:
+        job: its name.
+        holder: who runs it.
+        since: when that began, UTC by the clock of the storage account.
+    """
+
+    code = "job_running"
+    retry = True
+
+    def __init__(self, job: str, holder: str, since: datetime) -> None:
+        super().__init__(f"the job {job} has been run by {holder} since {rfc3339(since)}; it can begin when that ends")
+        self.job = job
+        self.holder = holder
+        self.since = since
+
+
+class JobInterrupted(BridgeError):
+    """A job was stopped: its lease could not be renewed or was taken over, or it used the time that it may take."""
+
+    code = "job_interrupted"
     retry = True
 
 

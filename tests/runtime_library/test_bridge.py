@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -105,6 +107,20 @@ async def test_an_alert_goes_from_the_webhook_through_the_worker_to_a_ticket(app
     await app.queue("deliver", message)
     health = json.loads((await app.http("health", method="GET")).body)
     assert health["connections"]["servicenow"]["last_success"]
+
+
+async def test_a_timer_whose_job_runs_elsewhere_is_skipped_and_logged_and_runs_the_next_time(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    import function_app
+
+    caplog.set_level(logging.INFO, "bridge")
+    async with function_app.services.job_leases.hold("purge_audit_log", timedelta(minutes=1), holder="bridge.py on x"):
+        await app.timer("purge_audit_log")
+    (skipped,) = [json.loads(line) for line in caplog.messages if line.startswith('{"event"')]
+    assert (skipped["event"], skipped["job"], skipped["holder"]) == ("job_skipped", "purge_audit_log", "bridge.py on x")
+    await app.timer("purge_audit_log")
+    assert json.loads(caplog.messages[-1])["event"] == "audit_log_purged"
 
 
 async def test_preview_and_refusals_come_back_as_the_host_would_send_them(app: App) -> None:
