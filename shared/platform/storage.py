@@ -118,7 +118,7 @@ class Storage:
         return found
 
     def queue(self, name: str, *, raw: bool = False) -> QueueClient:
-        """Client of one queue, with the base64 encoding that host.json asks for; ``raw``: with the texts as they are."""
+        """Client of one queue, with the base64 that host.json asks for; ``raw``: with the texts as they are."""
         found = self._queues.get((name, raw))
         if found is None:
             from azure.storage.queue import TextBase64DecodePolicy, TextBase64EncodePolicy

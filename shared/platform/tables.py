@@ -282,7 +282,8 @@ class _Rows:
         return self
 
     async def __anext__(self) -> tuple[Mapping[str, Any], str]:
-        async with nullcontext() if self._limit is None else asyncio.timeout(self._limit):  # most rows are there already: they came with their page
+        # Most rows are there already: they came with their page.
+        async with nullcontext() if self._limit is None else asyncio.timeout(self._limit):
             row = await self._rows.__anext__()
         return row, str(row.metadata["etag"])
 

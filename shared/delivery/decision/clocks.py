@@ -30,8 +30,8 @@ def ends(link: Link, resolved: Order, event: Order) -> bool:
     """Whether a Resolved ends the problem that another event reports.
 
     It does when it is newer, or as new at the coarser precision of the two. Where the key names one occurrence, whose
-    ticket is open and which has not ended before, any Resolved is its end, whatever its clock says; but one from between
-    two Fired ended the first of them, so the key names more than one occurrence after all.
+    ticket is open and which has not ended before, any Resolved is its end, whatever its clock says; but one from
+    between two Fired ended the first of them, so the key names more than one occurrence after all.
     """
     if is_as_new(resolved, event):
         return True
