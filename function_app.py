@@ -14,7 +14,8 @@ import azure.functions as func
 
 from app.container import Container
 from app.registry import REGISTRY
-from app.timers import JOBS
+from app.standby import DELIVER, PARK_POISON, TIMER_SECONDS
+from app.timers import all_jobs
 from shared.core.errors import BridgeError
 from shared.core.http import Request, Response
 from shared.core.messages import POISON_QUEUE, QUEUE
@@ -53,7 +54,9 @@ def _add_intake(intake: Intake) -> None:
     """A webhook of a source, with a function key of its own; or open to the host, and its callers show a token."""
 
     async def take_in(req: func.HttpRequest) -> func.HttpResponse:
-        return _encoded(await services.webhook.take_in(intake, _request(req)))
+        response = await services.webhook.take_in(intake, _request(req))
+        services.standby.after_request()
+        return _encoded(response)
 
     level = func.AuthLevel.ANONYMOUS if intake.token else func.AuthLevel.FUNCTION
     app.function_name(intake.name)(app.route(route=intake.route, methods=["POST"], auth_level=level)(take_in))
@@ -66,6 +69,7 @@ def _add_event_hub(hub: EventHubIntake) -> None:
         accepted = services.webhook.accept_events(hub, [event.get_body() for event in events])
         queued.set([await services.webhook.message(message) for message in accepted.messages])
         services.webhook.record_accepted(accepted)
+        services.standby.after_request()
 
     trigger = app.event_hub_message_trigger(
         arg_name="events",
@@ -81,18 +85,20 @@ def _add_event_hub(hub: EventHubIntake) -> None:
     app.function_name(hub.name)(trigger(output(retry(take_in))))
 
 
-@app.function_name("deliver")
+@app.function_name(DELIVER)
 @app.queue_trigger(arg_name="message", queue_name=QUEUE, connection="AzureWebJobsStorage")
 async def deliver(message: func.QueueMessage) -> None:
     """The queue's worker."""
-    await services.worker.handle(message.id or "", message.get_body(), message.dequeue_count or 1)
+    async with services.vital_signs.call(DELIVER):
+        await services.worker.handle(message.id or "", message.get_body(), message.dequeue_count or 1)
 
 
-@app.function_name("park_poison")
+@app.function_name(PARK_POISON)
 @app.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection="AzureWebJobsStorage")
 async def park_poison(message: func.QueueMessage) -> None:
     """The poison queue's worker: what failed too often becomes a dead letter, with its reason, and can be replayed."""
-    await services.worker.handle_poison(message.id or "", message.get_body())
+    async with services.vital_signs.call(PARK_POISON):
+        await services.worker.handle_poison(message.id or "", message.get_body())
 
 
 @app.function_name("preview")
@@ -137,15 +143,17 @@ def _add_job(job: Job) -> None:
 
     async def run(timer: func.TimerRequest) -> None:
         try:
-            await services.job_runner.run_timer(job.name)
+            async with services.vital_signs.call(job.name):
+                await services.job_runner.run_timer(job.name)
         except BridgeError as error:
             late = timer.past_due
             record("timer_failed", logging.ERROR, timer=job.name, late=late, code=error.code, reason=str(error))
+        await services.standby.help(TIMER_SECONDS)
 
     app.function_name(job.name)(app.timer_trigger(arg_name="timer", schedule=job.schedule)(run))
 
 
-for _job in (*JOBS, *(job for source in REGISTRY.sources for job in source.jobs)):
+for _job in all_jobs(REGISTRY):
     _add_job(_job)
 for _source in REGISTRY.sources:
     for _intake in _source.intakes:
@@ -160,5 +168,12 @@ for _source in REGISTRY.sources:
 @app.function_name("health")
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """How is the bridge? 200 with the report; 503 with the same when it could not take signals in."""
+    """Is the bridge well? 200; 503 when it cannot take signals in."""
     return await _handle(req, "health")
+
+
+@app.function_name("health_report")
+@app.route(route="health/report", methods=["GET"])
+async def health_report(req: func.HttpRequest) -> func.HttpResponse:
+    """Why it is not well, and everything that is known of connections, functions and queues."""
+    return await _handle(req, "health_report")

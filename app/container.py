@@ -14,22 +14,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.registry import REGISTRY
 from app.service import Closing, service
-from shared.core.errors import ConfigurationError, Refused
+from shared.core.errors import ConfigurationError
 from shared.core.plugins import Source
 from shared.platform.log import listen
 
 if TYPE_CHECKING:
     from app.endpoints import Endpoints
+    from app.health import HealthReporter
     from app.jobs import JobRunner
+    from app.standby import Standby
+    from app.systems import TicketSystems
     from app.timers import Timers
     from app.webhook import Webhook
     from shared.budget import BudgetGate
-    from shared.config.connection import ConnectionSettings
     from shared.config.load import LoadedConfig
     from shared.config.model import BridgeConfig
     from shared.core.http import Handler
     from shared.core.link import Link
-    from shared.core.plugins import Previewed, Registry, SectionCheck, TicketSystemPlugin
+    from shared.core.plugins import Previewed, Registry, SectionCheck
     from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
     from shared.core.ticket_system import Needs, TicketKind, TicketSystem
@@ -41,11 +43,13 @@ if TYPE_CHECKING:
     from shared.delivery.write_back import WriteBack
     from shared.mapping.mapper import Mapper
     from shared.operations.audit_log import AuditLog
-    from shared.operations.health import ConnectionHealthStore
+    from shared.operations.connection_health import ConnectionHealthStore
+    from shared.operations.health import Health
     from shared.operations.job_lease import JobLeases
     from shared.operations.parked_items import ParkedItems
     from shared.operations.telemetry import Telemetry
     from shared.operations.ticket_list import TicketList
+    from shared.operations.vital_signs import VitalSigns
     from shared.platform.storage import Storage
     from shared.resync import TicketSync
 
@@ -88,8 +92,6 @@ class Container(Closing):
         self._given_secrets = secrets
         self._given = (*given, storage, secrets)
         self._shared: dict[type[object], object] = {}
-        self._systems: dict[tuple[str, bool], TicketSystem] = {}
-        self._budgets: dict[str, BudgetGate] = {}
         self.telemetry: Telemetry | None = None
 
     def built(self, value: object) -> None:
@@ -183,73 +185,33 @@ class Container(Closing):
     @service
     def health(self) -> ConnectionHealthStore:
         """Last success and last error of each connection."""
-        from shared.operations.health import ConnectionHealthStore
+        from shared.operations.connection_health import ConnectionHealthStore
 
         return ConnectionHealthStore(self.storage, self.now)
 
     # ---- ticket systems
 
-    def budget(self, connection: str) -> BudgetGate:
-        """The call budget of a connection. Raises as :meth:`system`."""
-        found = self._budgets.get(connection)
-        if found is None:
-            from shared.budget import BudgetGate, QuotaRules, TableBudgets
+    @service
+    def _ticket_systems(self) -> TicketSystems:
+        from app.systems import TicketSystems
 
-            settings = self._connection(connection)
-            rules = QuotaRules(
-                calls=settings.budget.calls,
-                per=settings.budget.per.total_seconds(),
-                reserve=settings.budget.reserve,
-                in_flight=settings.max_in_flight,
-                longest_call=settings.total_timeout.total_seconds(),
-            )
-            found = BudgetGate(connection, rules, TableBudgets(self.storage), now=self.now)
-            self._budgets[connection] = found
-            self.built(found)
-        return found
+        return TicketSystems(self, self.built)
+
+    def budget(self, connection: str) -> BudgetGate:
+        """See ``TicketSystems.budget``."""
+        return self._ticket_systems.budget(connection)
 
     def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
-        """The ticket system of a connection. Raises ConfigurationError, and Refused for one that is not configured.
-
-        Args:
-            connection: its name.
-            budgeted: its calls keep to the shared budget. Without, storage is not needed: for checks by people.
-        """
-        found = self._systems.get((connection, budgeted))
-        if found is None:
-            settings = self._connection(connection)
-            gate = self.budget(connection) if budgeted else None
-            found = self._plugin(connection).open(connection, settings, self.secrets, gate)
-            self._systems[connection, budgeted] = found
-            self.built(found)
-        return found
-
-    def _connection(self, name: str) -> ConnectionSettings:
-        settings = self.config.connections.get(name)
-        if settings is None:
-            raise Refused(
-                f"there is no connection '{name}' in the configuration any more",
-                advice="Add it again to bridge.yaml and replay, or settle its tickets by hand",
-            )
-        return settings
-
-    def _plugin(self, connection: str) -> TicketSystemPlugin:
-        return self.registry.ticket_systems[self._connection(connection).type]
+        """See ``TicketSystems.system``."""
+        return self._ticket_systems.system(connection, budgeted=budgeted)
 
     def state_name(self, connection: str, kind: TicketKind, state: str) -> str:
-        """What people call a state; the state itself where the connection is no longer configured."""
-        try:
-            return self.system(connection).state_name(kind, state)
-        except (ConfigurationError, Refused):
-            return state
+        """See ``TicketSystems.state_name``."""
+        return self._ticket_systems.state_name(connection, kind, state)
 
     def is_working(self, link: Link) -> bool:
-        """Whether the ticket of a link is in a state in which people work on it."""
-        try:
-            states = self._plugin(link.connection).working_states
-        except (ConfigurationError, Refused):
-            return False
-        return link.state in states.get(link.kind, ())
+        """See ``TicketSystems.is_working``."""
+        return self._ticket_systems.is_working(link)
 
     # ---- sources
 
@@ -399,11 +361,30 @@ class Container(Closing):
         registry = self.registry
         return preview(body, self.mapper, self.now(), registry.schemas, registry.foreign, self._preview_by_source)
 
-    async def report(self) -> tuple[bool, dict[str, Any]]:
-        """Can signals be taken in, and the health report; see ``shared.operations.health.report``."""
-        from shared.operations.health import report
+    @service
+    def vital_signs(self) -> VitalSigns:
+        """When Azure called its functions last."""
+        from shared.operations.vital_signs import VitalSigns
 
-        return await report(lambda: self.config, self.queue, self.health, self.now())
+        return VitalSigns(self.storage, self.now)
+
+    @service
+    def standby(self) -> Standby:
+        """Does what Azure forgot to call."""
+        from app.standby import Standby
+
+        return Standby(self)
+
+    @service
+    def health_reporter(self) -> HealthReporter:
+        """Says whether the bridge is well."""
+        from app.health import HealthReporter
+
+        return HealthReporter(self)
+
+    async def health_report(self) -> Health:
+        """Whether the bridge is well; see ``shared.operations.health``."""
+        return await self.health_reporter.report()
 
     @service
     def parked_items(self) -> ParkedItems:

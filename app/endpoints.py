@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from app.standby import HEALTH_SECONDS
 from shared.core.http import Handler, Request, Response
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Endpoints:
             "quarantine": self.quarantine,
             "tickets": self.tickets,
             "health": self.health,
+            "health_report": self.health_report,
         }
 
     async def preview(self, request: Request) -> Response:
@@ -54,7 +56,15 @@ class Endpoints:
         return await list_tickets(request, self._services.ticket_list, sources)
 
     async def health(self, request: Request) -> Response:
-        """``GET /api/health``: 200, or 503 with the same report when signals cannot be taken in."""
+        """``GET /api/health``: whether the bridge is well, and nothing else: strangers ask too. 503 when it cannot take
+        signals in. Whoever asks keeps the bridge going where Azure does not call its functions."""
         del request
-        able, report = await self._services.report()
-        return Response(200 if able else 503, report)
+        await self._services.standby.help(HEALTH_SECONDS)
+        report = await self._services.health_report()
+        return Response(503 if report.status == "unavailable" else 200, {"status": report.status})
+
+    async def health_report(self, request: Request) -> Response:
+        """``GET /api/health/report``: everything that is known of it."""
+        del request
+        report = await self._services.health_report()
+        return Response(503 if report.status == "unavailable" else 200, report.shown())

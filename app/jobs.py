@@ -40,12 +40,17 @@ class JobRunner:
         async with self._services.job_leases.hold(name, for_at_most, holder=holder):
             return await self._services.jobs[name]()
 
-    async def run_timer(self, name: str) -> None:
-        """Run a job because its time has come; when somebody else runs it, that is logged. Raises as :meth:`run`."""
+    async def run_timer(self, name: str, *, by: str = "timer", for_at_most: timedelta = MOST_TIME) -> bool:
+        """Run a job because its time has come; False, and that is logged, when somebody else runs it.
+
+        Raises as :meth:`run`.
+        """
         try:
-            await self.run(name, by="timer")
+            await self.run(name, by=by, for_at_most=for_at_most)
         except JobRunning as running:
             record("job_skipped", job=name, holder=running.holder, since=rfc3339(running.since))
+            return False
+        return True
 
     def _machine(self) -> str:
         """The instance that Azure names, or this machine. Source: Azure App Service, environment variables."""

@@ -10,6 +10,7 @@ from shared.platform.log import record
 
 if TYPE_CHECKING:
     from app.container import Container
+    from shared.core.plugins import Registry
     from shared.resync import FullCheckResult, ResyncResult
 
 #: The audit log is purged once a day. What people did with tickets, and changes under way, are read every five minutes.
@@ -20,6 +21,11 @@ JOBS = (
     Job("full_check", "45 27 * * * *"),
     Job("planned_work", "30 */5 * * * *"),
 )
+
+
+def all_jobs(registry: Registry) -> tuple[Job, ...]:
+    """The jobs of the engine and of all sources."""
+    return (*JOBS, *(job for source in registry.sources for job in source.jobs))
 
 
 class Timers:

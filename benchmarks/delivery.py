@@ -19,6 +19,8 @@ import httpx
 from benchmarks.report import Figure, Report, at_least, at_most, median
 from local.demo.alerts import Azure
 from local.running import Running
+from shared.delivery.queue import SignalQueue
+from shared.platform.storage import Storage
 
 _IN_FLIGHT = 4
 
@@ -122,12 +124,20 @@ def _costs(running: Running, count: int) -> dict[str, float]:
     return costs
 
 
+async def _depth(connection_string: str) -> int:
+    storage = Storage({"AzureWebJobsStorage": connection_string})
+    try:
+        return await SignalQueue(storage).depth()
+    finally:
+        await storage.aclose()
+
+
 def _until_idle(running: Running, patience: float = 60.0) -> None:
     """Until the queue is empty, twice in a row: once it may just be between two messages."""
     deadline, quiet = time.monotonic() + patience, 0
     while quiet < 3:
         if time.monotonic() > deadline:
             raise RuntimeError("the queue did not run empty")
-        depth = running.http.get(running.session["app"]["health_url"]).json()["queue_depth"]
+        depth = asyncio.run(_depth(running.session["storage"]["connection_string"]))
         quiet = quiet + 1 if depth == 0 else 0
         time.sleep(0.3)

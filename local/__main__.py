@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,13 @@ def up(
     queue_lease: Annotated[
         float, typer.Option(min=1, help="Seconds until the messages of a killed worker come back.")
     ] = 30.0,
+    asleep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A function of a queue or timer that is not called, as happens in Azure at times; * for all. May be "
+            "repeated. See the command asleep."
+        ),
+    ] = None,
     function_key: Annotated[str | None, typer.Option(help="Function key of the app; a new one when not given.")] = None,
     clouds: Annotated[
         bool,
@@ -74,11 +82,31 @@ def up(
         workers=workers,
         latency=latency,
         queue_lease=queue_lease,
+        asleep=tuple(asleep or ()),
         function_key=function_key,
         clouds=clouds,
         log_level=level,
     )
     raise typer.Exit(run(options))
+
+
+@app.command("asleep")
+def put_asleep(
+    functions: Annotated[
+        list[str] | None, typer.Argument(help="Functions of queues and timers; * for all. None: all wake up.")
+    ] = None,
+    *,
+    session: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="The session_file that a running up prints.")
+    ],
+) -> None:
+    """Let functions sleep: they are not called while HTTP goes on, as happens in Azure at times.
+
+    Example: python -m local asleep deliver resync --session UP.JSON
+    """
+    from local.host.asleep import write
+
+    write(Path(json.loads(session.read_text())["asleep_file"]), functions or ())
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from local import lifeline
 from local.azurite import Azurite, AzuriteError
+from local.host import asleep
 from local.host.errors import HostError
 from local.host.keys import Keys, make_keys
 from local.host.settings import read_settings
@@ -33,6 +34,8 @@ from local.scratch import scratch
 
 #: The function app is the repository itself.
 APP = Path(__file__).resolve().parents[1]
+#: In the session's folder: which functions sleep.
+ASLEEP = "asleep.json"
 _USUAL_PORT = 7071
 _TAKEN = "port {} is taken by another program; stop that one or choose another port with --port"
 #: Seconds for a child to answer; a cold disk and a busy machine included.
@@ -61,6 +64,7 @@ class Options:
     workers: int = 1
     latency: float | None = None
     queue_lease: float = 30.0
+    asleep: tuple[str, ...] = ()
     function_key: str | None = None
     clouds: bool = False
     log_level: str = "info"
@@ -129,6 +133,7 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
     if options.data is None:
         environment[lifeline.FOLDER] = str(folder)
     checks = _start_checks(options, environment, stack)
+    asleep.write(folder / ASLEEP, options.asleep)
     app, url = _start_app(options, folder, environment, stack)
     _wait_for(f"{url}/api/health", app, lambda status: status == 200)
     watched.append((app.name, app.exit_code))
@@ -158,6 +163,7 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
         "data": None if options.data is None else str(folder),
         "config": config,
         "settings": settings,
+        "asleep_file": str(folder / ASLEEP),
         "session_file": str(folder / "up.json"),
     }
     trouble = _trouble(checks)
@@ -400,7 +406,7 @@ def _host_arguments(options: Options, port: int, folder: Path) -> list[str]:
     return [
         *("--app", str(options.app.resolve()), "--port", str(port), "--keys-file", str(folder / "keys.json")),
         *("--workers", str(options.workers), "--queue-lease", str(options.queue_lease)),
-        *("--log-level", options.log_level),
+        *("--asleep", str(folder / ASLEEP), "--log-level", options.log_level),
     ]
 
 

@@ -14,7 +14,8 @@ from shared.delivery.links import LinkStore
 from shared.delivery.queue import SignalQueue
 from shared.delivery.worker import Worker
 from shared.mapping.mapper import Mapper
-from shared.operations.health import ConnectionHealthStore
+from shared.operations.connection_health import ConnectionHealthStore
+from shared.operations.health import Health
 from shared.platform.storage import Storage
 
 T = TypeVar("T")
@@ -67,6 +68,10 @@ class Engine(Protocol):
     @property
     def health(self) -> ConnectionHealthStore:
         """Last success and last error of each connection."""
+        ...
+
+    async def health_report(self) -> Health:
+        """Whether the bridge is well."""
         ...
 
     @property

@@ -12,6 +12,7 @@ from connectors.defender.assignments.withdraw import Withdrawals, WithdrawnItem
 from connectors.defender.integration_list import ListedIntegration
 from shared.core.http import Request, Response
 from shared.core.times import rfc3339
+from shared.operations.health import Health
 from shared.web.answers import refusals_as_problems
 from shared.web.requests import NoParameters, read_body, read_query
 from shared.web.tickets import TicketJson, ticket_json
@@ -87,11 +88,18 @@ async def withdraw(request: Request, withdrawals: Callable[[], Withdrawals]) -> 
 
 
 async def list_integrations(
-    request: Request, integrations: Callable[[], Awaitable[list[ListedIntegration]]]
+    request: Request,
+    integrations: Callable[[], Awaitable[list[ListedIntegration]]],
+    health: Callable[[], Awaitable[Health]],
 ) -> Response:
-    """Answer ``GET /api/integrations``: ``{"integrations": [...]}``. Raises Problem, and as ``integrations`` does."""
+    """Answer ``GET /api/integrations``: ``{"integrations": [...], "bridge": {"status": ..., "reasons": [...]}}``.
+
+    Raises Problem, and as ``integrations`` does.
+    """
     read_query(request, NoParameters)
-    return Response(200, {"integrations": await integrations()})
+    listed, bridge = await integrations(), await health()
+    reasons = [reason.shown() for reason in bridge.reasons]
+    return Response(200, {"integrations": listed, "bridge": {"status": bridge.status, "reasons": reasons}})
 
 
 def _assigned(item: AssignedItem) -> AssignedJson:

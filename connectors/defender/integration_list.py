@@ -1,6 +1,6 @@
 """The integrations of Defender for Cloud with their status, for ``GET /api/integrations``.
 
-No ticket system is called: whether one works is known from its last calls, see ``shared.operations.health``.
+No ticket system is called: whether one works is known from its last calls, see ``shared.operations.connection_health``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, NotRequired, TypedDict
 
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.settings import IntegrationSettings
-from shared.core.times import parse_moment
+from shared.operations.connection_health import ConnectionHealth
 
-_NO_PULSE: Mapping[str, Any] = {"last_success": None, "last_error": None}
+_STATUS = {"ok": "ok", "failing": "connection_error", "unknown": "unknown"}
 
 
 class AssignmentCountsJson(TypedDict):
@@ -72,7 +72,7 @@ class _Counts:
 async def integrations(
     sections: Sequence[IntegrationSettings],
     assignments: AsyncIterable[Assignment],
-    pulses: Mapping[str, Mapping[str, Any]],
+    health: Mapping[str, ConnectionHealth],
     now: datetime,
 ) -> list[ListedIntegration]:
     """All integrations in the order of the file, and then the removed ones.
@@ -80,22 +80,25 @@ async def integrations(
     Args:
         sections: of the configuration.
         assignments: all of them. Raises StorageUnavailable.
-        pulses: last success and last error by connection, as ``shared.operations.health`` reads them.
+        health: of the connections, by name.
         now: present time.
     """
     counts: dict[str, _Counts] = {}
     async for assignment in assignments:
         if assignment.ticket_key:  # without one, it ended before anybody had to fix it
             counts.setdefault(assignment.integration, _Counts()).add(assignment, now)
-    listed = [_listed(section, pulses, counts.pop(section.name, _Counts())) for section in sections]
+    listed = [
+        _listed(section, health.get(section.connection, ConnectionHealth()), counts.pop(section.name, _Counts()), now)
+        for section in sections
+    ]
     removed = [_removed(name, counted) for name, counted in sorted(counts.items())]
     return [*listed, *removed]
 
 
 def _listed(
-    section: IntegrationSettings, pulses: Mapping[str, Mapping[str, Any]], counted: _Counts
+    section: IntegrationSettings, health: ConnectionHealth, counted: _Counts, now: datetime
 ) -> ListedIntegration:
-    pulse = {**_NO_PULSE, **pulses.get(section.connection, {})}
+    shown = health.shown(now)
     listed: ListedIntegration = {
         "name": section.name,
         "scope": section.scope,
@@ -103,9 +106,9 @@ def _listed(
         "ticket": section.ticket.value,
         "one_ticket_per": section.one_ticket_per,
         "fields": "default" if section.fields == "default" else "customised",
-        "status": _status(pulse),
-        "last_success": pulse["last_success"],
-        "last_error": pulse["last_error"],
+        "status": _STATUS[shown["status"]],
+        "last_success": shown["last_success"],
+        "last_error": shown["last_error"],
         "assignments": counted.shown(),
     }
     if section.fields != "default":
@@ -121,10 +124,3 @@ def _removed(name: str, counted: _Counts) -> ListedIntegration:
         "last_error": None,
         "assignments": counted.shown(),
     }
-
-
-def _status(pulse: Mapping[str, Any]) -> str:
-    succeeded, failed = pulse["last_success"], pulse["last_error"]
-    if failed is not None and (succeeded is None or parse_moment(succeeded) < parse_moment(failed["at"])):
-        return "connection_error"
-    return "unknown" if succeeded is None else "ok"

@@ -276,7 +276,7 @@ class DefenderSource(Source):
         """``GET /api/integrations``; see ``endpoints.list_integrations``."""
         from connectors.defender.endpoints import list_integrations
 
-        return await list_integrations(request, self._integrations)
+        return await list_integrations(request, self._integrations, self._engine.health_report)
 
     def handlers(self) -> Mapping[str, Handler]:
         """See ``Source``."""

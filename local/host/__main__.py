@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--keys-file", type=Path, metavar="FILE", help='keys as JSON: {"function": ["..."], "admin": "..."}')
     add("--queue-lease", type=float, default=30.0, metavar="S",
         help="seconds until the messages of a killed process come back (default: 30)")  # fmt: skip
+    add("--asleep", type=Path, metavar="FILE",
+        help='JSON array of functions that are not called, ["*"] for all; may change at any time')  # fmt: skip
     add("--grace", type=float, default=5.0, metavar="S",
         help="seconds that running functions have to finish at a stop (default: 5)")  # fmt: skip
     add("--workers", type=int, default=1, metavar="N", help="processes that share port and queues (default: 1)")
@@ -79,6 +81,7 @@ async def _serve(options: argparse.Namespace, keys: Keys, stdout: int) -> int:
         port=options.port,
         keys=keys,
         queue_lease=options.queue_lease,
+        asleep=options.asleep,
         grace=options.grace,
         share_port=options.worker,
     )
@@ -100,6 +103,7 @@ async def _supervise(options: argparse.Namespace, keys: Keys, stdout: int) -> in
     arguments = [
         *("--app", str(options.app.resolve())),
         *("--queue-lease", str(options.queue_lease), "--grace", str(options.grace)),
+        *(("--asleep", str(options.asleep.resolve())) if options.asleep is not None else ()),
         *("--log", options.log, "--log-level", options.log_level),
     ]
     supervisor = Supervisor(options.workers, arguments, keys, options.port, options.grace + 10)

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from azure.functions.queue import QueueMessage
 
+from local.host.asleep import LOOK_EVERY, Asleep
 from local.host.bindings import Function, QueueTrigger
 from local.host.errors import InvocationFailed, OutputFailed
 from local.host.host_json import QueueOptions
@@ -102,10 +103,11 @@ class QueueListener:
 
     def __init__(
         self, function: Function, trigger: QueueTrigger, storage: Storage, invoker: Invoker, options: QueueOptions,
-        lease: float, wake: Callable[[str, str], None],
+        lease: float, wake: Callable[[str, str], None], asleep: Asleep | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
+            asleep: functions that are not called.
             lease: seconds that a received message is hidden from others; renewed while its function runs.
             wake: called with connection string and queue name after a message went to the poison queue.
         """
@@ -118,6 +120,7 @@ class QueueListener:
         self._options = options
         self._lease = lease
         self._wake_others = wake
+        self._asleep = asleep or Asleep()
         self._woken = asyncio.Event()
         self._finished = asyncio.Event()
         self._stopping = False
@@ -166,6 +169,9 @@ class QueueListener:
         backoff = Backoff(self._options.max_polling_interval)
         reachable = True
         while not self._stopping:
+            if self.function.name in self._asleep:
+                await asyncio.sleep(LOOK_EVERY)
+                continue
             self._woken.clear()
             try:
                 messages = await self._queue.get(self._options.batch_size, self._lease)

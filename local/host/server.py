@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from local.host.asleep import Asleep
 from local.host.bindings import Function, HttpTrigger, QueueOutput, QueueTrigger, TimerTrigger
 from local.host.errors import HostError
 from local.host.host_json import HostJson, read_host_json
@@ -51,6 +52,7 @@ class Host:
         settings: Mapping[str, str] | None = None,
         keys: Keys | None = None,
         queue_lease: float = 30.0,
+        asleep: Path | None = None,
         grace: float = 5.0,
         share_port: bool = False,
     ) -> None:
@@ -61,6 +63,7 @@ class Host:
             settings: win over the environment and local.settings.json.
             keys: None for new ones.
             queue_lease: seconds that a received message stays hidden when this process dies.
+            asleep: file with the names of functions that are not called; see ``local.host.asleep``.
             grace: seconds that running functions have to finish when the host stops.
             share_port: other processes listen on the same port (SO_REUSEPORT).
         """
@@ -72,6 +75,7 @@ class Host:
         self._port = port
         self._settings = dict(settings or {})
         self._queue_lease = queue_lease
+        self._asleep = Asleep(asleep)
         self._grace = grace
         self._share_port = share_port
         self._saved: dict[str, str | None] = {}
@@ -174,13 +178,19 @@ class Host:
             if isinstance(trigger, QueueTrigger):
                 storage = self._storage(trigger.connection)
                 self._listeners.append(
-                    QueueListener(function, trigger, storage, invoker, options.queues, self._queue_lease, self._wake)
+                    QueueListener(
+                        function, trigger, storage, invoker, options.queues, self._queue_lease, self._wake, self._asleep
+                    )
                 )
             elif isinstance(trigger, TimerTrigger):
                 connection = connection_string("", settings, f"timer {function.name}")
                 container = self._storage(connection).container(CONTAINER)
                 host_id = _host_id(self.app, settings)
-                self._listeners.append(TimerListener(function, trigger, container, host_id, invoker, options.singleton))
+                self._listeners.append(
+                    TimerListener(
+                        function, trigger, container, host_id, invoker, options.singleton, asleep=self._asleep
+                    )
+                )
 
     async def _listen(self, frontend: HttpFrontend, limit: int) -> None:
         loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from azure.functions.timer import TimerRequest
 
+from local.host.asleep import LOOK_EVERY, Asleep
 from local.host.bindings import Function, TimerTrigger
 from local.host.errors import InvocationFailed, OutputFailed
 from local.host.host_json import SingletonOptions
@@ -49,8 +50,10 @@ class TimerListener:
     def __init__(
         self, function: Function, trigger: TimerTrigger, container: Container, host_id: str, invoker: Invoker,
         options: SingletonOptions, now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        asleep: Asleep | None = None,
     ) -> None:  # fmt: skip
-        """``container`` holds the lease and the status; ``host_id`` names the app there."""
+        """``container`` holds the lease and the status; ``host_id`` names the app there; ``asleep``: functions that are
+        not called. One that wakes up is called at once when it was due meanwhile."""
         self.function = function
         self._trigger = trigger
         self._container = container
@@ -58,6 +61,7 @@ class TimerListener:
         self._blob = f"timers/{host_id}/{function.name}/status"
         self._invoker = invoker
         self._now = now
+        self._asleep = asleep or Asleep()
         self._monitored = trigger.use_monitor and not is_frequent(trigger.schedule, now())
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -90,6 +94,8 @@ class TimerListener:
             status = await self._run_now(status, self._now(), past_due=past_due)
         while not self._stopping:
             await self._sleep_until(status.next)
+            while self.function.name in self._asleep and not self._stopping:  # noqa: ASYNC110 - a file tells
+                await asyncio.sleep(LOOK_EVERY)
             # Should the clock be set back meanwhile, the same occurrence must not be due again.
             status = await self._run_now(status, max(self._now(), status.next))
 

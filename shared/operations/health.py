@@ -1,135 +1,174 @@
-"""How the connections are doing, for ``GET /api/health``: last success and last error of each, over all workers."""
+"""Is the bridge well, and if not, why: for ``GET /api/health`` and whoever else wants to know.
+
+``ok``: everything that is taken in becomes a ticket soon. ``degraded``: signals are taken in, and something needs a
+person. ``unavailable``: signals cannot be taken in.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
-from shared.core.errors import ConfigurationError, StorageUnavailable
-from shared.core.outcome import Outcome
 from shared.core.times import rfc3339
 from shared.core.version import VERSION
-from shared.platform.codec import RowCodec
-from shared.platform.storage import Storage, storage_errors
-from shared.platform.tables import RowAddress, VersionedTable
+from shared.operations.connection_health import GENERAL, ConnectionHealth
+from shared.operations.overdue import DEGRADED_POISON, DEGRADED_WAIT, Look
+from shared.platform.storage import storage_errors
 
 if TYPE_CHECKING:
-    from shared.config.model import BridgeConfig
-    from shared.delivery.queue import SignalQueue
+    from shared.delivery.parked import ParkedKind, ParkedStore
 
-TABLE = "health"
-_PARTITION = "connection"
+Status = Literal["ok", "degraded", "unavailable"]
 
-#: Seconds for a report: who asks for health must not wait for what is ill.
+#: A signal that waits longer for its connection, or for its turn in the call budget, is too late.
+WAITING_BOUND = timedelta(minutes=15)
+
+#: Dead letters and quarantine grow when something was parked within this time.
+PARKED_WITHIN = timedelta(hours=1)
+
+#: Parked items that are counted at most.
+_MOST_COUNTED = 100
+
+#: Seconds for each question to storage: who asks for health must not wait for what is ill.
 _PATIENCE = 4.0
 
-#: A success is written this often at most: it must not cost a storage operation per ticket.
-_WRITE_EVERY = timedelta(seconds=30)
-
-
-@dataclass(slots=True)
-class _Known:
-    """What this process knows of a connection and when it last wrote it down."""
-
-    well: bool | None = None
-    written: datetime | None = None
+_PARKED: Mapping[ParkedKind, tuple[str, str]] = {
+    "dead-letter": (
+        "dead_letters",
+        "See bridge.py dead-letters list: each has its reason and advice; replay them then",
+    ),
+    "quarantine": ("quarantine", "See bridge.py quarantine list: payloads that could not be read or are not allowed"),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Health:
-    """One row: the last success and the last error of a connection.
+class Reason:
+    """Why the bridge is not well.
 
     Attributes:
-        last_error_status: HTTP status, 0 when there was no answer.
+        code: stable name. text: one sentence. since: since when. advice: what to do.
     """
 
-    last_success: datetime | None = None
-    last_error: datetime | None = None
-    last_error_code: str = ""
-    last_error_status: int = 0
+    code: str
+    text: str
+    since: datetime | None = None
+    advice: str = ""
 
     def shown(self) -> dict[str, Any]:
-        """As ``GET /api/health`` shows it."""
-        error: dict[str, Any] | None = None
-        if self.last_error is not None:
-            error = {"at": rfc3339(self.last_error), "code": self.last_error_code}
-            if self.last_error_status:
-                error["status"] = self.last_error_status
-        return {"last_success": rfc3339(self.last_success), "last_error": error}
+        """As JSON."""
+        return {"code": self.code, "text": self.text, "since": rfc3339(self.since), "advice": self.advice}
 
 
-_CODEC = RowCodec(_Health)
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A report.
 
-
-class ConnectionHealthStore:
-    """Records the health of connections in Table storage and reads it back."""
-
-    def __init__(self, storage: Storage, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._table = VersionedTable(storage, TABLE, _CODEC)
-        self._now = now
-        self._known: dict[str, _Known] = {}
-
-    async def ended(self, outcome: Outcome) -> None:
-        """Take note of calls that succeeded or failed. See ``OutcomeListener``.
-
-        Stored are code and HTTP status, never what the system said: health can be read without a key.
-        """
-        if outcome.call_succeeded:
-            await self._note(outcome.connection, True, _CODEC.cells(last_success=self._now()))
-        elif outcome.call_error:
-            cells = _CODEC.cells(
-                last_error=self._now(),
-                last_error_code=outcome.call_error,
-                last_error_status=outcome.call_status or 0,
-            )
-            await self._note(outcome.connection, False, cells)
-
-    async def _note(self, connection: str, well: bool, cells: dict[str, Any]) -> None:
-        known = self._known.setdefault(connection, _Known())
-        now = self._now()
-        if known.well is well and known.written is not None and now - known.written < _WRITE_EVERY:
-            return
-        known.well, known.written = well, now
-        with contextlib.suppress(StorageUnavailable):  # health must never stand in the way of a ticket
-            await self._table.merge(RowAddress(_PARTITION, connection), cells)
-
-    async def read(self) -> dict[str, dict[str, Any]]:
-        """Last success and last error by connection. Raises StorageUnavailable."""
-        async with storage_errors("reading health", within=_PATIENCE):
-            return {connection: found.value.shown() async for connection, found in self._table.scan()}
-
-
-async def report(
-    config: Callable[[], BridgeConfig], queue: SignalQueue, health: ConnectionHealthStore, now: datetime
-) -> tuple[bool, dict[str, Any]]:
-    """Can signals be taken in, and the health report: version, configuration, queue depth, connections.
-
-    A wrong configuration leaves the app able to take signals in: they wait on the queue for the right one.
-
-    Args:
-        config: gives the configuration; raises ConfigurationError.
-        queue, health: what is measured.
-        now: present time.
+    Attributes:
+        status: see the module. reasons: why it is not ok. details: everything that was looked at, as JSON.
     """
-    answer: dict[str, Any] = {"status": "ok", "version": VERSION, "time": now.isoformat()}
-    names: list[str] = []
-    try:
-        names = sorted(config().connections)
-        answer["configuration"] = {"valid": True}
-    except ConfigurationError as error:
-        # The problems quote the file; they are for the log and for bridge.py validate, not for strangers.
-        answer["configuration"] = {"valid": False, "problems": len(error.problems)}
-    try:
-        answer["queue_depth"] = await queue.depth()
-        connections = await health.read()
-    except (StorageUnavailable, ConfigurationError) as error:
-        answer |= {"queue_depth": None, "storage": error.code}
-        connections = {}
-    unknown = {"last_success": None, "last_error": None}
-    answer["connections"] = {name: connections.get(name, unknown) for name in names}
-    stored = "storage" not in answer
-    answer["status"] = "ok" if stored and answer["configuration"]["valid"] else "degraded"
-    return stored, answer
+
+    status: Status
+    reasons: tuple[Reason, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON, for people with a key."""
+        return {"status": self.status, "reasons": [reason.shown() for reason in self.reasons], **self.details}
+
+
+async def count_parked(parked: ParkedStore, now: datetime) -> Mapping[str, int]:
+    """How many items of each kind were parked within the last hour and are still there. Raises StorageUnavailable."""
+    counts = await asyncio.gather(*(_count(parked, kind, now - PARKED_WITHIN) for kind in _PARKED))
+    return {name: count for (name, _), count in zip(_PARKED.values(), counts, strict=True)}
+
+
+async def _count(parked: ParkedStore, kind: ParkedKind, since: datetime) -> int:
+    count = 0
+    rows = parked.rows(kind, newest=True, since=since, replayed=False)
+    async with storage_errors("counting parked items", within=_PATIENCE), aclosing(rows):
+        async for _ in rows:
+            count += 1
+            if count >= _MOST_COUNTED:
+                break
+    return count
+
+
+def reasons_of_configuration(problems: int) -> list[Reason]:
+    """Why a wrong configuration is no reason to be calm. Its problems quote the file, so only their number is told."""
+    if not problems:
+        return []
+    text = f"The configuration has {problems} mistakes; signals wait on the queue."
+    return [Reason("configuration_invalid", text, advice="Run bridge.py validate, correct bridge.yaml and deploy it")]
+
+
+def reasons_of_functions(look: Look, advice: str) -> list[Reason]:
+    """Functions that Azure does not call, and messages that wait."""
+    found = [
+        Reason("function_not_called", f"Azure has not called the function {one.name}.", one.silent_since, advice)
+        for one in look.functions
+        if one.silent_since is not None
+    ]
+    if look.waiting.since is not None and look.at - look.waiting.since > DEGRADED_WAIT:
+        text = f"A message has waited on the queue for {_minutes(look.at - look.waiting.since)}."
+        found.append(Reason("message_waits", text, look.waiting.since, advice))
+    if look.poison_since is not None and look.at - look.poison_since > DEGRADED_POISON:
+        text = f"The poison queue was not empty for {_minutes(look.at - look.poison_since)}."
+        found.append(Reason("poison_queue", text, look.poison_since, advice))
+    return found
+
+
+def reasons_of_connections(names: Sequence[str], health: Mapping[str, ConnectionHealth], now: datetime) -> list[Reason]:
+    """Connections whose calls fail, and signals that wait for long."""
+    found = []
+    for name in names:
+        one = health.get(name, ConnectionHealth())
+        if one.is_failing:
+            text = f"Calls to connection {name} fail ({one.last_error_code})."
+            found.append(Reason("connection_failing", text, one.last_success, f"Run bridge.py check {name}"))
+    for name in (*names, GENERAL):
+        since = health.get(name, ConnectionHealth()).waits_since(now)
+        if since is not None and now - since > WAITING_BOUND:
+            what = f"for connection {name}" if name != GENERAL else "for a secret, storage, or a right configuration"
+            found.append(
+                Reason("signals_wait", f"Signals wait {what}.", since, "Nothing is lost: they are tried again")
+            )
+    return found
+
+
+def reasons_of_parked(counts: Mapping[str, int]) -> list[Reason]:
+    """Dead letters and quarantined items of the last hour."""
+    found = []
+    for name, advice in _PARKED.values():
+        if count := counts[name]:
+            number = f"{count} or more" if count >= _MOST_COUNTED else str(count)
+            items = "dead letters" if name == "dead_letters" else "quarantined items"
+            found.append(Reason(f"{name}_grow", f"{number} new {items} in the last hour.", advice=advice))
+    return found
+
+
+def _minutes(time: timedelta) -> str:
+    return f"{time // timedelta(minutes=1)} minutes"
+
+
+def functions_shown(look: Look) -> list[dict[str, Any]]:
+    """The functions that Azure calls by itself, as JSON."""
+    return [
+        {
+            "name": one.name,
+            "last_called": rfc3339(one.sign.called_at),
+            "ended": None if one.sign.ended_at is None else one.sign.failure or "ok",
+            "next_due": rfc3339(one.due_at),
+            "stood_in": rfc3339(one.sign.stood_in_at),
+            "overdue_since": rfc3339(one.overdue_since),
+        }
+        for one in look.functions
+    ]
+
+
+def head(now: datetime) -> dict[str, Any]:
+    """What every report begins with."""
+    return {"version": VERSION, "time": rfc3339(now)}

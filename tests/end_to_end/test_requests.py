@@ -52,15 +52,25 @@ def test_the_key_may_stand_in_the_url_as_action_groups_send_it(bridge: Bridge) -
     assert answer.status_code == 200
 
 
-def test_health_needs_no_key_and_tells_no_secret(bridge: Bridge, azure: Azure, alert: str) -> None:
-    bridge.deliver(azure.metric(alert))
+def test_health_needs_no_key_and_tells_strangers_nothing_but_whether_the_bridge_is_well(bridge: Bridge) -> None:
     answer = bridge.running.http.get(bridge.running.session["app"]["health_url"])
     assert answer.status_code == 200
+    assert answer.json().keys() == {"status"}
+    assert answer.json()["status"] in ("ok", "degraded")  # other tests leave dead letters
+
+
+def test_the_health_report_needs_a_key_and_tells_no_secret(bridge: Bridge, azure: Azure, alert: str) -> None:
+    bridge.deliver(azure.metric(alert))
+    app = bridge.running.session["app"]
+    url = f"{app['health_url']}/report"
+    assert bridge.running.http.get(url).status_code == 401
+    answer = bridge.running.http.get(url, headers={"x-functions-key": app["key"]})
+    assert answer.status_code == 200
     report = answer.json()
-    assert report["status"] == "ok"
     assert report["configuration"] == {"valid": True}
-    assert report["queue_depth"] >= 0
+    assert report["queue"]["messages"] >= 0
     assert report["connections"]["servicenow"]["last_success"]
+    assert {one["name"] for one in report["functions"]} >= {"deliver", "park_poison", "resync"}
     assert bridge.url not in answer.text
 
 

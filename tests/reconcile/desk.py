@@ -82,5 +82,4 @@ async def working(
             base_url=simulator.url, auth=(simulator.username, simulator.password), verify=NO_AUTHORITIES
         ) as admin:
             yield Desk(simulator, services, admin)
-        for system in services._systems.values():
-            await system.aclose()
+        await services.aclose()

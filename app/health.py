@@ -1,0 +1,84 @@
+"""Is the bridge well? Puts together what ``shared.operations.health`` judges, and keeps the answer for some seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from app.standby import ADVICE
+from shared.core.errors import BridgeError, ConfigurationError
+from shared.operations import health
+from shared.operations.connection_health import ConnectionHealth
+from shared.operations.health import Health, Reason
+
+if TYPE_CHECKING:
+    from app.container import Container
+
+#: Seconds for which an answer is kept: whoever asks more often costs nothing.
+KEPT_FOR = 10.0
+
+
+class HealthReporter:
+    """Reports on the health of the bridge.
+
+    Args:
+        services: of this process.
+        ticks: seconds that only go forward.
+    """
+
+    def __init__(self, services: Container, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._ticks = ticks
+        self._kept: Health | None = None
+        self._kept_until = 0.0
+        self._asking = asyncio.Lock()
+
+    async def report(self) -> Health:
+        """The health, at most ten seconds old. Never raises a BridgeError."""
+        async with self._asking:
+            if self._kept is None or self._ticks() >= self._kept_until:
+                self._kept = await self._ask()
+                self._kept_until = self._ticks() + KEPT_FOR
+        return self._kept
+
+    async def _ask(self) -> Health:
+        services = self._services
+        now = services.now()
+        problems, names = 0, []
+        try:
+            names = sorted(services.config.connections)
+        except ConfigurationError as error:
+            problems = len(error.problems)
+        details: dict[str, Any] = {
+            **health.head(now),
+            "configuration": {"valid": not problems, **({"problems": problems} if problems else {})},
+        }
+        reasons = health.reasons_of_configuration(problems)
+        try:
+            look, connections, parked, depth = await asyncio.gather(
+                services.standby.look(),
+                services.health.read(),
+                health.count_parked(services.parked, now),
+                services.queue.depth(),
+            )
+        except BridgeError as error:
+            text = f"The bridge's storage is not available ({error.code}): signals cannot be taken in."
+            advice = "See the app's log; check the storage account, its network rules and the app's roles"
+            return Health("unavailable", (Reason("storage", text, advice=advice), *reasons), details)
+        reasons += health.reasons_of_functions(look, ADVICE)
+        reasons += health.reasons_of_connections(names, connections, now)
+        reasons += health.reasons_of_parked(parked)
+        unknown = ConnectionHealth()
+        details |= {
+            "queue": {
+                "messages": depth,
+                "oldest_wait_seconds": None if look.waiting.since is None else (now - look.waiting.since).seconds,
+                "poison": look.waiting.poison,
+            },
+            "parked_within_an_hour": parked,
+            "connections": {name: connections.get(name, unknown).shown(now) for name in names},
+            "functions": health.functions_shown(look),
+        }
+        return Health("degraded" if reasons else "ok", tuple(reasons), details)

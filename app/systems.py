@@ -1,0 +1,93 @@
+"""The ticket systems of all connections, each opened when it is first used, with its call budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from shared.core.errors import ConfigurationError, Refused
+
+if TYPE_CHECKING:
+    from app.container import Container
+    from shared.budget import BudgetGate
+    from shared.config.connection import ConnectionSettings
+    from shared.core.link import Link
+    from shared.core.plugins import TicketSystemPlugin
+    from shared.core.ticket_system import TicketKind, TicketSystem
+
+
+class TicketSystems:
+    """Opens and keeps them.
+
+    Args:
+        services: of this process.
+        built: is told of everything that was opened, so that it is closed in the end.
+    """
+
+    def __init__(self, services: Container, built: Callable[[object], None]) -> None:
+        self._services = services
+        self._built = built
+        self._systems: dict[tuple[str, bool], TicketSystem] = {}
+        self._budgets: dict[str, BudgetGate] = {}
+
+    def budget(self, connection: str) -> BudgetGate:
+        """The call budget of a connection. Raises as :meth:`system`."""
+        found = self._budgets.get(connection)
+        if found is None:
+            from shared.budget import BudgetGate, QuotaRules, TableBudgets
+
+            settings = self._connection(connection)
+            rules = QuotaRules(
+                calls=settings.budget.calls,
+                per=settings.budget.per.total_seconds(),
+                reserve=settings.budget.reserve,
+                in_flight=settings.max_in_flight,
+                longest_call=settings.total_timeout.total_seconds(),
+            )
+            budgets = TableBudgets(self._services.storage)
+            found = self._budgets[connection] = BudgetGate(connection, rules, budgets, now=self._services.now)
+            self._built(found)
+        return found
+
+    def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
+        """The ticket system of a connection. Raises ConfigurationError, and Refused for one that is not configured.
+
+        Args:
+            connection: its name.
+            budgeted: its calls keep to the shared budget. Without, storage is not needed: for checks by people.
+        """
+        found = self._systems.get((connection, budgeted))
+        if found is None:
+            settings = self._connection(connection)
+            gate = self.budget(connection) if budgeted else None
+            found = self._plugin(connection).open(connection, settings, self._services.secrets, gate)
+            self._systems[connection, budgeted] = found
+            self._built(found)
+        return found
+
+    def _connection(self, name: str) -> ConnectionSettings:
+        settings = self._services.config.connections.get(name)
+        if settings is None:
+            raise Refused(
+                f"there is no connection '{name}' in the configuration any more",
+                advice="Add it again to bridge.yaml and replay, or settle its tickets by hand",
+            )
+        return settings
+
+    def _plugin(self, connection: str) -> TicketSystemPlugin:
+        return self._services.registry.ticket_systems[self._connection(connection).type]
+
+    def state_name(self, connection: str, kind: TicketKind, state: str) -> str:
+        """What people call a state; the state itself where the connection is no longer configured."""
+        try:
+            return self.system(connection).state_name(kind, state)
+        except (ConfigurationError, Refused):
+            return state
+
+    def is_working(self, link: Link) -> bool:
+        """Whether the ticket of a link is in a state in which people work on it."""
+        try:
+            states = self._plugin(link.connection).working_states
+        except (ConfigurationError, Refused):
+            return False
+        return link.state in states.get(link.kind, ())
