@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import delivery, findings, imports, mapping, storage, webhook
+from benchmarks import delivery, findings, imports, mapping, standby, storage, webhook
 from benchmarks.report import Report
 
 _ALL: dict[str, Callable[[Report], None]] = {
@@ -19,6 +19,7 @@ _ALL: dict[str, Callable[[Report], None]] = {
     "webhook": webhook.run,
     "delivery": delivery.run,
     "findings": findings.run,
+    "standby": standby.run,
 }
 _RESULTS = Path(__file__).parent / "results" / "bench.json"
 
