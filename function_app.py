@@ -14,7 +14,6 @@ import azure.functions as func
 
 from app.container import Container
 from app.registry import REGISTRY
-from app.standby import DELIVER, PARK_POISON, TIMER_SECONDS
 from app.timers import all_jobs
 from shared.core.errors import BridgeError
 from shared.core.http import Request, Response
@@ -85,19 +84,19 @@ def _add_event_hub(hub: EventHubIntake) -> None:
     app.function_name(hub.name)(trigger(output(retry(take_in))))
 
 
-@app.function_name(DELIVER)
+@app.function_name("deliver")
 @app.queue_trigger(arg_name="message", queue_name=QUEUE, connection="AzureWebJobsStorage")
 async def deliver(message: func.QueueMessage) -> None:
     """The queue's worker."""
-    async with services.vital_signs.call(DELIVER):
+    async with services.vital_signs.call("deliver"):
         await services.worker.handle(message.id or "", message.get_body(), message.dequeue_count or 1)
 
 
-@app.function_name(PARK_POISON)
+@app.function_name("park_poison")
 @app.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection="AzureWebJobsStorage")
 async def park_poison(message: func.QueueMessage) -> None:
     """The poison queue's worker: what failed too often becomes a dead letter, with its reason, and can be replayed."""
-    async with services.vital_signs.call(PARK_POISON):
+    async with services.vital_signs.call("park_poison"):
         await services.worker.handle_poison(message.id or "", message.get_body())
 
 
@@ -148,7 +147,7 @@ def _add_job(job: Job) -> None:
         except BridgeError as error:
             late = timer.past_due
             record("timer_failed", logging.ERROR, timer=job.name, late=late, code=error.code, reason=str(error))
-        await services.standby.help(TIMER_SECONDS)
+        await services.standby.after_timer()
 
     app.function_name(job.name)(app.timer_trigger(arg_name="timer", schedule=job.schedule)(run))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.health import HealthReporter
     from app.jobs import JobRunner
     from app.standby import Standby
-    from app.systems import TicketSystems
+    from app.systems import OpenedSystems
     from app.timers import Timers
     from app.webhook import Webhook
     from shared.budget import BudgetGate
@@ -192,26 +192,26 @@ class Container(Closing):
     # ---- ticket systems
 
     @service
-    def _ticket_systems(self) -> TicketSystems:
-        from app.systems import TicketSystems
+    def _opened_systems(self) -> OpenedSystems:
+        from app.systems import OpenedSystems
 
-        return TicketSystems(self, self.built)
+        return OpenedSystems(self, self.built)
 
     def budget(self, connection: str) -> BudgetGate:
-        """See ``TicketSystems.budget``."""
-        return self._ticket_systems.budget(connection)
+        """See ``OpenedSystems.budget``."""
+        return self._opened_systems.budget(connection)
 
     def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
-        """See ``TicketSystems.system``."""
-        return self._ticket_systems.system(connection, budgeted=budgeted)
+        """See ``OpenedSystems.system``."""
+        return self._opened_systems.system(connection, budgeted=budgeted)
 
     def state_name(self, connection: str, kind: TicketKind, state: str) -> str:
-        """See ``TicketSystems.state_name``."""
-        return self._ticket_systems.state_name(connection, kind, state)
+        """See ``OpenedSystems.state_name``."""
+        return self._opened_systems.state_name(connection, kind, state)
 
     def is_working(self, link: Link) -> bool:
-        """See ``TicketSystems.is_working``."""
-        return self._ticket_systems.is_working(link)
+        """See ``OpenedSystems.is_working``."""
+        return self._opened_systems.is_working(link)
 
     # ---- sources
 

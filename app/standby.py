@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shared.operations.overdue import Look, Seen, Watched
     from shared.operations.vital_signs import VitalSign
 
-#: Functions of queues.
+#: Functions of queues, by their names in function_app.py.
 DELIVER, PARK_POISON = "deliver", "park_poison"
 
 #: Seconds between looks of one process.
@@ -79,6 +79,10 @@ class Standby:
             self._start(QUEUE, self._queue.work(WEBHOOK_SECONDS))
         if self._later is None:
             self._later = self._background(self._look_later(), "standby: look")
+
+    async def after_timer(self) -> None:
+        """A timer has done its own work: look if a minute is over, and help."""
+        await self.help(TIMER_SECONDS)
 
     async def help(self, seconds: float) -> None:
         """Look if a minute is over, and wait for so many seconds at most while overdue work is done. Never raises."""

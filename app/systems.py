@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shared.core.ticket_system import TicketKind, TicketSystem
 
 
-class TicketSystems:
+class OpenedSystems:
     """Opens and keeps them.
 
     Args:

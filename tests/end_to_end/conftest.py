@@ -132,6 +132,11 @@ class Bridge:
         answer = self.running.http.patch(f"{self.url}/api/now/table/{table}/{sys_id}", json=fields, auth=self._admin)
         assert answer.status_code == 200, answer.text
 
+    def health_report(self) -> Any:
+        """Why the bridge is well or not; at most ten seconds old."""
+        app = self.running.session["app"]
+        return self.running.http.get(f"{app['health_url']}/report", headers={"x-functions-key": app["key"]}).json()
+
     def send(self, body: Any) -> str:
         """Post one alert; the id of its signal."""
         (found,) = self.running.post(body)

@@ -52,7 +52,7 @@ async def main() -> None:
         await storage.aclose()
         (message,) = [text for text in texts if item["id"] in text]
         await app.queue("deliver", message)
-        health = json.loads((await app.http("health", method="GET")).body)
+        health = json.loads((await app.http("health_report", method="GET")).body)
         assert health["connections"]["servicenow"]["last_success"], "the ticket was made"
         found["worked"] = memory("VmRSS")
         import_everything()
