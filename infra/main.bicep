@@ -8,6 +8,8 @@
 
 targetScope = 'resourceGroup'
 
+import { SmsReceiver } from 'modules/watch.bicep'
+
 @description('Region of everything. Which offer this plan: az functionapp list-flexconsumption-locations')
 param location string = resourceGroup().location
 
@@ -55,6 +57,19 @@ param alwaysReadyInstances int = 0
 @maxValue(20)
 param alwaysReadyDeliveries int = 0
 
+@description('Mail addresses that are told when the bridge is down or unwell.')
+param watchEmails string[] = []
+
+@description('Mobile phones that are told, for example {countryCode: \'49\', phoneNumber: \'15550100\'}: digits only.')
+param watchSms SmsReceiver[] = []
+
+@description('Webhooks that are told: an https address by its name. Never an address of the bridge.')
+@secure()
+param watchWebhooks object = {}
+
+@description('Regions that call /api/health, as population tags. Empty: five of the global cloud, or those of a sovereign one.')
+param watchLocations string[] = []
+
 // Built-in roles. Source: "Azure built-in roles", the same in every tenant.
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageBlobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
@@ -66,6 +81,10 @@ var keyVaultSecretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
 var packageContainer = 'app-package'
 var webhookPath = '/api/alerts'
+var healthPath = '/api/health'
+var watchedText = 'Receivers are told when the bridge is down or unwell.'
+var unwatchedText = 'NOBODY is told when the bridge is down, and nothing calls it while no alert comes: set watchEmails, watchSms or watchWebhooks.'
+var watched = !empty(watchEmails) || !empty(watchSms) || !empty(watchWebhooks)
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-bridge-${token}'
@@ -268,6 +287,21 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
   })
 }
 
+module watch 'modules/watch.bicep' = if (watched) {
+  name: 'bridge-watch'
+  params: {
+    location: location
+    token: token
+    healthUrl: 'https://${app.properties.defaultHostName}${healthPath}'
+    insightsId: insights.id
+    workspaceId: logs.id
+    emails: watchEmails
+    sms: watchSms
+    webhooks: watchWebhooks
+    locations: watchLocations
+  }
+}
+
 @description('For func azure functionapp publish.')
 output functionAppName string = app.name
 
@@ -275,7 +309,10 @@ output functionAppName string = app.name
 output webhookUrl string = 'https://${app.properties.defaultHostName}${webhookPath}'
 
 @description('Whether the app is up.')
-output healthUrl string = 'https://${app.properties.defaultHostName}/api/health'
+output healthUrl string = 'https://${app.properties.defaultHostName}${healthPath}'
+
+@description('Whether anybody is told when the bridge is down.')
+output watch string = watched ? watchedText : unwatchedText
 
 @description('Where the secrets go.')
 output keyVaultName string = vault.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,12 +23,13 @@ _WIDTH = 150
 Say = Callable[[str], None]
 
 
-def parts(alerts: int, workers: int, seed: int) -> dict[str, Callable[[Say], Part]]:
-    """Every part by its name, in the order in which they run."""
+def parts(alerts: int, workers: int, seed: int, leases: Sequence[float]) -> dict[str, Callable[[Say], Part]]:
+    """Every part by its name, in the order in which they run. ``leases``: see ``storm.Size``."""
+    size = replace(storm.Size(), alerts=alerts, workers=workers, leases=tuple(leases))
     one_rule = max(int(alerts * _OF_ONE_RULE), 10)
     waiting = backlog.Size(workers=workers)
     return {
-        "storm": lambda say: storm.run(seed, replace(storm.Size(), alerts=alerts, workers=workers), say),
+        "storm": lambda say: storm.run(seed, size, say),
         "urgent": lambda say: urgent.run(seed, replace(urgent.Size(), workers=workers), say),
         "grouped": lambda say: grouped.run(seed, one_rule, workers, say),
         "opening": lambda say: backlog.opening(seed, replace(backlog.Opening(), workers=workers), say),
@@ -37,12 +38,12 @@ def parts(alerts: int, workers: int, seed: int) -> dict[str, Callable[[Say], Par
     }
 
 
-def run(alerts: int, workers: int, seed: int, only: list[str], out: Path) -> int:
+def run(alerts: int, workers: int, seed: int, leases: Sequence[float], only: list[str], out: Path) -> int:
     """Run all parts or only some; the exit code: 1 when an invariant broke, whatever the figures are.
 
     Raises KeyError for a part that does not exist.
     """
-    known = parts(alerts, workers, seed)
+    known = parts(alerts, workers, seed, leases)
     progress, found = Console(stderr=True), []
     for name in only or list(known):
         begun = time.monotonic()
@@ -61,7 +62,7 @@ def run(alerts: int, workers: int, seed: int, only: list[str], out: Path) -> int
         found.append(part)
     console = Console()
     show(found, console if console.is_terminal else Console(width=_WIDTH))
-    write(found, out, {"alerts": alerts, "workers": workers, "seed": seed, "only": only})
+    write(found, out, {"alerts": alerts, "workers": workers, "seed": seed, "leases": list(leases), "only": only})
     progress.print(f"written to {out}", markup=False)
     broken = [f"{part.name}: {name}" for part in found for name in part.broken]
     progress.print(f"BROKEN: {'; '.join(broken)}" if broken else "everything that must hold holds", markup=False)

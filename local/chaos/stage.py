@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -30,8 +31,11 @@ from local.up import APP
 #: Seconds for a child to tell where it serves, and for the app to be well.
 _PATIENCE = 90.0
 
-#: Seconds until the messages of a killed worker come back.
+#: Seconds until the messages of a killed worker come back; an instance has a lease of its own.
 QUEUE_LEASE = 3
+
+#: How the local host says that it takes a message.
+_DELIVERY = re.compile(r"message (\S+) of \S+, delivery \d+$")
 
 Line = dict[str, Any]
 
@@ -62,6 +66,7 @@ class Stage:
         self._azurite: Azurite | None = None
         self._app: _Child | None = None
         self._folder = Path()
+        self._file = Path()
         self.servicenow: dict[str, Any] = {}
         self.alerts_url = self._health_url = self.key = self.storage = ""
         self.log = Log()
@@ -89,15 +94,18 @@ class Stage:
         self.storage = self._azurite.connection_string
         arguments = ["--port", "0", "--https-port", "0", "--latency", str(self._latency)]
         self.servicenow = self._child("local.servicenow", arguments, None, lambda _line: None).first_line()
-        file = self._folder / "bridge.yaml"
-        file.write_text(self._config, encoding="utf-8")
-        arguments = ["--app", str(APP), "--port", "0", "--workers", str(self._workers)]
-        arguments += ["--queue-lease", str(QUEUE_LEASE), "--log-level", "info"]
-        self._app = self._child("local.host", arguments, self._settings(file), self.log.take)
+        self._file = self._folder / "bridge.yaml"
+        self._file.write_text(self._config, encoding="utf-8")
+        self._app = self._host(self._workers, QUEUE_LEASE, self.log)
         told = self._app.first_line()
         self.alerts_url, self._health_url = f"{told['url']}/api/alerts", f"{told['url']}/api/health"
         self.key = told["key"]
         self.wait(self.serves, "the app to be well", _PATIENCE)
+
+    def _host(self, workers: int, lease: float, log: Log) -> _Child:
+        arguments = ["--app", str(APP), "--port", "0", "--workers", str(workers)]
+        arguments += ["--queue-lease", str(lease), "--log-level", "info"]
+        return self._child("local.host", arguments, self._settings(self._file), log.take)
 
     def _child(
         self, module: str, arguments: list[str], settings: Mapping[str, str] | None, heard: Callable[[str], None]
@@ -117,6 +125,17 @@ class Stage:
         }
 
     # What can be done to it
+
+    def start_instance(self, lease: float) -> Instance:
+        """One more instance of the app on the same storage, which nobody replaces when it is killed.
+
+        Args:
+            lease: seconds for which a message that it takes is hidden from the others; it is renewed at a third.
+        """
+        log = Log()
+        child = self._host(1, lease, log)
+        child.first_line()
+        return Instance(lease, log, child)
 
     def kill_worker(self, number: int) -> bool:
         """Kill one of the workers without warning; the supervisor starts another. False when none was there."""
@@ -168,10 +187,15 @@ class Stage:
 
 
 class Log:
-    """The app's lines, each event with the moment at which it was read."""
+    """The app's lines, each event with the moment at which it was read.
+
+    Attributes:
+        events: of the app. deliveries: ids of the messages that the host took, each time.
+    """
 
     def __init__(self) -> None:
         self.events: list[tuple[float, Line]] = []
+        self.deliveries: list[tuple[float, str]] = []
         self._other: list[str] = []
 
     def take(self, line: str) -> None:
@@ -180,6 +204,8 @@ class Log:
         if found:
             with contextlib.suppress(ValueError):  # cut short by the death of its process
                 self.events.append((time.time(), json.loads(found + rest)))
+        elif delivery := _DELIVERY.search(line):
+            self.deliveries.append((time.time(), delivery[1]))
         else:
             self._other = [*self._other[-40:], line]
 
@@ -190,6 +216,25 @@ class Log:
     def last(self) -> list[str]:
         """The newest lines that are no events."""
         return self._other
+
+
+class Instance:
+    """One process that runs the whole app, as an instance in Azure does.
+
+    Attributes:
+        lease: seconds. log: what it wrote.
+    """
+
+    def __init__(self, lease: float, log: Log, child: _Child) -> None:
+        self.lease = lease
+        self.log = log
+        self._child = child
+
+    def kill(self) -> float:
+        """Kill it without warning; when that was (Unix seconds)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child.pid, signal.SIGKILL)
+        return time.time()
 
 
 class _Child:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from local.chaos import trouble
+from local.chaos import instances, trouble
 from local.chaos.calls import CallLog, per_window
 from local.chaos.config import config, planned
 from local.chaos.figures import Part, fact, listed, must_be
+from local.chaos.instances import Killed
 from local.chaos.ledger import Ledger, balance
 from local.chaos.sender import Sender, Sent
-from local.chaos.stage import Stage
+from local.chaos.stage import QUEUE_LEASE, Instance, Stage
 from local.chaos.stories import storm
 from local.chaos.truth import depth, read, settle
 
@@ -36,16 +37,19 @@ class Size:
     Attributes:
         alerts: messages that are posted. workers: processes.
         calls: of the budget, per ``window`` seconds; None for no budget.
+        leases: of the queue's listener, in seconds: one more instance for each, killed at its first message.
         faults, kills, restarts: what goes wrong. every: seconds from one trouble to the next.
         maintenance: seconds that the maintenance window still lasts.
         sending: seconds within which everything has to be posted.
-        patience: seconds within which the queue has to be empty after the last alert was sent.
+        patience: seconds within which the queue has to be empty after the last alert was sent; longer by the longest
+            lease.
     """
 
     alerts: int = 10_000
     workers: int = 3
     calls: int | None = 250
     window: int = 10
+    leases: tuple[float, ...] = (30.0,)
     faults: tuple[trouble.Trouble, ...] = trouble.FAULTS
     kills: int = 5
     restarts: int = 2
@@ -61,6 +65,7 @@ SMALL = Size(
     workers=2,
     calls=150,
     window=5,
+    leases=(6.0, 12.0),
     faults=trouble.FEW_FAULTS,
     kills=1,
     restarts=1,
@@ -77,16 +82,19 @@ def run(seed: int, size: Size, say: Say) -> Part:
         user = stage.servicenow["integration_username"]
         stage.control("POST", "/scenarios", json=_REFUSAL)
         with CallLog(stage.servicenow["control_url"], user) as log:
+            more = [stage.start_instance(lease) for lease in size.leases]
             begun = time.monotonic()
-            sent, done, sending = asyncio.run(_rage(stage, seed, size, say))
+            sent, done, sending, killed = asyncio.run(_rage(stage, more, seed, size, say))
             say(f"{len(sent.receipts):,} accepted in {sending:.0f} s; waiting for the queue to become empty")
-            left = settle(stage, size.patience)
+            left = settle(stage, size.patience + max(size.leases, default=0))
             seconds = time.monotonic() - begun
         struck = trouble.struck(stage)
         ledger = balance(sent.receipts, asyncio.run(read(stage)))
         postponed = len(stage.log.named("signal_postponed"))
+        lease_rows, leases = instances.rows(killed, stage.log)
     part = Part("storm", _rows(size, sent, ledger, left))
     part.rows += _budget_rows(size, log)
+    part.rows += lease_rows
     part.rows.append(fact("seconds", f"{seconds:.0f}", f"{sending:.0f} of them to post {size.alerts:,}, {seed=}"))
     part.rows.append(fact("troubles", f"{done.total() + sum(struck.values())}", listed({**done, **struck})))
     part.findings = ledger.findings()
@@ -97,6 +105,8 @@ def run(seed: int, size: Size, say: Say) -> Part:
         "troubles": dict(done),
         "struck": struck,
         "postponed": postponed,
+        "instances_killed": leases,
+        "lease_of_workers": QUEUE_LEASE,
         "calls_per_window": per_window(log.calls, size.window),
         "seconds": round(seconds, 1),
     }
@@ -111,17 +121,20 @@ _REFUSAL: dict[str, Any] = {
 }
 
 
-async def _rage(stage: Stage, seed: int, size: Size, say: Say) -> tuple[Sent, Counter[str], float]:
+async def _rage(
+    stage: Stage, more: Sequence[Instance], seed: int, size: Size, say: Say
+) -> tuple[Sent, Counter[str], float, list[Killed]]:
     sender = Sender(stage.alerts_url, stage.key, waiting=lambda: depth(stage))
     events = storm(seed, size.alerts, datetime.now(UTC))
     plan = trouble.plan(seed, size.faults, size.kills, size.restarts)
     begun = time.monotonic()
     making = asyncio.create_task(trouble.make(stage, plan, size.every, seed, say))
     telling = asyncio.create_task(_tell(sender, say))
+    killing = asyncio.gather(*(asyncio.to_thread(instances.kill_at_work, stage, one, say) for one in more))
     sent = await sender.send(events, within=size.sending)
     sending = time.monotonic() - begun
     telling.cancel()
-    return sent, await making, sending
+    return sent, await making, sending, await killing
 
 
 async def _tell(sender: Sender, say: Say) -> None:

@@ -209,6 +209,8 @@ class QueueListener:
             await self._finished.wait()
 
     async def _process(self, message: Message) -> None:
+        # Azure's host says the same of each ("Trigger Details"): who was killed cannot tell what it had in work.
+        _logger.info("message %s of %s, delivery %d", message.id, self._queue.name, message.dequeue_count)
         lease = _Lease(self._queue, message, self._lease)
         try:
             ok = message.dequeue_count <= self._options.max_dequeue_count and await self._call(message)

@@ -29,6 +29,12 @@ def test_a_storm_with_kills_outages_and_restarts_loses_doubles_and_mistakes_noth
     }
     assert part.raw["troubles"]["kill"] == part.raw["troubles"]["restart storage"] == 1
     assert len(part.raw["struck"]) >= 6, "the faults of the simulator met calls"
+    short, long = part.raw["instances_killed"]
+    assert (short["lease"], long["lease"]) == (6.0, 12.0)
+    for killed in (short, long):
+        assert killed["back_after"], "it had messages in work"
+        # A lease is renewed at a third: two thirds of it are left at least.
+        assert killed["back_after"][0] > killed["lease"] * 2 / 3 - 1, "hidden, whatever the others do"
 
 
 def test_two_hundred_alerts_of_one_rule_are_one_ticket_and_a_handful_of_calls() -> None:

@@ -12,14 +12,33 @@ from pycep import BicepParser
 ROOT = Path(__file__).parents[2]
 MAIN = ROOT / "infra" / "main.bicep"
 ACCESS = ROOT / "infra" / "modules" / "access.bicep"
+WATCH = ROOT / "infra" / "modules" / "watch.bicep"
 ACTION_GROUP = ROOT / "infra" / "action-group.bicep"
 FILES = sorted((ROOT / "infra").rglob("*.bicep"))
 
 _TOKENS = re.compile(r"'''.*?'''|'(?:[^'\\]|\\.)*'|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _PLACEHOLDER = re.compile(r"(?<!\\)\$\{([^}]*)\}")
-_DECLARED = re.compile(r"^\s*(?:param|var|resource|module|output) (\w+)|\[for (\w+) in ", re.MULTILINE)
+_DECLARED = re.compile(
+    r"^\s*(?:param|var|resource|module|output|type) (\w+)|^import \{ (\w+) \}"
+    r"|\[for (\w+) in |\[for \((\w+), (\w+)\) in ",
+    re.MULTILINE,
+)
 _USED = re.compile(r"(?<![\w.@])([A-Za-z_]\w*)(?![\w(])")
-_GRAMMAR = {"param", "var", "resource", "module", "output", "existing", "if", "for", "in", "targetScope"}
+_GRAMMAR = {
+    "existing",
+    "for",
+    "from",
+    "if",
+    "import",
+    "in",
+    "module",
+    "output",
+    "param",
+    "resource",
+    "targetScope",
+    "type",
+    "var",
+}
 _TYPES = {"string", "int", "bool", "object", "array", "true", "false", "null"}
 
 
@@ -42,11 +61,14 @@ def only(template: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def text(value: Any) -> Any:
-    """An expression as it was written: ``storage.name``. Values that are none stay as they are."""
+    """An expression as it was written: ``storage.name``, ``a ? b : c``. Values that are none stay as they are."""
     if isinstance(value, dict) and "operator" in value:
-        left, right = (text(v) for v in value["operator"]["operands"].values())
-        assert value["operator"]["type"] == "property_accessor"
-        return f"{left}.{right}"
+        kind, operands = value["operator"]["type"], [text(one) for one in value["operator"]["operands"].values()]
+        if kind == "conditional":
+            condition, then, otherwise = operands
+            return f"{condition} ? {then} : {otherwise}"
+        assert kind == "property_accessor", kind
+        return ".".join(operands)
     return value
 
 
@@ -79,7 +101,7 @@ def names(source: str) -> tuple[set[str], set[str]]:
         return " ".join(_PLACEHOLDER.findall(found)) if found.startswith("'") else ""
 
     bare = _TOKENS.sub(code, source)
-    declared = {a or b for a, b in _DECLARED.findall(bare)}
+    declared = {name for found in _DECLARED.findall(bare) for name in found if name}
     bare = re.sub(r"^\s*(?:param|var|resource|module|output) \w+.*?(?==|$)", "", bare, flags=re.MULTILINE)
     bare = re.sub(r"^\s*\w+:", "", bare, flags=re.MULTILINE)
     return declared, set(_USED.findall(bare)) - _GRAMMAR - _TYPES

@@ -13,7 +13,7 @@ import yaml
 from lark.exceptions import UnexpectedInput
 
 from app.registry import REGISTRY
-from tests.infra.bicep import ACCESS, ACTION_GROUP, FILES, MAIN, ROOT, body, leaves, names, only, parse, text
+from tests.infra.bicep import ACCESS, ACTION_GROUP, FILES, MAIN, ROOT, WATCH, body, leaves, names, only, parse, text
 
 #: Source: "Azure built-in roles" (learn.microsoft.com/azure/role-based-access-control/built-in-roles).
 BUILT_IN = {
@@ -65,10 +65,10 @@ def test_every_parameter_is_described_and_no_api_is_a_preview(file: Path) -> Non
 
 
 def test_a_module_gets_exactly_the_parameters_that_it_has(template: dict[str, Any]) -> None:
-    wanted = set(parse(ACCESS)["parameters"])
-    for module in template["modules"].values():
-        assert (MAIN.parent / module["detail"]["path"]) == ACCESS
-        assert set(body(module)["params"]) == wanted
+    files = {name: MAIN.parent / module["detail"]["path"] for name, module in template["modules"].items()}
+    assert files == {"appAccess": ACCESS, "operatorAccess": ACCESS, "watch": WATCH}
+    for name, module in template["modules"].items():
+        assert set(body(module)["params"]) == set(parse(files[name])["parameters"])
 
 
 def test_storage_takes_no_key_no_old_tls_and_no_stranger(template: dict[str, Any]) -> None:
@@ -150,7 +150,8 @@ def test_role_ids_are_those_of_the_roles_they_are_named_after(template: dict[str
     def variable(role: str) -> str:
         return role[0].lower() + role[1:].replace(" ", "")
 
-    ids = {n: v["value"] for n, v in template["variables"].items() if re.fullmatch(r"[0-9a-f-]{36}", v["value"])}
+    written = {name: str(variable["value"]) for name, variable in template["variables"].items()}
+    ids = {name: value for name, value in written.items() if re.fullmatch(r"[0-9a-f-]{36}", value)}
     assert ids == {variable(role): identifier for role, identifier in BUILT_IN.items()}
 
 
@@ -195,7 +196,7 @@ def test_roles_reach_no_further_than_storage_and_vault() -> None:
 def test_no_secret_goes_in_unguarded_and_no_key_comes_out(template: dict[str, Any]) -> None:
     for file in FILES:
         for name, parameter in parse(file).get("parameters", {}).items():
-            secret = bool(re.search(r"key|secret|password|credential", name, re.IGNORECASE))
+            secret = bool(re.search(r"key|secret|password|credential|webhooks$", name, re.IGNORECASE))
             assert secret is any(d["type"] == "secure" for d in parameter["decorators"]), name
     source = MAIN.read_text(encoding="utf-8") + ACCESS.read_text(encoding="utf-8")
     assert not re.search(r"\blist[A-Z]\w*\(|AccountKey|SharedAccess|InstrumentationKey", source)
@@ -212,7 +213,8 @@ def test_the_webhook_is_the_route_of_the_app_with_the_common_schema(template: di
     assert template["variables"]["webhookPath"]["value"] == f"/{prefix}/{route}"
     url = "https://${app.properties.defaultHostName}${webhookPath}"
     assert template["outputs"]["webhookUrl"]["value"] == url
-    assert template["outputs"]["healthUrl"]["value"] == url.replace("${webhookPath}", f"/{prefix}/health")
+    assert template["variables"]["healthPath"]["value"] == f"/{prefix}/health"
+    assert template["outputs"]["healthUrl"]["value"] == url.replace("${webhookPath}", "${healthPath}")
     alone = parse(ACTION_GROUP)
     assert alone["variables"]["webhookPath"] == template["variables"]["webhookPath"]
     group = only(alone, "Microsoft.Insights/actionGroups")["properties"]
