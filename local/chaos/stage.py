@@ -25,8 +25,9 @@ import httpx
 
 from local import lifeline
 from local.azurite import Azurite
+from local.host import asleep
 from local.scratch import scratch
-from local.up import APP
+from local.up import APP, ASLEEP
 
 #: Seconds for a child to tell where it serves, and for the app to be well.
 _PATIENCE = 90.0
@@ -105,6 +106,7 @@ class Stage:
     def _host(self, workers: int, lease: float, log: Log) -> _Child:
         arguments = ["--app", str(APP), "--port", "0", "--workers", str(workers)]
         arguments += ["--queue-lease", str(lease), "--log-level", "info"]
+        arguments += ["--asleep", str(self._folder / ASLEEP)]
         return self._child("local.host", arguments, self._settings(self._file), log.take)
 
     def _child(
@@ -125,6 +127,10 @@ class Stage:
         }
 
     # What can be done to it
+
+    def sleep(self, *functions: str) -> None:
+        """Azure calls these functions no more (``*``: none at all), and all others again."""
+        asleep.write(self._folder / ASLEEP, functions)
 
     def start_instance(self, lease: float) -> Instance:
         """One more instance of the app on the same storage, which nobody replaces when it is killed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ def _fault(kind: str, times: int, **parameters: Any) -> Trouble:
 
 KILL = Trouble("kill")
 RESTART_STORAGE = Trouble("restart storage")
+#: Azure calls no function of a queue or timer for so many seconds.
+SLEEP = Trouble("sleep", (("seconds", 8.0),))
 
 #: All that the storm meets, but for kills and restarts of storage.
 FAULTS = (
@@ -50,10 +53,13 @@ FAULTS = (
     _fault("truncated_json", 3),
     _fault("wrong_content_type", 3),
     _fault("late_commit", 3, seconds=2.0),
+    SLEEP,
+    SLEEP,
 )
 
 #: What a minute allows.
 FEW_FAULTS = (
+    SLEEP,
     _fault("throttle", 2, retry_after=2),
     _fault("hibernate", 1),
     _fault("cut_before_commit", 2),
@@ -93,6 +99,8 @@ async def make(
 def _happens(stage: Stage, trouble: Trouble, chance: random.Random) -> Awaitable[bool]:
     if trouble == KILL:
         return asyncio.to_thread(stage.kill_worker, chance.randrange(100))
+    if trouble == SLEEP:
+        return asyncio.to_thread(_sleep, stage, dict(trouble.order)["seconds"])
     if trouble == RESTART_STORAGE:
         return asyncio.to_thread(_restart, stage)
     return asyncio.to_thread(_order, stage, dict(trouble.order))
@@ -100,6 +108,13 @@ def _happens(stage: Stage, trouble: Trouble, chance: random.Random) -> Awaitable
 
 def _restart(stage: Stage) -> bool:
     stage.restart_storage()
+    return True
+
+
+def _sleep(stage: Stage, seconds: float) -> bool:
+    stage.sleep("*")
+    time.sleep(seconds)
+    stage.sleep()
     return True
 
 

@@ -122,6 +122,7 @@ def run(arguments: list[str], *, leave: bool) -> int:
         _show(told, out)
         if steps:
             _show_steps(steps, out)
+        _show_health(running, out)
         if leave:
             return 0
         _invite(running.session, out)
@@ -214,6 +215,24 @@ def _show_steps(steps: list[Step], out: Console) -> None:
     for step in steps:
         table.add_row(*map(escape, (step.what, step.ticket, step.state, step.source)))
     out.print(table)
+
+
+def _show_health(running: Running, out: Console) -> None:
+    """What health knows, and what happens when Azure forgets to call."""
+    app = running.session["app"]
+    answer = running.http.get(f"{app['health_url']}/report", headers={"x-functions-key": app["key"]})
+    report = answer.json()
+    called = [one["name"] for one in report["functions"] if one["last_called"]]
+    reasons = "; ".join(reason["text"] for reason in report["reasons"]) or "nothing needs a person"
+    out.print(
+        f"\nHealth: {report['status']} ({reasons}). Of the {len(report['functions'])} functions that Azure calls by itself, "
+        f"{', '.join(called) or 'none'} left a sign of life. When Azure forgets to call them, webhooks, health checks and "
+        "timers do their work, and an alert has its ticket within three minutes. See it: "
+        f".venv/bin/python -m local asleep '*' --session {running.session['session_file']}, then send an alert, and call "
+        "the health address once a minute.",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _invite(session: dict[str, Any], out: Console) -> None:
