@@ -224,15 +224,14 @@ def _show_health(running: Running, out: Console) -> None:
     report = answer.json()
     called = [one["name"] for one in report["functions"] if one["last_called"]]
     reasons = "; ".join(reason["text"] for reason in report["reasons"]) or "nothing needs a person"
-    out.print(
-        f"\nHealth: {report['status']} ({reasons}). Of the {len(report['functions'])} functions that Azure calls by itself, "
-        f"{', '.join(called) or 'none'} left a sign of life. When Azure forgets to call them, webhooks, health checks and "
-        "timers do their work, and an alert has its ticket within three minutes. See it: "
-        f".venv/bin/python -m local asleep '*' --session {running.session['session_file']}, then send an alert, and call "
-        "the health address once a minute.",
-        markup=False,
-        soft_wrap=True,
+    functions = f"{len(report['functions'])} functions that Azure calls by itself"
+    text = (
+        f"\nHealth: {report['status']} ({reasons}). Of the {functions}, {', '.join(called) or 'none'} left a sign of life. "
+        "When Azure forgets to call them, webhooks, health checks and timers do their work: an alert has its ticket within "
+        "three minutes. See it: .venv/bin/python -m local asleep '*' --session "
+        f"{running.session['session_file']}, then send an alert, and ask for the health once a minute."
     )
+    out.print(text, markup=False, soft_wrap=True)
 
 
 def _invite(session: dict[str, Any], out: Console) -> None:
