@@ -53,7 +53,7 @@ class Outcome:
             (its problem is over, the ticket is left to people with a note) or several, joined by ``_``, where the
             ticket system was written; otherwise resolved_before_fired, already_over, noted,
             closed, duplicate, stale, in_progress, nothing_to_do, suppressed, held, flapping (others decide for it),
-            overtaken, ignored, no_route, unassigned or withdrawn. Of GROUPED: grouped, duplicate or
+            overtaken, no_ticket, no_route, unassigned or withdrawn. Of GROUPED: grouped, duplicate or
             resolved_before_fired. Of HELD: held, flapping or resource_unhealthy. Of the others see ``OutcomeKind``.
         route, connection: names in the configuration; empty where none was chosen.
         ticket: of the key, None while there is none. stage: of the link, as ``LinkStage`` names it.

@@ -28,6 +28,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "bridge.grouped": "of these: counted in the ticket of their group",
         "bridge.suppressed": "of these: made no ticket because of a rule, such as a maintenance window",
         "bridge.no_route": "of these: no route matched, so they made no ticket",
+        "bridge.no_ticket": "of these: their route says that they make no ticket, by route",
         "bridge.left_out": "fields that were not written, because what they refer to was not found, by field",
         "bridge.held": "times that a signal was told to wait by a rule, such as only after n firings",
         "bridge.postponed": "deliveries that went back on the queue after a failure, by code",
@@ -55,6 +56,7 @@ _PART: Final[Mapping[str, str]] = MappingProxyType(
         "grouped": "bridge.grouped",
         "suppressed": "bridge.suppressed",
         "no_route": "bridge.no_route",
+        "no_ticket": "bridge.no_ticket",
     }
 )
 

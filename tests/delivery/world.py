@@ -254,13 +254,18 @@ class World:
             "missing": missing,
         }
         more = "".join(f"  {line}\n" for line in route.splitlines())
-        config = parse_config(text.replace("delivery:", f"{more}delivery:") + sections, settings={})
+        self._text = text.replace("delivery:", f"{more}delivery:")
         self.groups = MemoryGroups()
+        self.configure(sections, workers)
+        self.running: dict[int, Running] = {}
+        self._workers = itertools.count(1)
+
+    def configure(self, sections: str, workers: int = 1) -> None:
+        """New processes start, with these sections beside the default route."""
+        config = parse_config(self._text + sections, settings={})
         processes = [self._process(mapper_of(config), config.delivery) for _ in range(workers)]
         self.worker = processes[0]
         self._processes = itertools.cycle(processes)
-        self.running: dict[int, Running] = {}
-        self._workers = itertools.count(1)
 
     def add_neighbours(self, visible: int, hidden: int = 0, *, ids_of_theirs: bool = False) -> None:
         """Other keys with open tickets, of which some cannot be seen; ``ids_of_theirs``: the desk chose their ids."""
