@@ -96,7 +96,9 @@ def test_a_route_without_a_ticket_takes_its_signals_from_those_after_it() -> Non
         "- {name: noise, when: {rule: 'cpu*'}, ticket: none}\n"
         "default: {connection: desk}\n"
     )
-    seen = [(found.route(one), found.no_ticket_route(one)) for one in (signal(severity=0), signal(), signal(rule="disk"))]
+    seen = [
+        (found.route(one), found.no_ticket_route(one)) for one in (signal(severity=0), signal(), signal(rule="disk"))
+    ]
     assert [(route.name if route else None, name) for route, name in seen] == [
         ("urgent", ""),
         (None, "noise"),
