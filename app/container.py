@@ -192,26 +192,27 @@ class Container(Closing):
     # ---- ticket systems
 
     @service
-    def _opened_systems(self) -> OpenedSystems:
+    def opened_systems(self) -> OpenedSystems:
+        """The ticket systems of all connections."""
         from app.systems import OpenedSystems
 
         return OpenedSystems(self, self.built)
 
     def budget(self, connection: str) -> BudgetGate:
         """See ``OpenedSystems.budget``."""
-        return self._opened_systems.budget(connection)
+        return self.opened_systems.budget(connection)
 
     def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
         """See ``OpenedSystems.system``."""
-        return self._opened_systems.system(connection, budgeted=budgeted)
+        return self.opened_systems.system(connection, budgeted=budgeted)
 
     def state_name(self, connection: str, kind: TicketKind, state: str) -> str:
         """See ``OpenedSystems.state_name``."""
-        return self._opened_systems.state_name(connection, kind, state)
+        return self.opened_systems.state_name(connection, kind, state)
 
     def is_working(self, link: Link) -> bool:
         """See ``OpenedSystems.is_working``."""
-        return self._opened_systems.is_working(link)
+        return self.opened_systems.is_working(link)
 
     # ---- sources
 

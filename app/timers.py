@@ -74,7 +74,7 @@ class Timers:
         from shared.resync import Resyncer, ResyncProgress
 
         progress = ResyncProgress(self._services.storage)
-        connections = self._services.config.connections
+        connections = self._services.opened_systems.enabled
         services = self._services
         resyncer = Resyncer(settings, connections, services.system, services.ticket_sync, progress, now=services.now)
         return await resyncer.run()
@@ -91,7 +91,7 @@ class Timers:
 
         check = FullCheck(
             settings,
-            self._services.config.connections,
+            self._services.opened_systems.enabled,
             self._services.system,
             self._services.links,
             self._services.ticket_sync,

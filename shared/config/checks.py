@@ -21,7 +21,7 @@ TemplateCheck = Callable[[str, Mapping[str, frozenset[str]] | None], str | None]
 _BY = ("rule", "resource", "rule_and_resource", "all")
 
 #: What a route may say beside ``ticket: none``.
-_WITHOUT_TICKET = ("name", "when", "ticket")
+_WITHOUT_TICKET = ("name", "when", "ticket", "disabled")
 
 
 def suggest(name: str, known: list[str]) -> str:

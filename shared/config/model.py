@@ -106,6 +106,10 @@ class RouteBody(SettingsModel):
     """The same for resources whose health is the point (Resource Health, outages): Resource Health is asked this often
     whether the affected resources are available again, and then the ticket is resolved. Left out: it is not asked."""
 
+    disabled: bool = False
+    """True: it takes no new signals, which go on to the next route that matches. Tickets that it made keep its closing
+    fields."""
+
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
         if not (self.connection or self.ticket == "none"):

@@ -42,7 +42,9 @@ def shadowed(
 
 def _routes(view: ConfigView) -> Iterator[Mistake]:
     routes = [
-        ((*path, "when"), str(route.get("name")), route.get("when")) for path, route in entries(view.data, "routes")
+        ((*path, "when"), str(route.get("name")), route.get("when"))
+        for path, route in entries(view.data, "routes")
+        if route.get("disabled") is not True
     ]
     yield from shadowed(routes, view.kinds, "route")
     if view.data.get("default") is None:

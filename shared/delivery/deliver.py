@@ -282,6 +282,7 @@ class _SignalDelivery:
     async def _admit(self, connection: str) -> None:
         """Ask the connection's call budget once, before the first call. Raises what says how long to wait."""
         if not self._is_admitted:
+            self._context.systems(connection)  # one that is disabled or not configured reserves nothing
             urgent = self._signal.severity in URGENT_SEVERITIES
             await self._context.admit(connection, urgent=urgent, position=self._message.position)
             self._is_admitted = True

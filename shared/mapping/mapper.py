@@ -104,6 +104,9 @@ class Mapper:
         if config.default is not None:
             self._routes.append(self._compile_any("default", config.default, None))
         self._by_name = {route.name: route for route in self._routes if isinstance(route, CompiledRoute)}
+        enabled = {route.name for route in config.routes if not route.disabled}
+        enabled |= set() if config.default is None or config.default.disabled else {"default"}
+        self._routes = [route for route in self._routes if route.name in enabled]
         for source in registry.sources:
             self._layouts |= source.layouts()
             made: SourceRoutes | None = source.routes(config)

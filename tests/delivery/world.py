@@ -16,6 +16,7 @@ from typing import Any
 from app.configuration import mapper_of, parse_config
 from shared.config.model import DeliverySettings
 from shared.core.errors import (
+    ConnectionDisabled,
     NotSent,
     OutcomeUnknown,
     Refused,
@@ -242,6 +243,7 @@ class World:
         self.refusals: list[TicketSystemError] = []
         self.listener = Listener()
         self.healthy = False
+        self.disabled = False
         self.asked_after: list[datetime] = []
         self.desk = Desk(self, honours_ids=honours_ids)
         self.links = MemoryLinks()
@@ -280,7 +282,7 @@ class World:
                 self.desk.neighbours.add(chosen)
 
     def _process(self, mapper: Mapper, delivery: DeliverySettings) -> Worker:
-        deliverer = Deliverer(mapper, lambda _name: self.desk, self.links, admit=self.admit, now=lambda: self.now)
+        deliverer = Deliverer(mapper, self.system, self.links, admit=self.admit, now=lambda: self.now)
         groups = Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now)
         stages = road(
             not_allowed=lambda _signal: None,
@@ -294,6 +296,12 @@ class World:
         configured = Configured(stages, deliverer, groups, delivery)
         stand_ins: Any = (self.queue, self.kept, [self.listener])  # by shape
         return Worker(lambda: configured, *stand_ins, now=lambda: self.now, chance=lambda: 0.0)
+
+    def system(self, name: str) -> Desk:
+        """The desk, where its connection is not disabled."""
+        if self.disabled:
+            raise ConnectionDisabled("the connection is disabled", connection=name)
+        return self.desk
 
     async def well(self, signal: Signal) -> bool:
         """Resource Health: whether the signal's resources are available."""
