@@ -62,6 +62,14 @@ class OpenedSystems:
             connection: its name.
             budgeted: its calls keep to the shared budget. Without, storage is not needed: for checks by people.
         """
+        if self._services.is_dry_run and budgeted:
+            from shared.delivery.dry_run import Rehearsal, RehearsedSystem
+
+            return RehearsedSystem(self.real_system(connection), Rehearsal())
+        return self.real_system(connection, budgeted=budgeted)
+
+    def real_system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
+        """The same, in a dry run too: for what only reads. Raises as :meth:`system`."""
         found = self._systems.get((connection, budgeted))
         if found is None:
             settings = self._connection(connection)

@@ -61,7 +61,7 @@ class Timers:
 
         Raises ConfigurationError and StorageUnavailable.
         """
-        await self._services.planned_work.collect(self._services.system)
+        await self._services.planned_work.collect(self._services.opened_systems.real_system)
 
     async def resync(self) -> list[ResyncResult]:
         """Read what people did with tickets; nothing where the configuration does not want it.
@@ -69,7 +69,7 @@ class Timers:
         Raises ConfigurationError and StorageUnavailable.
         """
         settings = self._services.config.resync
-        if not settings.enabled:
+        if not settings.enabled or self._services.is_dry_run:  # what changes meanwhile is read afterwards
             return []
         from shared.resync import Resyncer, ResyncProgress
 
@@ -85,7 +85,7 @@ class Timers:
         Raises ConfigurationError and StorageUnavailable.
         """
         settings = self._services.config.resync
-        if not settings.enabled:
+        if not settings.enabled or self._services.is_dry_run:
             return []
         from shared.resync import FullCheck, ResyncProgress
 

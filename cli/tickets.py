@@ -189,7 +189,7 @@ async def _events(services: Container, key: str, since: datetime, until: datetim
             yield {
                 "time": rfc3339(entry.time),
                 "state": entry.state,
-                "decision": entry.decision,
+                "decision": f"dry run: {entry.decision}" if entry.mode else entry.decision,
                 "ticket": entry.ticket_number or entry.ticket_id,
                 "reason": entry.reason or entry.left_out.replace("\n", "; ") or entry.rule,
                 "id": entry.id,

@@ -81,7 +81,7 @@ PLUGIN = SourcePlugin(
     endpoints=(
         HttpEndpoint("assignments", "assignments"),
         HttpEndpoint("withdraw_assignments", "assignments/withdraw"),
-        HttpEndpoint("integrations", "integrations", ("GET",)),
+        HttpEndpoint("integrations", "integrations", ("GET",), acts=False),
     ),
     jobs=(Job("poll_findings", "0 9,24,39,54 * * * *"), Job("remind", "0 12 * * * *")),
     open=_open,

@@ -62,7 +62,7 @@ PLUGIN = SourcePlugin(
     intakes=(Intake("secure_score_controls", "secure-score"),),
     endpoints=(
         HttpEndpoint("secure_score_ticket", "secure-score/{control}/ticket"),
-        HttpEndpoint("secure_score_preview", "secure-score/{control}/preview"),
+        HttpEndpoint("secure_score_preview", "secure-score/{control}/preview", acts=False),
     ),
     jobs=(Job("poll_scores", "0 22 * * * *"),),
     open=_open,

@@ -28,6 +28,10 @@ from shared.core.ticket_system import TicketKind
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
+#: Whether something is done, or only rehearsed.
+Mode = Literal["live", "dry_run"]
+
+
 class Levels(SettingsModel):
     """What one severity becomes."""
 
@@ -106,6 +110,8 @@ class RouteBody(SettingsModel):
     """The same for resources whose health is the point (Resource Health, outages): Resource Health is asked this often
     whether the affected resources are available again, and then the ticket is resolved. Left out: it is not asked."""
 
+    mode: Mode = "live"
+    """``dry_run``: its signals are decided, rendered and logged, and nothing is written outside; docs/dry-run.md."""
     disabled: bool = False
     """True: it takes no new signals, which go on to the next route that matches. Tickets that it made keep its closing
     fields."""
@@ -154,6 +160,10 @@ class BridgeConfig(SettingsModel):
 
     version: Literal[1]
     """Version of this format: 1."""
+    mode: Mode = "live"
+    """``dry_run``: everything is decided, rendered and logged, and nothing is written outside: no ticket, no state of
+    an alert, no assignment, no state of a control. ``bridge.py report`` shows what would have become of the signals;
+    see docs/dry-run.md."""
     connections: Annotated[dict[Name, ConnectionSettings], Field(min_length=1)]
     """Ticket system instances by name."""
     severity: SeverityTable = SeverityTable()

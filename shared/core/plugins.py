@@ -163,11 +163,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class HttpEndpoint:
-    """An HTTP endpoint: the function's name, its route below ``/api/``, and its methods."""
+    """An HTTP endpoint: the function's name, its route below ``/api/``, its methods, and whether it writes outside."""
 
     name: str
     route: str
     methods: tuple[str, ...] = ("POST",)
+    acts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +356,11 @@ class Registry:
         """Ticket systems by name."""
         found: list[TicketSystemPlugin] = [import_module(name).PLUGIN for name in self.ticket_system_modules]
         return {plugin.name: plugin for plugin in (*found, *self.more_ticket_systems)}
+
+    @cached_property
+    def acting_endpoints(self) -> frozenset[str]:
+        """Names of endpoints of sources that write outside."""
+        return frozenset(one.name for source in self.sources for one in source.endpoints if one.acts)
 
     @cached_property
     def schemas(self) -> tuple[PayloadSchema, ...]:

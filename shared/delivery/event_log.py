@@ -45,6 +45,7 @@ class EventLog:
             level,
             id=outcome.id,
             **({"key": outcome.key} if outcome.signal is None else _signal_fields(outcome.signal)),
+            mode=outcome.mode,
             decision=outcome.decision,
             rule=outcome.rule,
             group=outcome.group,

@@ -62,6 +62,7 @@ class CompiledRoute:
     comments: bool
     reopen_window: timedelta
     levels: Mapping[int | None, Levels]
+    dry_run: bool = False
     group: CompiledGroup | None = None
     only_after: OnlyAfterSettings | None = None
     flapping: FlappingSettings | None = None
@@ -141,6 +142,18 @@ class Mapper:
             return self._by_name[name]
         found = self._first(signal)
         return found if isinstance(found, CompiledRoute) else None
+
+    @property
+    def has_dry_runs(self) -> bool:
+        """Whether some route, or everything, is a dry run."""
+        return self._config.mode == "dry_run" or any(route.dry_run for route in self._by_name.values())
+
+    def is_dry_run(self, signal: Signal) -> bool:
+        """Whether a signal is only rehearsed."""
+        if self._config.mode == "dry_run":
+            return True
+        route = self.route(signal)
+        return route is not None and route.dry_run
 
     def no_ticket_route(self, signal: Signal) -> str:
         """Name of the route that says ``ticket: none`` for a signal that no other route takes; ``""`` for none."""
@@ -276,6 +289,7 @@ class Mapper:
             comments=body.updates == "comment",
             reopen_window=self._config.delivery.reopen_window if window is None else window,
             levels=_levels(self._config.severity, body),
+            dry_run="dry_run" in (body.mode, self._config.mode),
             group=None if body.group is None else compile_group(name, body.group),
             only_after=body.only_after,
             flapping=body.flapping,

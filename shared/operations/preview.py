@@ -79,6 +79,8 @@ def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dic
         ticket["resolution"] = closing.fields
         warnings += closing.warnings
     reason = f"{changed.reason}; {route.name} covers it" if changed.reason else f"route '{route.name}' matches"
+    if mapper.is_dry_run(item):
+        reason += "; dry run: nothing is written outside"
     answer = _answer(
         "ticket", reason, signal=shown, route=route.name, connection=route.connection, ticket=ticket, warnings=warnings
     )

@@ -30,10 +30,12 @@ from shared.core.messages import SignalMessage
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 from shared.delivery import links
+from shared.delivery.decision.rules import no_planned_work
 from shared.delivery.deliver import Deliverer
+from shared.delivery.dry_run import DryRun, GroupsInDryRun
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.stages import road
-from shared.delivery.worker import Configured, Worker
+from shared.delivery.worker import Configured, GroupFlusher, Worker
 from shared.mapping.mapper import Mapper
 from tests.delivery.memory import Clock, Listener, MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, Pause
 
@@ -247,6 +249,8 @@ class World:
         self.asked_after: list[datetime] = []
         self.desk = Desk(self, honours_ids=honours_ids)
         self.links = MemoryLinks()
+        self.dry_links = MemoryLinks()
+        self.dry_groups = MemoryGroups()
         self.queue = MemoryQueue(self)
         self.kept = MemoryKept()
         text = text % {
@@ -283,11 +287,29 @@ class World:
 
     def _process(self, mapper: Mapper, delivery: DeliverySettings) -> Worker:
         deliverer = Deliverer(mapper, self.system, self.links, admit=self.admit, now=lambda: self.now)
-        groups = Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now)
+        grouper = Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now)
+        groups: GroupFlusher = grouper
+        dry_run: DryRun | None = None
+        if mapper.has_dry_runs:
+            dry_run = DryRun(
+                mapper,
+                self.system,
+                self.links,
+                self.dry_links,
+                self.dry_groups,
+                self.queue,
+                takes=mapper.is_dry_run,
+                auto_close=mapper.ends,
+                planned_work=no_planned_work,
+                now=lambda: self.now,
+            )
+            live = None if mapper.is_dry_run(signal(SignalState.FIRED, timedelta(), rule="none")) else grouper
+            groups = GroupsInDryRun(dry_run.grouper, self.dry_groups, live, self.queue, lambda: self.now)
         stages = road(
             not_allowed=lambda _signal: None,
             deliverer=deliverer,
-            grouper=groups,
+            grouper=grouper,
+            dry_run=dry_run,
             queue=self.queue,
             auto_close=mapper.ends,
             is_healthy=self.well,

@@ -53,6 +53,12 @@ def test_tickets_are_listed_shown_and_traced(bridge: Bridge, azure: Azure, alert
     code, text, _ = bridge_py("tickets", "incomplete", session=session)
     assert code == 0
     assert re.search(r"\d+ without a route, \d+ without a reference, in 7 days", text), text
+    code, text, _ = bridge_py("report", "--hours", "1", "--json", session=session)
+    assert code == 0
+    assert {line["mode"] for line in json.loads(text)["lines"]} == {"live"}
+    assert "create" in {line["action"] for line in json.loads(text)["lines"]}
+    code, text, _ = bridge_py("report", "--mode", "dry_run", session=session)
+    assert (code, "0 signals in 24 hours" in text) == (0, True)
     code, _, said = bridge_py("tickets", "show", "INC9999999", session=session)
     assert (code, "no ticket is called 'INC9999999'" in said) == (1, True)
     assert bridge_py("tickets", "list", "--source", "foo", session=session)[0] == 2
