@@ -128,6 +128,13 @@ async def tickets(req: func.HttpRequest) -> func.HttpResponse:
     return await _handle(req, "tickets")
 
 
+@app.function_name("report")
+@app.route(route="report", methods=["GET"])
+async def report(req: func.HttpRequest) -> func.HttpResponse:
+    """What became of the signals of the last hours, or would have become of them in a dry run."""
+    return await _handle(req, "report")
+
+
 def _add_endpoint(endpoint: HttpEndpoint) -> None:
     """An HTTP endpoint of a source."""
 

@@ -143,6 +143,23 @@ class Container(Closing):
 
         return self._given_storage or Storage(self.settings)
 
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the whole configuration is a dry run; False while it is not valid."""
+        return not isinstance(self._loaded, ConfigurationError) and self._loaded.config.mode == "dry_run"
+
+    @service
+    def dry_run_storage(self) -> Storage:
+        """The part of the account that a dry run uses."""
+        from shared.delivery.dry_run import DryRunStorage
+
+        return DryRunStorage(self.storage)
+
+    @property
+    def state_storage(self) -> Storage:
+        """What sources remember: in a dry run, apart from live delivery."""
+        return self.dry_run_storage if self.is_dry_run else self.storage
+
     @service
     def secrets(self) -> SecretSource:
         """Secrets from Key Vault when KEY_VAULT_URL is set, else from settings."""
@@ -155,11 +172,21 @@ class Container(Closing):
         return vault_secrets(vault) if vault else SettingSecrets(self.settings)
 
     @service
-    def links(self) -> LinkStore:
+    def live_links(self) -> LinkStore:
         """Keys and their tickets."""
         from shared.delivery.links import LinkStore
 
         return LinkStore(self.storage)
+
+    @service
+    def links(self) -> LinkStore:
+        """Keys and their tickets; in a dry run, as they would be."""
+        if not self.is_dry_run:
+            return self.live_links
+        from shared.delivery.dry_run import RehearsedLinks
+        from shared.delivery.links import LinkStore
+
+        return RehearsedLinks(LinkStore(self.dry_run_storage), self.live_links)
 
     @service
     def queue(self) -> SignalQueue:
@@ -192,26 +219,27 @@ class Container(Closing):
     # ---- ticket systems
 
     @service
-    def _opened_systems(self) -> OpenedSystems:
+    def opened_systems(self) -> OpenedSystems:
+        """The ticket systems of all connections."""
         from app.systems import OpenedSystems
 
         return OpenedSystems(self, self.built)
 
     def budget(self, connection: str) -> BudgetGate:
         """See ``OpenedSystems.budget``."""
-        return self._opened_systems.budget(connection)
+        return self.opened_systems.budget(connection)
 
     def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
         """See ``OpenedSystems.system``."""
-        return self._opened_systems.system(connection, budgeted=budgeted)
+        return self.opened_systems.system(connection, budgeted=budgeted)
 
     def state_name(self, connection: str, kind: TicketKind, state: str) -> str:
         """See ``OpenedSystems.state_name``."""
-        return self._opened_systems.state_name(connection, kind, state)
+        return self.opened_systems.state_name(connection, kind, state)
 
     def is_working(self, link: Link) -> bool:
         """See ``OpenedSystems.is_working``."""
-        return self._opened_systems.is_working(link)
+        return self.opened_systems.is_working(link)
 
     # ---- sources
 
@@ -270,9 +298,11 @@ class Container(Closing):
 
     @service
     def write_back(self) -> WriteBack:
-        """Pushes the states of tickets to where they came from."""
+        """Pushes the states of tickets to where they came from; in a dry run to nowhere."""
         from shared.delivery.write_back import WriteBack
 
+        if self.is_dry_run:
+            return WriteBack(self.links, {})
         targets = {name: target for name, source in self.sources.items() if (target := source.write_back()) is not None}
         others: dict[str, Callable[[str], Awaitable[str]]] = {}
         for source in self.sources.values():
@@ -409,11 +439,7 @@ class Container(Closing):
 
     def handler(self, name: str) -> Handler:
         """Who answers an endpoint, by the name of its function. Raises KeyError for an unknown one."""
-        found = dict(self.endpoints.handlers())
-        if name not in found:  # sources are only built for requests that need one
-            for source in self.sources.values():
-                found |= source.handlers()
-        return found[name]
+        return self.endpoints.handler(name)
 
     # ---- metrics
 

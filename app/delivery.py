@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.delivery.decision.rules import no_planned_work
+from shared.delivery.decision.rules import PlannedWorkLookup, no_planned_work
 from shared.delivery.deliver import Deliverer
 from shared.delivery.event_log import EventLog
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.grouping.store import GroupStore
+from shared.delivery.links import LinkStore
 from shared.delivery.stages import road
 from shared.delivery.worker import Configured, Worker
 from shared.mapping.allow_list import not_allowed
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from shared.config.access import AcceptOnly
     from shared.core.outcome import OutcomeListener
     from shared.core.signal import Signal
+    from shared.delivery.dry_run import DryRun, GroupsInDryRun
 
 
 def worker_of(services: Container) -> Worker:
@@ -48,28 +50,46 @@ def _configured(services: Container) -> Configured:
         await services.budget(connection).admit(urgent=urgent, position=position)
 
     follows_changes = any(section.changes_of is not None for section in services.config.maintenance)
-    deliverer = Deliverer(
-        mapper,
-        services.system,
-        services.links,
-        planned_work=services.planned_work.holds if follows_changes else no_planned_work,
-        admit=admit,
-        now=services.now,
-    )
-    groups = Grouper(mapper, services.links, GroupStore(services.storage), services.queue, now=services.now)
+    planned_work = services.planned_work.holds if follows_changes else no_planned_work
+    links = services.live_links
+    deliverer = Deliverer(mapper, services.system, links, planned_work=planned_work, admit=admit, now=services.now)
+    grouper = Grouper(mapper, links, GroupStore(services.storage), services.queue, now=services.now)
+    dry_run, groups = _dry_run(services, grouper, planned_work) if mapper.has_dry_runs else (None, grouper)
     stages = road(
         not_allowed=_allow_list(mapper.accept_only),
         deliverer=deliverer,
-        grouper=groups,
+        grouper=grouper,
         queue=services.queue,
         auto_close=mapper.ends,
         is_healthy=services.is_healthy,
         now=services.now,
         source_stages=[stage for source in services.sources.values() for stage in source.stages()],
+        dry_run=dry_run,
         refresh_planned_work=services.planned_work.refresh if follows_changes else None,
         write_back=services.write_back,
     )
     return Configured(stages, deliverer, groups, services.config.delivery, services.write_back)
+
+
+def _dry_run(services: Container, live: Grouper, planned_work: PlannedWorkLookup) -> tuple[DryRun, GroupsInDryRun]:
+    """The stage that rehearses, and who flushes the groups of both."""
+    from shared.delivery.dry_run import DryRun, GroupsInDryRun
+
+    store = GroupStore(services.dry_run_storage)
+    dry_run = DryRun(
+        services.mapper,
+        services.opened_systems.real_system,
+        services.live_links,
+        LinkStore(services.dry_run_storage),
+        store,
+        services.queue,
+        takes=services.mapper.is_dry_run,
+        auto_close=services.mapper.ends,
+        planned_work=planned_work,
+        now=services.now,
+    )
+    others = None if services.is_dry_run else live
+    return dry_run, GroupsInDryRun(dry_run.grouper, store, others, services.queue, services.now)
 
 
 def _allow_list(rules: AcceptOnly | None) -> Callable[[Signal], str | None] | None:

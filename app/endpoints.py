@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 from app.standby import HEALTH_SECONDS
 from shared.core.http import Handler, Request, Response
+from shared.core.problem import Problem
 
 if TYPE_CHECKING:
     from app.container import Container
+
+
+async def _refuse_in_dry_run(request: Request) -> Response:
+    """For endpoints that act at once. Raises Problem."""
+    del request
+    raise Problem(
+        409, "Dry run", "bridge.yaml says 'mode: dry_run': nothing is written outside. Set 'mode: live' to do this."
+    )
 
 
 class Endpoints:
@@ -18,6 +27,16 @@ class Endpoints:
     def __init__(self, services: Container) -> None:
         self._services = services
 
+    def handler(self, name: str) -> Handler:
+        """Who answers an endpoint, also of a source, by the name of its function. Raises KeyError for an unknown one."""
+        found, services = dict(self.handlers()), self._services
+        if name not in found:  # sources are only built for requests that need one
+            if services.is_dry_run and name in services.registry.acting_endpoints:
+                return _refuse_in_dry_run
+            for source in services.sources.values():
+                found |= source.handlers()
+        return found[name]
+
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers by the name of their function."""
         return {
@@ -25,6 +44,7 @@ class Endpoints:
             "dead_letters": self.dead_letters,
             "quarantine": self.quarantine,
             "tickets": self.tickets,
+            "report": self.report,
             "health": self.health,
             "health_report": self.health_report,
         }
@@ -54,6 +74,12 @@ class Endpoints:
 
         sources = [source.name for source in self._services.registry.sources]
         return await list_tickets(request, self._services.ticket_list, sources)
+
+    async def report(self, request: Request) -> Response:
+        """``GET /api/report``."""
+        from shared.web.report_request import report
+
+        return await report(request, self._services.audit_log, self._services.now())
 
     async def health(self, request: Request) -> Response:
         """``GET /api/health``: whether the bridge is well, and nothing else: strangers ask too. 503 when it cannot take

@@ -12,6 +12,7 @@ from shared.core.errors import BridgeError, ConfigurationError
 from shared.operations import health
 from shared.operations.connection_health import ConnectionHealth
 from shared.operations.health import Health, Reason
+from shared.operations.standing_warnings import standing_warnings
 
 if TYPE_CHECKING:
     from app.container import Container
@@ -46,14 +47,16 @@ class HealthReporter:
     async def _ask(self) -> Health:
         services = self._services
         now = services.now()
-        problems, names = 0, []
+        problems, names, warnings = 0, [], []
         try:
             names = sorted(services.config.connections)
+            warnings = standing_warnings(services.config)
         except ConfigurationError as error:
             problems = len(error.problems)
         details: dict[str, Any] = {
             **health.head(now),
             "configuration": {"valid": not problems, **({"problems": problems} if problems else {})},
+            "warnings": warnings,
         }
         reasons = health.reasons_of_configuration(problems)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from shared.core.errors import ConfigurationError, Refused
+from shared.core.errors import ConfigurationError, ConnectionDisabled, Refused
 
 if TYPE_CHECKING:
     from app.container import Container
@@ -30,6 +30,11 @@ class OpenedSystems:
         self._systems: dict[tuple[str, bool], TicketSystem] = {}
         self._budgets: dict[str, BudgetGate] = {}
 
+    @property
+    def enabled(self) -> list[str]:
+        """Names of the connections that are not disabled. Raises ConfigurationError."""
+        return [name for name, settings in self._services.config.connections.items() if not settings.disabled]
+
     def budget(self, connection: str) -> BudgetGate:
         """The call budget of a connection. Raises as :meth:`system`."""
         found = self._budgets.get(connection)
@@ -50,15 +55,30 @@ class OpenedSystems:
         return found
 
     def system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
-        """The ticket system of a connection. Raises ConfigurationError, and Refused for one that is not configured.
+        """The ticket system of a connection. Raises ConfigurationError, Refused for one that is not configured, and
+        ConnectionDisabled.
 
         Args:
             connection: its name.
             budgeted: its calls keep to the shared budget. Without, storage is not needed: for checks by people.
         """
+        if self._services.is_dry_run and budgeted:
+            from shared.delivery.dry_run import Rehearsal, RehearsedSystem
+
+            return RehearsedSystem(self.real_system(connection), Rehearsal())
+        return self.real_system(connection, budgeted=budgeted)
+
+    def real_system(self, connection: str, *, budgeted: bool = True) -> TicketSystem:
+        """The same, in a dry run too: for what only reads. Raises as :meth:`system`."""
         found = self._systems.get((connection, budgeted))
         if found is None:
             settings = self._connection(connection)
+            if settings.disabled and budgeted:
+                raise ConnectionDisabled(
+                    "the connection is disabled, so its signals wait",
+                    connection=connection,
+                    advice="Take 'disabled: true' out of bridge.yaml to deliver them",
+                )
             gate = self.budget(connection) if budgeted else None
             found = self._plugin(connection).open(connection, settings, self._services.secrets, gate)
             self._systems[connection, budgeted] = found
@@ -81,7 +101,7 @@ class OpenedSystems:
         """What people call a state; the state itself where the connection is no longer configured."""
         try:
             return self.system(connection).state_name(kind, state)
-        except (ConfigurationError, Refused):
+        except (ConfigurationError, Refused, ConnectionDisabled):
             return state
 
     def is_working(self, link: Link) -> bool:

@@ -61,7 +61,7 @@ class Timers:
 
         Raises ConfigurationError and StorageUnavailable.
         """
-        await self._services.planned_work.collect(self._services.system)
+        await self._services.planned_work.collect(self._services.opened_systems.real_system)
 
     async def resync(self) -> list[ResyncResult]:
         """Read what people did with tickets; nothing where the configuration does not want it.
@@ -69,12 +69,12 @@ class Timers:
         Raises ConfigurationError and StorageUnavailable.
         """
         settings = self._services.config.resync
-        if not settings.enabled:
+        if not settings.enabled or self._services.is_dry_run:  # what changes meanwhile is read afterwards
             return []
         from shared.resync import Resyncer, ResyncProgress
 
         progress = ResyncProgress(self._services.storage)
-        connections = self._services.config.connections
+        connections = self._services.opened_systems.enabled
         services = self._services
         resyncer = Resyncer(settings, connections, services.system, services.ticket_sync, progress, now=services.now)
         return await resyncer.run()
@@ -85,13 +85,13 @@ class Timers:
         Raises ConfigurationError and StorageUnavailable.
         """
         settings = self._services.config.resync
-        if not settings.enabled:
+        if not settings.enabled or self._services.is_dry_run:
             return []
         from shared.resync import FullCheck, ResyncProgress
 
         check = FullCheck(
             settings,
-            self._services.config.connections,
+            self._services.opened_systems.enabled,
             self._services.system,
             self._services.links,
             self._services.ticket_sync,

@@ -14,6 +14,7 @@ from cli.check import check
 from cli.parked import parked_commands
 from cli.preview import preview, validate
 from cli.reconcile import reconcile
+from cli.report import report
 from cli.routes import routes_commands
 from cli.runtime import fail, use_settings
 from cli.tickets import tickets_commands
@@ -115,6 +116,7 @@ app.command()(validate)
 app.command()(preview)
 app.command()(check)
 app.command()(reconcile)
+app.command()(report)
 app.add_typer(routes_commands, name="routes")
 app.add_typer(tickets_commands, name="tickets")
 app.add_typer(

@@ -92,5 +92,6 @@ def _print(name: str, found: dict[str, Any]) -> None:
     elif found["made_by_source"]:
         out.print(f"  its source routes it: {found['route']}; the routes of the file are not asked", markup=False)
     for one in found["routes"]:
-        verdict = f"takes it, connection {found['connection']}" if one["takes"] else "; ".join(one["reasons"])
+        ticket = f"connection {found['connection']}" if found["connection"] else "and makes no ticket"
+        verdict = f"takes it, {ticket}" if one["takes"] else "; ".join(one["reasons"])
         out.print(f"  {'->' if one['takes'] else '  '} {one['route']}: {verdict}", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from shared.core.link import Link, LinkStage, link_id
 from shared.core.ticket_system import TicketKind
 from shared.core.times import rfc3339
 from shared.delivery.links import PARTS
+from shared.operations.audit_log import AuditEntry
 from shared.operations.parked_items import ParkedFilter
 from shared.operations.ticket_list import LARGEST_PAGE, ListedTicket, TicketFilter, TicketQuery
 from shared.web.tickets import listed_ticket_json
@@ -135,34 +137,49 @@ def trace(ticket: _Id, days: _Days = 7, as_json: _Json = False) -> None:
 
 
 @tickets_commands.command()
-def incomplete(days: _Days = 7, as_json: _Json = False) -> None:
-    """List signals that matched no route, and tickets that were written without a reference that was not found."""
+def incomplete(
+    days: _Days = 7,
+    as_json: _Json = False,
+    no_ticket: Annotated[
+        bool, typer.Option("--no-ticket", help="Also signals whose route says 'ticket: none', one by one.")
+    ] = False,
+) -> None:
+    """List signals that matched no route, and tickets that were written without a reference that was not found.
+
+    Signals whose route says 'ticket: none' are counted by route.
+    """
 
     async def work(services: Container) -> None:
-        now, counts = services.now(), {"no_route": 0, "left_out": 0}
+        now, counts, by_route = services.now(), {"no_route": 0, "left_out": 0}, Counter[str]()
         async for entry in services.audit_log.read(now - timedelta(days=days), now + timedelta(minutes=1)):
-            if entry.decision != "no_route" and not entry.left_out:
+            if entry.decision == "no_ticket":
+                by_route[entry.route] += 1
+            if not (entry.left_out or entry.decision == "no_route" or (no_ticket and entry.decision == "no_ticket")):
                 continue
-            counts["left_out" if entry.left_out else "no_route"] += 1
-            what = entry.left_out.splitlines() or [entry.reason or "no route matches"]
-            ticket = entry.ticket_number or entry.ticket_id
-            if as_json:
-                shown = {
-                    "time": rfc3339(entry.time),
-                    "key": entry.key,
-                    "ticket": ticket,
-                    "missing": what,
-                    "id": entry.id,
-                }
-                print(json.dumps(shown | {"decision": entry.decision, "title": entry.title}, ensure_ascii=False))
-                continue
-            out.print(f"{str(rfc3339(entry.time))[:19]}  {ticket or 'no ticket'}: {entry.title}", markup=False)
-            out.print(f"  {'; '.join(what)}", markup=False)
-            out.print(f"  key {entry.key}", markup=False)
-        if not as_json:
-            out.print(f"{counts['no_route']} without a route, {counts['left_out']} without a reference, in {days} days")
+            if entry.decision != "no_ticket":
+                counts["left_out" if entry.left_out else "no_route"] += 1
+            _print_incomplete(entry, as_json)
+        if as_json:
+            return
+        for route, count in by_route.most_common():
+            out.print(f"{count} without a ticket by the route '{route}'", markup=False)
+        out.print(f"{counts['no_route']} without a route, {counts['left_out']} without a reference, in {days} days")
 
     run(work)
+
+
+def _print_incomplete(entry: AuditEntry, as_json: bool) -> None:
+    what = entry.left_out.splitlines() or [entry.reason or "no route matches"]
+    ticket = entry.ticket_number or entry.ticket_id
+    if as_json:
+        shown = {"time": rfc3339(entry.time), "key": entry.key, "ticket": ticket, "missing": what, "id": entry.id}
+        shown |= {"decision": entry.decision, "route": entry.route, "title": entry.title}
+        print(json.dumps(shown, ensure_ascii=False))
+        return
+    out.print(f"{str(rfc3339(entry.time))[:19]}  {ticket or 'no ticket'}: {entry.title}", markup=False)
+    route = f" (route '{entry.route}')" if entry.decision == "no_ticket" else ""
+    out.print(f"  {'; '.join(what)}{route}", markup=False)
+    out.print(f"  key {entry.key}", markup=False)
 
 
 async def _events(services: Container, key: str, since: datetime, until: datetime) -> AsyncIterator[dict[str, Any]]:
@@ -172,7 +189,7 @@ async def _events(services: Container, key: str, since: datetime, until: datetim
             yield {
                 "time": rfc3339(entry.time),
                 "state": entry.state,
-                "decision": entry.decision,
+                "decision": f"dry run: {entry.decision}" if entry.mode else entry.decision,
                 "ticket": entry.ticket_number or entry.ticket_id,
                 "reason": entry.reason or entry.left_out.replace("\n", "; ") or entry.rule,
                 "id": entry.id,

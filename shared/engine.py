@@ -46,8 +46,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def storage(self) -> Storage:
-        """The bridge's own storage account."""
+    def state_storage(self) -> Storage:
+        """The bridge's own storage account, for what a source remembers; in a dry run, a part of it by itself."""
         ...
 
     @property

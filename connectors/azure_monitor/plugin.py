@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from connectors.azure_monitor.payloads.schemas import SCHEMAS
-from shared.core.plugins import Intake, Job, Section, SourcePlugin, SourceWords
+from shared.core.plugins import DetailNames, Intake, Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
     from connectors.azure_monitor.source import AzureMonitorSource
@@ -18,6 +18,13 @@ def _sections() -> tuple[Section, ...]:
     from connectors.azure_monitor.sections import sections
 
     return sections()
+
+
+def _details() -> DetailNames:
+    from connectors.azure_monitor.payloads.details import DETAILS, ONLY_OF
+    from shared.payloads.builder import DETAILS as EVERYWHERE
+
+    return DetailNames(frozenset(DETAILS) | frozenset(EVERYWHERE), ONLY_OF)
 
 
 def _layouts() -> Mapping[str, Layout]:
@@ -48,6 +55,7 @@ PLUGIN = SourcePlugin(
         "autoscale",
         "other",
     ),
+    details=_details,
     schemas=SCHEMAS,
     sections=_sections,
     layouts=_layouts,

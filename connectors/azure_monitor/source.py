@@ -65,7 +65,7 @@ class AzureMonitorSource(Source):
             settings,
             AlertSubscriptions(clients_of(engine), settings.cloud, settings).open,
             engine.links,
-            ReconcileState(engine.storage),
+            ReconcileState(engine.state_storage),
             engine.queue,
             rules_of(engine.mapper),
             now=engine.now,

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors.defender.payloads.schemas import SCHEMAS
-from shared.core.plugins import EventHubIntake, HttpEndpoint, Intake, Job, Section, SourcePlugin, SourceWords
+from shared.core.plugins import (
+    DetailNames,
+    EventHubIntake,
+    HttpEndpoint,
+    Intake,
+    Job,
+    Section,
+    SourcePlugin,
+    SourceWords,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +40,14 @@ def _routes(config: BridgeConfig) -> Integrations | None:
     return None if settings is None else Integrations(settings.integrations)
 
 
+def _details() -> DetailNames:
+    from connectors.defender.payloads.details import DETAILS
+    from connectors.defender.routes import OWN_FIELD
+    from shared.payloads.builder import DETAILS as EVERYWHERE
+
+    return DetailNames(frozenset(DETAILS) | frozenset(EVERYWHERE), begins=(OWN_FIELD,))
+
+
 def _layouts() -> Mapping[str, Layout]:
     from connectors.defender.layouts import LAYOUTS
 
@@ -47,6 +64,7 @@ PLUGIN = SourcePlugin(
     name="defender",
     words=SourceWords("Microsoft Defender for Cloud", "Microsoft Defender for Cloud"),
     kinds=("recommendation", "sub_assessment", "security_alert"),
+    details=_details,
     schemas=SCHEMAS,
     sections=_sections,
     layouts=_layouts,
@@ -63,7 +81,7 @@ PLUGIN = SourcePlugin(
     endpoints=(
         HttpEndpoint("assignments", "assignments"),
         HttpEndpoint("withdraw_assignments", "assignments/withdraw"),
-        HttpEndpoint("integrations", "integrations", ("GET",)),
+        HttpEndpoint("integrations", "integrations", ("GET",), acts=False),
     ),
     jobs=(Job("poll_findings", "0 9,24,39,54 * * * *"), Job("remind", "0 12 * * * *")),
     open=_open,

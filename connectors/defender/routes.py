@@ -79,11 +79,11 @@ class Integrations:
     """The integrations of one configuration.
 
     Args:
-        sections: of the configuration; no two have the same scope.
+        sections: of the configuration; no two have the same scope. Those that are disabled only keep their tickets.
     """
 
     def __init__(self, sections: Sequence[IntegrationSettings]) -> None:
-        self._by_scope = {section.scope.lower(): section for section in sections}
+        self._by_scope = {section.scope.lower(): section for section in sections if not section.disabled}
         self._by_name = {section.name: section for section in sections}
         self.routes = tuple(route for section in sections for route in _routes(section))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.defender.settings import DefenderSettings
-from shared.config.unreachable import covers, patterns_cover
+from shared.config.condition_sets import covers, patterns_cover
 from shared.core.fields import FieldMap, FieldRole
 from shared.core.plugins import ConfigPath, ConfigView, Mistake, Section
 from shared.core.ticket_system import TicketKind

@@ -88,6 +88,9 @@ class IntegrationSettings(SettingsModel):
 
     name: Name
     """Shown in lists, logs and previews."""
+    disabled: bool = False
+    """True: it takes no new recommendations, which go to the integration with the next nearest scope, or to the routes.
+    Tickets that it made stay with it."""
     scope: Scope = "/"
     """``/``, a tenant, management group, subscription, resource group, or security connector (AWS, GCP)."""
     connection: Name

@@ -49,14 +49,14 @@ class DefenderSource(Source):
         """Who has to fix which recommendation."""
         from connectors.defender.assignments.store import AssignmentStore
 
-        return AssignmentStore(self._engine.storage)
+        return AssignmentStore(self._engine.state_storage)
 
     @cached_property
     def ancestries(self) -> ManagementGroupPaths:
         """The management groups above subscriptions."""
         from connectors.defender.poll.ancestry import ManagementGroupPaths
 
-        return ManagementGroupPaths(self._engine.storage, now=self._engine.now)
+        return ManagementGroupPaths(self._engine.state_storage, now=self._engine.now)
 
     def owners(self, connection: str) -> frozenset[str]:
         """The fixed owners of the governance rules that are on, where the connection has an integration."""
@@ -172,7 +172,7 @@ class DefenderSource(Source):
 
         engine = self._engine
         clouds, rules = DefenderTenants(settings, clients_of(engine)), self._deciding(settings)
-        poll = FindingsPoll(settings.poll, clouds, engine.storage, engine.queue, now=engine.now, rules=rules)
+        poll = FindingsPoll(settings.poll, clouds, engine.state_storage, engine.queue, now=engine.now, rules=rules)
         return await poll.run()
 
     def _deciding(self, settings: DefenderSettings) -> str:

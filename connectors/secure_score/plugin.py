@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors.secure_score.payloads.schemas import SCHEMAS
-from shared.core.plugins import HttpEndpoint, Intake, Job, Section, SourcePlugin, SourceWords
+from shared.core.plugins import DetailNames, HttpEndpoint, Intake, Job, Section, SourcePlugin, SourceWords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,13 @@ def _routes(config: BridgeConfig) -> ControlRoutes | None:
     return None if settings is None else ControlRoutes(settings)
 
 
+def _details() -> DetailNames:
+    from connectors.secure_score.payloads.details import DETAILS
+    from shared.payloads.builder import DETAILS as EVERYWHERE
+
+    return DetailNames(frozenset(DETAILS) | frozenset(EVERYWHERE))
+
+
 def _layouts() -> Mapping[str, Layout]:
     from connectors.secure_score.layouts import LAYOUTS
 
@@ -47,6 +54,7 @@ PLUGIN = SourcePlugin(
     name="secure_score",
     words=SourceWords("Microsoft Secure Score", "Microsoft Secure Score"),
     kinds=("control",),
+    details=_details,
     schemas=SCHEMAS,
     sections=_sections,
     layouts=_layouts,
@@ -54,7 +62,7 @@ PLUGIN = SourcePlugin(
     intakes=(Intake("secure_score_controls", "secure-score"),),
     endpoints=(
         HttpEndpoint("secure_score_ticket", "secure-score/{control}/ticket"),
-        HttpEndpoint("secure_score_preview", "secure-score/{control}/preview"),
+        HttpEndpoint("secure_score_preview", "secure-score/{control}/preview", acts=False),
     ),
     jobs=(Job("poll_scores", "0 22 * * * *"),),
     open=_open,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.secure_score.settings import WORDS, SecureScoreSettings
-from shared.config.unreachable import patterns_cover
+from shared.config.condition_sets import patterns_cover
 from shared.core.plugins import ConfigPath, ConfigView, Mistake, Section
 
 

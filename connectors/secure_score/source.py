@@ -73,7 +73,7 @@ class SecureScoreSource(Source):
         from connectors.secure_score.poll.poll import ScorePoll
         from connectors.secure_score.poll.states import ScoreStates
 
-        states = ScoreStates(engine.storage)
+        states = ScoreStates(engine.state_storage)
         poll = ScorePoll(settings, self.tenants, engine.links, states, engine.queue, now=engine.now)
         return await poll.run(dry_run=dry_run)
 

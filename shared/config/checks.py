@@ -20,6 +20,9 @@ TemplateCheck = Callable[[str, Mapping[str, frozenset[str]] | None], str | None]
 #: Words for what signals are grouped or counted by, beside templates.
 _BY = ("rule", "resource", "rule_and_resource", "all")
 
+#: What a route may say beside ``ticket: none``.
+_WITHOUT_TICKET = ("name", "when", "ticket", "disabled")
+
 
 def suggest(name: str, known: list[str]) -> str:
     """The fix for a name that is not known and may be left out: the one that was probably meant, or all."""
@@ -190,6 +193,9 @@ def _check_by(view: ConfigView, path: ConfigPath, by: Any) -> list[Mistake]:
 
 
 def _check_route(view: ConfigView, path: ConfigPath, body: Mapping[str, Any]) -> list[Mistake]:
+    if body.get("ticket") == "none":
+        text = "'ticket: none' makes no ticket. Fix: take this out, or 'ticket: none'"
+        return [((*path, str(name)), text) for name in body if name not in _WITHOUT_TICKET]
     connection = body.get("connection")
     problems = view.connection_mistakes((*path, "connection"), connection)
     kind = body.get("ticket", TicketKind.INCIDENT.value)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.config.checks import suggest_value
-from shared.core.plugins import ConfigPath, Mistake
+from shared.core.plugins import ConfigPath, DetailNames, Mistake
 
 #: Form of a subscription id, with ``*`` and ``?`` for parts of it.
 _SUBSCRIPTION = re.compile(r"[0-9a-f*?-]+", re.IGNORECASE)
@@ -21,9 +21,15 @@ _GROUP = re.compile(r"[\w().*? -]+")
 _NAMES = ("source", "kind", "subscription", "resource_group", "resource_type", "resource")
 
 _NO_NEGATION = (
-    "there is no negation: '{0}' is compared as it stands and matches nothing. Fix: put a route for what is to be "
-    "different above this one, or name what you want"
+    "'{0}' is compared as it stands and matches nothing: '!' is no negation. Fix: write it without '!' under 'not'"
 )
+
+#: The fix where no known name is close: a list of all of them would be long.
+_SHOWN = " Fix: bridge.py preview shows the details that a payload has"
+
+#: Sections of conditions inside one another.
+_DEEPEST = 8
+_ONLY_NAMES = "'{0}' matches nothing: there is no negation here. Fix: name what may become a ticket"
 _NO_REGEX = (
     "'{0}' matches nothing: only * (any text) and ? (one character) have a meaning. Fix: write several patterns as a "
     "list, [a, b]"
@@ -68,17 +74,37 @@ class ConditionChecks:
 
     Args:
         kinds: the kinds of signals of each source; empty for a source that does not list them.
+        details: the names of details of each source.
     """
 
-    def __init__(self, kinds: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, kinds: Mapping[str, tuple[str, ...]], details: Mapping[str, DetailNames]) -> None:
         self._sources = sorted(kinds)
+        self._by_source = kinds
         listed = all(kinds.values())
         self._kinds = sorted({kind for each in kinds.values() for kind in each}) if listed else []
+        self._details = details
 
     def check(self, path: ConfigPath, when: Any) -> list[Mistake]:
         """Conditions of a ``when`` that can never hold; anything but a section is left to the model."""
+        return self._section(path, when, [(source, kind) for source, each in self._by_source.items() for kind in each])
+
+    def _section(self, path: ConfigPath, when: Any, kinds: Sequence[tuple[str, str]], depth: int = 1) -> list[Mistake]:
+        """Mistakes of conditions and of those inside them. ``kinds``: sources and kinds that get here."""
         if not isinstance(when, dict):
             return []
+        problems = self._own(path, when)
+        kinds = [one for one in kinds if _wanted(when, "source", one[0]) and _wanted(when, "kind", one[1])]
+        problems += self._check_details((*path, "details"), when.get("details"), kinds)
+        for place, inner in inner_conditions(path, when):
+            if depth >= _DEEPEST:
+                text = f"conditions may stand in one another {_DEEPEST} deep. Fix: write them flatter"
+                return [*problems, (place, text)]
+            if inner == {}:
+                problems.append((place, "no condition. Fix: write one, or take this out"))
+            problems += self._section(place, inner, kinds, depth + 1)
+        return problems
+
+    def _own(self, path: ConfigPath, when: Mapping[str, Any]) -> list[Mistake]:
         problems = check_patterns((*path, "source"), when.get("source"), self._sources, "source")
         if self._kinds:
             problems += check_patterns((*path, "kind"), when.get("kind"), self._kinds, "kind")
@@ -86,11 +112,54 @@ class ConditionChecks:
             problems += check_names((*path, name), when.get(name))
         for name in ("rule", "title", "severity"):
             problems += _empty((*path, name), when.get(name))
-        for name in ("custom_properties", "dimensions", "tags"):
+        for name in ("custom_properties", "dimensions", "details", "tags"):
             inner = when.get(name)
             for key, given in inner.items() if isinstance(inner, dict) else ():
                 problems += _empty((*path, name, str(key)), given)
+        for name in ("any", "all"):
+            if when.get(name) == []:
+                problems += _empty((*path, name), [])
         return problems
+
+    def _check_details(self, path: ConfigPath, given: Any, kinds: Sequence[tuple[str, str]]) -> list[Mistake]:
+        """Names of details that no signal of these kinds has."""
+        sources = {source for source, _ in kinds}
+        listed = [self._details[source] for source in sources if source in self._details]
+        if not isinstance(given, dict) or not sources or not all(one.names for one in listed):
+            return []
+        known = {name for one in listed for name in one.names}
+        problems: list[Mistake] = []
+        for key in map(str, given):
+            name = key.strip().casefold()
+            if any(name.startswith(one.begins) for one in listed):
+                continue
+            owners = [one.only_of[name] for one in listed if name in one.only_of]
+            if name not in known:
+                fix = suggest_value(key, sorted(known), close_only=True) or _SHOWN
+                problems.append(((*path, key), f"there is no detail '{key}'.{fix}"))
+            elif len(owners) == len([one for one in listed if name in one.names]) and not any(
+                kind in owner for owner in owners for _, kind in kinds
+            ):
+                have = ", ".join(sorted({kind for owner in owners for kind in owner}))
+                text = f"only signals of kind {have} have the detail '{key}'. Fix: name that kind, or another detail"
+                problems.append(((*path, key), text))
+        return problems
+
+
+def inner_conditions(path: ConfigPath, when: Mapping[str, Any]) -> Iterator[tuple[ConfigPath, Any]]:
+    """The conditions inside others, with their places."""
+    if when.get("not") is not None:
+        yield (*path, "not"), when["not"]
+    for name in ("any", "all"):
+        given = when.get(name)
+        for index, one in enumerate(given if isinstance(given, list) else ()):
+            yield (*path, name, index), one
+
+
+def _wanted(when: Mapping[str, Any], name: str, word: str) -> bool:
+    """Whether a condition lets a word through, as far as it is a pattern."""
+    texts = [text for _, text in patterns((), when.get(name))]
+    return not texts or any(could_match(text, word) for text in texts)
 
 
 def check_names(path: ConfigPath, given: Any) -> list[Mistake]:
@@ -106,7 +175,8 @@ def check_names(path: ConfigPath, given: Any) -> list[Mistake]:
     for place, text in patterns(path, given):
         if text.startswith("!"):
             if name in _NAMES:
-                problems.append((place, _NO_NEGATION.format(text)))
+                wrong = _ONLY_NAMES if path[0] == "accept_only" else _NO_NEGATION
+                problems.append((place, wrong.format(text)))
         elif name == "subscription" and text and not _is_subscription(text):
             problems.append(
                 (place, f"'{text}' is no subscription id. Fix: write the id, 00000000-0000-0000-0000-000000000000")

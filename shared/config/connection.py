@@ -61,6 +61,9 @@ class ConnectionSettings(SettingsModel):
     and the others hand their messages on."""
     budget: CallBudget = CallBudget()
     """How many calls may be made."""
+    disabled: bool = False
+    """True: nothing is sent to it or read from it. Signals for it wait on the queue, however long it lasts, and are
+    delivered within about 15 minutes once it is enabled again; none becomes a dead letter because of this."""
     total_timeout: Annotated[Duration, Field(ge=timedelta(seconds=2), le=timedelta(minutes=4))] = timedelta(minutes=2)
     """Longest time for one operation on a ticket, look-ups and log-in included. Must stay below
     ``delivery.lease``."""

@@ -208,6 +208,7 @@ class _Validation:
 
         checks = FieldChecks(data.get("lookups"), fields, self._template_problem, closing_mistakes)
         kinds = {source.name: source.kinds for source in self._registry.sources}
+        details = {source.name: source.details() for source in self._registry.sources}
         return ConfigView(
             data=data,
             config=config,
@@ -217,7 +218,7 @@ class _Validation:
             check_fields=checks.check,
             check_closing=checks.check_closing,
             check_template=checks.check_template,
-            check_when=ConditionChecks(kinds).check,
+            check_when=ConditionChecks(kinds, details).check,
             check_patterns=check_patterns,
             suggest_value=suggest_value,
         )

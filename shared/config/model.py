@@ -28,6 +28,10 @@ from shared.core.ticket_system import TicketKind
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
+#: Whether something is done, or only rehearsed.
+Mode = Literal["live", "dry_run"]
+
+
 class Levels(SettingsModel):
     """What one severity becomes."""
 
@@ -75,10 +79,12 @@ class ResolveSettings(SettingsModel):
 class RouteBody(SettingsModel):
     """Where a signal goes and what it becomes."""
 
-    connection: Name
-    """Name of a connection."""
-    ticket: TicketKind = TicketKind.INCIDENT
-    """Kind of ticket: incident, change_request, problem or event."""
+    connection: Name = ""
+    """Name of a connection. Required, except where ``ticket`` is ``none``."""
+    ticket: TicketKind | Literal["none"] = TicketKind.INCIDENT
+    """Kind of ticket: incident, change_request, problem or event. ``none``: signals that get here make no ticket and
+    reopen none; they are counted, logged with the route, and listed (decision ``no_ticket``). A ticket that is open
+    already gets its updates and its end."""
     fields: dict[str, FieldValue] = Field(default_factory=dict)
     """Ticket fields: constants, templates such as ``{{ signal.title }}``, or look-ups. They are added to the defaults
     of the ticket kind; ``null`` takes a default away."""
@@ -104,6 +110,18 @@ class RouteBody(SettingsModel):
     """The same for resources whose health is the point (Resource Health, outages): Resource Health is asked this often
     whether the affected resources are available again, and then the ticket is resolved. Left out: it is not asked."""
 
+    mode: Mode = "live"
+    """``dry_run``: its signals are decided, rendered and logged, and nothing is written outside; docs/dry-run.md."""
+    disabled: bool = False
+    """True: it takes no new signals, which go on to the next route that matches. Tickets that it made keep its closing
+    fields."""
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if not (self.connection or self.ticket == "none"):
+            raise ValueError("a route needs a 'connection', or 'ticket: none'")
+        return self
+
 
 class RouteSettings(RouteBody):
     """A route with conditions. The first route that matches wins."""
@@ -112,17 +130,6 @@ class RouteSettings(RouteBody):
     """Shown in previews, logs and the ticket list."""
     when: When
     """Conditions; at least one."""
-    connection: Name = ""
-    """Name of a connection. Required, except where ``ignore`` is true."""
-    ignore: bool = False
-    """True: signals of this route make no ticket; preview and log say ``ignored``. A ticket that is open already gets
-    its updates and its end."""
-
-    @model_validator(mode="after")
-    def _goes_somewhere(self) -> Self:
-        if not (self.connection or self.ignore):
-            raise ValueError("a route needs a 'connection', or 'ignore: true'")
-        return self
 
 
 class DeliverySettings(SettingsModel):
@@ -153,6 +160,10 @@ class BridgeConfig(SettingsModel):
 
     version: Literal[1]
     """Version of this format: 1."""
+    mode: Mode = "live"
+    """``dry_run``: everything is decided, rendered and logged, and nothing is written outside: no ticket, no state of
+    an alert, no assignment, no state of a control. ``bridge.py report`` shows what would have become of the signals;
+    see docs/dry-run.md."""
     connections: Annotated[dict[Name, ConnectionSettings], Field(min_length=1)]
     """Ticket system instances by name."""
     severity: SeverityTable = SeverityTable()

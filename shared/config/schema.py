@@ -46,9 +46,25 @@ def _as_in_the_file(node: Any) -> None:
             node["default"] = format_duration(TypeAdapter(timedelta).validate_python(default))
 
 
+def _or_a_setting(node: Any) -> None:
+    """Let a setting stand where one of several words is expected."""
+    if isinstance(node, list):
+        for value in node:
+            _or_a_setting(value)
+    if not isinstance(node, dict):
+        return
+    for value in node.values():
+        _or_a_setting(value)
+    words = node.get("enum")
+    if node.get("type") == "string" and isinstance(words, list):
+        del node["enum"], node["type"]
+        node["anyOf"] = [{"type": "string", "enum": words}, {"type": "string", "pattern": r"\$\{"}]
+
+
 def json_schema(model: type[BridgeConfig]) -> str:
     """The JSON Schema (draft 2020-12) as text, for editors and other programs."""
     schema = _schema(model)
+    _or_a_setting(schema)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "bridge.yaml"}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.config.checks import entries
-from shared.config.conditions import could_match, patterns
+from shared.config.condition_sets import NAMED, covering, covers, never_holds
+from shared.config.conditions import could_match, inner_conditions, patterns
 from shared.core.plugins import ConfigPath, ConfigView, Mistake
-
-#: Conditions that a pattern for any text always fulfils, because every signal has such a value.
-_ALWAYS = ("source", "kind", "title")
-
-_SEVERITIES = frozenset({0, 1, 2, 3, 4, "unknown"})
-
-_NAMED = ("custom_properties", "dimensions", "tags")
 
 
 def warn_file(view: ConfigView) -> list[Mistake]:
@@ -23,86 +16,10 @@ def warn_file(view: ConfigView) -> list[Mistake]:
     return [*_routes(view), *_contradictions(view), *_literal_negations(view), *_closing(view), *_unused(view)]
 
 
-def covers(wide: Any, narrow: Any, kinds: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether everything that fulfils the conditions ``narrow`` fulfils ``wide`` too, as far as the patterns tell.
-
-    Args:
-        wide, narrow: sections ``when``, raw; None for no conditions.
-        kinds: the kinds of signals of each source.
-    """
-    wanted = _meaning(wide)
-    given = _meaning(narrow)
-    return all(_implied(name, pattern, given, kinds) for name, pattern in wanted.items())
-
-
-def patterns_cover(wide: list[str], narrow: list[str]) -> bool:
-    """Whether every text that matches one of ``narrow`` matches one of ``wide``, as far as the patterns tell."""
-    return all(any(_within(one, other) for other in wide) for one in narrow)
-
-
-def _meaning(when: Any) -> dict[tuple[str, str], list[Any]]:
-    """The conditions that exclude something, by name and name of the entry, each with its values."""
-    found: dict[tuple[str, str], list[Any]] = {}
-    for name, given in when.items() if isinstance(when, Mapping) else ():
-        if given is None:
-            continue
-        if name == "severity":
-            values = given if isinstance(given, list) else [given]
-            if not set(values) >= _SEVERITIES:
-                found[name, ""] = values
-        elif name in _NAMED:
-            for key, value in given.items() if isinstance(given, Mapping) else ():
-                found[name, str(key).casefold()] = _texts(value)
-        else:
-            texts = _texts(given)
-            if not (name in _ALWAYS and any(set(text) == {"*"} for text in texts)):
-                found[name, ""] = texts
-    return found
-
-
-def _texts(given: Any) -> list[str]:
-    return [text for _, text in patterns((), given)]
-
-
-def _implied(
-    name: tuple[str, str],
-    wanted: list[Any],
-    given: Mapping[tuple[str, str], list[Any]],
-    kinds: Mapping[str, tuple[str, ...]],
-) -> bool:
-    if name in given:
-        if name[0] == "severity":
-            return set(given[name]) <= set(wanted)
-        if patterns_cover(wanted, given[name]):
-            return True
-    if name[0] == "source" and ("kind", "") in given:
-        sources = {source for source, each in kinds.items() if _any_match(given["kind", ""], each)}
-        return all(kinds.values()) and all(any(could_match(one, source) for one in wanted) for source in sources)
-    if name[0] == "kind":
-        left = [kind for source, each in kinds.items() if _allows(given, "source", source) for kind in each]
-        left = [kind for kind in left if _allows(given, "kind", kind)]
-        return all(kinds.values()) and all(any(could_match(one, kind) for one in wanted) for kind in left)
-    return False
-
-
-def _allows(given: Mapping[tuple[str, str], list[Any]], name: str, word: str) -> bool:
-    return (name, "") not in given or any(could_match(one, word) for one in given[name, ""])
-
-
-def _any_match(texts: list[str], words: tuple[str, ...]) -> bool:
-    return any(could_match(text, word) for text in texts for word in words)
-
-
-def _within(narrow: str, wide: str) -> bool:
-    """Whether the pattern ``wide`` matches everything that ``narrow`` does. A ``?`` of the wide one takes no ``*``."""
-    parts = [".*" if c == "*" else "[^*]" if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", wide)]
-    return re.fullmatch("".join(parts), narrow, re.IGNORECASE | re.DOTALL) is not None
-
-
 def shadowed(
     rules: list[tuple[ConfigPath, str, Any]], kinds: Mapping[str, tuple[str, ...]], what: str
 ) -> Iterator[Mistake]:
-    """A warning for each rule whose signals an earlier one takes.
+    """A warning for each rule whose signals an earlier one takes, or several together.
 
     Args:
         rules: place, name and conditions, in the order in which they are tried.
@@ -110,50 +27,57 @@ def shadowed(
         what: such a rule in a sentence, for example ``route``.
     """
     for index, (path, _, when) in enumerate(rules):
-        for _, name, earlier in rules[:index]:
-            if covers(earlier, when, kinds):
-                same = "has the same conditions" if covers(when, earlier, kinds) else "takes all of its signals"
-                yield path, f"never reached: the {what} '{name}' above {same}. Fix: put it above '{name}', or remove it"
-                break
+        earlier = rules[:index]
+        one = next((rule for rule in earlier if covers(rule[2], when, kinds)), None)
+        if one is not None:
+            same = "has the same conditions" if covers(when, one[2], kinds) else "takes all of its signals"
+            yield path, f"never reached: the {what} '{one[1]}' above {same}. Fix: put it above '{one[1]}', or remove it"
+            continue
+        names = [f"'{earlier[place][1]}'" for place in covering(when, [rule[2] for rule in earlier], kinds)]
+        if names:
+            several = f"{', '.join(names[:-1])} and {names[-1]}"
+            text = f"never reached: the {what}s {several} above take all of its signals together"
+            yield path, f"{text}. Fix: put it above {names[0]}, or remove it"
 
 
 def _routes(view: ConfigView) -> Iterator[Mistake]:
     routes = [
-        ((*path, "when"), str(route.get("name")), route.get("when")) for path, route in entries(view.data, "routes")
+        ((*path, "when"), str(route.get("name")), route.get("when"))
+        for path, route in entries(view.data, "routes")
+        if route.get("disabled") is not True
     ]
     yield from shadowed(routes, view.kinds, "route")
-    for _, name, when in routes:
-        if view.data.get("default") is not None and covers(when, {}, view.kinds):
-            yield (
-                ("default",),
-                f"never reached: the route '{name}' takes every signal. Fix: make that route the default",
-            )
-            break
+    if view.data.get("default") is None:
+        return
+    names = [f"'{routes[place][1]}'" for place in covering({}, [when for *_, when in routes], view.kinds)]
+    if len(names) == 1:
+        text = f"never reached: the route {names[0]} takes every signal. Fix: make that route the default"
+        yield ("default",), text
+    elif names:
+        several = f"{', '.join(names[:-1])} and {names[-1]}"
+        yield ("default",), f"never reached: the routes {several} take every signal together. Fix: remove it"
 
 
 def _contradictions(view: ConfigView) -> Iterator[Mistake]:
-    """``kind`` and ``source`` that no signal has together."""
-    if not all(view.kinds.values()):
-        return
+    """Conditions that no signal fulfils together, such as ``kind`` and ``source`` of different signals."""
     for section in ("routes", "throttles", "maintenance"):
         for path, entry in entries(view.data, section):
-            given = _meaning(entry.get("when"))
-            if not {("source", ""), ("kind", "")} <= given.keys():
+            when = entry.get("when")
+            if not isinstance(when, Mapping) or not never_holds(when, view.kinds):
                 continue
-            sources = [source for source in view.kinds if _allows(given, "source", source)]
-            if not any(_any_match(given["kind", ""], view.kinds[source]) for source in sources):
-                of = ", ".join(sources)
-                yield (
-                    (*path, "when"),
-                    f"never holds: {of} has no signals of this kind. Fix: leave 'source' or 'kind' out",
-                )
+            of_kind = {name: when[name] for name in ("source", "kind") if when.get(name) is not None}
+            if len(of_kind) == 2 and never_holds(of_kind, view.kinds):
+                said = [text for _, text in patterns((), when["source"])]
+                of = ", ".join(one for one in view.kinds if any(could_match(text, one) for text in said))
+                text = f"never holds: {of} has no signals of this kind. Fix: leave 'source' or 'kind' out"
+            else:
+                text = "never holds: its conditions exclude each other. Fix: take one of them out"
+            yield (*path, "when"), text
 
 
 def _literal_negations(view: ConfigView) -> Iterator[Mistake]:
     """A ``!`` before free text may be meant as it stands."""
-    text = (
-        "'{0}' is compared as it stands: there is no negation. Fix: put a route for what is to be different above this"
-    )
+    text = "'{0}' is compared as it stands: '!' is no negation. Fix: if it is meant as one, write it under 'not'"
     for section in ("routes", "throttles", "maintenance"):
         for path, entry in entries(view.data, section):
             for place, given in _free_texts((*path, "when"), entry.get("when")):
@@ -167,9 +91,11 @@ def _free_texts(path: ConfigPath, when: Any) -> Iterator[tuple[ConfigPath, Any]]
         return
     for name in ("rule", "title"):
         yield (*path, name), when.get(name)
-    for name in _NAMED:
+    for name in NAMED:
         for key, given in when[name].items() if isinstance(when.get(name), dict) else ():
             yield (*path, name, str(key)), given
+    for place, inner in inner_conditions(path, when):
+        yield from _free_texts(place, inner)
 
 
 def _closing(view: ConfigView) -> Iterator[Mistake]:

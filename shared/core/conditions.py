@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import StrictStr
+from pydantic import Field, StrictStr
 
 from shared.core.settings import SettingsModel
 
@@ -15,7 +15,7 @@ class When(SettingsModel):
     """Conditions on a signal. All given ones must hold; of the patterns of one condition, any.
 
     Patterns compare whole values without case; ``*`` stands for any text, ``?`` for one character. Conditions on
-    resources hold when any affected resource matches.
+    resources hold when any affected resource matches. ``not``, ``any`` and ``all`` take conditions in their turn.
     """
 
     source: Patterns | None = None
@@ -50,3 +50,10 @@ class When(SettingsModel):
     tags: dict[str, Patterns] | None = None
     """Tags: name to pattern. Azure Monitor sends no resource tags; looked at are Prometheus labels, the content of a
     dimension or custom property called ``tags``, and then the custom properties themselves."""
+    not_: Annotated[When | None, Field(alias="not")] = None
+    """Conditions that must not hold together: ``not: {details: {cause: UserInitiated}}``. It is fulfilled too where the
+    signal has no such value. For none of several: ``not: {any: [{...}, {...}]}``."""
+    any: list[When] | None = None
+    """Alternatives: at least one of these sets of conditions must hold."""
+    all: list[When] | None = None
+    """Every one of these sets of conditions must hold: for two lists of alternatives."""

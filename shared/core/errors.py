@@ -250,6 +250,13 @@ class MustWait(Throttled):
     position: str = ""
 
 
+class ConnectionDisabled(TicketSystemError):
+    """The configuration says ``disabled: true`` of the connection: nothing was sent, and what is for it waits."""
+
+    code = "connection_disabled"
+    retry = True
+
+
 class Unavailable(TicketSystemError):
     """The system is asleep, in maintenance or unreachable, and nothing was written."""
 

@@ -65,6 +65,7 @@ class Message:
         claim: name of the blob with its content, ``<id>.json``; empty when the message holds its content itself.
         replayed: a person sent it again from the dead letters.
         position: in the backlog of a connection's call budget, as the budget named it; empty when it has none.
+        paused: seconds that it waited for a connection that was disabled: they are no part of its age.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Message:
     claim: str = ""
     replayed: bool = False
     position: str = ""
+    paused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +166,7 @@ def encode(message: Message) -> str:
         "id": message.id,
         "received_at": rfc3339(message.received_at),
     }
-    for name in ("attempts", "lock_waits", "claim", "replayed", "position"):
+    for name in ("attempts", "lock_waits", "claim", "replayed", "position", "paused"):
         if value := getattr(message, name):
             fields[name] = value
     if message.last_outcome != "none":
@@ -245,6 +247,7 @@ def _head(fields: Mapping[str, Any]) -> dict[str, Any]:
         "claim": fields.get("claim", ""),
         "replayed": bool(fields.get("replayed", False)),
         "position": str(fields.get("position", "")),
+        "paused": int(fields.get("paused", 0)),
     }
 
 

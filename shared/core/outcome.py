@@ -24,6 +24,10 @@ URGENT_SEVERITIES: Final = (0, 1)
 FOREIGN_MESSAGE: Final = "foreign_message"
 
 
+#: ``mode`` of an outcome that was only rehearsed: nothing was written outside.
+DRY_RUN: Final = "dry_run"
+
+
 class OutcomeKind(StrEnum):
     """How a message ended; the value is the name of the event in the log."""
 
@@ -53,8 +57,9 @@ class Outcome:
             (its problem is over, the ticket is left to people with a note) or several, joined by ``_``, where the
             ticket system was written; otherwise resolved_before_fired, already_over, noted,
             closed, duplicate, stale, in_progress, nothing_to_do, suppressed, held, flapping (others decide for it),
-            overtaken, ignored, no_route, unassigned or withdrawn. Of GROUPED: grouped, duplicate or
-            resolved_before_fired. Of HELD: held, flapping or resource_unhealthy. Of the others see ``OutcomeKind``.
+            overtaken, refused (in a dry run: live it would be a dead letter), no_ticket, no_route, unassigned or
+            withdrawn. Of GROUPED: grouped, duplicate or resolved_before_fired. Of HELD: held, flapping or
+            resource_unhealthy. Of the others see ``OutcomeKind``.
         route, connection: names in the configuration; empty where none was chosen.
         ticket: of the key, None while there is none. stage: of the link, as ``LinkStage`` names it.
         rule: name of the rule that held, suppressed or throttled it.
@@ -66,6 +71,8 @@ class Outcome:
         call_succeeded: calls to ``connection`` were made and succeeded.
         call_error: code of the error with which a call to ``connection`` failed; empty when none did.
         call_status: HTTP status of that call, None when there was no answer.
+        mode: DRY_RUN when nothing was written outside; empty otherwise. rendered: then, the calls that would have been
+            made, with their fields, as JSON.
         id: of the message. key: what it is about. signal: as delivered; None when it has none.
         ended_at: when, UTC. seconds: since the bridge took the message in.
         calls: to ticket systems, by this attempt. attempts: deliveries so far, this one included.
@@ -91,6 +98,8 @@ class Outcome:
     call_succeeded: bool = False
     call_error: str = ""
     call_status: int | None = None
+    mode: str = ""
+    rendered: str = ""
     id: str = ""
     key: str = ""
     signal: Signal | None = None

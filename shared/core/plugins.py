@@ -80,6 +80,21 @@ class SourceWords:
 
 
 @dataclass(frozen=True, slots=True)
+class DetailNames:
+    """Names that ``Signal.details`` of a source may hold, so that a condition on another one is found.
+
+    Attributes:
+        names: all of them; empty: not checked.
+        only_of: those that no signals but those of these kinds have.
+        begins: beginnings of names that people choose.
+    """
+
+    names: frozenset[str] = frozenset()
+    only_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    begins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigView:
     """What the check of a section sees: the raw file, because the model may not have come about.
 
@@ -148,11 +163,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class HttpEndpoint:
-    """An HTTP endpoint: the function's name, its route below ``/api/``, and its methods."""
+    """An HTTP endpoint: the function's name, its route below ``/api/``, its methods, and whether it writes outside."""
 
     name: str
     route: str
     methods: tuple[str, ...] = ("POST",)
+    acts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +287,10 @@ def _nothing() -> tuple[Any, ...]:
     return ()
 
 
+def _unlisted_details() -> DetailNames:
+    return DetailNames()
+
+
 def _no_layouts() -> Mapping[str, Any]:
     return {}
 
@@ -291,6 +311,7 @@ class SourcePlugin:
         name: ``Signal.source`` of its signals.
         words: how texts speak of it.
         kinds: every ``Signal.kind`` of its signals, so that a condition on another one is found; empty: not checked.
+        details: the names of details that its signals may have.
         schemas: the payloads that it can read, in the order in which they are tried.
         sections: its sections of bridge.yaml.
         layouts: how the long text of a ticket presents each kind of its signals: kind to ``Layout``.
@@ -302,6 +323,7 @@ class SourcePlugin:
     name: str
     words: SourceWords
     kinds: tuple[str, ...] = ()
+    details: Callable[[], DetailNames] = _unlisted_details
     schemas: tuple[PayloadSchema, ...] = ()
     sections: Callable[[], tuple[Section, ...]] = _nothing
     layouts: Callable[[], Mapping[str, Any]] = _no_layouts
@@ -334,6 +356,11 @@ class Registry:
         """Ticket systems by name."""
         found: list[TicketSystemPlugin] = [import_module(name).PLUGIN for name in self.ticket_system_modules]
         return {plugin.name: plugin for plugin in (*found, *self.more_ticket_systems)}
+
+    @cached_property
+    def acting_endpoints(self) -> frozenset[str]:
+        """Names of endpoints of sources that write outside."""
+        return frozenset(one.name for source in self.sources for one in source.endpoints if one.acts)
 
     @cached_property
     def schemas(self) -> tuple[PayloadSchema, ...]:

@@ -45,7 +45,7 @@ from shared.delivery.decision.decide import (
     refused,
     reserve,
 )
-from shared.delivery.decision.rules import PlannedWorkLookup, Policies, no_planned_work
+from shared.delivery.decision.rules import PlannedWorkLookup, Policies, no_planned_work, opens_ticket
 from shared.delivery.interruptions import DeliveryFailed, KeyLocked
 from shared.delivery.links import LinkStore
 from shared.delivery.missing import MissingTickets, called, deleted, shows, stays_open, unchanged
@@ -65,7 +65,10 @@ _SECOND_LOOK: Final = timedelta(seconds=60)
 #: Times that a ticket is tried again which answers a write with "no such ticket" and a read with its content.
 _MOST_DISAGREEMENTS: Final = 3
 
-_NO_ROUTE: Final = "no route of bridge.yaml matches, and there is no default"
+_WITHOUT_ROUTE: Final = {
+    "no_route": "no route of bridge.yaml matches, and there is no default",
+    "no_ticket": "its route says 'ticket: none'",
+}
 
 _DONE: Final = {Op.CREATE: "created", Op.COMMENT: "commented", Op.RESOLVE: "resolved", Op.REOPEN: "reopened"}
 
@@ -172,6 +175,7 @@ class _SignalDelivery:
         self._message = message
         self._signal: Signal = message.signal
         self._route = context.mapper.route(message.signal)
+        self._no_ticket_route = context.mapper.no_ticket_route(message.signal) if self._route is None else ""
         self._client = TicketClient(context.mapper, context.systems, message.signal, self._route, message.id)
         self._last_had_no_effect = is_first_delivery and message.last_outcome == "not_applied"
         # Until this attempt calls, what was known of the one before it holds.
@@ -197,8 +201,7 @@ class _SignalDelivery:
             if self._stored is None and self._route is None:
                 await self._load()
                 if self._stored is None:
-                    ignored = self._context.mapper.ignored_by(self._signal)
-                    return self._outcome("ignored" if ignored else "no_route")
+                    return self._outcome("no_ticket" if self._no_ticket_route else "no_route")
             try:
                 finished = await self._step()
             except RowOvertaken:
@@ -243,6 +246,8 @@ class _SignalDelivery:
             ticket_was_read=self._ticket_was_read,
             replayed=self._message.replayed,
         )
+        if opens_ticket(decision) and self._no_ticket_route:
+            decision = Ignore("no_ticket")
         match decision:
             case Ignore(why):
                 if self._unsaved:
@@ -277,6 +282,7 @@ class _SignalDelivery:
     async def _admit(self, connection: str) -> None:
         """Ask the connection's call budget once, before the first call. Raises what says how long to wait."""
         if not self._is_admitted:
+            self._context.systems(connection)  # one that is disabled or not configured reserves nothing
             urgent = self._signal.severity in URGENT_SEVERITIES
             await self._context.admit(connection, urgent=urgent, position=self._message.position)
             self._is_admitted = True
@@ -424,16 +430,17 @@ class _SignalDelivery:
                 decision = "created_resolved"
         elif decision == "duplicate" and self._found_over:
             decision = "already_over"
+        no_ticket = self._no_ticket_route if decision == "no_ticket" else ""
         return Outcome(
             OutcomeKind.DELIVERED if self._until is None else OutcomeKind.HELD,
             decision,
             ticket=link.ticket,
             connection=link.connection,
-            route=self._route.name if self._route else link.route,
+            route=self._route.name if self._route else no_ticket or link.route,
             stage=link.stage.value,
             dropped=self._dropped,
             left_out=self._left_out,
-            reason=_NO_ROUTE if decision == "no_route" else "",
+            reason=_WITHOUT_ROUTE.get(decision, ""),
             warnings=self._warnings,
             until=self._until,
             rule=link.held_by if decision in ("held", "suppressed") else "",

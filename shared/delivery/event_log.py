@@ -35,6 +35,8 @@ class EventLog:
         """Log one event. Its name is the outcome's kind."""
         event = outcome.kind.value
         level = _LEVELS.get(event, logging.INFO)
+        if outcome.code == "connection_disabled":
+            level = logging.INFO
         if outcome.dropped or outcome.decision == "no_route" or outcome.code == "poison":
             level = max(level, logging.ERROR if outcome.code == "poison" else logging.WARNING)
         ticket = outcome.ticket
@@ -43,6 +45,7 @@ class EventLog:
             level,
             id=outcome.id,
             **({"key": outcome.key} if outcome.signal is None else _signal_fields(outcome.signal)),
+            mode=outcome.mode,
             decision=outcome.decision,
             rule=outcome.rule,
             group=outcome.group,

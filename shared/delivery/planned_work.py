@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.config.storms import MaintenanceSettings
-from shared.core.errors import StorageUnavailable, TicketSystemError
+from shared.core.errors import ConnectionDisabled, StorageUnavailable, TicketSystemError
 from shared.core.signal import Resource, Signal
 from shared.core.ticket_system import PlannedWork, PlansWork
 from shared.core.times import rfc3339
@@ -101,6 +101,8 @@ class PlannedWorkCache:
             try:
                 asked = system(connection)
                 found = await asked.planned_work() if isinstance(asked, PlansWork) else ()
+            except ConnectionDisabled:
+                continue
             except TicketSystemError as error:
                 record("planned_work_unavailable", logging.WARNING, connection=connection, reason=str(error))
                 continue

@@ -92,6 +92,7 @@ def road(
     is_healthy: Callable[[Signal], Awaitable[bool]],
     now: Callable[[], datetime],
     source_stages: Sequence[Stage] = (),
+    dry_run: Stage | None = None,
     refresh_planned_work: Callable[[], Awaitable[None]] | None = None,
     write_back: WriteBackPort | None = None,
 ) -> tuple[Stage, ...]:
@@ -105,6 +106,7 @@ def road(
         is_healthy: whether the resources of a signal are available.
         now: the clock.
         source_stages: what sources contribute, e.g. the owners of Defender's recommendations.
+        dry_run: takes the signals that are only rehearsed; None where the configuration has none.
         refresh_planned_work: reads the planned work of ticket systems again when it is time; None where the
             configuration follows none.
         write_back: tells sources of tickets; None for no source.
@@ -114,6 +116,7 @@ def road(
         ResourceHealthy(deliverer, is_healthy, auto_close, queue, now),
         *source_stages,
         *(() if refresh_planned_work is None else (RefreshPlannedWork(refresh_planned_work),)),
+        *(() if dry_run is None else (dry_run,)),
         GroupOrThrottle(grouper),
         Deliver(deliverer, auto_close, write_back or NoWriteBack(), queue, now),
     )

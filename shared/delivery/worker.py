@@ -18,6 +18,7 @@ from shared.core.errors import (
     BridgeError,
     CircuitOpen,
     ConfigurationError,
+    ConnectionDisabled,
     KeyContended,
     LookAgain,
     MustWait,
@@ -47,6 +48,9 @@ from shared.delivery.stages import Attempt, NoWriteBack, Stage, WriteBackPort
 
 #: Raised by the call budget before anything was sent: no failure of the connection.
 _BUDGET_WAITS: Final = (MustWait, CircuitOpen)
+
+#: How long a message for a disabled connection waits until it is looked at again.
+_WHILE_DISABLED: Final = timedelta(minutes=15)
 
 #: What a handler or a stage may raise, apart from a delivery, which raises DeliveryFailed.
 _FAILURES: Final = (
@@ -291,7 +295,9 @@ class Worker:
         """A dead letter for what cannot succeed, else another attempt later."""
         outcome = Outcome(OutcomeKind.DEAD_LETTERED, "dead_lettered", code=error.code, reason=str(error))
         if isinstance(error, TicketSystemError):
-            was_called = during_delivery and error.connection and not isinstance(error, _BUDGET_WAITS)
+            was_called = (
+                during_delivery and error.connection and not isinstance(error, (*_BUDGET_WAITS, ConnectionDisabled))
+            )
             outcome = replace(
                 outcome,
                 advice=error.advice,
@@ -299,9 +305,13 @@ class Worker:
                 call_error=error.code if was_called else "",
                 call_status=error.status if was_called else None,
             )
-        age = self._now() - message.received_at
+        age = self._now() - message.received_at - timedelta(seconds=message.paused)
         if not error.retry:
             return _Ended(message, outcome)
+        if isinstance(error, ConnectionDisabled):
+            again = replace(message, paused=message.paused + int(_WHILE_DISABLED.total_seconds()))
+            wait = _WHILE_DISABLED * (1 + self._chance() / 10)
+            return _Ended(message, replace(outcome, kind=OutcomeKind.POSTPONED, decision="", delay=wait), again)
         if age > settings.retry_for:
             reason = f"tried {message.attempts + 1} times in {age.days} days; the last failure: {error}"
             code = "ticket_missing" if isinstance(error, TicketNotSeen) else "expired"

@@ -62,6 +62,7 @@ class CompiledRoute:
     comments: bool
     reopen_window: timedelta
     levels: Mapping[int | None, Levels]
+    dry_run: bool = False
     group: CompiledGroup | None = None
     only_after: OnlyAfterSettings | None = None
     flapping: FlappingSettings | None = None
@@ -73,8 +74,8 @@ class CompiledRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class _IgnoringRoute:
-    """A route whose signals make no ticket."""
+class NoTicketRoute:
+    """A route whose signals make no ticket (``ticket: none``)."""
 
     name: str
     matches: Predicate | None
@@ -100,15 +101,13 @@ class Mapper:
         self._layouts: dict[str, Layout] = {}
         #: Routes that sources make, by the source's name.
         self.source_routes: dict[str, SourceRoutes] = {}
-        self._routes: list[CompiledRoute | _IgnoringRoute] = [
-            _IgnoringRoute(route.name, compile_when(route.when))
-            if route.ignore
-            else self._compile(route.name, route, compile_when(route.when))
-            for route in config.routes
-        ]
+        self._routes = [self._compile_any(route.name, route, compile_when(route.when)) for route in config.routes]
         if config.default is not None:
-            self._routes.append(self._compile("default", config.default, None))
+            self._routes.append(self._compile_any("default", config.default, None))
         self._by_name = {route.name: route for route in self._routes if isinstance(route, CompiledRoute)}
+        enabled = {route.name for route in config.routes if not route.disabled}
+        enabled |= set() if config.default is None or config.default.disabled else {"default"}
+        self._routes = [route for route in self._routes if route.name in enabled]
         for source in registry.sources:
             self._layouts |= source.layouts()
             made: SourceRoutes | None = source.routes(config)
@@ -144,16 +143,30 @@ class Mapper:
         found = self._first(signal)
         return found if isinstance(found, CompiledRoute) else None
 
-    def ignored_by(self, signal: Signal) -> str:
-        """Name of the route of the file that ignores a signal for which there is no other route; ``""`` for none."""
-        found = self._first(signal)
-        return found.name if isinstance(found, _IgnoringRoute) else ""
+    @property
+    def has_dry_runs(self) -> bool:
+        """Whether some route, or everything, is a dry run."""
+        return self._config.mode == "dry_run" or any(route.dry_run for route in self._by_name.values())
 
-    def _first(self, signal: Signal) -> CompiledRoute | _IgnoringRoute | None:
-        for route in self._routes:
-            if route.matches is None or route.matches(signal):
-                return route
-        return None
+    def is_dry_run(self, signal: Signal) -> bool:
+        """Whether a signal is only rehearsed."""
+        if self._config.mode == "dry_run":
+            return True
+        route = self.route(signal)
+        return route is not None and route.dry_run
+
+    def no_ticket_route(self, signal: Signal) -> str:
+        """Name of the route that says ``ticket: none`` for a signal that no other route takes; ``""`` for none."""
+        found = self._first(signal)
+        return found.name if isinstance(found, NoTicketRoute) else ""
+
+    def grouping(self, signal: Signal) -> list[CompiledRoute]:
+        """The routes of the file that would group a signal, also those that it does not get to."""
+        compiled = [route for route in self._routes if isinstance(route, CompiledRoute) and route.group is not None]
+        return [route for route in compiled if route.matches is None or route.matches(signal)]
+
+    def _first(self, signal: Signal) -> CompiledRoute | NoTicketRoute | None:
+        return next((route for route in self._routes if route.matches is None or route.matches(signal)), None)
 
     def named(self, name: str) -> CompiledRoute | None:
         """The route called ``name``, if the configuration still has it."""
@@ -234,6 +247,9 @@ class Mapper:
             own_fields=made.own_fields,
         )
 
+    def _compile_any(self, name: str, body: RouteBody, matches: Predicate | None) -> CompiledRoute | NoTicketRoute:
+        return NoTicketRoute(name, matches) if body.ticket == "none" else self._compile(name, body, matches)
+
     def _compile(
         self,
         name: str,
@@ -242,19 +258,19 @@ class Mapper:
         defaults: Mapping[FieldRole, FieldValue] = MappingProxyType({}),
         closing_prefix: str = "",
     ) -> CompiledRoute:
-        window = body.reopen_window
+        window, kind = body.reopen_window, TicketKind(body.ticket)
         columns = self._registry.ticket_systems[self._config.connections[body.connection].type].fields
-        plain = {**_by_column(columns, body.ticket, FIELDS), **columns.defaults.get(body.ticket, {})}
-        fields = self._sources({**plain, **_by_column(columns, body.ticket, defaults)}, body.fields)
+        plain = {**_by_column(columns, kind, FIELDS), **columns.defaults.get(kind, {})}
+        fields = self._sources({**plain, **_by_column(columns, kind, defaults)}, body.fields)
         closing = {
-            **_by_column(columns, body.ticket, {FieldRole.CLOSING_NOTE: closing_prefix + CLOSING_NOTE}),
-            **columns.closing.get(body.ticket, {}),
+            **_by_column(columns, kind, {FieldRole.CLOSING_NOTE: closing_prefix + CLOSING_NOTE}),
+            **columns.closing.get(kind, {}),
         }
-        repeated = {name: fields[name] for name in columns.repeated.get(body.ticket, ()) if name in fields}
+        repeated = {name: fields[name] for name in columns.repeated.get(kind, ()) if name in fields}
         return CompiledRoute(
             name=name,
             connection=body.connection,
-            kind=body.ticket,
+            kind=kind,
             matches=matches,
             columns=columns,
             fields=fields,
@@ -265,14 +281,15 @@ class Mapper:
             resolve_fallbacks=self._sources(
                 {
                     **{name: plain[name] for name in repeated if name in plain},
-                    **_by_column(columns, body.ticket, {FieldRole.CLOSING_NOTE: CLOSING_NOTE}),
-                    **columns.closing.get(body.ticket, {}),
+                    **_by_column(columns, kind, {FieldRole.CLOSING_NOTE: CLOSING_NOTE}),
+                    **columns.closing.get(kind, {}),
                 },
                 {},
             ),
             comments=body.updates == "comment",
             reopen_window=self._config.delivery.reopen_window if window is None else window,
             levels=_levels(self._config.severity, body),
+            dry_run="dry_run" in (body.mode, self._config.mode),
             group=None if body.group is None else compile_group(name, body.group),
             only_after=body.only_after,
             flapping=body.flapping,

@@ -16,6 +16,31 @@ Predicate = Callable[[Signal], bool]
 
 def compile_when(when: When) -> Predicate:
     """Turn a route's conditions into one function of a signal."""
+    tests = [*_fields(when), *_combined(when)]
+    return lambda signal: all(test(signal) for test in tests)
+
+
+def _combined(when: When) -> list[Predicate]:
+    """``not``, ``any`` and ``all``."""
+    tests: list[Predicate] = []
+    if when.not_ is not None:
+        tests.append(_opposite(compile_when(when.not_)))
+    if when.any is not None:
+        tests.append(_either([compile_when(one) for one in when.any]))
+    tests += [compile_when(one) for one in when.all or ()]
+    return tests
+
+
+def _opposite(test: Predicate) -> Predicate:
+    return lambda signal: not test(signal)
+
+
+def _either(tests: Sequence[Predicate]) -> Predicate:
+    return lambda signal: any(test(signal) for test in tests)
+
+
+def _fields(when: When) -> list[Predicate]:
+    """Conditions on what the signal itself has."""
     tests: list[Predicate] = []
     if when.source is not None:
         tests.append(_field(when.source, lambda s: (s.source,)))
@@ -44,7 +69,7 @@ def compile_when(when: When) -> Predicate:
         tests.append(_named(when.details, lambda s: (s.details,)))
     if when.tags is not None:
         tests.append(_named(when.tags, lambda s: (s.tags, s.custom_properties)))
-    return lambda signal: all(test(signal) for test in tests)
+    return tests
 
 
 @lru_cache(maxsize=1024)

@@ -47,6 +47,9 @@ _PATIENCE = 4.0
 
 _LONGEST_TEXT = 2000
 
+#: Of the calls of a dry run; a column holds 32,768 characters.
+_LONGEST_RENDERED = 16_000
+
 #: A transaction holds this many operations. Source: "Performing entity group transactions".
 _BATCH = 100
 
@@ -67,6 +70,8 @@ class AuditEntry:
         seconds: from the webhook to the end.
         reason: why it was refused, could not be read, or made no ticket.
         left_out: references that were not found, and what was looked for; one in a line.
+        mode: ``dry_run`` when nothing was written outside, else empty. rendered: then, the calls that would have been
+            made, as JSON; cut where it is long.
     """
 
     time: datetime
@@ -90,6 +95,8 @@ class AuditEntry:
     seconds: float = 0.0
     reason: str = ""
     left_out: str = ""
+    mode: str = ""
+    rendered: str = ""
 
     @classmethod
     def of(cls, outcome: Outcome, now: datetime) -> AuditEntry:
@@ -117,6 +124,8 @@ class AuditEntry:
             seconds=outcome.seconds,
             reason=outcome.reason,
             left_out="\n".join(map(str, outcome.left_out)),
+            mode=outcome.mode,
+            rendered=outcome.rendered,
             **about,
         )
 
@@ -257,9 +266,13 @@ def _hour(moment: datetime) -> str:
 def _entity(action: AuditEntry) -> dict[str, Any]:
     moment = action.time.astimezone(UTC)
     values = asdict(action) | {"time": rfc3339(moment), "severity": -1 if action.severity is None else action.severity}
-    shortened = {name: v[:_LONGEST_TEXT] if isinstance(v, str) else v for name, v in values.items()}
+    shortened = {name: v[: _longest(name)] if isinstance(v, str) else v for name, v in values.items()}
     row_key = f"{moment:%M%S%f}-{action.id}"
     return {"PartitionKey": _hour(moment), "RowKey": row_key, **{_column(n): v for n, v in shortened.items()}}
+
+
+def _longest(name: str) -> int:
+    return _LONGEST_RENDERED if name == "rendered" else _LONGEST_TEXT
 
 
 def _action(entity: Mapping[str, Any]) -> AuditEntry:

@@ -28,6 +28,8 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "bridge.grouped": "of these: counted in the ticket of their group",
         "bridge.suppressed": "of these: made no ticket because of a rule, such as a maintenance window",
         "bridge.no_route": "of these: no route matched, so they made no ticket",
+        "bridge.no_ticket": "of these: their route says that they make no ticket, by route",
+        "bridge.dry_run": "signals that were only rehearsed, by what would have been done; they count nowhere else",
         "bridge.left_out": "fields that were not written, because what they refer to was not found, by field",
         "bridge.held": "times that a signal was told to wait by a rule, such as only after n firings",
         "bridge.postponed": "deliveries that went back on the queue after a failure, by code",
@@ -55,6 +57,7 @@ _PART: Final[Mapping[str, str]] = MappingProxyType(
         "grouped": "bridge.grouped",
         "suppressed": "bridge.suppressed",
         "no_route": "bridge.no_route",
+        "no_ticket": "bridge.no_ticket",
     }
 )
 
@@ -128,6 +131,9 @@ class Measures:
             yield Measure(_EVENTS[event], 1, common)
 
     def _ended(self, outcome: Outcome, common: dict[str, str]) -> Iterator[Measure]:
+        if outcome.mode == "dry_run":
+            yield Measure("bridge.dry_run", 1, common | {"decision": self._text("decision", outcome.decision)})
+            return
         by_decision = common | {"decision": self._text("decision", outcome.decision) or "unknown"}
         yield Measure("bridge.delivered", 1, by_decision)
         if outcome.decision in _PART:

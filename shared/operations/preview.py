@@ -32,7 +32,7 @@ def preview(
 ) -> list[dict[str, Any]]:
     """One object per item of the body, in order.
 
-    Keys: ``outcome`` (ticket, ignored, no_route, quarantined), ``reason``, ``signal``, ``route``, ``connection``,
+    Keys: ``outcome`` (ticket, no_ticket, no_route, quarantined), ``reason``, ``signal``, ``route``, ``connection``,
     ``ticket`` (not made yet: ``id``, ``number`` and ``url`` are None; ``kind``, ``connection``, ``fields``, and
     ``resolution`` for resolved signals), ``warnings``, and what a source adds. Stored links are not read: a Resolved
     shows the ticket it belongs to as it would be created, and what would resolve it.
@@ -57,8 +57,9 @@ def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dic
     changed = by_source(item)
     item = changed.signal
     route = mapper.route(item)
-    if route is None and (name := mapper.ignored_by(item)):
-        return _answer("ignored", f"route '{name}' ignores it", signal=shown, warnings=list(item.warnings))
+    if route is None and (name := mapper.no_ticket_route(item)):
+        reason = f"route '{name}' says 'ticket: none'"
+        return _answer("no_ticket", reason, signal=shown, route=name, warnings=list(item.warnings))
     if route is None:
         reason = "no route matches and there is no default"
         return _answer("no_route", reason, signal=shown, warnings=list(item.warnings))
@@ -78,6 +79,8 @@ def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dic
         ticket["resolution"] = closing.fields
         warnings += closing.warnings
     reason = f"{changed.reason}; {route.name} covers it" if changed.reason else f"route '{route.name}' matches"
+    if mapper.is_dry_run(item):
+        reason += "; dry run: nothing is written outside"
     answer = _answer(
         "ticket", reason, signal=shown, route=route.name, connection=route.connection, ticket=ticket, warnings=warnings
     )

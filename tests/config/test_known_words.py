@@ -58,8 +58,30 @@ SCORE = HEAD + "secure_score:\n  connection: contoso\n  rules:\n"
         (when("kind: 'metrics*'"), "there is no kind 'metrics*'"),
         (when("source: azuremonitor"), "there is no source 'azuremonitor'. Fix: did you mean 'azure_monitor'?"),
         (when("source: nagios"), "Fix: write one of azure_monitor, defender, secure_score"),
-        (when('resource_group: "!rg-dev-*"'), "there is no negation"),
-        (when('kind: "!metric"'), "there is no negation"),
+        (when('resource_group: "!rg-dev-*"'), "Fix: write it without '!' under 'not'"),
+        (when('kind: "!metric"'), "'!metric' is compared as it stands and matches nothing"),
+        (when("not: {kind: metrics}"), "routes[0].when.not.kind: there is no kind 'metrics'"),
+        (when("any: [{severity: 1}, {all: [{kind: logs}]}]"), "when.any[1].all[0].kind: there is no kind 'logs'"),
+        (when("any: []"), "routes[0].when.any: an empty condition never holds"),
+        (when("any: [{}]"), "routes[0].when.any[0]: no condition"),
+        (when("not: {}"), "routes[0].when.not: no condition"),
+        (when("not: {rul: cpu}"), "routes[0].when.not.rul: unknown name 'rul'. Fix: did you mean 'rule'?"),
+        (when("not: [{rule: cpu}]"), "routes[0].when.not: must be a section"),
+        (when("any: {rule: cpu}"), "routes[0].when.any: must be a list"),
+        (when("not: {" * 9 + "rule: x" + "}" * 9), "conditions may stand in one another 8 deep"),
+        (when("details: {caus: x}"), "routes[0].when.details.caus: there is no detail 'caus'. Fix: did you mean "
+         "'cause'?"),
+        (when("kind: resource_health, details: {Cause: ''}"), "an empty condition never holds"),
+        (when("kind: metric, details: {cause: UserInitiated}"), "only signals of kind resource_health have the detail "
+         "'cause'. Fix: name that kind"),
+        (when("kind: resource_health, not: {details: {stage: RCA}}"), "only signals of kind service_health have"),
+        (when("source: secure_score, details: {cause: x}"), "there is no detail 'cause'"),
+        (when("details: {zzzzzz: x}"), "Fix: bridge.py preview shows the details that a payload has"),
+        (route("ticket: none"), "routes[0].connection: 'ticket: none' makes no ticket. Fix: take this out"),
+        (HEAD + DEFAULT + "routes: [{name: a, when: {kind: log}, ticket: none, fields: {x: y}}]",
+         "routes[0].fields: 'ticket: none' makes no ticket"),
+        (HEAD + DEFAULT + "routes: [{name: a, when: {kind: log}, ticket: nothing, connection: contoso}]",
+         "routes[0].ticket"),
         (when("resource_group: '^rg-(dev|test)-.*$'"), "only * (any text) and ? (one character) have a meaning"),
         (when("resource_group: 'rg-dev, rg-test'"), "write several patterns as a list"),
         (when("subscription: Production"), "'Production' is no subscription id"),
@@ -67,7 +89,7 @@ SCORE = HEAD + "secure_score:\n  connection: contoso\n  rules:\n"
         (when("severity: []"), "an empty condition never holds"),
         (when("custom_properties: {team: ''}"), "an empty condition never holds"),
         (HEAD + DEFAULT + "accept_only: {subscriptions: prod}", "subscriptions: 'prod' is no subscription id"),
-        (HEAD + DEFAULT + 'accept_only: {resource_groups: ["rg-*", "!rg-dev"]}', "there is no negation"),
+        (HEAD + DEFAULT + 'accept_only: {resource_groups: ["rg-*", "!rg-dev"]}', "no negation here. Fix: name"),
         (HEAD + DEFAULT + "throttles: [{name: x, tickets: 1, per: 5m, when: {kind: logs}}]", "there is no kind 'logs'"),
         (HEAD + DEFAULT + "throttles: [{name: x, tickets: 1, per: 5m, by: rul}]", "Fix: did you mean 'rule'?"),
         (HEAD + DEFAULT + "maintenance: [{name: x, cron: '0 1 * * *', lasts: 1h, when: {source: azure}}]",
@@ -129,6 +151,28 @@ def test_what_can_never_work_is_a_mistake_with_the_fix(text: str, words: str) ->
         ("- {name: a, connection: contoso, when: {tags: {team: '*'}}}\n"
          "- {name: b, connection: contoso, when: {tags: {Team: web, env: prod}}}", ["routes[1].when: never reached"]),
         ("- {name: a, connection: contoso, when: {title: '!test*'}}", ["routes[0].when.title: '!test*' is compared"]),
+        ("- {name: a, connection: contoso, when: {not: {title: '!test*'}}}", ["routes[0].when.not.title: '!test*' is"]),
+        ("- {name: a, connection: contoso, when: {kind: metric, severity: [0, 1]}}\n"
+         "- {name: b, connection: contoso, when: {kind: metric, severity: [2, 3, 4, unknown]}}\n"
+         "- {name: c, connection: contoso, when: {kind: [metric], rule: cpu}}",
+         ["routes[2].when: never reached: the routes 'a' and 'b' above take all of its signals together. Fix: put it"]),
+        ("- {name: a, connection: contoso, when: {source: azure_monitor}}\n"
+         "- {name: b, connection: contoso, when: {not: {source: azure_monitor}}}",
+         ["default: never reached: the routes 'a' and 'b' take every signal together. Fix: remove it"]),
+        ("- {name: a, connection: contoso, when: {any: [{resource_group: rg-a}, {resource_group: rg-b}]}}\n"
+         "- {name: b, connection: contoso, when: {resource_group: [rg-b, rg-a], severity: 1}}",
+         ["routes[1].when: never reached: the route 'a' above takes all"]),
+        ("- {name: a, connection: contoso, when: {not: {rule: 'test-*'}}}\n"
+         "- {name: b, connection: contoso, when: {rule: cpu}}", ["routes[1].when: never reached: the route 'a'"]),
+        ("- {name: a, connection: contoso, when: {not: {tags: {env: test}}}}\n"
+         "- {name: b, connection: contoso, when: {kind: log, not: {tags: {env: 't*'}}}}",
+         ["routes[1].when: never reached: the route 'a'"]),
+        ("- {name: a, when: {kind: log}, ticket: none}\n"
+         "- {name: b, connection: contoso, when: {kind: log, severity: 0}}", ["routes[1].when: never reached"]),
+        ("- {name: a, connection: contoso, when: {rule: cpu, not: {rule: 'c*'}}}",
+         ["routes[0].when: never holds: its conditions exclude each other. Fix: take one of them out"]),
+        ("- {name: a, connection: contoso, when: {severity: 1, any: [{severity: 2}, {kind: log, not: {kind: log}}]}}",
+         ["routes[0].when: never holds"]),
         ("- {name: a, connection: contoso, when: {kind: log}, resolve: {action: comment, fields: {close_code: x}}}",
          ["routes[0].resolve.fields: never written"]),
     ],
@@ -147,6 +191,17 @@ def test_what_has_no_effect_is_a_warning(text: str, words: list[str]) -> None:
     [
         "- {name: a, connection: contoso, when: {kind: metric, severity: 1}}\n"
         "- {name: b, connection: contoso, when: {kind: metric}}",
+        "- {name: a, connection: contoso, when: {severity: [0, 1]}}\n- {name: b, connection: contoso, when: {severity: "
+        "[2, 3]}}\n- {name: c, connection: contoso, when: {kind: metric}}",
+        "- {name: a, connection: contoso, when: {not: {resource_group: rg-a}}}\n"
+        "- {name: b, connection: contoso, when: {resource_group: rg-b}}",
+        "- {name: a, connection: contoso, when: {not: {kind: log, severity: 1}}}\n"
+        "- {name: b, connection: contoso, when: {kind: log, rule: x}}",
+        "- {name: a, connection: contoso, when: {resource_group: rg-a, not: {resource_group: rg-b}}}",
+        "- {name: a, connection: contoso, when: {any: [{kind: log}, {rule: x}]}}\n"
+        "- {name: b, connection: contoso, when: {rule: 'x*'}}",
+        "- {name: a, when: {kind: [activity, resource_health], details: {caller: '*@contoso.com'}}, ticket: none}\n"
+        "- {name: b, when: {source: defender, details: {field.cmdb_ci: x}}, ticket: none}",
         "- {name: a, connection: contoso, when: {resource_group: 'rg-?'}}\n"
         "- {name: b, connection: contoso, when: {resource_group: 'rg-*'}}",
         "- {name: a, connection: contoso, when: {rule: '*'}}\n- {name: b, connection: contoso, when: {kind: budget}}",
@@ -227,6 +282,24 @@ def test_the_plug_ins_name_every_kind_that_their_payloads_become() -> None:
     assert seen == {kind for kinds in known.values() for kind in kinds}
 
 
+def test_no_payload_has_a_detail_that_is_said_to_be_of_other_kinds_only() -> None:
+    known = {source.name: source.details() for source in REGISTRY.sources}
+    seen: set[str] = set()
+    for file in (ROOT / "tests/fixtures").rglob("*.expected.json"):
+        found = json.loads(file.read_text("utf-8"))
+        for signal in found if isinstance(found, list) else [found]:
+            if not (isinstance(signal, dict) and "kind" in signal):
+                continue
+            names = known[signal["source"]]
+            for detail in signal.get("details", {}):
+                assert detail in names.names, (file.name, detail)
+                kinds = names.only_of.get(detail)
+                assert kinds is None or signal["kind"] in kinds, (file.name, detail)
+                seen.add(detail)
+    assert {"cause", "stage", "operation", "budget_amount", "protected_item"} <= seen
+    assert all(names.only_of.keys() <= names.names for names in known.values())
+
+
 #: Wrong values for every place of the file: of every type, too small, too large, of a wrong form.
 WRONG: list[Any] = [
     7,
@@ -263,7 +336,7 @@ def places(model: type[BaseModel], path: Place = ()) -> Iterator[Place]:
         if here == ("connections",):
             here = ("connections", "contoso")
         for inner, listed in _models(field.annotation):
-            if len(path) < 4:
+            if len(path) < 4 and inner is not model:  # conditions inside conditions are like those around them
                 yield from places(inner, (*here, 0) if listed else here)
 
 

@@ -29,7 +29,7 @@ def test_the_reference_in_docs_is_fresh() -> None:
 def test_the_schema_accepts_the_shipped_file_and_the_example_and_refuses_mistakes() -> None:
     validator = jsonschema.Draft202012Validator(json.loads(json_schema(MODEL)))
     page = (DOCS / REFERENCE_FILE).read_text(encoding="utf-8")
-    example = page.split("```yaml\n")[1].split("```")[0]
+    example = page.split("## An example to start from")[1].split("```yaml\n")[1].split("```")[0]
     shipped = (DOCS.parent / "bridge.yaml").read_text(encoding="utf-8")
     for text in (shipped, example):
         validator.validate(yaml.safe_load(text))
@@ -43,6 +43,6 @@ def test_the_schema_accepts_the_shipped_file_and_the_example_and_refuses_mistake
 
 def test_the_example_of_the_guide_is_valid() -> None:
     page = (DOCS / REFERENCE_FILE).read_text(encoding="utf-8")
-    example = page.split("```yaml\n")[1].split("```")[0]
+    example = page.split("## An example to start from")[1].split("```yaml\n")[1].split("```")[0]
     config = parse_config(example, settings={"SERVICENOW_CLIENT_ID": "demo-client"})
     assert [route.name for route in config.routes] == ["planned maintenance", "production"]

@@ -85,7 +85,9 @@ class House:
         defender.setdefault("integrations", [{"name": "production"}])
         defender["integrations"] = [{"connection": self.connection, **one} for one in defender["integrations"]]
         sections: dict[str, Any] = {
-            name: defender.pop(name) for name in ("accept_only", "delivery", "default", "routes") if name in defender
+            name: defender.pop(name)
+            for name in ("accept_only", "delivery", "default", "routes", "mode")
+            if name in defender
         }
         sign_in = {
             "tenant": self.clouds.tenant_id,

@@ -45,6 +45,7 @@ MESSAGES: list[Message] = [
         due=START,
         replayed=True,
         position="line/7",
+        paused=900,
         signal=FIRED,
         passed_throttle=True,
     ),

@@ -146,10 +146,10 @@ def test_resource_health_that_reports_no_outage_opens_nothing(name: str) -> None
     assert posted(name).rows == []
 
 
-def test_a_route_ignores_what_people_did_themselves() -> None:
-    ignoring = "routes:\n- {name: people, when: {details: {cause: UserInitiated}}, ignore: true}\n"
-    assert posted("resource-health-user-stopped", sections=ignoring).rows == []
-    assert len(posted("metric-rule-name-brackets", sections=ignoring).rows) == 1
+def test_a_route_makes_no_ticket_of_what_people_did_themselves() -> None:
+    quiet = "routes:\n- {name: people, when: {details: {cause: UserInitiated}}, ticket: none}\n"
+    assert posted("resource-health-user-stopped", sections=quiet).rows == []
+    assert len(posted("metric-rule-name-brackets", sections=quiet).rows) == 1
 
 
 def test_routes_tell_causes_of_resource_health_apart() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from app.configuration import mapper_of, parse_config
 from shared.config.model import DeliverySettings
 from shared.core.errors import (
+    ConnectionDisabled,
     NotSent,
     OutcomeUnknown,
     Refused,
@@ -29,10 +30,12 @@ from shared.core.messages import SignalMessage
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 from shared.delivery import links
+from shared.delivery.decision.rules import no_planned_work
 from shared.delivery.deliver import Deliverer
+from shared.delivery.dry_run import DryRun, GroupsInDryRun
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.stages import road
-from shared.delivery.worker import Configured, Worker
+from shared.delivery.worker import Configured, GroupFlusher, Worker
 from shared.mapping.mapper import Mapper
 from tests.delivery.memory import Clock, Listener, MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, Pause
 
@@ -242,9 +245,12 @@ class World:
         self.refusals: list[TicketSystemError] = []
         self.listener = Listener()
         self.healthy = False
+        self.disabled = False
         self.asked_after: list[datetime] = []
         self.desk = Desk(self, honours_ids=honours_ids)
         self.links = MemoryLinks()
+        self.dry_links = MemoryLinks()
+        self.dry_groups = MemoryGroups()
         self.queue = MemoryQueue(self)
         self.kept = MemoryKept()
         text = text % {
@@ -254,13 +260,18 @@ class World:
             "missing": missing,
         }
         more = "".join(f"  {line}\n" for line in route.splitlines())
-        config = parse_config(text.replace("delivery:", f"{more}delivery:") + sections, settings={})
+        self._text = text.replace("delivery:", f"{more}delivery:")
         self.groups = MemoryGroups()
+        self.configure(sections, workers)
+        self.running: dict[int, Running] = {}
+        self._workers = itertools.count(1)
+
+    def configure(self, sections: str, workers: int = 1) -> None:
+        """New processes start, with these sections beside the default route."""
+        config = parse_config(self._text + sections, settings={})
         processes = [self._process(mapper_of(config), config.delivery) for _ in range(workers)]
         self.worker = processes[0]
         self._processes = itertools.cycle(processes)
-        self.running: dict[int, Running] = {}
-        self._workers = itertools.count(1)
 
     def add_neighbours(self, visible: int, hidden: int = 0, *, ids_of_theirs: bool = False) -> None:
         """Other keys with open tickets, of which some cannot be seen; ``ids_of_theirs``: the desk chose their ids."""
@@ -275,12 +286,30 @@ class World:
                 self.desk.neighbours.add(chosen)
 
     def _process(self, mapper: Mapper, delivery: DeliverySettings) -> Worker:
-        deliverer = Deliverer(mapper, lambda _name: self.desk, self.links, admit=self.admit, now=lambda: self.now)
-        groups = Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now)
+        deliverer = Deliverer(mapper, self.system, self.links, admit=self.admit, now=lambda: self.now)
+        grouper = Grouper(mapper, self.links, self.groups, self.queue, now=lambda: self.now)
+        groups: GroupFlusher = grouper
+        dry_run: DryRun | None = None
+        if mapper.has_dry_runs:
+            dry_run = DryRun(
+                mapper,
+                self.system,
+                self.links,
+                self.dry_links,
+                self.dry_groups,
+                self.queue,
+                takes=mapper.is_dry_run,
+                auto_close=mapper.ends,
+                planned_work=no_planned_work,
+                now=lambda: self.now,
+            )
+            live = None if mapper.is_dry_run(signal(SignalState.FIRED, timedelta(), rule="none")) else grouper
+            groups = GroupsInDryRun(dry_run.grouper, self.dry_groups, live, self.queue, lambda: self.now)
         stages = road(
             not_allowed=lambda _signal: None,
             deliverer=deliverer,
-            grouper=groups,
+            grouper=grouper,
+            dry_run=dry_run,
             queue=self.queue,
             auto_close=mapper.ends,
             is_healthy=self.well,
@@ -289,6 +318,12 @@ class World:
         configured = Configured(stages, deliverer, groups, delivery)
         stand_ins: Any = (self.queue, self.kept, [self.listener])  # by shape
         return Worker(lambda: configured, *stand_ins, now=lambda: self.now, chance=lambda: 0.0)
+
+    def system(self, name: str) -> Desk:
+        """The desk, where its connection is not disabled."""
+        if self.disabled:
+            raise ConnectionDisabled("the connection is disabled", connection=name)
+        return self.desk
 
     async def well(self, signal: Signal) -> bool:
         """Resource Health: whether the signal's resources are available."""

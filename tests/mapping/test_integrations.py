@@ -302,3 +302,13 @@ def test_integrations_alone_make_a_configuration_and_their_names_are_reserved() 
     head = "version: 1\nconnections:\n  desk: {type: servicenow, url: 'https://contoso.service-now.com', auth: {}}\n"
     with pytest.raises(ConfigurationError, match="a route may not be called 'integration:x'"):
         parse_config(head + "routes: [{name: 'integration:x', when: {kind: log}, connection: desk}]\n", settings={})
+
+
+def test_a_disabled_integration_is_skipped_and_keeps_the_tickets_that_it_made() -> None:
+    near = {"name": "near", "scope": GROUP, "disabled": True}
+    found = built(near, {"name": "all"})
+    taken = integration_of(found, recommendation(**PLACED))
+    assert taken is not None
+    assert taken.name == "integration:all"
+    assert route_of(found, recommendation(**PLACED), integration="near").name == "integration:near"
+    assert integration_of(built(near), recommendation(**PLACED)) is None

@@ -46,6 +46,19 @@ def matches(when: str, **changes: object) -> bool:
         ("{tags: {env: prod}}", True),
         ("{tags: {team: payments}}", True),
         ("{tags: {env: test}}", False),
+        ("{not: {kind: log}}", True),
+        ("{not: {kind: metric}}", False),
+        ("{not: {tags: {env: test}}}", True),
+        ("{not: {tags: {absent: '*'}}}", True),
+        ("{not: {kind: metric, severity: 2}}", True),
+        ("{not: {any: [{kind: log}, {severity: 1}]}}", False),
+        ("{not: {not: {kind: metric}}}", True),
+        ("{any: [{kind: log}, {severity: 1}]}", True),
+        ("{any: [{kind: log}, {severity: 2}]}", False),
+        ("{rule: 'cpu-*', any: [{severity: 0}, {tags: {env: prod}}]}", True),
+        ("{rule: 'disk-*', any: [{severity: 1}]}", False),
+        ("{all: [{any: [{kind: log}, {kind: metric}]}, {any: [{severity: 0}, {severity: 1}]}]}", True),
+        ("{all: [{kind: metric}, {severity: 2}]}", False),
         ("{severity: 1, rule: 'cpu-*', tags: {env: prod}}", True),
         ("{severity: 1, rule: 'disk-*', tags: {env: prod}}", False),
     ],
@@ -76,14 +89,16 @@ def test_the_first_route_that_matches_wins_and_the_default_takes_the_rest() -> N
     assert [route.name for route in names if route] == ["urgent", "cpu", "default"]
 
 
-def test_a_route_that_ignores_takes_its_signals_from_those_after_it() -> None:
+def test_a_route_without_a_ticket_takes_its_signals_from_those_after_it() -> None:
     found = mapper(
         "routes:\n"
         "- {name: urgent, when: {severity: 0}, connection: desk}\n"
-        "- {name: noise, when: {rule: 'cpu*'}, ignore: true}\n"
+        "- {name: noise, when: {rule: 'cpu*'}, ticket: none}\n"
         "default: {connection: desk}\n"
     )
-    seen = [(found.route(one), found.ignored_by(one)) for one in (signal(severity=0), signal(), signal(rule="disk"))]
+    seen = [
+        (found.route(one), found.no_ticket_route(one)) for one in (signal(severity=0), signal(), signal(rule="disk"))
+    ]
     assert [(route.name if route else None, name) for route, name in seen] == [
         ("urgent", ""),
         (None, "noise"),
@@ -91,7 +106,7 @@ def test_a_route_that_ignores_takes_its_signals_from_those_after_it() -> None:
     ]
 
 
-def test_a_route_that_neither_has_a_connection_nor_ignores_is_a_mistake() -> None:
+def test_a_route_that_neither_has_a_connection_nor_says_no_ticket_is_a_mistake() -> None:
     with pytest.raises(ConfigurationError, match="needs a 'connection'"):
         mapper("routes:\n- {name: nowhere, when: {severity: 0}}\ndefault: {connection: desk}\n")
 

@@ -60,6 +60,7 @@ def test_a_delivery_counts_by_decision_with_its_connection_route_source_and_urge
         ("stale", "bridge.deduplicated"),
         ("suppressed", "bridge.suppressed"),
         ("no_route", "bridge.no_route"),
+        ("no_ticket", "bridge.no_ticket"),
     ],
 )
 def test_some_decisions_have_a_counter_of_their_own_besides(decision: str, name: str) -> None:

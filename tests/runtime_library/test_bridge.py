@@ -59,6 +59,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "withdraw_assignments": "httpTrigger",
         "integrations": "httpTrigger",
         "tickets": "httpTrigger",
+        "report": "httpTrigger",
         "secure_score_ticket": "httpTrigger",
         "secure_score_preview": "httpTrigger",
         "planned_work": "timerTrigger",
@@ -87,6 +88,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "withdraw_assignments": "FUNCTION",
         "integrations": "FUNCTION",
         "tickets": "FUNCTION",
+        "report": "FUNCTION",
         "secure_score_ticket": "FUNCTION",
         "secure_score_preview": "FUNCTION",
         "health": "ANONYMOUS",
@@ -209,7 +211,7 @@ async def test_rude_bodies_are_refused_by_every_endpoint(app: App, name: str) ->
         assert refused.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("name", ["dead_letters", "quarantine", "tickets", "integrations"])
+@pytest.mark.parametrize("name", ["dead_letters", "quarantine", "tickets", "report", "integrations"])
 async def test_rude_queries_are_refused_by_every_list(app: App, name: str) -> None:
     for query in ({"limit": "9" * 5000}, {"x" * 5000: "1"}, {"q": "\x00"}, {"after": "\n", "cursor": "W10"}, {"": ""}):
         refused = await app.http(name, method="GET", query=query)

@@ -121,3 +121,83 @@ DETAILS: Mapping[str, str] = MappingProxyType(
         "context": "the alert's own context as JSON, where its kind is not known",
     }
 )
+
+_OF_EVENTS = frozenset({"activity", "service_health", "resource_health"})
+
+#: Details that only signals of these kinds have.
+ONLY_OF: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        **dict.fromkeys(("old_instances", "new_instances"), frozenset({"activity", "autoscale"})),
+        **dict.fromkeys(
+            (
+                "sub_status",
+                "level",
+                "caller",
+                "caller_application",
+                "caller_address",
+                "correlation_id",
+                "event_id",
+                "event_time",
+                "event_description",
+            ),
+            _OF_EVENTS,
+        ),
+        "operation": _OF_EVENTS | {"autoscale"},
+        **dict.fromkeys(
+            (
+                "policies",
+                "compromised_entity",
+                "attacked_resource_type",
+                "action_taken",
+                "intent",
+                "recommendation",
+                "recommendation_category",
+                "recommendation_impact",
+                "recommendation_type",
+                "recommendation_link",
+            ),
+            frozenset({"activity"}),
+        ),
+        **dict.fromkeys(
+            (
+                "tracking_id",
+                "stage",
+                "incident_type",
+                "service",
+                "impact_start",
+                "impact_end",
+                "impact_type",
+                "communication",
+                "communication_id",
+                "maintenance_id",
+            ),
+            frozenset({"service_health"}),
+        ),
+        **dict.fromkeys(("health_from", "health_to", "health_type", "cause"), frozenset({"resource_health"})),
+        **dict.fromkeys(
+            (
+                "budget",
+                "budget_id",
+                "budget_type",
+                "budget_amount",
+                "budget_start",
+                "budget_creator",
+                "scope",
+                "threshold_type",
+                "spent",
+                "forecast",
+                "subscription_name",
+            ),
+            frozenset({"budget"}),
+        ),
+        **dict.fromkeys(
+            ("job_id", "possible_causes", "recommended_actions", "occurrences", "protected_item", "workload"),
+            frozenset({"backup"}),
+        ),
+        **dict.fromkeys(("expression", "rule_group", "runbook_url"), frozenset({"prometheus"})),
+        **dict.fromkeys(
+            ("detector", "detector_id", "detected", "normal", "analysed_at", "detected_at"),
+            frozenset({"smart_detection"}),
+        ),
+    }
+)

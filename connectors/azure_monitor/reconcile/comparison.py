@@ -134,7 +134,8 @@ class Comparison:
         self._rules = rules
         self._wanted = compile_when(settings.when)
         # what only the context tells cannot be asked of the list
-        coarse = {"custom_properties": None, "details": None, "dimensions": None, "tags": None}
+        names = ("custom_properties", "details", "dimensions", "tags", "not_", "any", "all")
+        coarse = dict.fromkeys(names)
         self._perhaps_wanted = compile_when(settings.when.model_copy(update=coarse))
         self._now = now
         self._ends = ends

@@ -65,9 +65,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """Nothing to do. ``why`` is ``duplicate``, ``stale``, ``in_progress``, ``nothing_to_do`` or ``suppressed``."""
+    """Nothing to do. ``why`` is ``duplicate``, ``stale``, ``in_progress``, ``nothing_to_do``, ``suppressed`` or
+    ``no_ticket``."""
 
-    why: Literal["duplicate", "stale", "in_progress", "nothing_to_do", "suppressed"]
+    why: Literal["duplicate", "stale", "in_progress", "nothing_to_do", "suppressed", "no_ticket"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from shared.core.link import Link, LinkStage, Op
 from shared.core.signal import Order, Signal, SignalState
-from shared.delivery.decision.actions import CallTicketSystem, Flap, Hold, Policy, Reschedule, SaveLink
+from shared.delivery.decision.actions import CallTicketSystem, Decision, Flap, Hold, Policy, Reschedule, SaveLink
 from shared.mapping.maintenance import ActiveWindow
 from shared.mapping.mapper import CompiledRoute, Mapper
 
@@ -122,6 +122,13 @@ def _would_hold(hold: Hold, link: Link, signal: Signal, now: datetime) -> bool:
     if hold.after:
         return link.resolved_by is not None and link.resolved_by[0] - signal.occurred_at < hold.after
     return hold.firings > 1
+
+
+def opens_ticket(decision: Decision) -> bool:
+    """Whether a decision opens or reopens a ticket, now or when what holds it ends."""
+    if isinstance(decision, Reschedule):
+        return decision.why == "held"
+    return isinstance(decision, CallTicketSystem) and decision.op in (Op.CREATE, Op.REOPEN)
 
 
 #: The planned work that holds a signal at a moment, None when there is none.

@@ -57,7 +57,7 @@ class Grouper:
             return message
         route = self._mapper.route(signal)
         if route is None:
-            return message
+            return await self._counted_before(message)
         base = route.group.base(signal) if route.group is not None else ""
         if route.group is not None and base:
             key = await self._instance(base, route.group, signal)
@@ -66,6 +66,31 @@ class Grouper:
             counted = throttle.base(signal) if throttle.matches(signal) else ""
             if counted:
                 return await self._throttled(message, route, throttle, counted)
+        return message
+
+    async def _counted_before(self, message: SignalMessage) -> SignalMessage | Outcome:
+        """A signal that makes no ticket now: counted where its Fired was, so that the ticket of that group hears of it.
+
+        A route with ``ticket: none`` above the one that made the group takes nothing from a group that has begun.
+        """
+        signal = message.signal
+        if signal.state is SignalState.FIRED or not self._mapper.no_ticket_route(signal):
+            return message
+        for route in self._mapper.grouping(signal):
+            if route.group is None or not (base := route.group.base(signal)):
+                continue
+            keys = [base]
+            if route.group.window is not None:
+                keys = [_at(base, begun) for begun in reversed((await self._store.starts(base)).value)]
+            for key in keys:
+                if await self._store.member(key, signal.key) is not None:
+                    return await self._join(message, key, route.name, _rules(route, route.group))
+        for throttle in self._mapper.throttles:
+            base = throttle.base(signal) if throttle.matches(signal) else ""
+            for start in reversed((await self._store.starts(base)).value) if base else ():
+                if await self._store.member(key := _at(base, start), signal.key) is not None:
+                    rules = m.GroupRules(throttle.note_every, summary=_summary(throttle, signal))
+                    return await self._join(message, key, "", rules, throttle.name)
         return message
 
     async def flush(self, message: FlushGroup) -> str:
