@@ -226,10 +226,12 @@ def _show_health(running: Running, out: Console) -> None:
     reasons = "; ".join(reason["text"] for reason in report["reasons"]) or "nothing needs a person"
     functions = f"{len(report['functions'])} functions that Azure calls by itself"
     text = (
-        f"\nHealth: {report['status']} ({reasons}). Of the {functions}, {', '.join(called) or 'none'} left a sign of life. "
-        "When Azure forgets to call them, webhooks, health checks and timers do their work: an alert has its ticket within "
-        "three minutes. See it: .venv/bin/python -m local asleep '*' --session "
-        f"{running.session['session_file']}, then send an alert, and ask for the health once a minute."
+        f"\nHealth: {report['status']} ({reasons}). "
+        f"Of the {functions}, {', '.join(called) or 'none'} left a sign of life. "
+        "When Azure forgets to call them, webhooks, health checks and timers do their work: "
+        "an alert has its ticket within three minutes. "
+        f"See it: .venv/bin/python -m local asleep '*' --session {running.session['session_file']}, "
+        "then send an alert, and ask for the health once a minute."
     )
     out.print(text, markup=False, soft_wrap=True)
 
