@@ -278,13 +278,8 @@ class Container(Closing):
         return replace(self.mapper.needs(connection), owners=frozenset().union(*owners))
 
     async def check_sources(self, most: timedelta = MOST_TIME) -> list[SectionCheck]:
-        """Test what the configuration asks of sources, side by side; needs no storage, changes nothing.
-
-        Args:
-            most: time for each subscription or tenant.
-
-        Raises ConfigurationError.
-        """
+        """Test what the configuration asks of sources, side by side, each subscription or tenant for ``most`` at most;
+        needs no storage, changes nothing. Raises ConfigurationError."""
         found = await asyncio.gather(*(source.check(most) for source in self.sources.values()))
         return [section for sections in found for section in sections]
 

@@ -28,7 +28,7 @@ class Endpoints:
         self._services = services
 
     def handler(self, name: str) -> Handler:
-        """Who answers an endpoint, also of a source, by the name of its function. Raises KeyError for an unknown one."""
+        """Who answers an endpoint, also of a source, by the name of its function. Raises KeyError."""
         found, services = dict(self.handlers()), self._services
         if name not in found:  # sources are only built for requests that need one
             if services.is_dry_run and name in services.registry.acting_endpoints:
