@@ -5,10 +5,10 @@ Services are made when they are first used, so that a webhook's cold start pays 
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from shared.config.model import BridgeConfig
     from shared.core.http import Handler
     from shared.core.link import Link
-    from shared.core.plugins import Previewed, Registry, SectionCheck
+    from shared.core.plugins import Registry, SectionCheck
     from shared.core.secrets import SecretSource
-    from shared.core.signal import Signal
     from shared.core.ticket_system import Needs, TicketKind, TicketSystem
     from shared.delivery.links import LinkStore
     from shared.delivery.parked import ParkedStore
@@ -272,37 +271,25 @@ class Container(Closing):
 
     def needs(self, connection: str) -> Needs:
         """What routes and sources ask of a connection, for its check."""
-        from dataclasses import replace
+        from app.sources import with_owners
 
-        owners = [source.owners(connection) for source in self.sources.values()]
-        return replace(self.mapper.needs(connection), owners=frozenset().union(*owners))
+        return with_owners(self.sources, connection, self.mapper.needs(connection))
 
     async def check_sources(self, most: timedelta = MOST_TIME) -> list[SectionCheck]:
         """Test what the configuration asks of sources, side by side, each subscription or tenant for ``most`` at most;
         needs no storage, changes nothing. Raises ConfigurationError."""
-        found = await asyncio.gather(*(source.check(most) for source in self.sources.values()))
-        return [section for sections in found for section in sections]
+        from app.sources import check
 
-    def _preview_by_source(self, signal: Signal) -> Previewed:
-        from shared.core.plugins import Previewed
-
-        source = self.sources.get(signal.source)
-        return Previewed(signal) if source is None else source.preview(signal)
+        return await check(self.sources, most)
 
     # ---- delivery
 
     @service
     def write_back(self) -> WriteBack:
         """Pushes the states of tickets to where they came from; in a dry run to nowhere."""
-        from shared.delivery.write_back import WriteBack
+        from app.sources import write_back
 
-        if self.is_dry_run:
-            return WriteBack(self.links, {})
-        targets = {name: target for name, source in self.sources.items() if (target := source.write_back()) is not None}
-        others: dict[str, Callable[[str], Awaitable[str]]] = {}
-        for source in self.sources.values():
-            others |= source.push_handlers()
-        return WriteBack(self.links, targets, others)
+        return write_back({} if self.is_dry_run else self.sources, self.links)
 
     @service
     def planned_work(self) -> PlannedWorkCache:
@@ -317,14 +304,6 @@ class Container(Closing):
         from app.delivery import worker_of
 
         return worker_of(self)
-
-    async def is_healthy(self, signal: Signal) -> bool:
-        """Whether all resources of a signal are healthy; False when no source can tell."""
-        for source in self.sources.values():
-            found = await source.is_healthy(signal)
-            if found is not None:
-                return found
-        return False
 
     # ---- webhooks
 
@@ -381,10 +360,12 @@ class Container(Closing):
 
     def preview(self, body: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
         """What a body would become. Raises ConfigurationError."""
+        from app import sources
         from shared.operations.preview import preview
 
         registry = self.registry
-        return preview(body, self.mapper, self.now(), registry.schemas, registry.foreign, self._preview_by_source)
+        by_source = partial(sources.preview, self.sources)
+        return preview(body, self.mapper, self.now(), registry.schemas, registry.foreign, by_source)
 
     @service
     def vital_signs(self) -> VitalSigns:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from app.sources import is_healthy
 from shared.delivery.decision.rules import PlannedWorkLookup, no_planned_work
 from shared.delivery.deliver import Deliverer
 from shared.delivery.event_log import EventLog
@@ -61,7 +63,7 @@ def _configured(services: Container) -> Configured:
         grouper=grouper,
         queue=services.queue,
         auto_close=mapper.ends,
-        is_healthy=services.is_healthy,
+        is_healthy=partial(is_healthy, services.sources),
         now=services.now,
         source_stages=[stage for source in services.sources.values() for stage in source.stages()],
         dry_run=dry_run,
