@@ -86,12 +86,12 @@ def run(seed: int, size: Size, say: Callable[[str], None]) -> Part:
 
 
 def _with_ends(events: Sequence[Event], seed: int, share: float) -> list[Event]:
-    """Some of the alerts are over half a minute later, among those that come then."""
+    """Some of the alerts are over 20 seconds later, which is told half a minute later, among alerts that come then."""
     chance = random.Random(seed)
     order = list(events)
     for number, event in enumerate(events):
         if chance.random() < share:
-            over = replace(event, at=event.at + timedelta(minutes=5), resolved=True)
+            over = replace(event, at=event.at + timedelta(seconds=20), resolved=True)
             order.insert(min(order.index(event) + 60 + number // 50, len(order)), over)
     return order
 
