@@ -12,6 +12,7 @@ from local.azure.directory import Grant, Secret
 from local.azure.inventory import Resource, Subscription, type_of
 from local.azure.times import parse
 from local.simulator_kit.control import Endpoints
+from local.simulator_kit.people import mail_of
 
 
 class DataControl:
@@ -195,7 +196,7 @@ class DataControl:
         if "monitorCondition" in body:
             store.set_condition(alert, str(body["monitorCondition"]))
         elif body.get("alertState") in ("New", "Acknowledged", "Closed"):
-            user = str(body.get("by", "lee.gu@contoso.example"))
+            user = str(body.get("by", mail_of("lee.gu")))
             store.set_state(alert, str(body["alertState"]), user, str(body.get("comments", "")))
         else:
             raise ValueError("monitorCondition, or alertState: New, Acknowledged or Closed")

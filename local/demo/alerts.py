@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from local.simulator_kit.people import DOMAIN, mail_of
+
 SUBSCRIPTION = "5f0c3a52-7c1e-4f0a-9b1d-2f6f3c0a7e11"
 _GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-shop-prod"
 
@@ -80,7 +82,7 @@ class Azure:
             "dimensions": [{"name": "Computer", "value": "db-shop-02"}],
             "metricValue": 1.0,
             "failingPeriods": {"numberOfEvaluationPeriods": 1, "minFailingPeriodsToAlert": 1},
-            "linkToFilteredSearchResultsUI": "https://portal.azure.com#@contoso.example/blade/"
+            "linkToFilteredSearchResultsUI": f"https://portal.azure.com#@{DOMAIN}/blade/"
             "Microsoft_Azure_Monitoring_Logs/LogsBlade/source/Alerts.EmailLinks/q/heartbeat",
         }
         condition = {
@@ -105,7 +107,7 @@ class Azure:
             "authorization": {"action": operation, "scope": group},
             "channels": "Operation",
             "claims": "{}",
-            "caller": "megan.b@contoso.example",
+            "caller": mail_of("bruno.hallberg"),
             "correlationId": str(uuid4()),
             "eventSource": "Administrative",
             "eventTimestamp": _utc(self.now - timedelta(minutes=2)),
@@ -172,7 +174,7 @@ class Azure:
             "BudgetName": "shop-monthly",
             "BudgetId": f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Consumption/budgets/shop-monthly",
             "BudgetStartDate": "2026-01-01",
-            "BudgetCreator": "megan.b@contoso.example",
+            "BudgetCreator": mail_of("natasha.ingram"),
             "Unit": "USD",
             "SpentAmount": "$4,611.20",
         }

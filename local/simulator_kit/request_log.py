@@ -20,7 +20,7 @@ _SECRET = "[redacted]"
 _TARGETS = 500
 _ID = re.compile(r"[0-9a-fA-F]{32}")
 _FORM_SECRETS = re.compile(
-    r"\b(password|client_secret|client_assertion|refresh_token|access_token|assertion|code|token|x-sn-apikey)=[^&]*",
+    r"\b((?:user_)?password|client_secret|client_assertion|refresh_token|access_token|assertion|code|token|x-sn-apikey)=[^&]*",
     re.IGNORECASE,
 )
 _JSON_SECRETS = re.compile(

@@ -109,7 +109,7 @@ def test_alerts_resources_and_subscriptions_are_there_too(arm: httpx.Client, clo
     owners = rows(
         arm, "Resources | where isnotempty(tags) | extend owner = coalesce(tags.owner, tags.Owner) | project owner"
     )
-    assert {row["owner"] for row in owners} == {"lee.gu@contoso.example", "ada.jonsson@contoso.example"}
+    assert {row["owner"] for row in owners} == {"lee.gu@contoso.example", "ada.winterfeld@contoso.example"}
     names = rows(arm, "resourcecontainers | project name, subscriptionId | order by name asc")
     assert [row["name"] for row in names] == ["Contoso Development", "Contoso Production"]
     assert rows(arm, "where type =~ 'microsoft.keyvault/vaults' | count") == [{"Count": 1}]

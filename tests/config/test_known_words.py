@@ -220,9 +220,9 @@ def test_rules_of_sources_that_are_never_reached_are_warnings() -> None:
         SCORE + "  - {name: a, when: {max_score: 3}}\n  - {name: b, when: {max_score: 5, tier: Core}}\n  - {name: c}\n"
         "  - {name: d, when: {service: EXO}}\n"
         "defender:\n  integrations: [{name: x, connection: contoso}]\n  governance:\n"
-        "  - {name: late, priority: 900, owner: {value: a@contoso.com}, scope: /subscriptions/"
+        "  - {name: late, priority: 900, owner: {value: a@contoso.example}, scope: /subscriptions/"
         "11111111-1111-1111-1111-111111111111, when: {severity: 1}}\n"
-        "  - {name: wide, priority: 1, owner: {value: b@contoso.com}}\n",
+        "  - {name: wide, priority: 1, owner: {value: b@contoso.example}}\n",
         settings={},
     )
     assert [line.split(": ")[1] for line in found] == [

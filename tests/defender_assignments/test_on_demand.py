@@ -64,9 +64,9 @@ async def test_a_recommendation_is_assigned_and_its_ticket_is_in_the_answer(hous
     assert (await house.tickets(display="false"))[0]["due_date"] == f"{due:%Y-%m-%d %H:%M:%S}"
     assert NAME in ticket["short_description"]
     assert "Grace Moreau" in ticket["description"]
-    assert item["assignment"]["owner"] == "ada.winterfeld@example.com"
+    assert item["assignment"]["owner"] == "ada.winterfeld@contoso.example"
     told = await house.governance(resource)
-    assert told["owner"] == "ada.winterfeld@example.com"
+    assert told["owner"] == "ada.winterfeld@contoso.example"
     assert told["remediationDueDate"] == f"{due:%Y-%m-%dT%H:%M:%SZ}"
     assert told["isGracePeriod"] is True
     assert told["governanceEmailNotification"] == {
@@ -172,8 +172,8 @@ async def test_another_owner_and_date_go_to_the_same_ticket_in_one_write(house: 
     assert (await house.tickets(display="false"))[0]["due_date"] == f"{due:%Y-%m-%d %H:%M:%S}"
     assert len(await house.calls("PATCH")) == 1
     (note,) = [note for note in await house.notes(ticket) if "Assigned anew by Hugo" in note]
-    assert "beth.anglin@example.com" in note
-    assert (await house.governance(resource))["owner"] == "beth.anglin@example.com"
+    assert "beth.anglin@contoso.example" in note
+    assert (await house.governance(resource))["owner"] == "beth.anglin@contoso.example"
     link = await house.link()
     assert link is not None
     assert link.due == due.astimezone(UTC)
@@ -326,7 +326,7 @@ async def test_defender_for_cloud_that_fails_is_told_later_and_nothing_is_double
     await house.work_off(timedelta(hours=1))
     assert not [row async for row in house.services.parked.list("dead-letter") if house.group in row.key]
     assert len(await house.tickets()) == 1
-    assert (await house.governance(resource))["owner"] == "ada.winterfeld@example.com"
+    assert (await house.governance(resource))["owner"] == "ada.winterfeld@contoso.example"
 
 
 async def test_at_whatever_step_it_dies_the_queue_completes_it(house: House) -> None:
@@ -383,10 +383,10 @@ async def test_a_change_is_completed_at_whatever_step_it_dies(house: House) -> N
         (ticket,) = [one for one in await house.tickets() if f"died-{step:02}" in one["description"]]
         told = await house.governance(resource)
         if assignment.owner.startswith("beth"):
-            assert (ticket["assigned_to"], told["owner"]) == ("Beth Anglin", "beth.anglin@example.com"), step
+            assert (ticket["assigned_to"], told["owner"]) == ("Beth Anglin", "beth.anglin@contoso.example"), step
             assert len([note for note in await house.notes(ticket) if "Assigned anew" in note]) == 1, step
         else:
-            assert (ticket["assigned_to"], told["owner"]) == ("Ada Winterfeld", "ada.winterfeld@example.com"), step
+            assert (ticket["assigned_to"], told["owner"]) == ("Ada Winterfeld", "ada.winterfeld@contoso.example"), step
         if not died:
             break
     assert step > 8

@@ -159,7 +159,7 @@ async def test_an_overdue_ticket_is_marked_and_reminded_once_per_interval(house:
     assert await house.defender.remind() == ReminderResult(overdue=1, reminded=1)
     notes = await reminders(house, ticket)
     assert len(notes) == 2
-    assert "owner ada.winterfeld@example.com" in notes[0]
+    assert "owner ada.winterfeld@contoso.example" in notes[0]
 
 
 @pytest.mark.asyncio(loop_scope="module")

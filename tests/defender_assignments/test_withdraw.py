@@ -192,7 +192,7 @@ async def test_what_a_person_assigned_and_took_back_does_not_return_but_can_be_a
     assert (await known(house)).open
     (ticket,) = await house.tickets()
     assert (ticket["state"], ticket["assigned_to"]) == ("In Progress", "Beth Anglin")
-    assert (await house.governance(resource))["owner"] == "beth.anglin@example.com"
+    assert (await house.governance(resource))["owner"] == "beth.anglin@contoso.example"
     await withdraw(house, tickets="resolve")
     await push(
         house,

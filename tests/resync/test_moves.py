@@ -138,6 +138,6 @@ def test_an_account_is_contested_only_where_it_disagrees_with_an_answer_of_about
 
 def test_people_are_called_by_the_best_that_is_known() -> None:
     assert called(None) == ""
-    assert called(Person("b", "beth.anglin", "Beth Anglin", "beth@example.com")) == "Beth Anglin"
+    assert called(Person("b", "beth.anglin", "Beth Anglin", "beth@contoso.example")) == "Beth Anglin"
     assert called(Person("b", "beth.anglin")) == "beth.anglin"
     assert called(Person("b")) == "b"

@@ -80,7 +80,7 @@ async def test_one_connection_that_is_down_does_not_stop_the_others(stage: Stage
 
 
 async def test_a_watermark_of_any_size_outlives_a_restart(storage: Storage) -> None:
-    person = Person("a" * 32, "beth.anglin", "Beth Anglin", "beth.anglin@example.com")
+    person = Person("a" * 32, "beth.anglin", "Beth Anglin", "beth.anglin@contoso.example")
     changed = replace(_changed("alert:1:x", 3), assigned_to=person, due_date=NOW, close_code="x", state_name="2")
     waiting = SnapshotReading(replace(changed, ref=replace(changed.ref, number="", url="")), NOW)
     reading = ResyncPosition("1." + "A" * 55_000, NOW, (waiting,))

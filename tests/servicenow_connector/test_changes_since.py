@@ -48,7 +48,7 @@ async def test_who_works_on_it_is_told_with_name_and_address(stage: SimulatedSer
     await stage.write(row.ref, assigned_to="46d44a23a9fe19810012d100cca80666", due_date="2027-01-02 03:04:05")
     (row,) = (await stage.system.changes_since(INCIDENT, None, limit=10)).rows
     assert row.assigned_to == Person(
-        "46d44a23a9fe19810012d100cca80666", "beth.anglin", "Beth Anglin", "beth.anglin@example.com"
+        "46d44a23a9fe19810012d100cca80666", "beth.anglin", "Beth Anglin", "beth.anglin@contoso.example"
     )
     assert (row.updated_by, row.due_date) == ("admin", datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC))
 

@@ -151,9 +151,9 @@ def test_values_display_values_and_dot_walking(client: Any) -> None:
     user = client.GlideRecord("sys_user")
     user.fields = "sys_id,name,active,email,department,department.name,department.dept_head,department.dept_head.email"
     assert user.get(ADMIN)
-    assert (user.name, user.active, user.email) == ("System Administrator", "true", "admin@example.com")
+    assert (user.name, user.active, user.email) == ("System Administrator", "true", "admin@contoso.example")
     assert user.department == "a581ab703710200044e0bfc8bcbe5de8"
-    assert (user.department.name, user.department.dept_head.email) == ("Finance", "natasha.ingram@example.com")
+    assert (user.department.name, user.department.dept_head.email) == ("Finance", "natasha.ingram@contoso.example")
     assert bool(user.active)
     whole = client.GlideRecord("sys_user")
     assert whole.get(ADMIN)

@@ -94,7 +94,7 @@ def test_f23_users_and_groups_are_found_by_name(bridge: httpx.Client) -> None:
         {
             "sys_id": "62826bf03710200044e0bfc8bcbe5df1",
             "user_name": "abel.tuter",
-            "email": "abel.tuter@example.com",
+            "email": "abel.tuter@contoso.example",
             "name": "Abel Tuter",
         }
     ]

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 from cryptography import x509
 
 from local.azure.directory import Api, Application, Directory, FederatedCredential, Grant, Principal, Secret, Tenant
+from local.simulator_kit.people import DOMAIN
 
 _NAMESPACE = UUID("6f2a6a52-6c3b-4d0a-9a51-2f0c4f6b7a10")
 
@@ -50,7 +51,7 @@ def guid(name: str) -> str:
     return str(uuid5(_NAMESPACE, name))
 
 
-CONTOSO = Tenant(guid("tenant contoso"), "contoso", ("contoso.example", "contoso.onmicrosoft.example"))
+CONTOSO = Tenant(guid("tenant contoso"), "contoso", (DOMAIN, "contoso.onmicrosoft.example"))
 FABRIKAM = Tenant(guid("tenant fabrikam"), "fabrikam", ("fabrikam.example",))
 WEBHOOK_API = guid("app webhook")
 WEBHOOK_URI = f"api://{WEBHOOK_API}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from local.azure.demo.identities import CONTOSO, FABRIKAM, guid
 from local.azure.directory import Tenant
 from local.azure.inventory import Inventory, Resource, Subscription, type_of
+from local.simulator_kit.people import mail_of
 
 PRODUCTION = guid("subscription contoso production")
 DEVELOPMENT = guid("subscription contoso development")
@@ -26,10 +27,10 @@ DEV_VM = f"/subscriptions/{DEVELOPMENT}/resourceGroups/rg-dev/providers/Microsof
 TILL = f"/subscriptions/{RETAIL}/resourceGroups/rg-tills/providers/Microsoft.Compute/virtualMachines/till-01"
 
 _TAGS = {
-    WEB_1: {"owner": "lee.gu@contoso.example", "service": "Shop"},
-    WEB_2: {"owner": "lee.gu@contoso.example", "service": "Shop"},
-    DATABASE: {"Owner": "ada.jonsson@contoso.example"},
-    TILL: {"owner": "kim.akers@fabrikam.example"},
+    WEB_1: {"owner": mail_of("lee.gu"), "service": "Shop"},
+    WEB_2: {"owner": mail_of("lee.gu"), "service": "Shop"},
+    DATABASE: {"Owner": mail_of("ada.winterfeld")},
+    TILL: {"owner": mail_of("kim.akers")},
 }
 _RESOURCES = (
     WEB_1,

@@ -6,6 +6,7 @@ from typing import Any
 
 from local.azure.demo.identities import CONTOSO, FABRIKAM
 from local.azure.graph.store import KEPT, SecureScores, vendor
+from local.simulator_kit.people import mail_of
 
 #: id, category, service, tier, title, most points, points now, deprecated.
 _CONTROLS = (
@@ -75,4 +76,4 @@ def fill_scores(scores: SecureScores) -> None:
         scores.scores[tenant.id] = {row[0]: _score(row) for row in rows if not row[7]}
         scores.start(tenant.id, KEPT)
     reviewed = {"assignedTo": "", "comment": "Another product does this", "state": "ThirdParty"}
-    scores.update_profile(CONTOSO.id, "aad_linkedin_connection_disables", reviewed, "admin@contoso.example")
+    scores.update_profile(CONTOSO.id, "aad_linkedin_connection_disables", reviewed, mail_of("ada.winterfeld"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from local.servicenow.demo.people import group_id
 from local.servicenow.schema.describe import demo_id, system_row
 from local.servicenow.store import Row
+from local.simulator_kit.people import DOMAIN
 
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
 _GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-contoso-prod"
@@ -56,7 +57,6 @@ def rows() -> Iterator[Row]:
         values = {"name": name, "parent_descriptor": parent, "child_descriptor": child}
         yield system_row("cmdb_rel_type", name, values, sys_id=sys_id)
     for table, name, resource, extra in _ITEMS:
-        domain = "contoso.example"
         values = {
             "name": name,
             "sys_class_name": table,
@@ -65,8 +65,8 @@ def rows() -> Iterator[Row]:
             "sys_domain": "global",
             "sys_domain_path": "/",
             "object_id": f"{_GROUP}/providers/{resource}" if resource else "",
-            "fqdn": f"{name.lower()}.{domain}" if "ip_address" in extra else "",
-            "dns_domain": domain if "ip_address" in extra else "",
+            "fqdn": f"{name.lower()}.{DOMAIN}" if "ip_address" in extra else "",
+            "dns_domain": DOMAIN if "ip_address" in extra else "",
             "discovery_source": "SG-Azure" if resource else "Manual Entry",
             "environment": "Production",
             "support_group": group_id("Cloud Operations" if resource else "Hardware"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from local.servicenow.identity import password_hash
 from local.servicenow.schema.describe import demo_id, system_row, words
 from local.servicenow.store import Row
+from local.simulator_kit.people import PEOPLE, address
 
 ADMIN_ID = "6816f79cc0a8016401c5a33be04be441"
 BRIDGE_USER = "azure.bridge"
@@ -43,14 +44,19 @@ CONTAINED_ROLES = {
     "evt_mgmt_operator": ("evt_mgmt_user",),
 }
 
+#: The people who are no administrators: user_name -> (sys_id or empty, roles).
+_PEOPLE: dict[str, tuple[str, str]] = {
+    "abel.tuter": ("62826bf03710200044e0bfc8bcbe5df1", ""),
+    "beth.anglin": ("46d44a23a9fe19810012d100cca80666", "itil approver_user"),
+    "david.loo": ("5137153cc611227c000bbd1bd8cd2005", "itil"),
+    "natasha.ingram": ("46c5bf6ca9fe1981010713e3ac7d3384", "approver_user"),
+    "kim.akers": ("", "itil"),
+    "lee.gu": ("", "itil"),
+}
 #: user_name -> (name, sys_id or empty, roles). Without a name the account belongs to a machine.
 USERS: dict[str, tuple[str, str, str]] = {
     "admin": ("System Administrator", ADMIN_ID, "admin"),
     "problem.admin": ("Problem Administrator", "26fbff173b331300ad3cc9bb34efc4bd", "problem_admin itil"),
-    "abel.tuter": ("Abel Tuter", "62826bf03710200044e0bfc8bcbe5df1", ""),
-    "beth.anglin": ("Beth Anglin", "46d44a23a9fe19810012d100cca80666", "itil approver_user"),
-    "david.loo": ("David Loo", "5137153cc611227c000bbd1bd8cd2005", "itil"),
-    "natasha.ingram": ("Natasha Ingram", "46c5bf6ca9fe1981010713e3ac7d3384", "approver_user"),
     "itil": ("ITIL User", "681b365ec0a80164000fb0b05854a0cd", "itil"),
     "itil.admin": ("ITIL Administrator", "", "itil_admin"),
     "employee": ("Joe Employee", "681ccaf9c0a8016400b98a06818d57c7", ""),
@@ -66,27 +72,11 @@ USERS: dict[str, tuple[str, str, str]] = {
     "interactive.user": ("Ines Interactive", "", "itil"),
     "mid.server": ("", "", ""),
     "soap.guest": ("", "", ""),
-    **{
-        f"{first.lower()}.{last.lower()}": (f"{first} {last}", "", "admin")
-        for first, last in (
-            ("Ada", "Winterfeld"),
-            ("Bruno", "Hallberg"),
-            ("Celia", "Okonjo"),
-            ("Dmitri", "Aalto"),
-            ("Elif", "Sandoval"),
-            ("Farid", "Lindqvist"),
-            ("Greta", "Moreau"),
-            ("Hugo", "Tanaka"),
-            ("Ingrid", "Castell"),
-            ("Jonas", "Mbeki"),
-            ("Kaya", "Novak"),
-        )
-    },
+    **{user_name: (name, *_PEOPLE.get(user_name, ("", "admin"))) for user_name, name in PEOPLE.items()},
 }
 #: Further values of some accounts.
 _DETAILS: dict[str, dict[str, str]] = {
     "admin": {
-        "email": "admin@example.com",
         "department": "a581ab703710200044e0bfc8bcbe5de8",
         "title": "System Administrator",
     },
@@ -174,7 +164,7 @@ def _user(user_name: str) -> Iterator[Row]:
         "name": name,
         "first_name": first,
         "last_name": last,
-        "email": f"{user_name}@example.com" if name else "",
+        "email": address(user_name) if name else "",
         "active": "true",
         "locked_out": "false",
         "password_needs_reset": "false",
@@ -209,7 +199,7 @@ def _group(name: str) -> Iterator[Row]:
         "name": name,
         "description": f"{name} group",
         "manager": user_id(manager) if manager else "",
-        "email": f"{name.lower().replace(' ', '-')}@example.com",
+        "email": address(name.lower().replace(" ", "-")),
         "active": "true",
         "exclude_manager": "false",
         "include_members": "false",
