@@ -124,7 +124,8 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
         servicenow = simulator.first_line()
         _wait_for(servicenow["control_url"], simulator, lambda status: status < 500)
         watched.append((simulator.name, simulator.exit_code))
-        say(f"ServiceNow  {servicenow['url']} (simulator)")
+        login = f"{servicenow['username']} / {servicenow['password']}"
+        say(f"ServiceNow  {servicenow['url']} (simulator; log in as {login})")
     settings, config = _settings(options, azurite, servicenow)
     clouds = _start_clouds(stack, watched, say) if options.clouds else None
     if clouds is not None:

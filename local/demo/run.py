@@ -249,5 +249,7 @@ def _invite(session: dict[str, Any], out: Console) -> None:
     ]
     if "control_url" in desk:
         user = f"{desk['username']} / {desk['password']}"
-        lines.append(f"  ServiceNow   {desk['url']} (simulator; {user}); faults, clock, log: {desk['control_url']}")
+        lines.append(
+            f"  ServiceNow   {desk['url']} (simulator; log in as {user}); faults, clock, log: {desk['control_url']}"
+        )
     out.print("\n".join([*lines, "Ctrl-C ends everything."]), markup=False, soft_wrap=True)

@@ -100,6 +100,10 @@ class Authentication:
             return row
         raise self.refusal(("X-MFA_TOKEN", "invalid"))
 
+    def session_user(self, sys_id: str) -> Identity | None:
+        """The user of a browser session, None once the account may no longer log in."""
+        return self._as(sys_id, "session")
+
     def _basic(self, credentials: str) -> Identity | None:
         try:
             text = base64.b64decode(credentials, validate=True).decode("utf-8")

@@ -18,7 +18,7 @@ from local.servicenow.exchange import Call
 from local.servicenow.faults import HIBERNATION_PATH, error_answer, hibernation_page
 from local.servicenow.instance import Instance
 from local.servicenow.media import JSON_TYPE
-from local.servicenow.pages import record_page
+from local.servicenow.pages.site import Site
 from local.servicenow.sessions import SemaphoreQueueFull, Semaphores, SessionQueueFull, Sessions
 from local.servicenow.wire import SESSION_COOKIE, finish_body, response_headers
 from local.servicenow.writing import new_id
@@ -45,6 +45,7 @@ class Frontend(frontend.Frontend[Call]):
         super().__init__(instance, Control(instance))
         self._instance = instance
         self._api = Api(instance)
+        self._site = Site(instance)
         self._sessions = Sessions()
         self._semaphores = Semaphores()
 
@@ -157,8 +158,7 @@ class Frontend(frontend.Frontend[Call]):
             return self._instance.oauth.revoke(call)
         if call.path == HIBERNATION_PATH:
             return hibernation_page()
-        not_found = html(404, "Page not found", "The page you are looking for could not be found.")
-        return record_page(self._instance, call) or not_found
+        return self._site.answer(call)
 
     def respond(self, request: web.Request, call: Call, answer: Answer) -> web.Response:
         """Encode an answer with the headers of an instance."""

@@ -15,7 +15,8 @@ from local.servicenow.store import Row, Store
 class Identity:
     """A signed-in user.
 
-    ``method`` is how they signed in (basic, oauth, api_key, certificate, system), ``client_id`` the OAuth client.
+    ``method`` is how they signed in (basic, oauth, api_key, certificate, session, system), ``client_id`` the OAuth
+    client.
     """
 
     sys_id: str

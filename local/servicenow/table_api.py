@@ -72,6 +72,26 @@ def wanted_fields(instance: Instance, call: Call, table: str) -> list[str] | Non
     return None
 
 
+def read_query(instance: Instance, params: list[tuple[str, str]], table: str, reader: Reader) -> Query:
+    """``sysparm_query``; without one, plain ``field=value`` parameters, whose values may be display values."""
+    encoded = next((value for name, value in params if name == "sysparm_query"), "")
+    if encoded:
+        return parse(encoded)
+    terms: list[list[Term]] = []
+    for name, value in params:
+        if name.startswith("sysparm_") or name in ("access_token", "x-sn-apikey"):
+            continue
+        column = instance.dictionary.column(table, name)
+        if column is not None and column.choice:
+            choices = instance.dictionary.choices(table, name)
+            value = next((item.value for item in choices if item.label.casefold() == value.casefold()), value)
+        elif column is not None and column.is_reference and reader.row(column.reference, value) is None:
+            named = reader.named(column.reference, value)
+            value = named[0].sys_id if named else value
+        terms.append([Condition(name, "=", value)])
+    return Query(groups=[terms])
+
+
 def write_context(instance: Instance, call: Call) -> WriteContext:
     """How this call's write is to be done, scenarios included."""
     context = WriteContext(
@@ -104,7 +124,7 @@ class TableApi:
         offset = call.number("sysparm_offset", 0)
         if offset < 0:
             raise ApiError(400, f"offset is {offset}", "Negative offset is not supported")
-        rows = reader.select(table, self._query(call, table, reader))
+        rows = reader.select(table, read_query(self._instance, call.params, table, reader))
         page = [row for row in rows[offset : offset + limit] if reader.may_see(row)]
         if not page and version == "v1/":
             raise no_rows_v1()
@@ -112,25 +132,6 @@ class TableApi:
         renderer = reader.renderer(shape(call, version))
         headers = self._paging_headers(call, len(rows), limit, offset)
         return result([renderer.record(row, table, fields) for row in page], headers=headers)
-
-    def _query(self, call: Call, table: str, reader: Reader) -> Query:
-        """``sysparm_query``; without one, plain ``field=value`` parameters, whose values may be display values."""
-        encoded = call.param("sysparm_query")
-        if encoded:
-            return parse(encoded)
-        terms: list[list[Term]] = []
-        for name, value in call.params:
-            if name.startswith("sysparm_") or name in ("access_token", "x-sn-apikey"):
-                continue
-            column = self._instance.dictionary.column(table, name)
-            if column is not None and column.choice:
-                choices = self._instance.dictionary.choices(table, name)
-                value = next((item.value for item in choices if item.label.casefold() == value.casefold()), value)
-            elif column is not None and column.is_reference and reader.row(column.reference, value) is None:
-                named = reader.named(column.reference, value)
-                value = named[0].sys_id if named else value
-            terms.append([Condition(name, "=", value)])
-        return Query(groups=[terms])
 
     def _paging_headers(self, call: Call, total: int, limit: int, offset: int) -> list[tuple[str, str]]:
         headers = []

@@ -44,7 +44,7 @@ def response_headers(call: Call, answer: Answer, settings: Settings) -> list[tup
         *_FIXED,
         *answer.headers,
     ]
-    if settings.cookies and not call.session:
+    if settings.cookies and not call.session and not any(name == "Set-Cookie" for name, _ in answer.headers):
         headers += _cookies(call.base_url.startswith("https"))
     return headers
 
