@@ -7,6 +7,7 @@ import re
 import subprocess
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.docs import tables
@@ -165,6 +166,25 @@ def shown_of(block: Block) -> Shown | None:
 def compare(block: Block, printed: Any, found: Any) -> None:
     if wrong := list(differences(printed, found, DATA)):
         fail(block, "the response is another one:\n" + "\n".join(wrong) + f"\n{json.dumps(found)[:2000]}")
+
+
+# What is printed to look at in a browser
+
+
+def test_the_printed_user_logs_in_to_the_simulator_and_the_link_of_a_ticket_shows_the_ticket(session: Session) -> None:
+    ticket = session.request("GET", "/api/tickets?owner=David Loo").json()["items"][0]
+    desk = session.servicenow
+    with httpx.Client(base_url=desk["url"], follow_redirects=True) as browser:
+        form = browser.get(ticket["url"])
+        assert form.url.path == "/login.do"
+        fields = {"user_name": desk["username"], "user_password": desk["password"]}
+        goto = {"sysparm_goto_url": form.url.params["sysparm_goto_url"]}
+        page = browser.post("/login.do", data=fields | goto)
+        assert str(page.url) == ticket["url"]
+        for text in (ticket["number"], ticket["title"], "David Loo"):
+            assert text in page.text
+        listed = browser.get(f"/incident_list.do?sysparm_query=number={ticket['number']}")
+        assert ticket["title"] in listed.text
 
 
 # Nothing is left out
