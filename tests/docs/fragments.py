@@ -32,7 +32,7 @@ default: {{connection: servicenow}}
 def mistakes(block: Block) -> list[str]:
     """What the loader finds wrong; nothing when the example is valid."""
     try:
-        parse_config(whole(block), block.place, SETTINGS)
+        parse_config(whole(block), "bridge.yaml", SETTINGS)
     except ConfigurationError as error:
         return [str(error)]
     return []
