@@ -124,8 +124,7 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
         servicenow = simulator.first_line()
         _wait_for(servicenow["control_url"], simulator, lambda status: status < 500)
         watched.append((simulator.name, simulator.exit_code))
-        login = f"{servicenow['username']} / {servicenow['password']}"
-        say(f"ServiceNow  {servicenow['url']} (simulator; log in as {login})")
+        say(f"ServiceNow  {servicenow['url']} (simulator)")
     settings, config = _settings(options, azurite, servicenow)
     clouds = _start_clouds(stack, watched, say) if options.clouds else None
     if clouds is not None:
