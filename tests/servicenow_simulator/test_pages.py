@@ -308,7 +308,7 @@ def test_pages_show_what_the_api_would_show_to_that_user(
     browser = log_in("itil")
     listed = query(browser, "incident", "short_descriptionSTARTSWITHdoor")
     assert [row[0] for row in cells(listed)] == [seen["number"]]
-    assert "1 rows are hidden from you" in listed.text
+    assert "hidden by access rules: 1." in listed.text
     assert browser.get(f"/incident.do?sys_id={hidden['sys_id']}").status_code == 404
     assert "secret" not in browser.get(f"/incident.do?sys_id={seen['sys_id']}").text
     control.set(query_field_refusal="forbid")

@@ -86,7 +86,7 @@ def list_page(instance: Instance, user: Identity, table: str, params: dict[str, 
         f'value="{escape(view.query)}"></label><button>Run</button></form>'
         f"<p>{' '.join(_places(view, len(rows)))}</p>"
         f"<table><tr>{''.join(_heads(instance, view, columns))}</tr>{''.join(_rows(reader, instance, seen, columns))}"
-        f"</table>{f'<p>{hidden} rows are hidden from you by access rules.</p>' if hidden else ''}"
+        f"</table>{f'<p>Rows of this page hidden by access rules: {hidden}.</p>' if hidden else ''}"
     )
     return page(instance.dictionary.tables[table].label, body, user)
 
