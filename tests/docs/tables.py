@@ -82,5 +82,5 @@ RESPONSES = (
         },
     ),
 )
-#: Objects of responses whose members are data: their names are not compared.
-DATA = ("counts.kinds", "counts.states")
+#: Objects of responses whose members are data or change from moment to moment: they are not compared.
+DATA = ("bridge", "counts.kinds", "counts.states")
