@@ -10,6 +10,8 @@ from shared.delivery.event_log import EventLog
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.grouping.store import GroupStore
 from shared.delivery.links import LinkStore
+from shared.delivery.splitting.splitter import Splitter
+from shared.delivery.splitting.store import PartStore
 from shared.delivery.stages import road
 from shared.delivery.worker import Configured, Worker
 from shared.mapping.allow_list import not_allowed
@@ -55,6 +57,10 @@ def _configured(services: Container) -> Configured:
     deliverer = Deliverer(mapper, services.system, links, planned_work=planned_work, admit=admit, now=services.now)
     grouper = Grouper(mapper, links, GroupStore(services.storage), services.queue, now=services.now)
     dry_run, groups = _dry_run(services, grouper, planned_work) if mapper.has_dry_runs else (None, grouper)
+    reader = services.row_reader
+    splitter = None
+    if mapper.splits:
+        splitter = Splitter(mapper, PartStore(services.storage), services.queue, reader, now=services.now)
     stages = road(
         not_allowed=_allow_list(mapper.accept_only),
         deliverer=deliverer,
@@ -67,6 +73,8 @@ def _configured(services: Container) -> Configured:
         dry_run=dry_run,
         refresh_planned_work=services.planned_work.refresh if follows_changes else None,
         write_back=services.write_back,
+        splitter=splitter,
+        reader=reader,
     )
     return Configured(stages, deliverer, groups, services.config.delivery, services.write_back)
 
@@ -93,5 +101,10 @@ def _dry_run(services: Container, live: Grouper, planned_work: PlannedWorkLookup
 
 
 def _allow_list(rules: AcceptOnly | None) -> Callable[[Signal], str | None] | None:
-    """Why a signal may not become a ticket. What groups make of signals that were let in is not asked again."""
-    return None if rules is None else lambda signal: None if signal.via else not_allowed(signal, rules)
+    """Why a signal may not become a ticket. What groups make of signals that were let in is not asked again; a row is,
+    because it may name a resource that its alert does not."""
+
+    def is_new(signal: Signal) -> bool:
+        return not signal.via or bool(signal.part_of and signal.resources)
+
+    return None if rules is None else lambda signal: not_allowed(signal, rules) if is_new(signal) else None

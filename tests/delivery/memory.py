@@ -18,6 +18,7 @@ from shared.delivery import links
 from shared.delivery.grouping import store
 from shared.delivery.grouping.store import GroupStore
 from shared.delivery.links import LinkStore
+from shared.delivery.splitting.store import OCCURRENCE_CODEC, OPEN_PARTS_CODEC, PartStore
 from shared.platform.storage import Storage
 from shared.platform.tables import Codec, RowAddress, RowOvertaken, VersionedTable
 
@@ -120,6 +121,15 @@ class MemoryLinks(LinkStore):
 
     def peek(self, key: str) -> Link | None:
         return self._table.peek(links.address(link_id(key)))
+
+
+class MemoryParts(PartStore):
+    """Parts of split signals in memory."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = {}
+        self._occurrences = MemoryTable("parts", OCCURRENCE_CODEC, self.rows)
+        self._open = MemoryTable("parts", OPEN_PARTS_CODEC, self.rows)
 
 
 class MemoryGroups(GroupStore):
