@@ -71,7 +71,9 @@ def test_a_row_that_a_later_firing_does_not_have_ends_its_own_ticket() -> None:
         "Disk full on web-02": "resolved",
         "Disk full on web-03": "open",
     }
-    assert "not among those of the alert that fired at" in story.world.desk.closures[-1].note.text
+    note = story.world.desk.closures[-1].note
+    assert note is not None
+    assert "not among those of the alert that fired at" in note.text
 
 
 def test_a_row_that_comes_back_reopens_its_own_ticket() -> None:

@@ -52,7 +52,7 @@ class OpenParts:
     Attributes:
         key: of the parent. route: by which the parts went last.
         parts: in no order.
-        listed: the newest event that tells of all parts: a firing with a whole list, or an end.
+        listed: the newest firing that listed all parts that were on.
     """
 
     key: str
@@ -101,14 +101,11 @@ def fire(before: OpenParts, order: Order, parts: Sequence[tuple[str, str]], *, w
     return Change(replace(before, parts=tuple(known.values()), listed=listed), tuple(fired), tuple(ended))
 
 
-def end(before: OpenParts, order: Order) -> Change:
-    """An end at ``order`` of all parts that fired before."""
-    over = [part for part in before.parts if is_as_new(order, part.fired)]
-    kept = tuple(part for part in before.parts if part not in over)
-    listed = order if before.listed is None else max(before.listed, order)
-    return Change(
-        replace(before, parts=kept, listed=listed), (), tuple((part, after(order, part.fired)) for part in over)
-    )
+def end(before: OpenParts, order: Order, fired: Order) -> Change:
+    """An end at ``order`` of what fired at ``fired``, and before. What fired since then has an end of its own."""
+    over = [part for part in before.parts if part.fired <= fired]
+    kept = tuple(part for part in before.parts if part.fired > fired)
+    return Change(replace(before, parts=kept), (), tuple((part, after(order, part.fired)) for part in over))
 
 
 def end_of(occurrence: Occurrence) -> Order | None:

@@ -141,9 +141,8 @@ class Splitter:
 
         await until_written(attempt, contended=_contended(parent), tries=MOST_TRIES)
         seen = await self._store.occurrence(signal.key)
-        over = None if seen is None else end_of(seen.value)
-        if over is not None:  # its end came before it, or meanwhile, and may have found nothing to end
-            await self._end_parts(message, parent, over, told)
+        if seen is not None:  # its end may have come before it, or meanwhile, and have found nothing to end
+            await self._end_parts(message, seen.value, told)
         await self._note(signal, lambda one: note(one, done=True))
         return Outcome(OutcomeKind.SPLIT, "split", group=parent, route=route, warnings=found.warnings)
 
@@ -156,18 +155,22 @@ class Splitter:
         seen = await self._note(signal, lambda one: replace(one, over=_newer(one.over, signal.order)))
         if not seen.parent:
             return message
-        over = end_of(seen) or signal.order
-        await self._end_parts(message, seen.parent, over, _Told(set()))
+        await self._end_parts(message, seen, _Told(set()))
         if seen.alone:
             return message
         return Outcome(OutcomeKind.SPLIT, "resolved", group=seen.parent)
 
-    async def _end_parts(self, message: SignalMessage, parent: str, over: Order, told: _Told) -> None:
+    async def _end_parts(self, message: SignalMessage, seen: Occurrence, told: _Told) -> None:
+        """End what is stored of the parts of a key that has ended; nothing while it is on."""
+        over, fired, parent = end_of(seen), seen.fired, seen.parent
+        if over is None or fired is None:
+            return
+
         async def attempt() -> None:
             stored = await self._store.open_parts(parent)
             if stored is None:
                 return
-            change = end(stored.value, over)
+            change = end(stored.value, over, fired)
             await self._send_ends(message, change, stored.value.route, told)
             await self._write(change.after, stored)
 
