@@ -106,7 +106,7 @@ class LogRowsSettings(SettingsModel):
     """For logs of another tenant. Left out: the app's own identity."""
     wait: Annotated[Duration, Field(le=timedelta(seconds=10))] = timedelta(seconds=3)
     """How long a new ticket waits for its rows. Those that come later are a work note."""
-    timeout: Annotated[Duration, Field(ge=timedelta(seconds=5), le=timedelta(minutes=3))] = timedelta(seconds=60)
+    timeout: Annotated[Duration, Field(ge=timedelta(seconds=5), le=timedelta(seconds=55))] = timedelta(seconds=30)
     """How long a query may run for that note."""
     rows: Annotated[int, Field(ge=1, le=100)] = 10
     """Rows that a ticket shows; the others are counted."""

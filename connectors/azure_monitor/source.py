@@ -15,6 +15,7 @@ from shared.core.signal import Signal
 from shared.engine import Engine
 
 if TYPE_CHECKING:
+    from connectors.azure_monitor.log_rows.reader import LogRowReader
     from connectors.azure_monitor.log_rows.shown import ShownRows
     from connectors.azure_monitor.reconcile.comparison import ReconcileResult
     from connectors.azure_monitor.resource_health import ResourceHealth
@@ -56,6 +57,22 @@ class AzureMonitorSource(Source):
     def stages(self) -> Sequence[ShownRows]:
         """See ``Source``."""
         return () if self._shown is None else (self._shown,)
+
+    def row_reader(self) -> LogRowReader | None:
+        """See ``Source``."""
+        settings, shown = self._log_rows, self._shown
+        if settings is None or shown is None or not settings.query:
+            return None
+        from connectors.azure_monitor.log_rows.reader import LogRowReader
+
+        engine, cloud, who = self._engine, settings.cloud, settings.sign_in
+        return LogRowReader(
+            settings,
+            shown.shown,
+            lambda: clients_of(engine).log_analytics(cloud, who),
+            lambda: clients_of(engine).resource_manager(cloud, who),
+            engine.now,
+        )
 
     def preview(self, signal: Signal) -> Previewed:
         """See ``Source``: rows as tickets show them."""
@@ -153,4 +170,9 @@ class AzureMonitorSource(Source):
                 CheckTask("resync.alerts", one.id, partial(alerts.told, one.id, one.sign_in))
                 for one in (listed.subscriptions if listed is not None else ())
             ]
+        rows = self._log_rows
+        if rows is not None and rows.query:
+            from connectors.azure_monitor.log_rows.check import LogRowsCheck
+
+            tasks.append(CheckTask("log_rows", rows.cloud, LogRowsCheck(clients_of(engine), rows, engine.now).run))
         return await run_checks(tasks, most)

@@ -83,8 +83,10 @@ class RowNotes:
             return message, False
         try:
             read = await self._reader.read(signal, waiting=True)
-        except SourceError:
-            return message, True
+        except SourceError as error:
+            if not error.retry:
+                _unavailable(message, str(error))
+            return message, error.retry
         return replace(message, signal=read, claim=""), False
 
     async def order(self, signal: Signal) -> None:
@@ -106,13 +108,20 @@ class RowNotes:
         except SourceError as error:
             if error.retry and message.attempts + 1 < _MOST_ATTEMPTS:
                 raise
-            record("rows_unavailable", logging.WARNING, id=message.id, key=signal.key, reason=str(error))
-            return Outcome(OutcomeKind.DELIVERED, "rows_unavailable", code=error.code, reason=str(error))
+            return _unavailable(message, str(error), error.code)
+        if read.rows is None:
+            return _unavailable(message, "the query gave no rows")
         return replace(message, signal=_note(read), claim="")
+
+
+def _unavailable(message: SignalMessage, reason: str, code: str = "") -> Outcome:
+    """The outcome of rows that are not to be had, which the log tells."""
+    record("rows_unavailable", logging.WARNING, id=message.id, key=message.signal.key, reason=reason)
+    return Outcome(OutcomeKind.DELIVERED, "rows_unavailable", code=code, reason=reason)
 
 
 def _note(signal: Signal) -> Signal:
     """The update that brings rows to a ticket: at the time of the firing, which an update follows."""
-    text = f"{_HEADING}\n{signal.details.get(ROWS_DETAIL) or '(none)'}"
+    text = f"{_HEADING}\n{signal.details.get(ROWS_DETAIL, '')}"
     details = {**signal.details, "communication": text}
     return replace(signal, state=SignalState.UPDATED, opens=False, condition="", details=details, rows=None)

@@ -98,12 +98,11 @@ def search_of_link(link: str, begin: datetime | None, end: datetime | None) -> L
     """
     try:
         parts = urlsplit(link)
-        host = parts.hostname or ""
         values = parse_qs(parts.query, max_num_fields=20)
     except ValueError:
         return None
     path = _PATH.fullmatch(parts.path)
-    if parts.scheme != "https" or host not in _HOSTS or path is None:
+    if parts.scheme != "https" or parts.netloc.lower() not in _HOSTS or path is None:
         return None
     first, _, last = values.get("timespan", [""])[0].partition("/")
     began, ended = moment(first), moment(last)
