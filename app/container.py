@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from shared.delivery.parked import ParkedStore
     from shared.delivery.planned_work import PlannedWorkCache
     from shared.delivery.queue import SignalQueue
-    from shared.delivery.rows import RowReader
     from shared.delivery.worker import Worker
     from shared.delivery.write_back import WriteBack
     from shared.mapping.mapper import Mapper
@@ -323,14 +322,6 @@ class Container(Closing):
         from app.delivery import worker_of
 
         return worker_of(self)
-
-    @service
-    def row_reader(self) -> RowReader:
-        """Reads rows that payloads do not bring, each by its source. Raises ConfigurationError."""
-        from shared.delivery.rows import RowReaders
-
-        found = {name: reader for name, source in self.sources.items() if (reader := source.row_reader()) is not None}
-        return RowReaders(found)
 
     async def is_healthy(self, signal: Signal) -> bool:
         """Whether all resources of a signal are healthy; False when no source can tell."""

@@ -10,6 +10,7 @@ from shared.delivery.event_log import EventLog
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.grouping.store import GroupStore
 from shared.delivery.links import LinkStore
+from shared.delivery.rows import RowReaders
 from shared.delivery.splitting.splitter import Splitter
 from shared.delivery.splitting.store import PartStore
 from shared.delivery.stages import road
@@ -57,7 +58,7 @@ def _configured(services: Container) -> Configured:
     deliverer = Deliverer(mapper, services.system, links, planned_work=planned_work, admit=admit, now=services.now)
     grouper = Grouper(mapper, links, GroupStore(services.storage), services.queue, now=services.now)
     dry_run, groups = _dry_run(services, grouper, planned_work) if mapper.has_dry_runs else (None, grouper)
-    reader = services.row_reader
+    reader = RowReaders({name: one for name, source in services.sources.items() if (one := source.row_reader())})
     splitter = None
     if mapper.splits:
         splitter = Splitter(mapper, PartStore(services.storage), services.queue, reader, now=services.now)

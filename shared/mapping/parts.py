@@ -32,7 +32,7 @@ _TEST = "[Test] "
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SignalPart:
     """A row, or several that are equal in what tells them apart, or a resource.
 
     Attributes:
@@ -63,7 +63,7 @@ class Parts:
     """
 
     parent: str
-    parts: tuple[Part, ...]
+    parts: tuple[SignalPart, ...]
     whole: bool
     unread: int = 0
     warnings: tuple[str, ...] = ()
@@ -89,12 +89,12 @@ def _rows_of(signal: Signal, split: CompiledSplit) -> Parts | None:
     return Parts(_parent(signal, "row"), parts, whole, rows.unread, warnings)
 
 
-def _part(rows: Rows, by: Sequence[int], identity: Sequence[str], same: Sequence[Row]) -> Part:
+def _part(rows: Rows, by: Sequence[int], identity: Sequence[str], same: Sequence[Row]) -> SignalPart:
     values = [same[0].values[place] for place in by]
     resource = same[0].resource
     plain = ", ".join(filter(None, values)) or f"no {rows.columns[by[0]]}"
     is_resource = resource is not None and len(by) == 1 and values[0] in (resource.id, resource.name)
-    return Part(
+    return SignalPart(
         id=_digest(*identity),
         name=cut((resource.name if is_resource and resource is not None else None) or plain, _LONGEST_NAME),
         resource=resource,
@@ -118,13 +118,13 @@ def _places(rows: Rows, wanted: Sequence[str]) -> tuple[list[int], tuple[str, ..
 
 
 def _items_of(signal: Signal) -> Parts | None:
-    parts: dict[str, Part] = {}
+    parts: dict[str, SignalPart] = {}
     for resource in signal.resources:
         named = resource.id or resource.name
         if named:
             part = _digest(fold_case(named))
             name = cut(resource.name or named, _LONGEST_NAME)
-            parts.setdefault(part, Part(part, name, resource, _rows_about(signal.rows, resource)))
+            parts.setdefault(part, SignalPart(part, name, resource, _rows_about(signal.rows, resource)))
     if not parts:
         return None
     whole = not signal.unlisted and (signal.rows is None or (signal.rows.whole and not signal.rows.unread))
@@ -153,7 +153,7 @@ def _digest(*values: str) -> str:
     return hashlib.sha256("\n".join(values).encode()).hexdigest()[:_DIGITS]
 
 
-def chosen(found: Parts, most: int, known: Sequence[str], by: str) -> tuple[Part, ...]:
+def chosen(found: Parts, most: int, known: Sequence[str], by: str) -> tuple[SignalPart, ...]:
     """The parts that get tickets: ``most``, those first whose ids are known already; and :data:`MORE` for the rest."""
     before = frozenset(known)
     ranked = sorted(found.parts, key=lambda part: part.id not in before)
@@ -165,7 +165,7 @@ def chosen(found: Parts, most: int, known: Sequence[str], by: str) -> tuple[Part
     rows = [part.rows for part in left_over if part.rows is not None]
     listed = tuple(row for one in rows for row in one.rows)
     resources = tuple(dict.fromkeys(part.resource for part in left_over if part.resource is not None))
-    more = Part(
+    more = SignalPart(
         id=MORE,
         name=f"{count} more {by if count == 1 else f'{by}s'}",
         rows=replace(rows[0], rows=listed, total=len(listed) + found.unread) if rows and by == "row" else None,
@@ -179,7 +179,7 @@ def key_of_part(parent: str, part: str) -> str:
     return f"{parent}/{part}"
 
 
-def fired_part(signal: Signal, found: Parts, part: Part, route: str) -> Signal:
+def fired_part(signal: Signal, found: Parts, part: SignalPart, route: str) -> Signal:
     """The firing of a part of a signal that fired."""
     about = _resources(signal, found, part)
     details: dict[str, str] = dict(signal.details)
@@ -209,7 +209,7 @@ def fired_part(signal: Signal, found: Parts, part: Part, route: str) -> Signal:
     )
 
 
-def _resources(signal: Signal, found: Parts, part: Part) -> tuple[Resource, ...]:
+def _resources(signal: Signal, found: Parts, part: SignalPart) -> tuple[Resource, ...]:
     """What a part is about; what the signal is about where no part names anything."""
     if part.id == MORE:
         return part.resources

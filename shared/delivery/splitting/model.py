@@ -62,7 +62,7 @@ class OpenParts:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PartsChange:
     """What follows from an event.
 
     Attributes:
@@ -76,7 +76,7 @@ class Change:
     ended: tuple[tuple[OpenPart, Order], ...] = ()
 
 
-def fire(before: OpenParts, order: Order, parts: Sequence[tuple[str, str]], *, whole: bool) -> Change:
+def fire(before: OpenParts, order: Order, parts: Sequence[tuple[str, str]], *, whole: bool) -> PartsChange:
     """A firing at ``order`` with these parts (id and name); ``whole``: it lists all that are on."""
     known = {part.id: part for part in before.parts}
     overtaken = before.listed is not None and order < before.listed
@@ -98,14 +98,14 @@ def fire(before: OpenParts, order: Order, parts: Sequence[tuple[str, str]], *, w
         for one in gone:
             del known[one.id]
         listed = order
-    return Change(replace(before, parts=tuple(known.values()), listed=listed), tuple(fired), tuple(ended))
+    return PartsChange(replace(before, parts=tuple(known.values()), listed=listed), tuple(fired), tuple(ended))
 
 
-def end(before: OpenParts, order: Order, fired: Order) -> Change:
+def end(before: OpenParts, order: Order, fired: Order) -> PartsChange:
     """An end at ``order`` of what fired at ``fired``, and before. What fired since then has an end of its own."""
     over = [part for part in before.parts if part.fired <= fired]
     kept = tuple(part for part in before.parts if part.fired > fired)
-    return Change(replace(before, parts=kept), (), tuple((part, after(order, part.fired)) for part in over))
+    return PartsChange(replace(before, parts=kept), (), tuple((part, after(order, part.fired)) for part in over))
 
 
 def end_of(occurrence: Occurrence) -> Order | None:

@@ -20,7 +20,7 @@ from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.signal import Order, Signal, SignalState, names_one_occurrence
 from shared.delivery.event_log import record_accepted
 from shared.delivery.rows import RowReader
-from shared.delivery.splitting.model import Change, Occurrence, OpenParts, end, end_of, fire
+from shared.delivery.splitting.model import Occurrence, OpenParts, PartsChange, end, end_of, fire
 from shared.delivery.splitting.store import PartStore
 from shared.mapping.groups import CompiledSplit
 from shared.mapping.mapper import Mapper
@@ -176,7 +176,7 @@ class Splitter:
 
         await until_written(attempt, contended=_contended(parent), tries=MOST_TRIES)
 
-    async def _send_ends(self, message: SignalMessage, change: Change, route: str, told: _Told) -> None:
+    async def _send_ends(self, message: SignalMessage, change: PartsChange, route: str, told: _Told) -> None:
         parent = change.after.key
         await self._send(
             message,
@@ -200,7 +200,7 @@ class Splitter:
             await self._store.write_open_parts(after, None if stored is None else stored.etag)
 
     async def _note(self, signal: Signal, change: Callable[[Occurrence], Occurrence]) -> Occurrence:
-        """Change what is stored of a signal's key; as it is then."""
+        """PartsChange what is stored of a signal's key; as it is then."""
 
         async def attempt() -> Occurrence:
             stored = await self._store.occurrence(signal.key)
