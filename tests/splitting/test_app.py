@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -82,7 +83,24 @@ async def clouds(certificates: Path) -> AsyncIterator[World]:
         yield world
 
 
-async def started(azurite: Azurite, tmp_path: Path, clouds: World, sections: str) -> App:
+Start = Callable[[str], App]
+
+
+@pytest.fixture
+async def started(azurite: Azurite, tmp_path: Path, clouds: World) -> AsyncIterator[Start]:
+    opened: list[Container] = []
+
+    def start(sections: str) -> App:
+        services, app = _app(azurite, tmp_path, clouds, sections)
+        opened.append(services)
+        return app
+
+    yield start
+    for services in opened:
+        await services.aclose()
+
+
+def _app(azurite: Azurite, tmp_path: Path, clouds: World, sections: str) -> tuple[Container, App]:
     file = tmp_path / "bridge.yaml"
     file.write_text(f"version: 1\nconnections:\n  toys: {{type: toy_desk, room: attic}}\n{sections}")
     desks: list[ToyDesk] = []
@@ -95,7 +113,7 @@ async def started(azurite: Azurite, tmp_path: Path, clouds: World, sections: str
         secrets=clouds.vault,
         given=(endpoints,),
     )
-    return App(services, desks, registry, f"r{abs(hash(tmp_path)) % 10**9}")
+    return services, App(services, desks, registry, f"r{uuid4().hex[:9]}")
 
 
 def old_alert(app: App, alert: str, *computers: tuple[str, str], resolved: bool = False) -> dict[str, Any]:
@@ -113,10 +131,8 @@ def old_alert(app: App, alert: str, *computers: tuple[str, str], resolved: bool 
     return common(context, monitoringService="Log Analytics", **essentials)
 
 
-async def test_three_rows_are_three_tickets_that_end_with_their_alert(
-    azurite: Azurite, tmp_path: Path, clouds: World
-) -> None:
-    app = await started(azurite, tmp_path, clouds, "default: {connection: toys, group: {by: row}}\n")
+async def test_three_rows_are_three_tickets_that_end_with_their_alert(started: Start) -> None:
+    app = started("default: {connection: toys, group: {by: row}}\n")
     machines = [(OURS, f"web-0{number}") for number in (1, 2, 3)]
     await app.post(old_alert(app, "a1", *machines))
     assert set(app.tickets) == {f"{app.rule} on web-0{number}" for number in (1, 2, 3)}
@@ -125,11 +141,9 @@ async def test_three_rows_are_three_tickets_that_end_with_their_alert(
     assert {ticket.state for ticket in app.tickets.values()} == {"d"}
 
 
-async def test_a_row_about_a_resource_that_is_not_allowed_makes_no_ticket(
-    azurite: Azurite, tmp_path: Path, clouds: World
-) -> None:
+async def test_a_row_about_a_resource_that_is_not_allowed_makes_no_ticket(started: Start, clouds: World) -> None:
     sections = f"default: {{connection: toys, group: {{by: row}}}}\naccept_only: {{subscriptions: {OURS}}}\n"
-    app = await started(azurite, tmp_path, clouds, f"{sections}{logs_of(clouds)}")
+    app = started(f"{sections}{logs_of(clouds)}")
     rows = [[VM.format(OURS, "web-01"), 5], [VM.format(THEIRS, "web-02"), 5]]
     columns = [{"name": "_ResourceId", "type": "string"}, COLUMNS[1]]
     await clouds.tell("POST", "/log-queries", query="Disks", columns=columns, rows=rows)
@@ -138,10 +152,8 @@ async def test_a_row_about_a_resource_that_is_not_allowed_makes_no_ticket(
     assert [one.code for one in app.outcomes if one.kind == "signal_quarantined"] == ["not_allowed"]
 
 
-async def test_the_rows_of_an_alert_that_brings_none_are_in_its_ticket(
-    azurite: Azurite, tmp_path: Path, clouds: World
-) -> None:
-    app = await started(azurite, tmp_path, clouds, f"default: {{connection: toys}}\n{logs_of(clouds)}")
+async def test_the_rows_of_an_alert_that_brings_none_are_in_its_ticket(started: Start, clouds: World) -> None:
+    app = started(f"default: {{connection: toys}}\n{logs_of(clouds)}")
     await clouds.tell("POST", "/log-queries", query="Disks", columns=COLUMNS, rows=[["web-01", 5], ["web-02", 7]])
     await app.post(new_alert(app, "a3"))
     (ticket,) = app.tickets.values()
@@ -149,9 +161,9 @@ async def test_the_rows_of_an_alert_that_brings_none_are_in_its_ticket(
 
 
 async def test_while_log_analytics_fails_the_ticket_is_made_and_the_order_to_read_its_rows_is_on_the_queue(
-    azurite: Azurite, tmp_path: Path, clouds: World
+    started: Start, clouds: World
 ) -> None:
-    app = await started(azurite, tmp_path, clouds, f"default: {{connection: toys}}\n{logs_of(clouds, wait='1s')}")
+    app = started(f"default: {{connection: toys}}\n{logs_of(clouds, wait='1s')}")
     await clouds.tell("POST", "/scenarios", type="fail", match={"service": "logs"}, times=1, retry_after=30)
     before, begun = await app.waiting(), asyncio.get_running_loop().time()
     await app.post(new_alert(app, "a4"))
