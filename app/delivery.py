@@ -13,7 +13,7 @@ from shared.delivery.links import LinkStore
 from shared.delivery.rows import RowReaders
 from shared.delivery.splitting.splitter import Splitter
 from shared.delivery.splitting.store import PartStore
-from shared.delivery.stages import road
+from shared.delivery.stages import SplitParts, road
 from shared.delivery.worker import Configured, Worker
 from shared.mapping.allow_list import not_allowed
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.core.outcome import OutcomeListener
     from shared.core.signal import Signal
     from shared.delivery.dry_run import DryRun, GroupsInDryRun
+    from shared.platform.storage import Storage
 
 
 def worker_of(services: Container) -> Worker:
@@ -59,9 +60,6 @@ def _configured(services: Container) -> Configured:
     grouper = Grouper(mapper, links, GroupStore(services.storage), services.queue, now=services.now)
     dry_run, groups = _dry_run(services, grouper, planned_work) if mapper.has_dry_runs else (None, grouper)
     reader = RowReaders({name: one for name, source in services.sources.items() if (one := source.row_reader())})
-    splitter = None
-    if mapper.splits:
-        splitter = Splitter(mapper, PartStore(services.storage), services.queue, reader, now=services.now)
     stages = road(
         not_allowed=_allow_list(mapper.accept_only),
         deliverer=deliverer,
@@ -74,7 +72,7 @@ def _configured(services: Container) -> Configured:
         dry_run=dry_run,
         refresh_planned_work=services.planned_work.refresh if follows_changes else None,
         write_back=services.write_back,
-        splitter=splitter,
+        split=_split(services, reader) if mapper.splits else None,
         reader=reader,
     )
     return Configured(stages, deliverer, groups, services.config.delivery, services.write_back)
@@ -99,6 +97,15 @@ def _dry_run(services: Container, live: Grouper, planned_work: PlannedWorkLookup
     )
     others = None if services.is_dry_run else live
     return dry_run, GroupsInDryRun(dry_run.grouper, store, others, services.queue, services.now)
+
+
+def _split(services: Container, reader: RowReaders) -> SplitParts:
+    """The stage that makes several signals of one, live and in a dry run."""
+
+    def splitter(storage: Storage) -> Splitter:
+        return Splitter(services.mapper, PartStore(storage), services.queue, reader)
+
+    return SplitParts(splitter(services.storage), splitter(services.dry_run_storage), services.mapper.is_dry_run)
 
 
 def _allow_list(rules: AcceptOnly | None) -> Callable[[Signal], str | None] | None:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from uuid import uuid4
 
 from shared.core.messages import EndWhenQuiet, PushToSource, QueueSender, ReadRows, SignalMessage
-from shared.core.outcome import Outcome, OutcomeKind
+from shared.core.outcome import DRY_RUN, Outcome, OutcomeKind
 from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState
 from shared.delivery.deliver import Deliverer
@@ -102,7 +102,7 @@ def road(
     dry_run: Stage | None = None,
     refresh_planned_work: Callable[[], Awaitable[None]] | None = None,
     write_back: WriteBackPort | None = None,
-    splitter: Splitter | None = None,
+    split: Stage | None = None,
     reader: RowReader | None = None,
 ) -> tuple[Stage, ...]:
     """The stages of one configuration, in order.
@@ -119,7 +119,7 @@ def road(
         refresh_planned_work: reads the planned work of ticket systems again when it is time; None where the
             configuration follows none.
         write_back: tells sources of tickets; None for no source.
-        splitter: makes several signals of one; None where no route does.
+        split: makes several signals of one, see :class:`SplitParts`; None where no route does.
         reader: reads rows that payloads do not bring; None for nobody.
     """
     notes = RowNotes(reader or RowReaders(), queue, now)
@@ -128,7 +128,7 @@ def road(
         ResourceHealthy(deliverer, is_healthy, auto_close, queue, now),
         *source_stages,
         *(() if refresh_planned_work is None else (RefreshPlannedWork(refresh_planned_work),)),
-        *(() if splitter is None else (SplitParts(splitter),)),
+        *(() if split is None else (split,)),
         *(() if dry_run is None else (dry_run,)),
         GroupOrThrottle(grouper),
         AddRows(notes),
@@ -202,13 +202,19 @@ class RefreshPlannedWork:
 class SplitParts:
     """Makes a signal of each row or item, where the route asks for that."""
 
-    def __init__(self, splitter: Splitter) -> None:
-        self._splitter = splitter
+    def __init__(self, live: Splitter, dry: Splitter, is_dry_run: Callable[[Signal], bool]) -> None:
+        """``dry`` splits the signals of a dry run: it stores what is on apart from what is live."""
+        self._live = live
+        self._dry = dry
+        self._is_dry_run = is_dry_run
 
     async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
         """See :class:`Stage`."""
         del attempt
-        return await self._splitter.split(message)
+        if not self._is_dry_run(message.signal):
+            return await self._live.split(message)
+        found = await self._dry.split(message)
+        return replace(found, mode=DRY_RUN) if isinstance(found, Outcome) else found
 
 
 class GroupOrThrottle:

@@ -20,8 +20,6 @@ from shared.core.errors import (
     NotSent,
     OutcomeUnknown,
     Refused,
-    SourceRefused,
-    SourceUnavailable,
     StorageUnavailable,
     Throttled,
     TicketMissing,
@@ -29,7 +27,7 @@ from shared.core.errors import (
 )
 from shared.core.link import Link, LinkStage, link_id, ticket_id
 from shared.core.messages import SignalMessage
-from shared.core.signal import Resource, Rows, Signal, SignalState
+from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 from shared.delivery import links
 from shared.delivery.decision.rules import no_planned_work
@@ -37,21 +35,11 @@ from shared.delivery.deliver import Deliverer
 from shared.delivery.dry_run import DryRun, GroupsInDryRun
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.splitting.splitter import Splitter
-from shared.delivery.stages import road
+from shared.delivery.stages import SplitParts, road
 from shared.delivery.worker import Configured, GroupFlusher, Worker
 from shared.mapping.mapper import Mapper
-from shared.payloads.tables import table_text
-from tests.delivery.memory import (
-    Clock,
-    Listener,
-    MemoryGroups,
-    MemoryKept,
-    MemoryLinks,
-    MemoryParts,
-    MemoryQueue,
-    Message,
-    Pause,
-)
+from tests.delivery import memory
+from tests.delivery.memory import Clock, MemoryGroups, MemoryLinks, MemoryParts, MemoryQueue, Message, Pause
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -223,27 +211,6 @@ class Desk:
         return result
 
 
-class Reader:
-    """Reads the rows of signals whose ``rows_from`` it knows. Each read stops; ``slow`` and ``refused`` fail it."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Rows] = {}
-        self.reads = 0
-
-    def can_read(self, signal: Signal) -> bool:
-        return signal.rows is None and bool(signal.rows_from)
-
-    async def read(self, signal: Signal, *, waiting: bool) -> Signal:
-        told = await Pause("rows" if waiting else "rows later")
-        self.reads += 1
-        if told == "slow":
-            raise SourceUnavailable("no rows within 3 seconds")
-        if told == "refused" or signal.rows_from not in self.known:
-            raise SourceRefused("may not read them")
-        rows = self.known[signal.rows_from]
-        return replace(signal, rows=rows, details={**signal.details, "result_rows": table_text(rows)})
-
-
 @dataclass
 class Running:
     """A worker in the middle of a message, stopped at ``place``."""
@@ -278,16 +245,15 @@ class World:
         self.now = START
         self.asked: list[tuple[str, bool, str]] = []
         self.refusals: list[TicketSystemError] = []
-        self.listener = Listener()
+        self.listener = memory.Listener()
         self.healthy = False
         self.disabled = False
         self.asked_after: list[datetime] = []
         self.desk = Desk(self, honours_ids=honours_ids)
-        self.links = MemoryLinks()
-        self.dry_links = MemoryLinks()
+        self.links, self.dry_links = MemoryLinks(), MemoryLinks()
         self.dry_groups = MemoryGroups()
         self.queue = MemoryQueue(self)
-        self.kept = MemoryKept()
+        self.kept = memory.MemoryKept()
         text = text % {
             "kind": kind,
             "resolve": resolve,
@@ -297,8 +263,8 @@ class World:
         more = "".join(f"  {line}\n" for line in route.splitlines())
         self._text = text.replace("delivery:", f"{more}delivery:")
         self.groups = MemoryGroups()
-        self.parts = MemoryParts()
-        self.reader = Reader()
+        self.parts, self.dry_parts = MemoryParts(), MemoryParts()
+        self.reader = memory.Reader()
         self.configure(sections, workers)
         self.running: dict[int, Running] = {}
         self._workers = itertools.count(1)
@@ -342,6 +308,7 @@ class World:
             )
             live = None if mapper.is_dry_run(signal(SignalState.FIRED, timedelta(), rule="none")) else grouper
             groups = GroupsInDryRun(dry_run.grouper, self.dry_groups, live, self.queue, lambda: self.now)
+        live_parts, dry_parts = (Splitter(mapper, one, self.queue, self.reader) for one in (self.parts, self.dry_parts))
         stages = road(
             not_allowed=lambda _signal: None,
             deliverer=deliverer,
@@ -351,7 +318,7 @@ class World:
             auto_close=mapper.ends,
             is_healthy=self.well,
             now=lambda: self.now,
-            splitter=Splitter(mapper, self.parts, self.queue, self.reader, now=lambda: self.now),
+            split=SplitParts(live_parts, dry_parts, mapper.is_dry_run),
             reader=self.reader,
         )
         configured = Configured(stages, deliverer, groups, delivery)

@@ -298,3 +298,14 @@ def test_an_alert_whose_rows_are_slow_waits_half_a_minute_and_has_one_ticket_the
     assert story.world.now <= alert(0).occurred_at + MINUTE
     story.later(5)
     assert "web-02" in story.ticket().notes[-1]
+
+
+def test_a_dry_run_rehearses_each_row_and_remembers_nothing_that_is_live() -> None:
+    story = Parts(f"{ROW}\nmode: dry_run")
+    story.comes(alert(0, "web-01", "web-02"))
+    assert (story.tickets, story.world.parts.rows) == ([], {})
+    assert {one.mode for one in story.world.listener.outcomes} == {"dry_run"}
+    rehearsed = [one.rendered for one in story.world.listener.outcomes if one.rendered]
+    assert ["web-01" in text for text in rehearsed] == [True, False]
+    story.over(5, fired=0)
+    assert '"call": "resolve"' in story.world.listener.outcomes[-1].rendered

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
@@ -60,8 +59,6 @@ class Splitter:
         store: PartStore,
         queue: QueueSender,
         reader: RowReader,
-        *,
-        now: Callable[[], datetime],
     ) -> None:
         """
         Args:
@@ -69,13 +66,11 @@ class Splitter:
             store: which parts are on.
             queue: takes the signals of parts.
             reader: reads rows that payloads do not bring.
-            now: the clock.
         """
         self._mapper = mapper
         self._store = store
         self._queue = queue
         self._reader = reader
-        self._now = now
 
     async def split(self, message: SignalMessage) -> SignalMessage | Outcome:
         """Put the parts of a signal on the queue (SPLIT), or let it go on: as it is, or with its rows.
