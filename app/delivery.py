@@ -12,7 +12,10 @@ from shared.delivery.event_log import EventLog
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.grouping.store import GroupStore
 from shared.delivery.links import LinkStore
-from shared.delivery.stages import road
+from shared.delivery.rows import RowReaders
+from shared.delivery.splitting.splitter import Splitter
+from shared.delivery.splitting.store import PartStore
+from shared.delivery.stages import SplitParts, road
 from shared.delivery.worker import Configured, Worker
 from shared.mapping.allow_list import not_allowed
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from shared.core.outcome import OutcomeListener
     from shared.core.signal import Signal
     from shared.delivery.dry_run import DryRun, GroupsInDryRun
+    from shared.platform.storage import Storage
 
 
 def worker_of(services: Container) -> Worker:
@@ -57,6 +61,7 @@ def _configured(services: Container) -> Configured:
     deliverer = Deliverer(mapper, services.system, links, planned_work=planned_work, admit=admit, now=services.now)
     grouper = Grouper(mapper, links, GroupStore(services.storage), services.queue, now=services.now)
     dry_run, groups = _dry_run(services, grouper, planned_work) if mapper.has_dry_runs else (None, grouper)
+    reader = RowReaders({name: one for name, source in services.sources.items() if (one := source.row_reader())})
     stages = road(
         not_allowed=_allow_list(mapper.accept_only),
         deliverer=deliverer,
@@ -69,6 +74,8 @@ def _configured(services: Container) -> Configured:
         dry_run=dry_run,
         refresh_planned_work=services.planned_work.refresh if follows_changes else None,
         write_back=services.write_back,
+        split=_split(services, reader) if mapper.splits else None,
+        reader=reader,
     )
     return Configured(stages, deliverer, groups, services.config.delivery, services.write_back)
 
@@ -94,6 +101,20 @@ def _dry_run(services: Container, live: Grouper, planned_work: PlannedWorkLookup
     return dry_run, GroupsInDryRun(dry_run.grouper, store, others, services.queue, services.now)
 
 
+def _split(services: Container, reader: RowReaders) -> SplitParts:
+    """The stage that makes several signals of one, live and in a dry run."""
+
+    def splitter(storage: Storage) -> Splitter:
+        return Splitter(services.mapper, PartStore(storage), services.queue, reader)
+
+    return SplitParts(splitter(services.storage), splitter(services.dry_run_storage), services.mapper.is_dry_run)
+
+
 def _allow_list(rules: AcceptOnly | None) -> Callable[[Signal], str | None] | None:
-    """Why a signal may not become a ticket. What groups make of signals that were let in is not asked again."""
-    return None if rules is None else lambda signal: None if signal.via else not_allowed(signal, rules)
+    """Why a signal may not become a ticket. What groups make of signals that were let in is not asked again; a row is,
+    because it may name a resource that its alert does not."""
+
+    def is_new(signal: Signal) -> bool:
+        return not signal.via or bool(signal.part_of and signal.resources)
+
+    return None if rules is None else lambda signal: not_allowed(signal, rules) if is_new(signal) else None

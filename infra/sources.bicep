@@ -5,14 +5,17 @@
 //     --parameters principalId=IDENTITY-PRINCIPAL-ID
 //
 // Source: Microsoft's list of permissions (learn.microsoft.com/azure/role-based-access-control/permissions), one line each
-// for what docs/reconcile.md, docs/resync.md, docs/defender-poll.md and docs/assignments.md describe. Azure refuses a
-// custom role with an action that no published one matches; tests/infra/published_operations.json has those of the types
-// named here.
+// for what docs/reconcile.md, docs/resync.md, docs/rows.md, docs/defender-poll.md and docs/assignments.md describe. Azure
+// refuses a custom role with an action that no published one matches; tests/infra/published_operations.json has those of
+// the types named here.
 
 targetScope = 'subscription'
 
 @description('Object id of the identity of the app: the output identityPrincipalId of main.bicep.')
 param principalId string
+
+@description('Whether the bridge may query logs in the subscription, for the rows of log alerts (docs/rows.md).')
+param queriesLogs bool = false
 
 @description('Whether the bridge may tell Azure: the state of alerts, and governance assignments. false: it only reads.')
 param tellsAzure bool = true
@@ -37,6 +40,14 @@ var writes = [
   'Microsoft.Security/assessments/governanceAssignments/*'
 ]
 
+// Only queries, of any table: in workspaces, and of the logs of resources. What Log Analytics Reader has beyond them (all
+// other reads of the subscription) is not needed.
+var queries = [
+  'Microsoft.OperationalInsights/workspaces/query/read'
+  'Microsoft.OperationalInsights/workspaces/query/*/read'
+  'Microsoft.Insights/logs/*/read'
+]
+
 resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, 'azure-itsm-bridge')
   properties: {
@@ -45,7 +56,7 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     type: 'CustomRole'
     permissions: [
       {
-        actions: tellsAzure ? concat(reads, writes) : reads
+        actions: concat(reads, tellsAzure ? writes : [], queriesLogs ? queries : [])
         notActions: []
       }
     ]

@@ -22,7 +22,7 @@ from local import lifeline
 _START = 90.0
 
 #: Events of the app's log after which nothing more comes of a signal.
-ENDINGS = ("signal_delivered", "signal_grouped", "signal_quarantined", "signal_dead_lettered")
+ENDINGS = ("signal_delivered", "signal_grouped", "signal_split", "signal_quarantined", "signal_dead_lettered")
 
 Event = dict[str, Any]
 

@@ -232,6 +232,7 @@ def _cloud_settings(clouds: Mapping[str, Any]) -> dict[str, str]:
     return {
         "AZURE_RESOURCE_MANAGER_URL": clouds["url"],
         "MICROSOFT_GRAPH_URL": clouds["url"],
+        "LOG_ANALYTICS_URL": clouds["url"],
         "AZURE_AUTHORITY": clouds["https_url"],
         "AZURE_CA_BUNDLE": clouds["ca_file"],
         "IDENTITY_ENDPOINT": clouds["identity_endpoint"],

@@ -1,9 +1,18 @@
-"""The sections ``reconcile`` and ``resync.alerts`` of bridge.yaml, and the mistakes that no single value shows."""
+"""The sections ``reconcile``, ``resync.alerts`` and ``log_rows`` of bridge.yaml, and the mistakes that no single value
+shows."""
 
 from __future__ import annotations
 
-from connectors.azure_monitor.settings import ASSIGNED, PHASES, WORKING, AlertStateSettings, ReconcileSettings
+from connectors.azure_monitor.settings import (
+    ASSIGNED,
+    PHASES,
+    WORKING,
+    AlertStateSettings,
+    LogRowsSettings,
+    ReconcileSettings,
+)
 from shared.core.plugins import ConfigView, Mistake, Section
+from shared.mapping.routes import matches_any
 
 
 def sections() -> tuple[Section, ...]:
@@ -21,7 +30,32 @@ def sections() -> tuple[Section, ...]:
             "the state of alerts is not changed.",
             check=_unknown_states,
         ),
+        Section(
+            "log_rows",
+            LogRowsSettings,
+            "Shows the rows that fired in tickets of log search alerts, also of those that bring none. Left out: "
+            "tickets show the rows that a payload brings, whatever their columns are called.",
+            check=_hidden_identity,
+        ),
     )
+
+
+def _hidden_identity(view: ConfigView) -> list[Mistake]:
+    """Columns that are to tell rows apart and that nobody may see."""
+    settings = None if view.config is None else view.config.section("log_rows", LogRowsSettings)
+    if settings is None:
+        return []
+    found: list[Mistake] = []
+    bodies = [(("routes", place), route) for place, route in enumerate(view.config.routes)]
+    for path, body in [*bodies, (("default",), view.config.default)]:
+        columns = () if body is None or body.group is None else body.group.columns
+        for place, name in enumerate(columns):
+            for what, patterns in (("redact", settings.redact), ("drop", settings.drop)):
+                if patterns and matches_any([*patterns])(name):
+                    text = f"log_rows.{what} hides column '{name}', so that it cannot tell rows apart"
+                    fix = f"Fix: take it out here, or name the columns of log_rows.{what} more precisely"
+                    found.append(((*path, "group", "columns", place), f"{text}. {fix}"))
+    return found
 
 
 def _unknown_states(view: ConfigView) -> list[Mistake]:

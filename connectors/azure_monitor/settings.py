@@ -81,3 +81,41 @@ class AlertStateSettings(SettingsModel):
     cloud: CloudName | None = None
     """Cloud of the alerts: ``public``, ``us_government`` or ``china``. Left out: that of ``reconcile``, else
     public."""
+
+
+#: Columns, with * and ? for any characters.
+ColumnPattern = Annotated[str, Field(min_length=1, max_length=200)]
+
+#: Where queries run, with * and ? for any characters.
+ScopePattern = Annotated[str, Field(pattern=r"^/?(workspaces|subscriptions)/[^\s#%&]+$", max_length=500)]
+
+
+class LogRowsSettings(SettingsModel):
+    """How tickets of log search alerts show the rows that fired. See docs/rows.md."""
+
+    query: bool = True
+    """Whether the query of an alert that brings no rows is run, so that its ticket shows them. Needs a role, see
+    docs/rows.md."""
+    scopes: tuple[ScopePattern, ...] = ()
+    """Workspaces (``workspaces/<workspace id>``) and resources (``subscriptions/<id>/resourceGroups/rg-logs/*``) in
+    which queries may run, in any case, with ``*`` and ``?``. Left out: wherever the identity may read."""
+    cloud: CloudName = "public"
+    """Cloud of the logs: ``public``, ``us_government`` or ``china``. Queries go to its host alone, whatever a link in
+    an alert says."""
+    sign_in: SignIn | None = None
+    """For logs of another tenant. Left out: the app's own identity."""
+    wait: Annotated[Duration, Field(le=timedelta(seconds=10))] = timedelta(seconds=3)
+    """How long a new ticket waits for its rows. Those that come later are a work note."""
+    timeout: Annotated[Duration, Field(ge=timedelta(seconds=5), le=timedelta(seconds=55))] = timedelta(seconds=30)
+    """How long a query may run for that note."""
+    rows: Annotated[int, Field(ge=1, le=100)] = 10
+    """Rows that a ticket shows; the others are counted."""
+    columns: Annotated[int, Field(ge=1, le=40)] = 12
+    """Columns that a ticket shows, the first ones."""
+    bytes: Annotated[int, Field(ge=200, le=16_000)] = 4_000
+    """Size of the table in a ticket, in bytes of UTF-8."""
+    redact: tuple[ColumnPattern, ...] = ("*password*", "*secret*", "*token*")
+    """Columns whose values are replaced by ``(hidden)``, by name in any case, with ``*`` and ``?``. Dimensions of these
+    names too. Rows of an alert's payload are treated like those of a query."""
+    drop: tuple[ColumnPattern, ...] = ()
+    """Columns that are left out altogether; written as for ``redact``."""

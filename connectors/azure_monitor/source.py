@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from connectors.azure_monitor.settings import WORKING, AlertStateSettings, ReconcileSettings
+from connectors.azure_monitor.settings import WORKING, AlertStateSettings, LogRowsSettings, ReconcileSettings
 from connectors.microsoft.engine import clients_of
 from shared.core.link import Link
-from shared.core.plugins import SectionCheck, Source
+from shared.core.plugins import Previewed, SectionCheck, Source
 from shared.core.signal import Signal
 from shared.engine import Engine
 
 if TYPE_CHECKING:
+    from connectors.azure_monitor.log_rows.reader import LogRowReader
+    from connectors.azure_monitor.log_rows.shown import ShownRows
     from connectors.azure_monitor.reconcile.comparison import ReconcileResult
     from connectors.azure_monitor.resource_health import ResourceHealth
     from connectors.azure_monitor.subscriptions import AlertSubscriptions
@@ -38,6 +40,43 @@ class AzureMonitorSource(Source):
     @property
     def _alert_states(self) -> AlertStateSettings | None:
         return self._engine.config.section("resync.alerts", AlertStateSettings)
+
+    @property
+    def _log_rows(self) -> LogRowsSettings | None:
+        return self._engine.config.section("log_rows", LogRowsSettings)
+
+    @cached_property
+    def _shown(self) -> ShownRows | None:
+        settings = self._log_rows
+        if settings is None:
+            return None
+        from connectors.azure_monitor.log_rows.shown import ShownRows
+
+        return ShownRows(settings)
+
+    def stages(self) -> Sequence[ShownRows]:
+        """See ``Source``."""
+        return () if self._shown is None else (self._shown,)
+
+    def row_reader(self) -> LogRowReader | None:
+        """See ``Source``."""
+        settings, shown = self._log_rows, self._shown
+        if settings is None or shown is None or not settings.query:
+            return None
+        from connectors.azure_monitor.log_rows.reader import LogRowReader
+
+        engine, cloud, who = self._engine, settings.cloud, settings.sign_in
+        return LogRowReader(
+            settings,
+            shown.shown,
+            lambda: clients_of(engine).log_analytics(cloud, who),
+            lambda: clients_of(engine).resource_manager(cloud, who),
+            engine.now,
+        )
+
+    def preview(self, signal: Signal) -> Previewed:
+        """See ``Source``: rows as tickets show them."""
+        return Previewed(signal if self._shown is None else self._shown.shown(signal))
 
     @property
     def _cloud(self) -> CloudName:
@@ -131,4 +170,9 @@ class AzureMonitorSource(Source):
                 CheckTask("resync.alerts", one.id, partial(alerts.told, one.id, one.sign_in))
                 for one in (listed.subscriptions if listed is not None else ())
             ]
+        rows = self._log_rows
+        if rows is not None and rows.query:
+            from connectors.azure_monitor.log_rows.check import LogRowsCheck
+
+            tasks.append(CheckTask("log_rows", rows.cloud, LogRowsCheck(clients_of(engine), rows, engine.now).run))
         return await run_checks(tasks, most)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from connectors.microsoft.log_analytics import LogAnalytics
 from connectors.microsoft.resource_manager import CLOUDS, ResourceManager
 from connectors.microsoft.rest import Endpoint
 from connectors.microsoft.settings import ManagedIdentitySettings, SignIn
@@ -34,6 +35,7 @@ class CloudEndpoints:
         trust: certificate authorities, the public ones when None.
         sign_in: further keyword arguments of azure-identity's credentials.
         graph: of Microsoft Graph; that of the cloud when None.
+        logs: of the query API of Log Analytics; that of the cloud when None.
     """
 
     endpoint: Endpoint
@@ -41,6 +43,7 @@ class CloudEndpoints:
     trust: ssl.SSLContext | None = None
     sign_in: Mapping[str, Any] = field(default_factory=dict)
     graph: Endpoint | None = None
+    logs: Endpoint | None = None
 
 
 def public_endpoints(cloud: CloudName) -> CloudEndpoints:
@@ -52,20 +55,21 @@ def private_endpoints(settings: Mapping[str, str]) -> CloudEndpoints | None:
     """The cloud that settings describe: a private one (air-gapped, Azure Stack), or a stand-in; None for none.
 
     ``AZURE_RESOURCE_MANAGER_URL`` is its Resource Manager, and switches the others on: ``AZURE_RESOURCE_MANAGER_SCOPE``
-    (left out: that of the public cloud), ``AZURE_AUTHORITY``, ``MICROSOFT_GRAPH_URL``, and ``AZURE_CA_BUNDLE``, a PEM
-    file of further certificate authorities for all of them; the public ones stay trusted.
+    (left out: that of the public cloud), ``AZURE_AUTHORITY``, ``MICROSOFT_GRAPH_URL``, ``LOG_ANALYTICS_URL``, and
+    ``AZURE_CA_BUNDLE``, a PEM file of further certificate authorities for all of them; the public ones stay trusted.
 
     Raises ConfigurationError for an address that is none, and for a file that cannot be read.
     """
     url = settings.get("AZURE_RESOURCE_MANAGER_URL", "")
     if not url:
         return None
-    manager, authority, graph = (
+    manager, authority, graph, logs = (
         _origin(settings, name, public)
         for name, public in (
             ("AZURE_RESOURCE_MANAGER_URL", ""),
             ("AZURE_AUTHORITY", AUTHORITIES["public"].authority),
             ("MICROSOFT_GRAPH_URL", "https://graph.microsoft.com"),
+            ("LOG_ANALYTICS_URL", AUTHORITIES["public"].logs),
         )
     )
     bundle = settings.get("AZURE_CA_BUNDLE", "")
@@ -75,6 +79,7 @@ def private_endpoints(settings: Mapping[str, str]) -> CloudEndpoints | None:
         trust=_trusting(bundle) if bundle else None,
         sign_in={"disable_instance_discovery": True, **({"connection_verify": bundle} if bundle else {})},
         graph=Endpoint(graph, "https://graph.microsoft.com/.default"),
+        logs=Endpoint(logs, f"{AUTHORITIES['public'].logs}/.default"),
     )
 
 
@@ -149,6 +154,12 @@ class MicrosoftClients:
         options: dict[str, Any] = {} if fixes is None else {"fixes": fixes}
         credential, endpoint = self.credential(cloud, sign_in), self.endpoints(cloud).endpoint
         return ResourceManager(credential, endpoint, transport=self.connections(cloud), **options)
+
+    def log_analytics(self, cloud: CloudName, sign_in: SignIn | None) -> LogAnalytics:
+        """The query API of a cloud's logs; the arguments of :meth:`resource_manager`."""
+        host = AUTHORITIES[cloud].logs
+        endpoint = self.endpoints(cloud).logs or Endpoint(host, f"{host}/.default")
+        return LogAnalytics(self.credential(cloud, sign_in), endpoint, transport=self.connections(cloud))
 
     async def aclose(self) -> None:
         """Close connections and credentials."""

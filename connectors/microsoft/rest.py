@@ -71,6 +71,7 @@ class RestClient:
         trust: certificate authorities, the public ones when None.
         transport: takes the place of the network.
         sleep: waits so many seconds.
+        largest: bytes of an answer that is read; one that is larger is refused. None: no bound.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class RestClient:
         trust: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
+        largest: int | None = None,
     ) -> None:
         self.calls = 0
+        self._largest = largest
         self._name = name
         self._credential = credential
         self._endpoint = endpoint
@@ -156,7 +159,7 @@ class RestClient:
         try:
             async with self._http().stream(method, path, params=params or None, json=body, headers=sent) as answer:
                 # Read here: httpx keeps what it reads in a cycle, where pages of megabytes wait for the collector.
-                content = b"".join([part async for part in answer.aiter_bytes()]) if answer.is_success else b""
+                content = await self._content(answer) if answer.is_success else b""
                 if not answer.is_success:
                     await answer.aread()
         except httpx.HTTPError as error:
@@ -177,6 +180,15 @@ class RestClient:
         if not isinstance(found, dict):
             raise self._failure(answer)
         return RestReply(answer.status_code, found, answer.headers)
+
+    async def _content(self, answer: httpx.Response) -> bytes:
+        parts: list[bytes] = []
+        left = self._largest
+        async for part in answer.aiter_bytes():
+            parts.append(part)
+            if left is not None and (left := left - len(part)) < 0:
+                raise SourceRefused(f"{self._name} answered more than {self._largest:,} bytes", status=200)
+        return b"".join(parts)
 
     async def _token(self) -> str:
         from azure.core.exceptions import AzureError

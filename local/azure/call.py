@@ -10,7 +10,7 @@ from local.simulator_kit.calls import Answer
 #: What a scenario may match beside the path, with help.
 TRAITS = {
     "method": "a value or a list",
-    "service": "entra, identity, arm or graph",
+    "service": "entra, identity, arm, graph or logs",
     "operation": "Microsoft.AlertsManagement/alerts/read, secureScores/read, token ...; in phase arrival only Entra's",
     "user": "name of an identity, or a list; in phase arrival it is not known yet",
 }
@@ -40,7 +40,7 @@ class Refusal(Exception):
 class Call(calls.Call):
     """One request.
 
-    ``service`` is entra, identity, arm or graph; ``operation`` is what it does in the words of the service's
+    ``service`` is entra, identity, arm, graph or logs; ``operation`` is what it does in the words of the service's
     permissions (``Microsoft.AlertsManagement/alerts/read``, ``secureScores/read``, ``token``).
     """
 

@@ -28,6 +28,8 @@ from local.azure.faults import KINDS, Faults
 from local.azure.graph.service import Graph
 from local.azure.graph.store import SecureScores
 from local.azure.inventory import Inventory
+from local.azure.logs.service import Logs
+from local.azure.logs.store import LogStore
 from local.azure.resource_graph.service import ResourceGraph
 from local.azure.resource_graph.tables import Tables
 from local.azure.settings import Settings
@@ -60,6 +62,7 @@ class Cloud:
         self.defender = Defender(self.inventory, self.clock)
         self.health = Health(self.inventory, self.clock)
         self.scores = SecureScores(self.clock)
+        self.log_store, self.graph_queries = LogStore(), LogStore()
         fill_inventory(self.inventory)
         fill_findings(self.defender, self.clock.now())
         fill_scores(self.scores)
@@ -68,7 +71,9 @@ class Cloud:
         access = Access(self.tokens, self.inventory)
         shared = (self.inventory, self.clock, self.journal, lambda: self.settings)
         tables = Tables(self.inventory, self.alerts, self.defender)
-        self.resource_graph = ResourceGraph(tables, self.inventory, access, self.clock, lambda: self.settings)
+        self.resource_graph = ResourceGraph(
+            tables, self.inventory, access, self.clock, lambda: self.settings, self.graph_queries
+        )
         self.arm = Arm(
             access,
             Throttle(self.clock),
@@ -84,7 +89,8 @@ class Cloud:
             lambda: self.settings,
         )
         self.graph = Graph(self.scores, self.tokens, self.clock, self.journal, lambda: self.settings)
-        self.faults = Faults(self.scenarios, self.clock, self.graph, self.resource_graph)
+        self.logs = Logs(self.log_store, self.tokens, access, self.inventory, self.clock, lambda: self.settings)
+        self.faults = Faults(self.scenarios, self.clock, self.graph, self.resource_graph, self.logs)
 
     def reset(self, *, keep_settings: bool) -> None:
         """Back to the first day, now. Requests under way still count as in flight."""

@@ -10,6 +10,7 @@ from local.azure.demo.findings import populate
 from local.azure.demo.inventory import more_subscriptions
 from local.azure.directory import Grant, Secret
 from local.azure.inventory import Resource, Subscription, type_of
+from local.azure.logs.store import SavedResult
 from local.azure.times import parse
 from local.simulator_kit.control import Endpoints
 from local.simulator_kit.people import mail_of
@@ -65,6 +66,12 @@ class DataControl:
             ("DELETE", "subassessments"): (self._delete_sub_assessment, '{"id"}.'),
             ("POST", "security-alerts"): (self._security_alert, "A security alert as the REST API shows it."),
             ("DELETE", "security-alerts"): (self._delete_security_alert, '{"id"}.'),
+            ("POST", "log-queries"): (
+                self._log_query,
+                '{"query", "columns": [{"name", "type"}], "rows": [[...]], "seconds", "partial", "error": "syntax"}: '
+                'what a query gives in logs; with "resource_graph": true in Resource Graph.',
+            ),
+            ("DELETE", "log-queries"): (self._forget_log_queries, "All queries give an error again."),
             ("POST", "profiles"): (self._profile, '{"tenant", "id", ...}: make a control profile or merge into one.'),
             ("DELETE", "profiles/{id}"): (self._delete_profile, "A control vanishes; ?tenant=contoso."),
             ("POST", "scores"): (
@@ -107,6 +114,21 @@ class DataControl:
         now = cloud.clock.now()
         made = populate(cloud.inventory, cloud.defender, subscriptions, int(each), float(unhealthy), int(seed), now)
         return {"assessments": made, "subscriptions": [one.id for one in subscriptions]}
+
+    def _log_query(self, body: dict[str, Any], *_: Any) -> Any:
+        result = SavedResult(
+            [{"name": str(one["name"]), "type": str(one.get("type", "string"))} for one in body.get("columns", ())],
+            [list(row) for row in body.get("rows", ())],
+            float(body.get("seconds", 0)),
+            bool(body.get("partial", False)),
+            str(body.get("error", "")),
+        )
+        store = self._cloud.graph_queries if body.get("resource_graph") else self._cloud.log_store
+        store.save(_text(body, "query"), result)
+        return {"rows": len(result.rows)}
+
+    def _forget_log_queries(self, *_: Any) -> Any:
+        return {"forgotten": self._cloud.log_store.clear() + self._cloud.graph_queries.clear()}
 
     def _subscription(self, body: dict[str, Any], *_: Any) -> Any:
         one = Subscription(

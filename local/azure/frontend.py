@@ -4,6 +4,7 @@ One origin serves what in the world are several hosts; their paths do not overla
 
 * ``/msi/token``: the identity endpoint of an app;
 * ``/v1.0/...`` and ``/beta/...``: graph.microsoft.com;
+* ``/v1/...``: api.loganalytics.azure.com;
 * ``/subscriptions...`` and ``.../providers/...``: management.azure.com;
 * everything else below a tenant: login.microsoftonline.com.
 """
@@ -21,6 +22,7 @@ from local.azure.cloud import Cloud
 from local.azure.control import Control
 from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
 from local.azure.graph.service import is_graph
+from local.azure.logs.service import is_logs
 from local.simulator_kit import frontend
 from local.simulator_kit.calls import Answer
 from local.simulator_kit.faults import Wait
@@ -75,6 +77,10 @@ class Frontend(frontend.Frontend[Call]):
             cloud.graph.prepare(call)
             cloud.faults.handling(call)
             return cloud.graph.serve(call)
+        if call.service == "logs":
+            cloud.logs.prepare(call)
+            cloud.faults.handling(call)
+            return cloud.logs.serve(call)
         cloud.faults.handling(call)
         return cloud.managed_identity.serve(call) if call.service == "identity" else cloud.entra.serve(call)
 
@@ -102,6 +108,8 @@ def _service(path: str) -> str:
         return "identity"
     if is_graph(path):
         return "graph"
+    if is_logs(path):
+        return "logs"
     if lowered.startswith("/subscriptions") or "/providers/" in lowered:
         return "arm"
     return "entra"

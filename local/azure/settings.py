@@ -48,6 +48,10 @@ class Settings(Switches):
     graph_window_s: float = switch(5.0, "Seconds of that window.")
     graph_subscription_limit_hit: bool = switch(False, "Send x-ms-tenant-subscription-limit-hit: true.")
 
+    # Log Analytics (docs: "Azure Monitor service limits", user query throttling)
+    logs_queries_per_window: int = switch(200, "Log queries per principal and window; above: 429.")
+    logs_window_s: float = switch(30.0, "Seconds of that window.")
+
     # Microsoft Graph
     graph_page_size: int = switch(100, "Items per page of a Graph list without $top.")
     state_spelling: str = switch(

@@ -19,6 +19,7 @@ TemplateCheck = Callable[[str, Mapping[str, frozenset[str]] | None], str | None]
 
 #: Words for what signals are grouped or counted by, beside templates.
 _BY = ("rule", "resource", "rule_and_resource", "all")
+_SPLIT_BY = ("row", "item")
 
 #: What a route may say beside ``ticket: none``.
 _WITHOUT_TICKET = ("name", "when", "ticket", "disabled")
@@ -182,13 +183,13 @@ def _check_name(path: ConfigPath, name: str, names: set[str], reserved: Mapping[
     return problems
 
 
-def _check_by(view: ConfigView, path: ConfigPath, by: Any) -> list[Mistake]:
+def _check_by(view: ConfigView, path: ConfigPath, by: Any, words: tuple[str, ...] = _BY) -> list[Mistake]:
     """``by`` of a group or throttle: a known word, or a template."""
-    if not isinstance(by, str) or not by.strip() or by in _BY:
+    if not isinstance(by, str) or not by.strip() or by in words:
         return []
     if "{{" in by or "{%" in by:
         return view.check_template(path, by, {})
-    fix = view.suggest_value(by, list(_BY), "a template")
+    fix = view.suggest_value(by, list(words), "a template")
     return [(path, f"'{by}' is a fixed text, so that everything would be one.{fix}")]
 
 
@@ -204,5 +205,5 @@ def _check_route(view: ConfigView, path: ConfigPath, body: Mapping[str, Any]) ->
     if isinstance(resolve, dict):
         problems += view.check_closing((*path, "resolve", "fields"), resolve.get("fields"), connection, kind)
     if isinstance(group, dict):
-        problems += _check_by(view, (*path, "group", "by"), group.get("by"))
+        problems += _check_by(view, (*path, "group", "by"), group.get("by"), (*_BY, *_SPLIT_BY))
     return problems

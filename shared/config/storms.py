@@ -16,16 +16,40 @@ GroupBy = Literal["rule", "rule_and_resource", "resource"]
 
 
 class GroupSettings(SettingsModel):
-    """One ticket for all alerts that have the same ``by``."""
+    """One ticket for all alerts that have the same ``by``; or, the other way round, one ticket for each row or item of
+    an alert that names several."""
 
     by: Annotated[str, Field(min_length=1)]
     """``rule``, ``rule_and_resource``, ``resource``, or a template such as
-    ``{{ signal.custom_properties.service }}``. Signals for which it is empty have tickets of their own."""
+    ``{{ signal.custom_properties.service }}``: signals for which it is empty have tickets of their own. ``row``: each
+    row of a log alert has a ticket of its own; ``item``: each affected resource. See docs/rows.md."""
     window: Duration | None = None
     """Alerts that fire within this time of the group's first belong to its ticket; later ones begin another. Left
     out: they belong to it until the ticket is closed."""
     note_every: Duration = timedelta(minutes=5)
     """At most one work note in this time says how many alerts fired, which resources are new and what is still on."""
+    columns: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
+    """For ``row``: columns that tell rows apart, such as ``[Computer, Drive]``; rows that are equal there share a
+    ticket. Left out: the first of ``_ResourceId``, ``ResourceId``, ``Resource``, ``Computer`` that has values; else the
+    alert's dimensions; else all columns of text."""
+    most: Annotated[int, Field(ge=1, le=100)] = 50
+    """For ``row`` and ``item``: tickets of one alert. The rest is listed in one more ticket."""
+
+    @model_validator(mode="after")
+    def _fits_by(self) -> Self:
+        given = self.model_fields_set
+        if self.splits and (wrong := sorted({"window", "note_every"} & given)):
+            raise ValueError(f"'{wrong[0]}' is for groups of alerts, not for 'by: {self.by}'. Fix: take it out")
+        if not self.splits and (wrong := sorted({"columns", "most"} & given)):
+            raise ValueError(f"'{wrong[0]}' is for 'by: row' and 'by: item' only. Fix: take it out")
+        if self.by == "item" and self.columns:
+            raise ValueError("'columns' is for 'by: row' only. Fix: take it out")
+        return self
+
+    @property
+    def splits(self) -> bool:
+        """Whether it makes several tickets of one alert."""
+        return self.by in ("row", "item")
 
 
 class OnlyAfterSettings(SettingsModel):

@@ -1,12 +1,13 @@
 """The messages of the bridge's queue: what each asks for, and how it is written as JSON. Pure.
 
-There are five. All have the head of :class:`Message`; ``type`` in the JSON names the class:
+There are six. All have the head of :class:`Message`; ``type`` in the JSON names the class:
 
 ===============  =========================  ===============================================================
 type             class                      asks the worker to
 ===============  =========================  ===============================================================
 signal           :class:`SignalMessage`     deliver a signal
 end_when_quiet   :class:`EndWhenQuiet`      deliver a Resolved that the bridge made itself, if it still holds
+read_rows        :class:`ReadRows`          read the rows of a signal and note them on its ticket
 unreadable       :class:`UnreadableMessage` put an item that nobody could read into quarantine
 flush_group      :class:`FlushGroup`        count a group's members and update its ticket
 push_to_source   :class:`PushToSource`      tell a source the state of its ticket
@@ -100,6 +101,11 @@ class EndWhenQuiet(SignalMessage):
 
     since: Order
     only_if_healthy: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRows(SignalMessage):
+    """Read the rows that a signal is about, and note them on its ticket, which was made without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +262,10 @@ def _signal(fields: Mapping[str, Any], head: Mapping[str, Any]) -> SignalMessage
     return SignalMessage(**head, signal=from_dict(fields["signal"]), passed_throttle=passed)
 
 
+def _read_rows(fields: Mapping[str, Any], head: Mapping[str, Any]) -> ReadRows:
+    return ReadRows(**head, signal=from_dict(fields["signal"]))
+
+
 def _end_when_quiet(fields: Mapping[str, Any], head: Mapping[str, Any]) -> EndWhenQuiet:
     since = parse_order(fields["since"])
     if since is None:
@@ -285,6 +295,7 @@ def _push_to_source(fields: Mapping[str, Any], head: Mapping[str, Any]) -> PushT
 _TYPES: Final[Mapping[type[Message], str]] = {
     SignalMessage: "signal",
     EndWhenQuiet: "end_when_quiet",
+    ReadRows: "read_rows",
     UnreadableMessage: "unreadable",
     FlushGroup: "flush_group",
     PushToSource: "push_to_source",
@@ -293,6 +304,7 @@ _TYPES: Final[Mapping[type[Message], str]] = {
 _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Message]]] = {
     "signal": _signal,
     "end_when_quiet": _end_when_quiet,
+    "read_rows": _read_rows,
     "unreadable": _unreadable,
     "flush_group": _flush_group,
     "push_to_source": _push_to_source,

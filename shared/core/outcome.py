@@ -33,6 +33,7 @@ class OutcomeKind(StrEnum):
 
     DELIVERED = "signal_delivered"  #: the signal came to its end; ``decision`` says what was done
     GROUPED = "signal_grouped"  #: counted in a group or storm, whose ticket speaks for it
+    SPLIT = "signal_split"  #: each of its rows or items is a signal of its own, and is on the queue
     HELD = "signal_held"  #: a rule holds it; it is on the queue again, due at ``until``
     POSTPONED = "signal_postponed"  #: a failure that may pass; it is on the queue again
     KEY_LOCKED = "key_locked"  #: another worker holds its key; it is on the queue again
@@ -57,8 +58,9 @@ class Outcome:
             (its problem is over, the ticket is left to people with a note) or several, joined by ``_``, where the
             ticket system was written; otherwise resolved_before_fired, already_over, noted,
             closed, duplicate, stale, in_progress, nothing_to_do, suppressed, held, flapping (others decide for it),
-            overtaken, refused (in a dry run: live it would be a dead letter), no_ticket, no_route, unassigned or
-            withdrawn. Of GROUPED: grouped, duplicate or resolved_before_fired. Of HELD: held, flapping or
+            overtaken, refused (in a dry run: live it would be a dead letter), no_ticket, no_route, rows_unavailable,
+            unassigned or withdrawn. Of GROUPED: grouped, duplicate or resolved_before_fired. Of SPLIT: split, resolved
+            or duplicate. Of HELD: held, flapping or
             resource_unhealthy. Of the others see ``OutcomeKind``.
         route, connection: names in the configuration; empty where none was chosen.
         ticket: of the key, None while there is none. stage: of the link, as ``LinkStage`` names it.

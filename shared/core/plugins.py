@@ -265,6 +265,11 @@ class Source:
         del connection
         return frozenset()
 
+    def row_reader(self) -> Any:
+        """Who reads the rows of its signals that their payloads do not bring, None for nobody. See
+        ``shared.delivery.rows.RowReader``."""
+        return None
+
     async def is_healthy(self, signal: Signal) -> bool | None:
         """Whether the resources of a signal are healthy; None when this source cannot tell."""
         del signal

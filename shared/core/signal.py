@@ -57,6 +57,39 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """One row of :class:`Rows`: a text for each column, and the resource that it names, None for none."""
+
+    values: tuple[str, ...]
+    resource: Resource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a query that a signal is about.
+
+    Attributes:
+        columns: names of the columns that are kept.
+        rows: the first rows, as many as there is room for.
+        total: how many rows there were, at least.
+        by: columns that tell rows apart unless the configuration names others; empty when none is known to.
+        whole: the signal brings every row that its rule found, so that a row that is missing is over. False for
+            signals about single rows.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    total: int
+    by: tuple[str, ...] = ()
+    whole: bool = True
+
+    @property
+    def unread(self) -> int:
+        """How many rows there were no room for."""
+        return max(self.total - len(self.rows), 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """One thing noticed.
 
@@ -80,6 +113,11 @@ class Signal:
         warnings: what was odd about the payload, one sentence each.
         unlisted: where the resources are that ``resources`` has no room for: ``<subscription>/<resource group>``, each
             once; :data:`UNKNOWN_PLACE` when it is not known of all of them. The allow-list looks at these too.
+        rows: the rows of a query that it is about; None when the payload brings none.
+        rows_from: by what its source finds the rows that the payload does not bring; empty when it cannot.
+        series: identity of what fires again and again under changing keys: the rule with all that tells its signals
+            apart; empty where the key itself is that identity.
+        part_of: of a signal about one row or resource of another signal: identity of what that one is about.
     """
 
     source: str
@@ -106,6 +144,10 @@ class Signal:
     origin: str = ""
     warnings: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
+    rows: Rows | None = None
+    rows_from: str = ""
+    series: str = ""
+    part_of: str = ""
 
     def __post_init__(self) -> None:
         kind, _, rest = self.key.partition(":")
@@ -173,16 +215,7 @@ def to_dict(signal: Signal) -> dict[str, Any]:
         "resolved_at": rfc3339(signal.resolved_at),
         "occurred_at": rfc3339(signal.occurred_at),
         "opens": signal.opens,
-        "resources": [
-            {
-                "id": r.id,
-                "name": r.name,
-                "type": r.type,
-                "resource_group": r.resource_group,
-                "subscription_id": r.subscription_id,
-            }
-            for r in signal.resources
-        ],
+        "resources": [_resource_to_dict(r) for r in signal.resources],
         "dimensions": dict(signal.dimensions),
         "custom_properties": dict(signal.custom_properties),
         "tags": dict(signal.tags),
@@ -192,7 +225,50 @@ def to_dict(signal: Signal) -> dict[str, Any]:
         **({"origin": signal.origin} if signal.origin else {}),
         "warnings": list(signal.warnings),
         **({"unlisted": list(signal.unlisted)} if signal.unlisted else {}),
+        **({"rows": _rows_to_dict(signal.rows)} if signal.rows is not None else {}),
+        **{name: value for name in ("rows_from", "series", "part_of") if (value := getattr(signal, name))},
     }
+
+
+def _resource_to_dict(resource: Resource) -> dict[str, Any]:
+    return {
+        "id": resource.id,
+        "name": resource.name,
+        "type": resource.type,
+        "resource_group": resource.resource_group,
+        "subscription_id": resource.subscription_id,
+    }
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _rows_to_dict(rows: Rows) -> dict[str, Any]:
+    return {
+        "columns": list(rows.columns),
+        "rows": [
+            {"values": list(row.values)}
+            | ({} if row.resource is None else {"resource": _given(_resource_to_dict(row.resource))})
+            for row in rows.rows
+        ],
+        "total": rows.total,
+        "by": list(rows.by),
+        "whole": rows.whole,
+    }
+
+
+def _rows_from_dict(data: Mapping[str, Any]) -> Rows:
+    return Rows(
+        columns=tuple(data["columns"]),
+        rows=tuple(
+            Row(tuple(row["values"]), Resource(**{"id": None, **row["resource"]}) if "resource" in row else None)
+            for row in data["rows"]
+        ),
+        total=data["total"],
+        by=tuple(data["by"]),
+        whole=data["whole"],
+    )
 
 
 def from_dict(data: Mapping[str, Any]) -> Signal:
@@ -229,4 +305,8 @@ def from_dict(data: Mapping[str, Any]) -> Signal:
         origin=data.get("origin", ""),
         warnings=tuple(data.get("warnings", ())),
         unlisted=tuple(data.get("unlisted", ())),
+        rows=_rows_from_dict(data["rows"]) if "rows" in data else None,
+        rows_from=data.get("rows_from", ""),
+        series=data.get("series", ""),
+        part_of=data.get("part_of", ""),
     )

@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import uuid4
 
-from shared.core.messages import EndWhenQuiet, PushToSource, QueueSender, SignalMessage
-from shared.core.outcome import Outcome, OutcomeKind
+from shared.core.messages import EndWhenQuiet, PushToSource, QueueSender, ReadRows, SignalMessage
+from shared.core.outcome import DRY_RUN, Outcome, OutcomeKind
 from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState
 from shared.delivery.deliver import Deliverer
 from shared.delivery.grouping.grouper import Grouper
+from shared.delivery.rows import RowNotes, RowReader, RowReaders
+from shared.delivery.splitting.splitter import Splitter
 
 #: Is told what grouping made of a message: the message to deliver, or the outcome of one that was counted.
 AfterGrouping = Callable[[SignalMessage | Outcome], Awaitable[None]]
@@ -31,6 +33,9 @@ _NOT_ALLOWED: Final = "Widen accept_only in bridge.yaml if this sender may open 
 #: Decisions after which an open ticket waits for the end of its problem.
 _STILL_ON: Final = frozenset({"created", "commented", "reopened", "noted"})
 
+#: Decisions after which a ticket is to be told of rows that did not come in time.
+_ROWS_FOLLOW: Final = frozenset({"created", "reopened", "duplicate"})
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -38,12 +43,14 @@ class Attempt:
 
     Attributes:
         is_first_delivery: the queue shows the message for the first time.
+        rows_follow: the rows of its signal are still to be read.
         after_grouping: what earlier stages want to do once it is known where the signal is counted.
         follow_ups: messages to send once the road has ended. When storage fails there, the Functions host shows the
             message again.
     """
 
     is_first_delivery: bool = True
+    rows_follow: bool = False
     after_grouping: list[AfterGrouping] = field(default_factory=list)
     follow_ups: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
@@ -95,6 +102,8 @@ def road(
     dry_run: Stage | None = None,
     refresh_planned_work: Callable[[], Awaitable[None]] | None = None,
     write_back: WriteBackPort | None = None,
+    split: Stage | None = None,
+    reader: RowReader | None = None,
 ) -> tuple[Stage, ...]:
     """The stages of one configuration, in order.
 
@@ -110,15 +119,20 @@ def road(
         refresh_planned_work: reads the planned work of ticket systems again when it is time; None where the
             configuration follows none.
         write_back: tells sources of tickets; None for no source.
+        split: makes several signals of one, see :class:`SplitParts`; None where no route does.
+        reader: reads rows that payloads do not bring; None for nobody.
     """
+    notes = RowNotes(reader or RowReaders(), queue, now)
     return (
         *(() if not_allowed is None else (Allowed(not_allowed),)),
         ResourceHealthy(deliverer, is_healthy, auto_close, queue, now),
         *source_stages,
         *(() if refresh_planned_work is None else (RefreshPlannedWork(refresh_planned_work),)),
+        *(() if split is None else (split,)),
         *(() if dry_run is None else (dry_run,)),
         GroupOrThrottle(grouper),
-        Deliver(deliverer, auto_close, write_back or NoWriteBack(), queue, now),
+        AddRows(notes),
+        Deliver(deliverer, auto_close, write_back or NoWriteBack(), queue, now, notes),
     )
 
 
@@ -185,6 +199,24 @@ class RefreshPlannedWork:
         return message
 
 
+class SplitParts:
+    """Makes a signal of each row or item, where the route asks for that."""
+
+    def __init__(self, live: Splitter, dry: Splitter, is_dry_run: Callable[[Signal], bool]) -> None:
+        """``dry`` splits the signals of a dry run: it stores what is on apart from what is live."""
+        self._live = live
+        self._dry = dry
+        self._is_dry_run = is_dry_run
+
+    async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
+        """See :class:`Stage`."""
+        del attempt
+        if not self._is_dry_run(message.signal):
+            return await self._live.split(message)
+        found = await self._dry.split(message)
+        return replace(found, mode=DRY_RUN) if isinstance(found, Outcome) else found
+
+
 class GroupOrThrottle:
     """Counts a signal that belongs to a group or a storm, whose ticket then stands for it."""
 
@@ -199,6 +231,20 @@ class GroupOrThrottle:
         return grouped
 
 
+class AddRows:
+    """Adds the rows of a query that the payload does not bring, when they come in time."""
+
+    def __init__(self, notes: RowNotes) -> None:
+        self._notes = notes
+
+    async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
+        """See :class:`Stage`."""
+        if isinstance(message, ReadRows):
+            return await self._notes.after_ticket(message)
+        message, attempt.rows_follow = await self._notes.before_ticket(message)
+        return message
+
+
 class Deliver:
     """Brings the signal to its ticket. The last stage: it ends every road."""
 
@@ -209,21 +255,28 @@ class Deliver:
         write_back: WriteBackPort,
         queue: QueueSender,
         now: Callable[[], datetime],
+        notes: RowNotes | None = None,
     ) -> None:
         self._deliverer = deliverer
         self._auto_close = auto_close
         self._write_back = write_back
         self._queue = queue
+        self._notes = notes
         self._now = now
 
     async def run(self, message: SignalMessage, attempt: Attempt) -> Outcome:
         """See :class:`Stage`. Raises as ``Deliverer.deliver``."""
         outcome = await self._deliverer.deliver(message, is_first_delivery=attempt.is_first_delivery)
-        attempt.follow_ups.append(lambda: self._follow_up(message, outcome))
+        # The worker that made the ticket may have died before it ordered the note, hence duplicates too.
+        rows_follow = attempt.rows_follow and outcome.decision in _ROWS_FOLLOW
+        attempt.follow_ups.append(lambda: self._follow_up(message, outcome, rows_follow=rows_follow))
         return outcome
 
-    async def _follow_up(self, message: SignalMessage, outcome: Outcome) -> None:
-        """Queue what follows from a delivery: the held signal itself, its automatic end, the push to its source."""
+    async def _follow_up(self, message: SignalMessage, outcome: Outcome, *, rows_follow: bool) -> None:
+        """Queue what follows from a delivery: the held signal itself, the note of its rows, its automatic end, the push
+        to its source."""
+        if rows_follow and self._notes is not None:
+            await self._notes.order(message.signal)
         if outcome.until is not None:
             await self._queue.send(replace(message, due=outcome.until), outcome.until - self._now())
         await self._end_when_quiet(message.signal, outcome)

@@ -35,6 +35,7 @@ from shared.core.messages import (
     Message,
     NewerVersion,
     PushToSource,
+    ReadRows,
     SignalMessage,
     UnreadableMessage,
 )
@@ -142,6 +143,7 @@ class Worker:
         self._handlers: Mapping[type[Message], Callable[[Any, Attempt], Awaitable[_Ended]]] = {
             SignalMessage: self._deliver_signal,
             EndWhenQuiet: self._deliver_signal,
+            ReadRows: self._deliver_signal,
             UnreadableMessage: self._quarantine_unreadable,
             FlushGroup: self._flush_group,
             PushToSource: self._push_to_source,
@@ -351,7 +353,7 @@ class Worker:
                     # Without a configuration nothing was reserved; a link that cannot be read cannot be given up.
                     with contextlib.suppress(ConfigurationError, UnreadableRow):
                         await self._configured().deliverer.give_up(message)
-            case OutcomeKind.DELIVERED | OutcomeKind.SOURCE_PUSHED if message.replayed:
+            case OutcomeKind.DELIVERED | OutcomeKind.SPLIT | OutcomeKind.SOURCE_PUSHED if message.replayed:
                 await self._parked.forget("dead-letter", message.id)
         await self._queue.delete_content(message)
 

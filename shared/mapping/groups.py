@@ -1,4 +1,4 @@
-"""What belongs together: the groups of routes and the counters of throttles. Pure, compiled once."""
+"""What belongs together or apart: groups of routes, counters of throttles. Pure, compiled once."""
 
 from __future__ import annotations
 
@@ -42,6 +42,21 @@ class CompiledThrottle:
         """Beginning of the period that ``now`` belongs to, UTC."""
         seconds = int(self.per.total_seconds())
         return datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSplit:
+    """The group section of a route that makes several tickets of one alert: by ``row`` or ``item``; names of the
+    ``columns`` that tell rows apart, none for those that the signal itself names; ``most`` tickets of one alert."""
+
+    by: str
+    columns: tuple[str, ...]
+    most: int
+
+
+def compile_split(group: GroupSettings) -> CompiledSplit:
+    """Compile the group section of a route with ``by: row`` or ``by: item``."""
+    return CompiledSplit(group.by, group.columns, group.most)
 
 
 def compile_group(route: str, group: GroupSettings) -> CompiledGroup:

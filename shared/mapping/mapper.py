@@ -18,7 +18,7 @@ from shared.core.plugins import Registry, SourceWords
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import Needs, TicketKind
 from shared.mapping.defaults import CLOSING_NOTE, FIELDS
-from shared.mapping.groups import CompiledGroup, compile_group, compile_throttles
+from shared.mapping.groups import CompiledGroup, CompiledSplit, compile_group, compile_split, compile_throttles
 from shared.mapping.layouts import PLAIN, Layout
 from shared.mapping.maintenance import ActiveWindow, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
@@ -64,6 +64,7 @@ class CompiledRoute:
     levels: Mapping[int | None, Levels]
     dry_run: bool = False
     group: CompiledGroup | None = None
+    split: CompiledSplit | None = None
     only_after: OnlyAfterSettings | None = None
     flapping: FlappingSettings | None = None
     quiet: timedelta | None = None
@@ -126,6 +127,11 @@ class Mapper:
     def accept_only(self) -> AcceptOnly | None:
         """The configuration's allow-list."""
         return self._config.accept_only
+
+    @property
+    def splits(self) -> bool:
+        """Whether a route makes several tickets of one signal."""
+        return any(isinstance(route, CompiledRoute) and route.split is not None for route in self._routes)
 
     @property
     def connections(self) -> frozenset[str]:
@@ -290,7 +296,8 @@ class Mapper:
             reopen_window=self._config.delivery.reopen_window if window is None else window,
             levels=_levels(self._config.severity, body),
             dry_run="dry_run" in (body.mode, self._config.mode),
-            group=None if body.group is None else compile_group(name, body.group),
+            group=None if body.group is None or body.group.splits else compile_group(name, body.group),
+            split=compile_split(body.group) if body.group is not None and body.group.splits else None,
             only_after=body.only_after,
             flapping=body.flapping,
             quiet=body.close_after_quiet,

@@ -39,7 +39,7 @@ UNREMARKABLE: Final = frozenset({"duplicate", "stale", "in_progress", "overtaken
 
 #: Outcomes that are the end of a signal.
 _ENDS: Final = frozenset(
-    {OutcomeKind.DELIVERED, OutcomeKind.GROUPED, OutcomeKind.DEAD_LETTERED, OutcomeKind.QUARANTINED}
+    {OutcomeKind.DELIVERED, OutcomeKind.GROUPED, OutcomeKind.SPLIT, OutcomeKind.DEAD_LETTERED, OutcomeKind.QUARANTINED}
 )
 
 #: Seconds that a row may take: a ticket must not wait for its log.

@@ -109,7 +109,7 @@ class Measures:
             connection=outcome.connection, route=outcome.route, source=source, urgency=outcome.urgency
         )
         kind = outcome.kind.value
-        if kind in ("signal_delivered", "signal_grouped"):
+        if kind in ("signal_delivered", "signal_grouped", "signal_split"):
             yield from self._ended(outcome, common)
         elif kind in _OUTCOMES:
             yield Measure(_OUTCOMES[kind], 1, common | self._attributes(code=outcome.code))

@@ -11,11 +11,12 @@ from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_
 from shared.core.plugins import Previewed
 from shared.core.signal import Signal, SignalState, Unreadable, to_dict
 from shared.mapping.allow_list import not_allowed
-from shared.mapping.mapper import Mapper
+from shared.mapping.mapper import CompiledRoute, Mapper
+from shared.mapping.parts import chosen, fired_part, parts_of
 from shared.payloads.parse import parse
 
 #: What the queue carries and a reader of the preview has no use for.
-_INNER = ("occurred_at", "opens", "origin", "warnings")
+_INNER = ("occurred_at", "opens", "origin", "warnings", "rows", "rows_from", "series", "part_of", "via")
 
 
 #: The signal as its source would change it now.
@@ -34,8 +35,9 @@ def preview(
 
     Keys: ``outcome`` (ticket, no_ticket, no_route, quarantined), ``reason``, ``signal``, ``route``, ``connection``,
     ``ticket`` (not made yet: ``id``, ``number`` and ``url`` are None; ``kind``, ``connection``, ``fields``, and
-    ``resolution`` for resolved signals), ``warnings``, and what a source adds. Stored links are not read: a Resolved
-    shows the ticket it belongs to as it would be created, and what would resolve it.
+    ``resolution`` for resolved signals), ``warnings``, and what a source adds. Where each row or item gets a ticket,
+    ``ticket`` is None, and ``parts`` has ``signal``, ``ticket`` and ``warnings`` of each. Stored links are not read: a
+    Resolved shows the ticket it belongs to as it would be created, and what would resolve it.
 
     Args:
         body: of a request to the webhook.
@@ -63,6 +65,43 @@ def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dic
     if route is None:
         reason = "no route matches and there is no default"
         return _answer("no_route", reason, signal=shown, warnings=list(item.warnings))
+    reason = f"{changed.reason}; {route.name} covers it" if changed.reason else f"route '{route.name}' matches"
+    parts = _parts(mapper, route, item)
+    ticket, warnings = (None, []) if parts else _ticket(mapper, route, item)
+    if parts and route.split is not None:
+        reason += f": {len(parts)} {'ticket' if len(parts) == 1 else 'tickets'}, by {route.split.by}"
+    if mapper.is_dry_run(item):
+        reason += "; dry run: nothing is written outside"
+    answer = _answer(
+        "ticket",
+        reason,
+        signal=shown,
+        route=route.name,
+        connection=route.connection,
+        ticket=ticket,
+        warnings=[*item.warnings, *warnings],
+    )
+    return {**answer, **({"parts": parts} if parts else {}), **changed.shown}
+
+
+def _parts(mapper: Mapper, route: CompiledRoute, item: Signal) -> list[dict[str, Any]]:
+    """The tickets of the rows or items of a firing; none where it has one of its own."""
+    if route.split is None or item.state is not SignalState.FIRED or not item.opens:
+        return []
+    found = parts_of(item, route.split)
+    if found is None:
+        return []
+    answers = []
+    for part in chosen(found, route.split.most, (), route.split.by):
+        signal = fired_part(item, found, part, route.name)
+        ticket, warnings = _ticket(mapper, route, signal)
+        shown = {name: value for name, value in to_dict(signal).items() if name not in _INNER}
+        answers.append({"signal": shown, "ticket": ticket, "warnings": [*found.warnings, *warnings]})
+    return answers
+
+
+def _ticket(mapper: Mapper, route: CompiledRoute, item: Signal) -> tuple[dict[str, Any], list[str]]:
+    """The ticket of a signal, and what was odd about filling it."""
     mapped = mapper.ticket(route, item)
     key = route.columns.key_fields(route.kind, correlation(item.key, 1))
     ticket: dict[str, Any] = {
@@ -73,18 +112,12 @@ def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dic
         "url": None,
         "fields": {**mapped.fields, **key},
     }
-    warnings = [*item.warnings, *mapped.warnings]
+    warnings = [*mapped.warnings]
     if item.state is SignalState.RESOLVED and route.resolve_action == "resolve":
         closing = mapper.closing(route, item)
         ticket["resolution"] = closing.fields
         warnings += closing.warnings
-    reason = f"{changed.reason}; {route.name} covers it" if changed.reason else f"route '{route.name}' matches"
-    if mapper.is_dry_run(item):
-        reason += "; dry run: nothing is written outside"
-    answer = _answer(
-        "ticket", reason, signal=shown, route=route.name, connection=route.connection, ticket=ticket, warnings=warnings
-    )
-    return {**answer, **changed.shown}
+    return ticket, warnings
 
 
 def _answer(

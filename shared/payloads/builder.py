@@ -1,7 +1,8 @@
 """The signal while it is being read: readers fill it in; ``finish`` decides times and title, and bounds its size.
 
 A queue message holds 64 KiB in base64, and payloads can be larger. Texts are cut to the limits below. Where the signal
-is still too large, names and values of maps are shortened first, descriptions next. Links are never cut, only left out.
+without its rows (``tables``) is still too large, names and values of maps are shortened first, descriptions next. Links
+are never cut, only left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
-from shared.core.signal import UNKNOWN_PLACE, Resource, Signal, SignalState, to_dict
+from shared.core.signal import UNKNOWN_PLACE, Resource, Rows, Signal, SignalState, to_dict
 from shared.core.times import rfc3339
 from shared.payloads.values import anything, bounded, clean, cut, given, line, moment, raw_object, web_link
 
@@ -99,6 +100,7 @@ class SignalBuilder:
         origin: id of the thing at its source, see Signal.
         api_link: address of the query API, never shown: its host tells which cloud an alert belongs to.
         test: the source says, or shows by the names it uses, that this is a test.
+        rows, rows_from, series: as in Signal.
     """
 
     kind: str
@@ -129,6 +131,9 @@ class SignalBuilder:
     origin: str = ""
     api_link: str = ""
     test: bool = False
+    rows: Rows | None = None
+    rows_from: str = ""
+    series: str = ""
 
     def warn(self, sentence: str) -> None:
         """Note what is odd about the payload, once."""
@@ -222,6 +227,9 @@ class SignalBuilder:
                 origin=self.origin if len(self.origin) <= MOST_ORIGIN else "",
                 warnings=tuple(self.warnings),
                 unlisted=(UNKNOWN_PLACE,) if self.resources.incomplete else (),
+                rows=self.rows,
+                rows_from=self.rows_from,
+                series=self.series,
             )
         )
 
@@ -336,15 +344,20 @@ def _shrink(signal: Signal) -> Signal:
     smaller = signal
     for maps, prose in _STEPS:
         smaller = _bounded(signal, maps, prose)
-        if len(json.dumps(to_dict(smaller))) <= LARGEST:
+        if _size(smaller) <= LARGEST:
             return smaller
     left_out = "The links were left out: the alert is too large with them."
     without = replace(smaller, links={}, warnings=(*smaller.warnings, left_out))
-    if len(json.dumps(to_dict(without))) <= LARGEST:
+    if _size(without) <= LARGEST:
         return without
     # what is left is made of the longest texts in everything that a signal has one of
     shorter = (*smaller.warnings[:_LAST_WARNINGS], left_out)
     return replace(without, warnings=shorter, details={}, origin="", rule_id=None)
+
+
+def _size(signal: Signal) -> int:
+    """Bytes as JSON, without rows and their query: they have bounds of their own, and may go to a blob."""
+    return len(json.dumps(to_dict(replace(signal, rows=None, rows_from=""))))
 
 
 def _bounded(signal: Signal, maps: int, prose: int) -> Signal:

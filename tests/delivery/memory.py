@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from shared.core import messages
-from shared.core.errors import StorageUnavailable
+from shared.core.errors import SourceRefused, SourceUnavailable, StorageUnavailable
 from shared.core.link import Link, LinkStage, link_id
 from shared.core.messages import decode, encode
 from shared.core.outcome import Outcome
+from shared.core.signal import Rows as SignalRows
+from shared.core.signal import Signal
 from shared.core.ticket_system import TicketKind
 from shared.delivery import links
 from shared.delivery.grouping import store
 from shared.delivery.grouping.store import GroupStore
 from shared.delivery.links import LinkStore
+from shared.delivery.splitting.store import OCCURRENCE_CODEC, OPEN_PARTS_CODEC, PartStore
+from shared.payloads.tables import table_text
 from shared.platform.storage import Storage
 from shared.platform.tables import Codec, RowAddress, RowOvertaken, VersionedTable
 
@@ -122,6 +126,15 @@ class MemoryLinks(LinkStore):
         return self._table.peek(links.address(link_id(key)))
 
 
+class MemoryParts(PartStore):
+    """Parts of split signals in memory."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = {}
+        self._occurrences = MemoryTable("parts", OCCURRENCE_CODEC, self.rows)
+        self._open = MemoryTable("parts", OPEN_PARTS_CODEC, self.rows)
+
+
 class MemoryGroups(GroupStore):
     """Groups and their members in memory."""
 
@@ -208,3 +221,24 @@ class Listener:
     @property
     def failures(self) -> list[str]:
         return [f"{one.connection}: {one.call_error}" for one in self.outcomes if one.call_error]
+
+
+class Reader:
+    """Reads the rows of signals whose ``rows_from`` it knows. Each read stops; ``slow`` and ``refused`` fail it."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, SignalRows] = {}
+        self.reads = 0
+
+    def can_read(self, signal: Signal) -> bool:
+        return signal.rows is None and bool(signal.rows_from)
+
+    async def read(self, signal: Signal, *, waiting: bool) -> Signal:
+        told = await Pause("rows" if waiting else "rows later")
+        self.reads += 1
+        if told == "slow":
+            raise SourceUnavailable("no rows within 3 seconds")
+        if told == "refused" or signal.rows_from not in self.known:
+            raise SourceRefused("may not read them")
+        rows = self.known[signal.rows_from]
+        return replace(signal, rows=rows, details={**signal.details, "result_rows": table_text(rows)})

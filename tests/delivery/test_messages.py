@@ -17,6 +17,7 @@ from shared.core.messages import (
     Message,
     NewerVersion,
     PushToSource,
+    ReadRows,
     SignalMessage,
     UnreadableMessage,
     content,
@@ -28,11 +29,13 @@ from shared.core.messages import (
     signal_of,
 )
 from shared.core.outcome import OutcomeKind
-from shared.core.signal import SignalState, Unreadable
+from shared.core.signal import Resource, Row, Rows, SignalState, Unreadable
 from tests.delivery.world import START, World, signal
 
 ID = "0123456789abcdef" * 2
 FIRED = signal(SignalState.FIRED, timedelta())
+TABLE = Rows(("Computer", "FreeMB"), (Row(("web-01", "5"), Resource("/x", "web-01")), Row(("b", ""))), 9, ("Computer",))
+ROWS = replace(FIRED, rows=replace(TABLE, whole=False), rows_from="x", series="log:1:x", part_of="row:1:x")
 
 MESSAGES: list[Message] = [
     SignalMessage(id=ID, received_at=START, signal=FIRED),
@@ -54,6 +57,7 @@ MESSAGES: list[Message] = [
     UnreadableMessage(id=ID, received_at=START, unreadable=Unreadable("no schema", {"x": [1, None]})),
     FlushGroup(id=ID, received_at=START, group="group:1:x", due=START),
     PushToSource(id=ID, received_at=START, key="alert:1:x"),
+    ReadRows(id=ID, received_at=START, due=START, signal=ROWS),
 ]
 
 
@@ -64,8 +68,9 @@ def test_every_message_is_read_as_it_was_written(message: Message) -> None:
 
 
 def test_a_message_tells_its_key_and_its_signal() -> None:
-    assert [key_of(message) for message in MESSAGES[3:]] == [FIRED.key, "", "group:1:x", "alert:1:x"]
-    assert [signal_of(message) is FIRED for message in MESSAGES] == [True, True, True, True, False, False, False]
+    assert [key_of(message) for message in MESSAGES[3:]] == [FIRED.key, "", "group:1:x", "alert:1:x", ROWS.key]
+    assert [signal_of(message) is FIRED for message in MESSAGES] == [*[True] * 4, *[False] * 4]
+    assert signal_of(MESSAGES[-1]) is ROWS
 
 
 def test_the_content_of_a_large_message_is_read_from_its_blob() -> None:

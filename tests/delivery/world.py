@@ -34,10 +34,12 @@ from shared.delivery.decision.rules import no_planned_work
 from shared.delivery.deliver import Deliverer
 from shared.delivery.dry_run import DryRun, GroupsInDryRun
 from shared.delivery.grouping.grouper import Grouper
-from shared.delivery.stages import road
+from shared.delivery.splitting.splitter import Splitter
+from shared.delivery.stages import SplitParts, road
 from shared.delivery.worker import Configured, GroupFlusher, Worker
 from shared.mapping.mapper import Mapper
-from tests.delivery.memory import Clock, Listener, MemoryGroups, MemoryKept, MemoryLinks, MemoryQueue, Message, Pause
+from tests.delivery import memory
+from tests.delivery.memory import Clock, MemoryGroups, MemoryLinks, MemoryParts, MemoryQueue, Message, Pause
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -243,16 +245,15 @@ class World:
         self.now = START
         self.asked: list[tuple[str, bool, str]] = []
         self.refusals: list[TicketSystemError] = []
-        self.listener = Listener()
+        self.listener = memory.Listener()
         self.healthy = False
         self.disabled = False
         self.asked_after: list[datetime] = []
         self.desk = Desk(self, honours_ids=honours_ids)
-        self.links = MemoryLinks()
-        self.dry_links = MemoryLinks()
+        self.links, self.dry_links = MemoryLinks(), MemoryLinks()
         self.dry_groups = MemoryGroups()
         self.queue = MemoryQueue(self)
-        self.kept = MemoryKept()
+        self.kept = memory.MemoryKept()
         text = text % {
             "kind": kind,
             "resolve": resolve,
@@ -262,6 +263,8 @@ class World:
         more = "".join(f"  {line}\n" for line in route.splitlines())
         self._text = text.replace("delivery:", f"{more}delivery:")
         self.groups = MemoryGroups()
+        self.parts, self.dry_parts = MemoryParts(), MemoryParts()
+        self.reader = memory.Reader()
         self.configure(sections, workers)
         self.running: dict[int, Running] = {}
         self._workers = itertools.count(1)
@@ -305,6 +308,7 @@ class World:
             )
             live = None if mapper.is_dry_run(signal(SignalState.FIRED, timedelta(), rule="none")) else grouper
             groups = GroupsInDryRun(dry_run.grouper, self.dry_groups, live, self.queue, lambda: self.now)
+        live_parts, dry_parts = (Splitter(mapper, one, self.queue, self.reader) for one in (self.parts, self.dry_parts))
         stages = road(
             not_allowed=lambda _signal: None,
             deliverer=deliverer,
@@ -314,6 +318,8 @@ class World:
             auto_close=mapper.ends,
             is_healthy=self.well,
             now=lambda: self.now,
+            split=SplitParts(live_parts, dry_parts, mapper.is_dry_run),
+            reader=self.reader,
         )
         configured = Configured(stages, deliverer, groups, delivery)
         stand_ins: Any = (self.queue, self.kept, [self.listener])  # by shape

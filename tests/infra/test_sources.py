@@ -38,7 +38,8 @@ def unpublished(named: Iterable[str]) -> list[str]:
 
 def test_every_action_of_the_role_is_one_that_microsoft_publishes() -> None:
     template = parse(SOURCES)
-    assert unpublished(actions(template, "reads") | actions(template, "writes")) == []
+    named = [actions(template, variable) for variable in ("reads", "writes", "queries")]
+    assert unpublished(set().union(*named)) == []
     assert unpublished(BRIDGE_ACTIONS) == [], "the simulators' role could not be made in Azure"
 
 
@@ -61,7 +62,8 @@ def test_an_action_that_is_not_published_would_be_found() -> None:
 def test_the_role_allows_all_that_the_bridge_does_there_and_no_more_than_the_simulators_do() -> None:
     template = parse(SOURCES)
     reads, writes = actions(template, "reads"), actions(template, "writes")
-    assert reads | writes == set(BRIDGE_ACTIONS) - _ONLY_TESTS
+    queries = actions(template, "queries")
+    assert reads | writes | queries == set(BRIDGE_ACTIONS) - _ONLY_TESTS
     assert all(action.endswith("/read") for action in reads)
     assert lacking([Permission(tuple(reads | writes))], [CHANGE_STATE, *ASSIGN]) == []
     assert lacking([Permission(tuple(reads))], [CHANGE_STATE, *ASSIGN]) == [CHANGE_STATE, *ASSIGN[1:]]
@@ -74,6 +76,15 @@ def test_who_does_not_want_azure_to_be_told_gives_no_right_to_write() -> None:
     (permission,) = only(template, "Microsoft.Authorization/roleDefinitions")["properties"]["permissions"]
     assert "tellsAzure" in str(permission["actions"])
     assert permission["notActions"] == []
+
+
+def test_logs_are_queried_only_where_that_is_asked_for_and_nothing_but_queried() -> None:
+    template = parse(SOURCES)
+    assert template["parameters"]["queriesLogs"]["default"] is False
+    (permission,) = only(template, "Microsoft.Authorization/roleDefinitions")["properties"]["permissions"]
+    assert "queriesLogs" in str(permission["actions"])
+    assert all("/query/" in action or "/logs/" in action for action in actions(template, "queries"))
+    assert all(action.endswith("/read") for action in actions(template, "queries"))
 
 
 def test_the_role_is_given_to_the_identity_of_the_app_alone() -> None:

@@ -26,7 +26,7 @@ from local.azure.demo.findings import key_of
 from local.azure.demo.inventory import DEV_VM, WEB_1
 from shared.core.errors import SecretUnavailable
 from shared.core.signal import Resource
-from tests.azure_simulator.support import ARM, GRAPH, NO_AUTHORITIES
+from tests.azure_simulator.support import ARM, GRAPH, LOGS, NO_AUTHORITIES
 from tests.mapping.signals import signal
 
 ASSESSMENT = f"{WEB_1}/providers/Microsoft.Security/assessments/{key_of('vulnerabilities')}"
@@ -78,6 +78,7 @@ class World:
             ssl.create_default_context(cafile=authority),
             {"disable_instance_discovery": True, "connection_verify": authority},
             Endpoint(address, GRAPH),
+            Endpoint(address, LOGS),
         )
 
     @asynccontextmanager

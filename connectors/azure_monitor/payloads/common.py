@@ -231,6 +231,16 @@ def alert_key(essentials: Essentials, event_id: str, pairs: list[tuple[str, str]
     raise Unidentified("it names neither itself (alertId) nor its rule (alertRule, alertRuleID)")
 
 
+def log_series(essentials: Essentials, pairs: list[tuple[str, str]]) -> str:
+    """What the alerts of a log search rule have in common that is about the same dimensions; ``""`` without a rule.
+
+    A rule without state makes a new alert, with an id of its own, at each evaluation.
+    """
+    rule = canonical(essentials.rule_id) or essentials.rule
+    targets = listed([canonical(target) for target in essentials.targets])
+    return make_key("log", rule, targets, series(pairs)) if rule else ""
+
+
 def identify_test(builder: SignalBuilder, essentials: Essentials) -> None:
     """Give a test alert of the portal a key of its own: each test shows what an alert of its kind makes.
 

@@ -4,8 +4,9 @@ Sources: Microsoft Learn, "Common alert schema", log alert contexts; "Webhook ac
 to API version 2018-04-16.
 
 * ``Log Alerts V2`` and ``Simple Log Alert``: criteria of type LogQueryCriteria. Query results are not part of these
-  payloads, except that a simple log alert brings its one row in ``event``. The affected machine stands in the
-  dimensions, in an order of preference that the first page gives; the target is usually just the workspace.
+  payloads, except that a simple log alert brings its one row in ``event``; what they say of the query is kept, so that
+  it can be run (``search_link``). The affected machine stands in the dimensions, in an order of preference that the
+  first page gives; the target is usually just the workspace.
 * V1 in the common schema and in two flat forms: at the top for Log Analytics, one level down for Application Insights.
   The three differ in a few names only, and those are spelt in more than one way. The flat forms name no occurrence and
   never resolve: the key is the rule in its workspace or application, with its dimensions. The end of the search
@@ -19,6 +20,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors.azure_monitor.payloads.common import Essentials, alert_builder, is_test, severity
+from connectors.azure_monitor.payloads.log_rows import RESOURCE_NAMES, columns_of, read_event, read_table
 from connectors.azure_monitor.payloads.metric import (
     Criterion,
     join,
@@ -30,20 +32,20 @@ from connectors.azure_monitor.payloads.metric import (
     window_words,
     words_of,
 )
-from connectors.microsoft.azure_resources import canonical, is_precise
+from connectors.azure_monitor.payloads.search_link import LogSearch, search, search_of_link
+from connectors.microsoft.azure_resources import canonical, is_id, is_precise
 from shared.core.payload_schema import Fields
-from shared.core.signal import Signal, SignalState
+from shared.core.signal import Rows, Signal, SignalState
 from shared.payloads.builder import SignalBuilder
 from shared.payloads.keys import Unidentified, make_key, series
-from shared.payloads.values import anything, array_of, cut, fold, given, line, moment, object_of, squash, text
-
-#: Dimensions and columns that name a resource, the most precise first.
-RESOURCE_NAMES = ("_resourceid", "resourceid", "resource", "computer")
+from shared.payloads.tables import MOST_ROWS, TableLimits, table_text
+from shared.payloads.values import anything, array_of, fold, given, line, moment, object_of, squash, text
 
 _MOST_CRITERIA = 10
-_MOST_EVENT_ROWS = 10
-_MOST_EVENT_CELLS = 20
-_EVENT_CELL = 200
+
+#: What tickets show where the configuration says nothing of rows.
+_SHOWN = TableLimits()
+_SHOWN_EVENT = TableLimits(columns=20, cell=200)
 
 
 def read_log_query(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
@@ -52,7 +54,7 @@ def read_log_query(builder: SignalBuilder, essentials: Essentials, context: Fiel
     condition = object_of(context.get("condition"))
     window = window_words(condition.get("windowsize"))
     sentences = []
-    rows: list[str] = []
+    begin, end = moment(condition.get("windowstarttime")), moment(condition.get("windowendtime"))
     criteria = array_of(condition.get("allof"))
     builder.resources.incomplete = builder.resources.incomplete or len(criteria) > _MOST_CRITERIA
     for item in criteria[:_MOST_CRITERIA]:
@@ -62,18 +64,36 @@ def read_log_query(builder: SignalBuilder, essentials: Essentials, context: Fiel
             read_search_link(builder, criterion.get("linktofilteredsearchresultsui"))
             read_search_link(builder, criterion.get("linktosearchresultsui"))
             builder.api_link = builder.api_link or given(criterion.get("linktosearchresultsapi"))
-            found = _event_rows(builder, criterion.get("event"))
-            rows.extend(found)
-            sentences.append(_query_sentence(builder, criterion, window, bool(found)))
+            if builder.rows is None:
+                builder.rows = _event_rows(builder, criterion.get("event"))
+            found = None if builder.rows_from else _search_of(criterion, essentials, begin, end)
+            builder.rows_from = builder.rows_from if found is None else found.text()
+            sentences.append(_query_sentence(builder, criterion, window, builder.rows is not None))
     builder.condition = join(sentences)
     if window:
         builder.details.setdefault("window", window)
     builder.time_detail("window_start", condition.get("windowstarttime"))
     builder.time_detail("window_end", condition.get("windowendtime"))
-    builder.detail("result_rows", "\n\n".join(rows[:_MOST_EVENT_ROWS]))
+    if builder.rows is not None:
+        builder.rows_from = ""
+        builder.detail("result_rows", table_text(builder.rows, _SHOWN_EVENT))
     add_named(builder, builder.pairs)
     builder.resources.add_all(essentials.items)
     builder.resources.add_all(essentials.targets)
+
+
+def _search_of(
+    criterion: Fields, essentials: Essentials, begin: datetime | None, end: datetime | None
+) -> LogSearch | None:
+    """The query of a criterion: of its link, which filters by the dimensions; else by the fields that say the same."""
+    for name in ("linktofilteredsearchresultsapi", "linktosearchresultsapi"):
+        found = search_of_link(given(criterion.get(name)), begin, end)
+        if found is not None:
+            return found
+    target = next((one for one in essentials.targets if is_id(one)), "")
+    if not target or begin is None or end is None or array_of(criterion.get("dimensions")):
+        return None
+    return search(target, given(criterion.get("searchquery")), begin, end)
 
 
 def read_search_link(builder: SignalBuilder, value: Any) -> None:
@@ -97,20 +117,15 @@ def add_named(builder: SignalBuilder, pairs: list[tuple[str, str]]) -> None:
                 builder.resources.add(value)
 
 
-def _event_rows(builder: SignalBuilder, value: Any) -> list[str]:
-    """Rows of a simple log alert, each a list of name and value, as text; their resources are noted."""
-    rows = []
+def _event_rows(builder: SignalBuilder, value: Any) -> Rows | None:
+    """Rows of a simple log alert; their resources are noted."""
     listed = array_of(value)
     note_unread(builder, listed)
-    for number, row in enumerate(listed[:_MOST_ROWS]):
-        cells = [fold(cell) for cell in array_of(row)[:_MOST_COLUMNS]]
+    for row in listed[:MOST_ROWS]:
+        cells = [fold(cell) for cell in array_of(row)]
         named = [(line(given(cell.get("name"))), cell.get("value")) for cell in cells]
         add_named(builder, [(name, anything(found)) for name, found in named if name.lower() in RESOURCE_NAMES])
-        if number >= _MOST_EVENT_ROWS:
-            continue
-        pairs = [(name, anything(found)) for name, found in named[:_MOST_EVENT_CELLS]]
-        rows.append("\n".join(f"{name}: {cut(line(found), _EVENT_CELL)}" for name, found in pairs if name and found))
-    return [row for row in rows if row]
+    return read_event(value)
 
 
 def _query_sentence(builder: SignalBuilder, criterion: Fields, window: str, has_row: bool) -> str:
@@ -150,14 +165,6 @@ def _query_sentence(builder: SignalBuilder, criterion: Fields, window: str, has_
     )
 
 
-#: Rows that are searched for resources, and rows and columns that are shown.
-_MOST_ROWS = 1_000
-_SHOWN_ROWS = 10
-_SHOWN_COLUMNS = 12
-_MOST_COLUMNS = 200
-_CELL = 100
-
-
 def read_log_results(builder: SignalBuilder, essentials: Essentials, context: Fields) -> None:
     """Fill in what a log alert V1 says. ``context`` is the folded alertContext or the flat body."""
     _read_details(builder, context)
@@ -178,8 +185,9 @@ def read_log_results(builder: SignalBuilder, essentials: Essentials, context: Fi
     for source in array_of(results.get("datasources"))[:10]:
         if builder.resources.vague:
             builder.resources.add(fold(source).get("resourceid"))
-    if tables:
-        builder.detail("result_rows", _table(tables[0]))
+    builder.rows = read_table(tables[0], [name for name, _ in builder.pairs]) if tables else None
+    if builder.rows is not None:
+        builder.detail("result_rows", table_text(builder.rows, _SHOWN))
 
 
 def _read_details(builder: SignalBuilder, context: Fields) -> None:
@@ -219,47 +227,23 @@ def _results_sentence(builder: SignalBuilder, context: Fields) -> str:
     return sentence(Criterion("Count of rows", count, operator, threshold, window=window), builder.state)
 
 
-def _columns(table: Fields) -> list[str]:
-    columns = array_of(table.get("columns"))[:_MOST_COLUMNS]
-    return [line(given(fold(column).get("name")) or given(column)) for column in columns]
-
-
 def note_unread(builder: SignalBuilder, rows: list[Any]) -> None:
     """Note that there are rows that are not searched for resources."""
-    builder.resources.incomplete = builder.resources.incomplete or len(rows) > _MOST_ROWS
+    builder.resources.incomplete = builder.resources.incomplete or len(rows) > MOST_ROWS
 
 
 def _named_cells(builder: SignalBuilder, table: Fields) -> Iterator[list[tuple[str, str]]]:
     """Per row, the cells of the columns that name a resource."""
-    positions = [(position, name) for position, name in enumerate(_columns(table)) if name.lower() in RESOURCE_NAMES]
+    positions = [(position, name) for position, name in enumerate(columns_of(table)) if name.lower() in RESOURCE_NAMES]
     if not positions:
         return
     rows = array_of(table.get("rows"))
     note_unread(builder, rows)
-    for row in rows[:_MOST_ROWS]:
+    for row in rows[:MOST_ROWS]:
         cells = row if isinstance(row, list) else []
         yield [
             (name, found) for position, name in positions if position < len(cells) and (found := given(cells[position]))
         ]
-
-
-def _table(table: Fields) -> str:
-    """The first rows, one line each below the column names, cells parted by a bar."""
-    columns = _columns(table)[:_SHOWN_COLUMNS]
-    rows = array_of(table.get("rows"))
-    if not columns or not rows:
-        return ""
-    shown_rows = [row[:_SHOWN_COLUMNS] for row in rows[:_SHOWN_ROWS] if isinstance(row, list)]
-    lines = [" | ".join(columns), *(" | ".join(map(_cell, row)) for row in shown_rows)]
-    if len(rows) > _SHOWN_ROWS:
-        lines.append(f"... and {len(rows) - _SHOWN_ROWS} more rows")
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        value = value[: _CELL * 20]
-    return cut(line(anything(value)), _CELL)
 
 
 def read_flat_log(body: Fields, received_at: datetime) -> Signal:

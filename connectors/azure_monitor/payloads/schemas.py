@@ -24,6 +24,7 @@ from connectors.azure_monitor.payloads.common import (
     family_of,
     identify_test,
     is_test,
+    log_series,
     read_essentials,
     severity,
     split_rule,
@@ -129,6 +130,8 @@ def build(essentials: Essentials, raw_context: object, custom: object, received_
     elif not builder.key:
         event_id = given(context.get("eventdataid")) if family in ("activity", *_OWN_STATE) else ""
         builder.key = alert_key(essentials, event_id, builder.pairs)
+        if family in ("log_query", "log_results"):
+            builder.series = log_series(essentials, builder.pairs)
     return builder
 
 

@@ -34,6 +34,9 @@ BRIDGE_ACTIONS = (
     "Microsoft.AlertsManagement/alerts/changestate/action",
     "Microsoft.ResourceHealth/availabilityStatuses/read",
     "Microsoft.ResourceGraph/resources/read",
+    "Microsoft.OperationalInsights/workspaces/query/read",
+    "Microsoft.OperationalInsights/workspaces/query/*/read",
+    "Microsoft.Insights/logs/*/read",
     "Microsoft.Security/assessments/read",
     "Microsoft.Security/assessments/subAssessments/read",
     "Microsoft.Security/assessments/governanceAssignments/read",
@@ -59,6 +62,13 @@ WEBHOOK_URI = f"api://{WEBHOOK_API}"
 #: Resource identifiers of Resource Manager.
 ARM_AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
 GRAPH_AUDIENCES = ("https://graph.microsoft.com",)
+#: Of the query API of Log Analytics, in all clouds.
+LOGS_AUDIENCES = (
+    "https://api.loganalytics.azure.com",
+    "https://api.loganalytics.io",
+    "https://api.loganalytics.us",
+    "https://api.loganalytics.azure.cn",
+)
 
 _APIS = [
     Api(ARM_API, "Windows Azure Service Management API", ARM_AUDIENCES),
@@ -67,7 +77,7 @@ _APIS = [
     Api("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "Azure Key Vault", ("https://vault.azure.net",)),
     Api("e406a681-f3d4-42a8-90b6-c2b029497af1", "Azure Storage", ("https://storage.azure.com",)),
     Api(guid("api monitor ingestion"), "Azure Monitor", ("https://monitor.azure.com",)),
-    Api("ca7f3f0b-7d91-482c-8e09-c5d840d0eac5", "Log Analytics API", ("https://api.loganalytics.io",)),
+    Api("ca7f3f0b-7d91-482c-8e09-c5d840d0eac5", "Log Analytics API", LOGS_AUDIENCES),
     Api("c5393580-f805-4401-95e8-94b7a6ef2fc2", "Office 365 Management APIs", ("https://manage.office.com",)),
     Api(WEBHOOK_API, "Azure ITSM Bridge webhook", (WEBHOOK_URI,), version=0),
 ]

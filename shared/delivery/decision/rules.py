@@ -177,7 +177,7 @@ class Policies:
         windows = (self._mapper.maintenance(signal, now), self._planned_work(signal, now))
         on = max((w for w in windows if w is not None), key=lambda w: w.until, default=None)
         # A group has waited for its members to last or repeat before it spoke.
-        wanted = None if signal.via else route.only_after
+        wanted = None if signal.via and not signal.part_of else route.only_after
         if on is None and wanted is None:
             return None
         rule = on.rule if on is not None else "only_after"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.core.letter_case import fold_case
 from shared.core.link import LinkStage
-from shared.core.messages import EndWhenQuiet, FlushGroup, QueueSender, SignalMessage
+from shared.core.messages import EndWhenQuiet, FlushGroup, QueueSender, ReadRows, SignalMessage
 from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState
@@ -53,7 +53,8 @@ class Grouper:
             KeyContended: too many workers wrote the same row.
         """
         signal = message.signal
-        if signal.via or message.passed_throttle or isinstance(message, EndWhenQuiet):
+        of_a_group = signal.via and not signal.part_of
+        if of_a_group or message.passed_throttle or isinstance(message, EndWhenQuiet | ReadRows):
             return message
         route = self._mapper.route(signal)
         if route is None:

@@ -14,7 +14,7 @@ _DESCRIPTION = 4_000
 
 def head_of(signal: Signal) -> Signal:
     """What a group remembers of the signal that began it."""
-    return replace(signal, description=signal.description[:_DESCRIPTION], warnings=())
+    return replace(signal, description=signal.description[:_DESCRIPTION], warnings=(), rows=None, rows_from="")
 
 
 def speak(group: Group, said: GroupUpdate) -> Signal:
@@ -51,6 +51,7 @@ def speak(group: Group, said: GroupUpdate) -> Signal:
         opens=said.state is SignalState.FIRED,
         details={**head.details, **counts, **_written(group, said, text, first=first)},
         via=group.route,
+        part_of="",
     )
 
 

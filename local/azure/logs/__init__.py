@@ -1,0 +1,1 @@
+"""Azure Monitor Logs: the query API."""
