@@ -40,6 +40,7 @@ FIRST_STEPS = (("README.md", "cp local.settings.example.json local.settings.json
 #: Where a fragment of bridge.yaml belongs that is no section of its own: page, how one of its lines begins, and
 #: "connection", "route", "routes" (a list of them) or "integration".
 FRAGMENTS = (
+    ("docs/configuration.md", "kind: [metric, log]", "route"),
     ("docs/defender.md", "fields:", "integration"),
     ("docs/servicenow.md", "auth:", "connection"),
     ("docs/servicenow.md", "states:", "connection"),
