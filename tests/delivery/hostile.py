@@ -12,7 +12,7 @@ from tests.delivery.world import World
 
 _AT_DESK = ("create", "find", "existing", "comment", "resolve", "reopen")
 _TELL_DESK = st.sampled_from(["ok", "ok", "ok", "ok", "not_sent", "throttled", "lost", "vain"])
-_TELL_STORAGE = st.sampled_from(["ok"] * 10 + ["storage_down", "written_unanswered"])
+_TELL_STORAGE = st.sampled_from(["ok"] * 10 + ["storage_down", "written_unanswered", "written_twice"])
 
 #: Which of those at hand; taken modulo their number, so that no draw is in vain.
 PICK = st.integers(0, 11)

@@ -81,6 +81,8 @@ class MemoryTable(VersionedTable[T]):
         self.rows[address] = (row, version)
         if told == "written_unanswered":
             raise StorageUnavailable("storage did not answer")
+        if told == "written_twice":  # the answer got lost, the client repeated the request, and met its own row
+            raise RowOvertaken
         return str(version)
 
     def peek(self, address: RowAddress) -> T | None:

@@ -189,3 +189,20 @@ def test_a_resolve_that_does_not_last_is_a_dead_letter_after_a_minute() -> None:
     link = story.world.links.peek(KEY)
     assert link is not None
     assert link.pending is None
+
+
+def test_given_a_reservation_written_by_a_repeated_request_when_its_ticket_is_not_seen_then_it_is_made_later() -> None:
+    story = Story()
+    world = story.world
+    world.post(signal(SignalState.FIRED, 0 * MINUTE), f"{1:032x}")
+    answers = {"create": ["throttled"], "write": ["ok", "written_twice"]}
+    for _ in range(2):
+        number = world.start(next(iter(world.visible())))
+        while number in world.running:
+            told = answers.get(world.running[number].place, [])
+            world.resume(number, told.pop(0) if told else "ok")
+        world.now = min(message.visible_at for message in world.queue.messages.values())
+    assert [outcome.code for outcome in world.listener.outcomes] == ["throttled", "ticket_not_seen"]
+    world.drain()
+    assert letters(story) == []
+    assert story.tickets == [(KEY, "open")]

@@ -326,7 +326,9 @@ class World:
         return Worker(lambda: configured, *stand_ins, now=lambda: self.now, chance=lambda: 0.0)
 
     def system(self, name: str) -> Desk:
-        """The desk, where its connection is not disabled."""
+        """The desk, where its connection is not disabled. Refuses a name that is not configured, as the app does."""
+        if name != self.desk.name:
+            raise Refused(f"there is no connection {name!r}", connection=name)
         if self.disabled:
             raise ConnectionDisabled("the connection is disabled", connection=name)
         return self.desk

@@ -150,11 +150,12 @@ _BY_STAGE = {
 def _read_first(action: Decision, link: Link, policy: Policy, now: datetime) -> Decision:
     """Read a ticket first that was not seen last time, or that was not read for long and would be written blindly.
 
-    A reopen needs no reading: the connector itself reads before it reopens.
+    A reopen needs no reading: the connector itself reads before it reopens. Nor does a create whose last attempt is
+    known to have had no effect: what was not seen is the ticket that an earlier attempt might have made.
     """
     if not policy.findable:
         return action
-    if link.missing_since is not None and isinstance(action, CallTicketSystem | TicketGone):
+    if link.missing_since is not None and link.ticket is not None and isinstance(action, CallTicketSystem | TicketGone):
         return ReadTicket()
     if not isinstance(action, CallTicketSystem) or action.op not in (Op.COMMENT, Op.RESOLVE):
         return action
