@@ -61,7 +61,10 @@ def _configured(services: Container) -> Configured:
     deliverer = Deliverer(mapper, services.system, links, planned_work=planned_work, admit=admit, now=services.now)
     grouper = Grouper(mapper, links, GroupStore(services.storage), services.queue, now=services.now)
     dry_run, groups = _dry_run(services, grouper, planned_work) if mapper.has_dry_runs else (None, grouper)
-    reader = RowReaders({name: one for name, source in services.sources.items() if (one := source.row_reader())})
+    reader = RowReaders(
+        {name: one for name, source in services.sources.items() if (one := source.row_reader())},
+        lambda signal: mapper.route(signal) is not None,
+    )
     stages = road(
         not_allowed=_allow_list(mapper.accept_only),
         deliverer=deliverer,

@@ -247,11 +247,8 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _rows_to_dict(rows: Rows) -> dict[str, Any]:
     return {
         "columns": list(rows.columns),
-        "rows": [
-            {"values": list(row.values)}
-            | ({} if row.resource is None else {"resource": _given(_resource_to_dict(row.resource))})
-            for row in rows.rows
-        ],
+        "rows": [list(row.values) for row in rows.rows],
+        "resources": [None if row.resource is None else _given(_resource_to_dict(row.resource)) for row in rows.rows],
         "total": rows.total,
         "by": list(rows.by),
         "whole": rows.whole,
@@ -262,8 +259,8 @@ def _rows_from_dict(data: Mapping[str, Any]) -> Rows:
     return Rows(
         columns=tuple(data["columns"]),
         rows=tuple(
-            Row(tuple(row["values"]), Resource(**{"id": None, **row["resource"]}) if "resource" in row else None)
-            for row in data["rows"]
+            Row(tuple(values), None if resource is None else Resource(**{"id": None, **resource}))
+            for values, resource in zip(data["rows"], data["resources"], strict=True)
         ),
         total=data["total"],
         by=tuple(data["by"]),

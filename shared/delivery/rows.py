@@ -51,15 +51,19 @@ class RowReaders:
 
     Args:
         readers: by the name of the source.
+        has_route: whether a signal can have a ticket at all.
     """
 
-    def __init__(self, readers: Mapping[str, RowReader] | None = None) -> None:
+    def __init__(
+        self, readers: Mapping[str, RowReader] | None = None, has_route: Callable[[Signal], bool] = lambda _signal: True
+    ) -> None:
         self._readers = readers or {}
+        self._has_route = has_route
 
     def can_read(self, signal: Signal) -> bool:
         """See :class:`RowReader`."""
         reader = self._readers.get(signal.source)
-        return reader is not None and signal.rows is None and reader.can_read(signal)
+        return reader is not None and signal.rows is None and reader.can_read(signal) and self._has_route(signal)
 
     async def read(self, signal: Signal, *, waiting: bool) -> Signal:
         """See :class:`RowReader`."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from shared.core.signal import Row, Rows, to_dict
 from shared.operations.redact import HIDDEN, redacted
+from tests.mapping.signals import signal
 
 #: Made up, and without a form of its own: only its place tells.
 S = "swordfish4242"
@@ -186,3 +188,9 @@ def test_of_a_very_long_text_the_beginning_is_shown() -> None:
     assert "fish" not in shown
     assert shown.endswith("more characters are not shown)")
     assert len(shown) < 100_100
+
+
+def test_the_rows_of_a_stored_signal_are_hidden_below_headings_that_tell_of_a_secret() -> None:
+    rows = Rows(("Computer", "ApiKey"), (Row(("web-01", "t0p")), Row(("web-02", "t0p"))), 2, ("Computer",))
+    shown = redacted(to_dict(signal(rows=rows)))["rows"]
+    assert shown["rows"] == [["web-01", "(hidden)"], ["web-02", "(hidden)"]]

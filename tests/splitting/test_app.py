@@ -173,6 +173,15 @@ async def test_while_log_analytics_fails_the_ticket_is_made_and_the_order_to_rea
     assert await app.waiting() == before + 1
 
 
+async def test_an_alert_without_a_route_runs_no_query(started: Start, clouds: World) -> None:
+    sections = "routes: [{name: others, when: {kind: metric}, connection: toys}]\n"
+    app = started(f"{sections}{logs_of(clouds)}")
+    await app.post(new_alert(app, "a5"))
+    assert [one.decision for one in app.outcomes] == ["no_route"]
+    found = (await clouds.tell("GET", "/requests"))["requests"]
+    assert [one for one in found if one["operation"] == "logs/query"] == []
+
+
 def logs_of(clouds: World, wait: str = "5s") -> str:
     return "log_rows: " + json.dumps({"sign_in": clouds.sign_in(), "wait": wait}) + "\n"
 
