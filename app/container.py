@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from shared.operations.parked_items import ParkedItems
     from shared.operations.telemetry import Telemetry
     from shared.operations.ticket_list import TicketList
+    from shared.operations.trap_watch import TrapWatch
     from shared.operations.vital_signs import VitalSigns
     from shared.platform.storage import Storage
     from shared.resync import TicketSync
@@ -215,6 +216,13 @@ class Container(Closing):
 
         return ConnectionHealthStore(self.storage, self.now)
 
+    @service
+    def traps(self) -> TrapWatch:
+        """Ways to set things up that lead to double, poor or missing tickets."""
+        from shared.operations.trap_watch import TrapWatch
+
+        return TrapWatch(self.storage, self.registry.traps, self.now)
+
     # ---- ticket systems
 
     @service
@@ -365,7 +373,7 @@ class Container(Closing):
 
         registry = self.registry
         by_source = partial(sources.preview, self.sources)
-        return preview(body, self.mapper, self.now(), registry.schemas, registry.foreign, by_source)
+        return preview(body, self.mapper, self.now(), registry.schemas, registry.foreign, by_source, registry.traps)
 
     @service
     def vital_signs(self) -> VitalSigns:

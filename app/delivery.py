@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from shared.delivery.splitting.store import PartStore
 from shared.delivery.stages import SplitParts, road
 from shared.delivery.worker import Configured, Worker
 from shared.mapping.allow_list import not_allowed
+from shared.platform.log import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,10 +40,12 @@ def worker_of(services: Container) -> Worker:
     def configured() -> Configured:
         if not built:
             built.append(_configured(services))
+            for warning in services.config_warnings:
+                record("configuration_warning", logging.WARNING, reason=warning)
         return built[0]
 
     # Health before the log: when the log says that a signal has ended, health knows it too.
-    listeners: list[OutcomeListener] = [services.health, EventLog(), services.audit_log]
+    listeners: list[OutcomeListener] = [services.health, EventLog(), services.audit_log, services.traps]
     if services.telemetry is not None:
         services.telemetry.hurry()
         listeners.append(services.telemetry)

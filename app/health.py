@@ -50,7 +50,7 @@ class HealthReporter:
         problems, names, warnings = 0, [], []
         try:
             names = sorted(services.config.connections)
-            warnings = standing_warnings(services.config)
+            warnings = [*standing_warnings(services.config), *services.config_warnings]
         except ConfigurationError as error:
             problems = len(error.problems)
         details: dict[str, Any] = {
@@ -60,11 +60,12 @@ class HealthReporter:
         }
         reasons = health.reasons_of_configuration(problems)
         try:
-            look, connections, parked, depth = await asyncio.gather(
+            look, connections, parked, depth, traps = await asyncio.gather(
                 services.standby.look(),
                 services.health.read(),
                 health.count_parked(services.parked, now),
                 services.queue.depth(),
+                services.traps.read(),
             )
         except BridgeError as error:
             text = f"The bridge's storage is not available ({error.code}): signals cannot be taken in."
@@ -75,6 +76,7 @@ class HealthReporter:
         reasons += health.reasons_of_parked(parked)
         unknown = ConnectionHealth()
         details |= {
+            "warnings": [*warnings, *(trap.sentence for trap in traps)],
             "queue": {
                 "messages": depth,
                 "oldest_wait_seconds": None if look.waiting.since is None else (now - look.waiting.since).seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from enum import StrEnum
 from typing import Annotated
@@ -12,7 +13,9 @@ from rich.table import Table
 
 from app.container import Container
 from cli.runtime import err, fail, out, run
+from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.ticket_system import CheckLine, CheckStatus
+from shared.operations.standing_warnings import standing_warnings
 
 _MARKS = {
     CheckStatus.OK: "[green]ok[/]",
@@ -53,6 +56,8 @@ def check(
         fail("give either a connection or --only sources")
 
     async def work(services: Container) -> bool:
+        if not connection and only is Checks.ALL and (found := await _traps(services)):
+            show("configuration and traps", found)
         names = [connection] if connection else sorted(services.config.connections)
         names = [] if only is Checks.SOURCES else names
         passed = True
@@ -75,6 +80,21 @@ def check(
 
     if not run(work):
         raise typer.Exit(1)
+
+
+async def _traps(services: Container) -> list[CheckLine]:
+    """What in the configuration has no effect or is switched off, and traps that signals showed lately."""
+    said = [*standing_warnings(services.config), *services.config_warnings]
+    lines = [CheckLine("bridge.yaml", CheckStatus.WARNING, *_with_fix(text)) for text in said]
+    with contextlib.suppress(StorageUnavailable, ConfigurationError):  # a check needs no storage
+        found = await services.traps.read()
+        lines += [CheckLine(trap.code, CheckStatus.WARNING, trap.text, trap.fix) for trap in found]
+    return lines
+
+
+def _with_fix(text: str) -> tuple[str, str]:
+    said, _, fix = text.partition(". Fix: ")
+    return said, fix
 
 
 def _print_json(name: str, lines: list[CheckLine]) -> bool:

@@ -166,7 +166,9 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
         "asleep_file": str(folder / ASLEEP),
         "session_file": str(folder / "up.json"),
     }
-    trouble = _trouble(checks)
+    trouble, warnings = _checked(checks)
+    for warning in warnings:
+        say(warning)
     session["trouble"] = trouble
     _write_private(folder / "up.json", session)
     stack.callback((folder / "up.json").unlink, missing_ok=True)
@@ -203,16 +205,18 @@ def _start_checks(
     return running
 
 
-def _trouble(checks: list[subprocess.Popen[str]]) -> str:
-    """What the first check that failed printed; empty when all is well."""
+def _checked(checks: list[subprocess.Popen[str]]) -> tuple[str, list[str]]:
+    """What the first check that failed printed, empty when all is well; and the warnings of those before."""
+    warnings: list[str] = []
     for check in checks:
         try:
             said, _ = check.communicate(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
-            return "bridge.py did not end in time; run 'bridge.py check' to see why"
+            return "bridge.py did not end in time; run 'bridge.py check' to see why", warnings
         if check.returncode != 0:
-            return said.strip()
-    return ""
+            return said.strip(), warnings
+        warnings += [line for line in said.splitlines() if line.startswith("warning: ")]
+    return "", warnings
 
 
 def _start_clouds(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from connectors.azure_monitor.payloads.schemas import SCHEMAS
-from shared.core.plugins import DetailNames, Intake, Job, Section, SourcePlugin, SourceWords
+from shared.core.plugins import DetailNames, Intake, Job, Section, SourcePlugin, SourceWords, Trap
 
 if TYPE_CHECKING:
     from connectors.azure_monitor.source import AzureMonitorSource
+    from shared.core.signal import Signal
     from shared.engine import Engine
     from shared.mapping.layouts import Layout
 
@@ -25,6 +26,12 @@ def _details() -> DetailNames:
     from shared.payloads.builder import DETAILS as EVERYWHERE
 
     return DetailNames(frozenset(DETAILS) | frozenset(EVERYWHERE), ONLY_OF)
+
+
+def _traps(signal: Signal) -> tuple[Trap, ...]:
+    from connectors.azure_monitor.traps import traps_of
+
+    return traps_of(signal)
 
 
 def _layouts() -> Mapping[str, Layout]:
@@ -58,6 +65,7 @@ PLUGIN = SourcePlugin(
     details=_details,
     schemas=SCHEMAS,
     sections=_sections,
+    traps=_traps,
     layouts=_layouts,
     intakes=(Intake("alerts", "alerts"), Intake("secure_alerts", "secure/alerts", token=True)),
     jobs=(Job("reconcile", "0 4,19,34,49 * * * *"),),

@@ -13,6 +13,9 @@ from shared.core.ticket_system import TicketKind
 #: What a customised set of fields has to give, where tickets of that kind have such a field.
 _REQUIRED = (FieldRole.REQUESTER, FieldRole.OWNER, FieldRole.TITLE)
 
+#: What integrations take.
+_RECOMMENDATIONS = {"source": "defender", "kind": "recommendation"}
+
 
 def sections() -> tuple[Section, ...]:
     """The section."""
@@ -55,6 +58,42 @@ def _entries(view: ConfigView, name: str) -> list[tuple[ConfigPath, dict[str, An
 
 
 def _warn(view: ConfigView) -> list[Mistake]:
+    """Governance rules that one with a lower number makes unreachable, and routes that integrations leave nothing."""
+    return [*_unused_rules(view), *_routes_without_findings(view)]
+
+
+def _routes_without_findings(view: ConfigView) -> list[Mistake]:
+    """Routes for recommendations only, where a rule assigns every recommendation and an integration takes them all."""
+    everywhere = [one for _, one in _entries(view, "integrations") if not one.get("disabled") and _is_root(one)]
+    assigns_all = [
+        rule
+        for _, rule in _entries(view, "governance")
+        if not rule.get("disabled")
+        and _is_root(rule)
+        and not rule.get("excluded_scopes")
+        and rule.get("recommendations") is None
+        and covers(rule.get("when"), _RECOMMENDATIONS, view.kinds)
+    ]
+    if not everywhere or not assigns_all:
+        return []
+    taken, by = everywhere[0].get("name"), assigns_all[0].get("name")
+    text = (
+        f"never reached: the governance rule '{by}' assigns every recommendation, and the integration '{taken}' takes "
+        "those that are assigned. Fix: narrow the rule, or remove the route"
+    )
+    routes = view.data.get("routes")
+    return [
+        (("routes", index, "when"), text)
+        for index, route in enumerate(routes if isinstance(routes, list) else [])
+        if isinstance(route, dict) and covers(_RECOMMENDATIONS, route.get("when"), view.kinds)
+    ]
+
+
+def _is_root(entry: dict[str, Any]) -> bool:
+    return str(entry.get("scope", "/")).strip() == "/"
+
+
+def _unused_rules(view: ConfigView) -> list[Mistake]:
     """Governance rules that one with a lower number makes unreachable."""
     rules = [(path, rule) for path, rule in _entries(view, "governance") if not rule.get("disabled")]
     rules.sort(key=lambda one: int(one[1].get("priority", 500)))

@@ -80,6 +80,21 @@ class SourceWords:
 
 
 @dataclass(frozen=True, slots=True)
+class Trap:
+    """A way to set something up that leads to double, poor or missing tickets.
+
+    Attributes:
+        code: stable name of its sort.
+        about: the rule or throttle. text: one sentence without its full stop. fix: what to do.
+    """
+
+    code: str
+    about: str
+    text: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
 class DetailNames:
     """Names that ``Signal.details`` of a source may hold, so that a condition on another one is found.
 
@@ -296,6 +311,10 @@ def _unlisted_details() -> DetailNames:
     return DetailNames()
 
 
+def _no_traps(_signal: Signal) -> tuple[Trap, ...]:
+    return ()
+
+
 def _no_layouts() -> Mapping[str, Any]:
     return {}
 
@@ -319,6 +338,7 @@ class SourcePlugin:
         details: the names of details that its signals may have.
         schemas: the payloads that it can read, in the order in which they are tried.
         sections: its sections of bridge.yaml.
+        traps: what a signal shows of a rule or an action that is set up badly.
         layouts: how the long text of a ticket presents each kind of its signals: kind to ``Layout``.
         routes: routes that it makes from its sections; takes the configuration. See ``shared.mapping.source_routes``.
         intakes, event_hubs, endpoints, jobs: triggers of the Functions app.
@@ -331,6 +351,7 @@ class SourcePlugin:
     details: Callable[[], DetailNames] = _unlisted_details
     schemas: tuple[PayloadSchema, ...] = ()
     sections: Callable[[], tuple[Section, ...]] = _nothing
+    traps: Callable[[Signal], tuple[Trap, ...]] = _no_traps
     layouts: Callable[[], Mapping[str, Any]] = _no_layouts
     routes: Callable[[Any], Any] = _no_routes
     intakes: tuple[Intake, ...] = ()
@@ -381,6 +402,10 @@ class Registry:
         """Each source with its sections."""
         for source in self.sources:
             yield source, source.sections()
+
+    def traps(self, signal: Signal) -> tuple[Trap, ...]:
+        """What a signal shows of a rule or an action that is set up badly."""
+        return next((one.traps(signal) for one in self.sources if one.name == signal.source), ())
 
     def words(self, source: str) -> SourceWords:
         """How texts speak of a source; its own name where it is not registered (any more)."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.core.link import correlation
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
-from shared.core.plugins import Previewed
+from shared.core.plugins import Previewed, Trap
 from shared.core.signal import Signal, SignalState, Unreadable, to_dict
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import CompiledRoute, Mapper
@@ -30,6 +30,7 @@ def preview(
     schemas: Sequence[PayloadSchema],
     foreign: ForeignReason = no_foreign_reason,
     by_source: BySource = Previewed,
+    traps: Callable[[Signal], Sequence[Trap]] = lambda _signal: (),
 ) -> list[dict[str, Any]]:
     """One object per item of the body, in order.
 
@@ -45,26 +46,30 @@ def preview(
         now: present time.
         schemas, foreign: as in ``shared.payloads.parse.parse``.
         by_source: applies what sources would do first, for example the rules that assign findings to somebody.
+        traps: what a signal shows of a rule that is set up badly; it is among the warnings.
     """
-    return [_item(item, mapper, by_source) for item in parse(body, now, schemas, foreign)]
+    return [_item(item, mapper, by_source, traps) for item in parse(body, now, schemas, foreign)]
 
 
-def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dict[str, Any]:
+def _item(
+    item: Signal | Unreadable, mapper: Mapper, by_source: BySource, traps: Callable[[Signal], Sequence[Trap]]
+) -> dict[str, Any]:
     if isinstance(item, Unreadable):
         return _answer("quarantined", item.reason)
     shown = {name: value for name, value in to_dict(item).items() if name not in _INNER}
+    odd = [*item.warnings, *(f"{trap.text}. Fix: {trap.fix}" for trap in traps(item))]
     unwanted = not_allowed(item, mapper.accept_only)
     if unwanted:
-        return _answer("quarantined", unwanted, signal=shown, warnings=list(item.warnings))
+        return _answer("quarantined", unwanted, signal=shown, warnings=odd)
     changed = by_source(item)
     item = changed.signal
     route = mapper.route(item)
     if route is None and (name := mapper.no_ticket_route(item)):
         reason = f"route '{name}' says 'ticket: none'"
-        return _answer("no_ticket", reason, signal=shown, route=name, warnings=list(item.warnings))
+        return _answer("no_ticket", reason, signal=shown, route=name, warnings=odd)
     if route is None:
         reason = "no route matches and there is no default"
-        return _answer("no_route", reason, signal=shown, warnings=list(item.warnings))
+        return _answer("no_route", reason, signal=shown, warnings=odd)
     reason = f"{changed.reason}; {route.name} covers it" if changed.reason else f"route '{route.name}' matches"
     parts = _parts(mapper, route, item)
     ticket, warnings = (None, []) if parts else _ticket(mapper, route, item)
@@ -79,7 +84,7 @@ def _item(item: Signal | Unreadable, mapper: Mapper, by_source: BySource) -> dic
         route=route.name,
         connection=route.connection,
         ticket=ticket,
-        warnings=[*item.warnings, *warnings],
+        warnings=[*odd, *warnings],
     )
     return {**answer, **({"parts": parts} if parts else {}), **changed.shown}
 

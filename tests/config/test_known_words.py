@@ -232,6 +232,21 @@ def test_rules_of_sources_that_are_never_reached_are_warnings() -> None:
     ]
 
 
+def test_a_route_for_recommendations_that_integrations_take_is_a_warning() -> None:
+    route = "routes:\n- {name: findings, connection: contoso, when: {kind: recommendation, severity: 1}}\n"
+    section = "defender:\n  integrations: [{name: x, connection: contoso%s}]\n  governance:\n"
+    rule = "  - {name: all, owner: {value: a@contoso.com}%s}\n"
+    (found,) = config_warnings(HEAD + DEFAULT + route + section % "" + rule % "", settings={})
+    assert "routes[0].when: never reached: the governance rule 'all' assigns every recommendation" in found
+    for one, other in (
+        (", disabled: true", ""),
+        ("", ", disabled: true"),
+        (", scope: /subscriptions/11111111-1111-1111-1111-111111111111", ""),
+        ("", ", when: {severity: 0}"),
+    ):
+        assert config_warnings(HEAD + DEFAULT + route + section % one + rule % other, settings={}) == ()
+
+
 def test_what_nothing_refers_to_is_a_warning() -> None:
     other = HEAD.replace("contoso:", "fabrikam:").split("connections:")[1]
     found = config_warnings(HEAD + other.lstrip("\n") + DEFAULT + "lookups: {teams: {a: b}}\n", settings={})

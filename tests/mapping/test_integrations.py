@@ -307,8 +307,8 @@ def test_integrations_alone_make_a_configuration_and_their_names_are_reserved() 
 def test_a_disabled_integration_is_skipped_and_keeps_the_tickets_that_it_made() -> None:
     near = {"name": "near", "scope": GROUP, "disabled": True}
     found = built(near, {"name": "all"})
-    taken = integration_of(found, recommendation(**PLACED))
+    taken = integration_of(found, recommendation())
     assert taken is not None
     assert taken.name == "integration:all"
-    assert route_of(found, recommendation(**PLACED), integration="near").name == "integration:near"
-    assert integration_of(built(near), recommendation(**PLACED)) is None
+    assert route_of(found, recommendation(), integration="near").name == "integration:near"
+    assert integration_of(built(near), recommendation()) is None

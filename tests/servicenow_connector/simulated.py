@@ -99,6 +99,11 @@ class SimulatedServiceNow(Stage):
         answer = await self._admin.get(f"/api/now/table/{table}", params={"sysparm_query": query, **params})
         return list(answer.raise_for_status().json()["result"])
 
+    async def add(self, table: str, **fields: str) -> None:
+        """Make a record as an administrator."""
+        answer = await self._admin.post(f"/api/now/table/{table}", json=fields)
+        assert answer.status_code == 201, answer.text
+
     async def write(self, ref: TicketRef, **fields: str) -> None:
         """Change a ticket as an administrator."""
         answer = await self._admin.patch(f"/api/now/table/{TABLES[ref.kind]}/{ref.id}", json=fields)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from shared.core.ticket_system import CheckStatus, Needs, TicketKind
+from shared.core.ticket_system import CheckStatus, Draft, Needs, TicketKind
 from tests.conformance.stage import Fault
 from tests.servicenow_connector.conftest import Stages
 from tests.servicenow_connector.findings import ALL, failed, lines, needs
 from tests.servicenow_connector.simulated import SimulatedServiceNow
+
+WAYS = "other ways to this instance"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -284,3 +286,25 @@ async def test_owners_that_the_configuration_names_are_looked_up(stage: Simulate
     assert "Beth Anglin" in found["owner beth.anglin"].detail
     assert "is the group Network" in found["owner Network"].detail
     assert "governance rule" in found["owner nobody@contoso.example"].fix
+
+
+async def test_tickets_of_another_connector_about_the_same_alerts_are_found(stage: SimulatedServiceNow) -> None:
+    alert = "9f1e2d3c-0000-4000-8000-0000000000ab"
+    path = f"/subscriptions/s/providers/Microsoft.AlertsManagement/alerts/{alert}"
+    other = path.replace("00ab", "00ac")
+    assert WAYS not in lines(await stage.system.check(ALL))
+    await stage.add("incident", description=f'{{"alertId": "{path}"}}', short_description="made by ITSMC")
+    await stage.add("incident", description=f'{{"alertId": "{other}"}}', short_description="made by ITSMC, not by us")
+    assert WAYS not in lines(await stage.system.check(ALL)), "the bridge has no ticket for these alerts"
+    ours = Draft(
+        kind=TicketKind.INCIDENT,
+        id="ab" * 16,
+        correlation=f"alert:1:{alert}",
+        fields={"short_description": "cpu high", "description": f"see {path}"},
+    )
+    ticket = await stage.system.create(ours)
+    found = lines(await stage.system.check(ALL))[WAYS]
+    assert found.verdict is CheckStatus.WARNING
+    assert found.detail.startswith("1 of the newest alerts have a ticket of somebody else, too (INC")
+    assert ticket.ref.number in found.detail
+    assert "out of the action groups" in found.fix

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from connectors.servicenow.check.foreign import check_foreign
 from connectors.servicenow.check.report import CheckReport
 from connectors.servicenow.check.tables import ChangeCheck, TableCheck
 from connectors.servicenow.check.writes import WriteProbe
@@ -75,6 +76,8 @@ class ConnectionCheck:
                 continue
             await TableCheck(self._client, self._tables[kind], self._references, report).run(needs.fields.get(kind, {}))
             self._has_none &= not report.is_ok(f"{self._tables[kind].name}: read")
+            if kind is TicketKind.INCIDENT and report.is_ok(f"{self._tables[kind].name}: read"):
+                await check_foreign(self._client, self._tables[kind].name, report)
             if kind is TicketKind.CHANGE_REQUEST:
                 await ChangeCheck(self._client, self._settings.change, self._references, report).run()
             if probe_writes:
