@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shared.config.model import BridgeConfig
     from shared.core.http import Handler
     from shared.core.link import Link
-    from shared.core.plugins import Previewed, Registry, SectionCheck
+    from shared.core.plugins import JobWork, Previewed, Registry, SectionCheck
     from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
     from shared.core.ticket_system import Needs, TicketKind, TicketSystem
@@ -350,7 +350,7 @@ class Container(Closing):
         return Timers(self)
 
     @property
-    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    def jobs(self) -> Mapping[str, JobWork]:
         """The work of every timer, by the name of its function."""
         found = dict(self.timers.jobs())
         for source in self.sources.values():

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
+from itertools import groupby
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from app.checks import run_checks
 from app.container import Container
+from cli.app_client import configured_app
 from cli.runtime import err, fail, out, run
+from shared.core.refusal import RequestRefused
 from shared.core.ticket_system import CheckLine, CheckStatus
 
 _MARKS = {
@@ -42,6 +47,10 @@ def check(
     only: Annotated[
         Checks, typer.Option(help="Only the connections, or only Microsoft's services; with CONNECTION only that.")
     ] = Checks.ALL,
+    in_app: Annotated[
+        bool,
+        typer.Option("--app", help="Let the deployed app check, with its own identity and network."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per line of the check instead of tables.")
     ] = False,
@@ -49,32 +58,37 @@ def check(
     """Check the connections: reachable, awake, signed in, rights, fields and choices; then Microsoft's services that
     the configuration uses: signed in, rights, what is visible. Each failure comes with a fix."""
     show = _print_json if as_json else _show
-    if connection and only is Checks.SOURCES:
-        fail("give either a connection or --only sources")
 
-    async def work(services: Container) -> bool:
-        names = [connection] if connection else sorted(services.config.connections)
-        names = [] if only is Checks.SOURCES else names
+    async def here(services: Container) -> bool:
         passed = True
-        for name in names:
-            if name not in services.config.connections:
-                known = ", ".join(sorted(services.config.connections))
-                fail(f"there is no connection '{name}'; known: {known}")
-            with err.status(f"checking {name} ..."):
-                lines = await services.system(name, budgeted=False).check(
-                    services.needs(name), probe_writes=probe_writes
-                )
-            passed &= show(name, list(lines))
-        if connection or only is Checks.CONNECTIONS:
-            return passed
-        with err.status("checking Microsoft's services ..."):
-            sources = await services.check_sources()
-        for checked in sources:
-            passed &= show(checked.name, list(checked.lines))
+        try:
+            with err.status("checking ..."):
+                found = run_checks(services, connection=connection, only=only.value, probe_writes=probe_writes)
+                async for section in found:
+                    passed &= show(section.name, list(section.lines))
+        except RequestRefused as refused:
+            fail(" ".join(mistake.sentence for mistake in refused.mistakes))
         return passed
 
-    if not run(work):
+    async def in_the_app(_: Container) -> bool:
+        body = {"connection": connection, "only": only.value, "probe_writes": probe_writes}
+        client = configured_app()
+        try:
+            with err.status("the app checks ..."):
+                answer = await client.call("POST", "/api/check", body)
+        finally:
+            await client.aclose()
+        passed = True
+        for name, lines in groupby(answer["lines"], key=lambda line: str(line["of"])):
+            passed &= show(name, [_line(line) for line in lines])
+        return passed
+
+    if not run(in_the_app if in_app else here):
         raise typer.Exit(1)
+
+
+def _line(line: Mapping[str, str]) -> CheckLine:
+    return CheckLine(line["check"], CheckStatus(line["result"]), line["detail"], line["fix"])
 
 
 def _print_json(name: str, lines: list[CheckLine]) -> bool:
