@@ -12,6 +12,7 @@ import typer
 
 from cli.app_client import KEY, URL
 from cli.check import check
+from cli.create_ticket import create
 from cli.jobs import add_job_commands
 from cli.parked import parked_commands
 from cli.preview import preview, validate
@@ -122,6 +123,7 @@ app.command()(send_test)
 app.command()(report)
 add_job_commands(app)
 app.add_typer(routes_commands, name="routes")
+tickets_commands.command()(create)
 app.add_typer(tickets_commands, name="tickets")
 app.add_typer(
     parked_commands(

@@ -88,11 +88,13 @@ class DetailNames:
         names: all of them; empty: not checked.
         only_of: those that no signals but those of these kinds have.
         begins: beginnings of names that people choose.
+        free: people choose every name. A condition that other sources' signals may fulfil too has to use their names.
     """
 
     names: frozenset[str] = frozenset()
     only_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
     begins: tuple[str, ...] = ()
+    free: bool = False
 
 
 @dataclass(frozen=True, slots=True)

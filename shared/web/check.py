@@ -20,7 +20,7 @@ MOST_SECONDS = 200.0
 
 
 class CheckRequest(RequestModel):
-    """The body of ``POST /api/check``; every field may be left out, and so may the body.
+    """The body of ``POST /api/check``; every field may be left out.
 
     ``connection``: only this one. ``only``: only the connections, or only Microsoft's services. ``probe_writes``:
     create and delete a test ticket on each connection.
@@ -64,7 +64,7 @@ async def check(request: Request, run: RunChecks) -> Response:
         Problem: 400 for a body with mistakes, 404 for an unknown connection, 503 when it takes too long.
         ConfigurationError: the configuration cannot be used.
     """
-    asked = read_body(request, CheckRequest) if request.body.strip() else CheckRequest()
+    asked = read_body(request, CheckRequest)
     lines: list[CheckLineJson] = []
     with refusals_as_problems():
         found = run(connection=asked.connection, only=asked.only, probe_writes=asked.probe_writes)

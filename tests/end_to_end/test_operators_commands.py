@@ -204,3 +204,25 @@ def test_the_app_checks_with_its_own_identity(bridge: Bridge) -> None:
     assert (code, "servicenow" in text, "failed" in text) == (0, True, False), said
     code, _, said = bridge_py("check", "servicenou", "--app", session=session)
     assert (code, "answered 404" in said, "Did you mean servicenow?" in said) == (1, True, True), said
+
+
+def test_a_ticket_is_made_and_resolved_by_hand_here_and_in_the_app(bridge: Bridge, tmp_path: Path) -> None:
+    session = bridge.running.session["session_file"]
+    record = tmp_path / "row.json"
+    record.write_text('{"Computer": "vm-shop-01", "FreeSpaceMB": 512}')
+    asked = ["--key", f"e2e-{tmp_path.name}", "--title", "Disk almost full", "--record", str(record)]
+    code, text, said = bridge_py("tickets", "create", *asked, "--dry-run", session=session)
+    assert code == 0, said
+    assert json.loads(text)["items"][0]["signal"]["dimensions"]["FreeSpaceMB"] == "512"
+    code, text, said = bridge_py("tickets", "create", *asked, session=session)
+    assert (code, text.startswith("created INC")) == (0, True), text + said
+    number = text.split()[1]
+    code, text, said = bridge_py("tickets", "create", *asked, "--app", session=session)
+    assert (code, text.startswith(f"created {number} ")) == (0, True), text + said
+    ended = ["--key", f"e2e-{tmp_path.name}", "--resolved", "--text", "Cleaned up."]
+    code, text, said = bridge_py("tickets", "create", *ended, "--app", "--json", session=session)
+    assert (code, json.loads(text)["outcome"]) == (0, "resolved"), text + said
+    code, _, said = bridge_py("tickets", "create", *asked[:2], "--title", "Another", session=session)
+    assert (code, "Key already used" in said) == (1, True), said
+    record.write_text("{")
+    assert bridge_py("tickets", "create", *asked, session=session)[0] == 2

@@ -60,6 +60,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "integrations": "httpTrigger",
         "tickets": "httpTrigger",
         "report": "httpTrigger",
+        "request_ticket": "httpTrigger",
         "jobs": "httpTrigger",
         "check": "httpTrigger",
         "run_job": "queueTrigger",
@@ -92,6 +93,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "integrations": "FUNCTION",
         "tickets": "FUNCTION",
         "report": "FUNCTION",
+        "request_ticket": "FUNCTION",
         "jobs": "FUNCTION",
         "check": "FUNCTION",
         "secure_score_ticket": "FUNCTION",
@@ -207,6 +209,7 @@ ENDPOINTS = {
     "secure_score_preview": {"control": "x" * 5000},
     "jobs": {"name": "x" * 5000},
     "check": {},
+    "request_ticket": {},
 }
 
 
