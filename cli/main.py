@@ -13,6 +13,7 @@ import typer
 from cli.app_client import KEY, URL
 from cli.check import check
 from cli.create_ticket import create
+from cli.itsm_import.command import import_itsm_actions
 from cli.jobs import add_job_commands
 from cli.parked import parked_commands
 from cli.preview import preview, validate
@@ -119,6 +120,7 @@ def _session(path: Path) -> dict[str, str]:
 app.command()(validate)
 app.command()(preview)
 app.command()(check)
+app.command()(import_itsm_actions)
 app.command()(send_test)
 app.command()(report)
 add_job_commands(app)
