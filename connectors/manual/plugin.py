@@ -23,7 +23,9 @@ def _layouts() -> Mapping[str, Layout]:
 
 
 def _details() -> DetailNames:
-    return DetailNames(free=True)
+    from connectors.manual.payloads.details import DETAILS
+
+    return DetailNames(frozenset(DETAILS), free=True)
 
 
 def _open(engine: Engine) -> ManualSource:

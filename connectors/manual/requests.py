@@ -17,7 +17,7 @@ from connectors.manual.payloads.request import ManualRequest, ended, signal_of
 from connectors.manual.store import RequestStore, StoredRequest
 from shared.core.link import Link
 from shared.core.messages import QueueSender, SignalMessage
-from shared.core.outcome import Outcome, OutcomeKind
+from shared.core.outcome import DRY_RUN, Outcome, OutcomeKind
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.signal import Signal
 from shared.core.ticket_system import TicketRef
@@ -170,6 +170,8 @@ class ManualTickets:
             )
         if outcome.is_queued_again:
             return replace(pending, rule=outcome.rule)
+        if outcome.mode == DRY_RUN:  # asked again once it is live, it makes the ticket
+            return replace(pending, outcome=DRY_RUN, reason="Its route is a dry run: no ticket is made.")
         ticket, connection = outcome.ticket, outcome.connection
         if ticket is None and (link := await self._link(outcome.group or stored.key)) is not None:
             ticket, connection = link.ticket, link.connection

@@ -27,7 +27,7 @@ class ManualSource(Source):
         from connectors.manual.store import RequestStore
 
         engine = self._engine
-        store = RequestStore(engine.storage)
+        store = RequestStore(engine.state_storage)
         return ManualTickets(engine.mapper, store, engine.links, engine.queue, engine.worker.handle_now, now=engine.now)
 
     async def request_ticket(self, request: Request) -> Response:

@@ -54,7 +54,7 @@ def test_given_the_list_of_the_azure_cli_when_it_is_imported_then_the_loader_tak
 ):
     text = imported(LIST, connections={"a3b9076c-0000-4000-8000-000000000002": "events"})
     shop, events = loaded(text).routes
-    assert (shop.name, shop.connection, shop.ticket.value) == ("ag-shop", "servicenow", "incident")
+    assert (shop.name, shop.connection, shop.ticket) == ("ag-shop", "servicenow", "incident")
     assert shop.fields == {
         "contact_type": "email",
         "impact": "3",
@@ -62,7 +62,7 @@ def test_given_the_list_of_the_azure_cli_when_it_is_imported_then_the_loader_tak
         "category": "request",
         "subcategory": "password",
     }
-    assert (events.name, events.connection, events.ticket.value) == ("ag-events", "events", "event")
+    assert (events.name, events.connection, events.ticket) == ("ag-events", "events", "event")
     assert events.fields == {"type": "azure"}
     assert config_warnings(HEAD + text, settings={}) == ()
 

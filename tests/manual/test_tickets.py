@@ -232,6 +232,21 @@ async def test_given_routes_when_a_request_comes_then_its_source_title_severity_
     assert (strange.status, strange.body["title"]) == (403, "Not allowed")
 
 
+async def test_given_a_route_that_is_a_dry_run_when_a_request_comes_then_no_ticket_is_made_and_the_key_stays_free(
+    stage: Stage,
+) -> None:
+    key = fresh()
+    route = f"{{name: night, when: {{source: manual}}, connection: {stage.name}, mode: dry_run}}"
+    stage.configured(f"routes: [{route}]")
+    answer = await post(stage, key, title="Disk almost full")
+    assert (answer.status, answer.body["outcome"], answer.body["ticket"]) == (200, "dry_run", None)
+    stage.configured()
+    assert (await until_made(stage, key)).body["outcome"] == "created"
+    stage.configured("mode: dry_run")
+    refused = await post(stage, fresh(), title="Disk almost full")
+    assert (refused.status, refused.body["title"]) == (409, "Dry run")
+
+
 async def test_given_a_request_when_it_is_previewed_then_its_ticket_is_shown_and_no_key_is_used(stage: Stage) -> None:
     key = fresh()
     body = {"key": key, "title": "Disk almost full", "severity": 0, "resources": [VM]}
