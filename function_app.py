@@ -17,7 +17,7 @@ from app.registry import REGISTRY
 from app.timers import all_jobs
 from shared.core.errors import BridgeError
 from shared.core.http import Request, Response
-from shared.core.messages import POISON_QUEUE, QUEUE
+from shared.core.messages import JOB_QUEUE, POISON_QUEUE, QUEUE
 from shared.core.plugins import EventHubIntake, HttpEndpoint, Intake, Job
 from shared.platform.log import record
 from shared.web.answers import respond
@@ -98,6 +98,27 @@ async def park_poison(message: func.QueueMessage) -> None:
     """The poison queue's worker: what failed too often becomes a dead letter, with its reason, and can be replayed."""
     async with services.vital_signs.call("park_poison"):
         await services.worker.handle_poison(message.id or "", message.get_body())
+
+
+@app.function_name("run_job")
+@app.queue_trigger(arg_name="message", queue_name=JOB_QUEUE, connection="AzureWebJobsStorage")
+async def run_job(message: func.QueueMessage) -> None:
+    """Runs a job that a person asked for."""
+    await services.job_runner.run_asked(message.get_body())
+
+
+@app.function_name("jobs")
+@app.route(route="jobs/{name?}", methods=["GET", "POST"])
+async def jobs(req: func.HttpRequest) -> func.HttpResponse:
+    """GET: what jobs there are, or how far one has come. POST: run one now."""
+    return await _handle(req, "jobs")
+
+
+@app.function_name("check")
+@app.route(route="check", methods=["POST"])
+async def check(req: func.HttpRequest) -> func.HttpResponse:
+    """Are the connections and Microsoft's services usable, as this app?"""
+    return await _handle(req, "check")
 
 
 @app.function_name("preview")

@@ -6,7 +6,7 @@ Services are made when they are first used, so that a webhook's cold start pays 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shared.config.model import BridgeConfig
     from shared.core.http import Handler
     from shared.core.link import Link
-    from shared.core.plugins import Registry, SectionCheck
+    from shared.core.plugins import JobWork, Registry, SectionCheck
     from shared.core.secrets import SecretSource
     from shared.core.ticket_system import Needs, TicketKind, TicketSystem
     from shared.delivery.links import LinkStore
@@ -332,7 +332,7 @@ class Container(Closing):
         return Timers(self)
 
     @property
-    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    def jobs(self) -> Mapping[str, JobWork]:
         """The work of every timer, by the name of its function."""
         found = dict(self.timers.jobs())
         for source in self.sources.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.standby import HEALTH_SECONDS
@@ -45,6 +46,8 @@ class Endpoints:
             "quarantine": self.quarantine,
             "tickets": self.tickets,
             "report": self.report,
+            "jobs": self.jobs,
+            "check": self.check,
             "health": self.health,
             "health_report": self.health_report,
         }
@@ -80,6 +83,19 @@ class Endpoints:
         from shared.web.report_request import report
 
         return await report(request, self._services.audit_log, self._services.now())
+
+    async def jobs(self, request: Request) -> Response:
+        """``GET``, ``POST /api/jobs``."""
+        from shared.web.jobs import jobs
+
+        return await jobs(request, self._services.job_runner)
+
+    async def check(self, request: Request) -> Response:
+        """``POST /api/check``."""
+        from app.checks import run_checks
+        from shared.web.check import check
+
+        return await check(request, partial(run_checks, self._services))
 
     async def health(self, request: Request) -> Response:
         """``GET /api/health``: whether the bridge is well, and nothing else: strangers ask too. 503 when it cannot take

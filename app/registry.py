@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from connectors.azure_monitor.plugin import PLUGIN as AZURE_MONITOR
 from connectors.defender.plugin import PLUGIN as DEFENDER
+from connectors.manual.plugin import PLUGIN as MANUAL
 from connectors.secure_score.plugin import PLUGIN as SECURE_SCORE
 from shared.core.payload_schema import Fields
 from shared.core.plugins import Registry
@@ -25,7 +26,7 @@ def _foreign(body: Fields) -> str:
 
 
 REGISTRY = Registry(
-    sources=(AZURE_MONITOR, DEFENDER, SECURE_SCORE),
+    sources=(AZURE_MONITOR, DEFENDER, SECURE_SCORE, MANUAL),
     ticket_system_modules=("connectors.servicenow.plugin",),
     foreign=_foreign,
 )

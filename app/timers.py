@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.core.plugins import Job
+from shared.core.jobs import JobRun
+from shared.core.plugins import Job, JobWork
 from shared.platform.log import record
 
 if TYPE_CHECKING:
     from app.container import Container
     from shared.core.plugins import Registry
-    from shared.resync import FullCheckResult, ResyncResult
+    from shared.resync import FullCheckResult, ResyncResult, TicketSync
 
 #: The audit log is purged once a day. What people did with tickets, and changes under way, are read every five minutes.
 #: Once an hour, where it is due, every ticket is looked for.
 JOBS = (
-    Job("purge_audit_log", "0 17 3 * * *"),
-    Job("resync", "15 */5 * * * *"),
-    Job("full_check", "45 27 * * * *"),
-    Job("planned_work", "30 */5 * * * *"),
+    Job("purge_audit_log", "0 17 3 * * *", "delete old rows of the audit log"),
+    Job(
+        "resync", "15 */5 * * * *", "read what people did with tickets", needs="resync.enabled, and not mode: dry_run,"
+    ),
+    Job("full_check", "45 27 * * * *", "look for every ticket", needs="resync.enabled, and not mode: dry_run,"),
+    Job(
+        "planned_work",
+        "30 */5 * * * *",
+        "read the changes that hold alerts back",
+        needs="a section of maintenance with changes_of",
+    ),
 )
 
 
@@ -28,13 +37,21 @@ def all_jobs(registry: Registry) -> tuple[Job, ...]:
     return (*JOBS, *(job for source in registry.sources for job in source.jobs))
 
 
+@dataclass(slots=True)
+class PurgeResult:
+    """What a purge deleted: rows of the audit log, and large signals whose message was gone."""
+
+    rows: int = 0
+    blobs: int = 0
+
+
 class Timers:
     """One method for each timer. Nothing happens where the configuration does not ask for it, or it is not due."""
 
     def __init__(self, services: Container) -> None:
         self._services = services
 
-    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    def jobs(self) -> Mapping[str, JobWork]:
         """The work by the name of its function."""
         return {
             "purge_audit_log": self.purge_audit_log,
@@ -43,28 +60,39 @@ class Timers:
             "planned_work": self.collect_planned_work,
         }
 
-    async def purge_audit_log(self) -> None:
+    async def purge_audit_log(self, run: JobRun | None = None) -> None:
         """Delete old rows of the audit log and large signals whose message is gone, as many as one run may.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
 
         Raises StorageUnavailable.
         """
         from shared.delivery.queue import CONTENT_KEPT_FOR
         from shared.operations.audit_log import KEPT_FOR, MOST_PER_RUN
 
-        now = self._services.now()
-        blobs = await self._services.queue.delete_abandoned(now - CONTENT_KEPT_FOR, MOST_PER_RUN)
-        deleted = await self._services.audit_log.forget_before(now - KEPT_FOR, MOST_PER_RUN)
-        record("audit_log_purged", rows=deleted, blobs=blobs)
+        now, run, purged = self._services.now(), run or JobRun(), PurgeResult()
+        run.follow("storage", purged)
+        before = now - CONTENT_KEPT_FOR
+        purged.blobs = await self._services.queue.delete_abandoned(before, MOST_PER_RUN, dry_run=run.dry_run)
+        purged.rows = await self._services.audit_log.forget_before(now - KEPT_FOR, MOST_PER_RUN, dry_run=run.dry_run)
+        record("audit_log_purged", rows=purged.rows, blobs=purged.blobs, dry_run=run.dry_run or None)
 
-    async def collect_planned_work(self) -> None:
+    async def collect_planned_work(self, run: JobRun | None = None) -> None:
         """Ask ticket systems for the changes under way, where a maintenance section follows them.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
 
         Raises ConfigurationError and StorageUnavailable.
         """
-        await self._services.planned_work.collect(self._services.opened_systems.real_system)
+        await self._services.planned_work.collect(self._services.opened_systems.real_system, run)
 
-    async def resync(self) -> list[ResyncResult]:
+    async def resync(self, run: JobRun | None = None) -> list[ResyncResult]:
         """Read what people did with tickets; nothing where the configuration does not want it.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
 
         Raises ConfigurationError and StorageUnavailable.
         """
@@ -73,14 +101,16 @@ class Timers:
             return []
         from shared.resync import Resyncer, ResyncProgress
 
-        progress = ResyncProgress(self._services.storage)
-        connections = self._services.opened_systems.enabled
-        services = self._services
-        resyncer = Resyncer(settings, connections, services.system, services.ticket_sync, progress, now=services.now)
-        return await resyncer.run()
+        run, services = run or JobRun(), self._services
+        progress = ResyncProgress(services.storage, read_only=run.dry_run)
+        connections, sync = services.opened_systems.enabled, self._ticket_sync(run)
+        return await Resyncer(settings, connections, services.system, sync, progress, now=services.now).run(run)
 
-    async def full_check(self) -> list[FullCheckResult]:
+    async def full_check(self, run: JobRun | None = None) -> list[FullCheckResult]:
         """Test whether the tickets of all links still exist, and whether sources know what they have to know.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
 
         Raises ConfigurationError and StorageUnavailable.
         """
@@ -89,14 +119,31 @@ class Timers:
             return []
         from shared.resync import FullCheck, ResyncProgress
 
+        run = run or JobRun()
         check = FullCheck(
             settings,
             self._services.opened_systems.enabled,
             self._services.system,
             self._services.links,
-            self._services.ticket_sync,
-            ResyncProgress(self._services.storage),
+            self._ticket_sync(run),
+            ResyncProgress(self._services.storage, read_only=run.dry_run),
             missing_after=self._services.config.delivery.missing_after,
             now=self._services.now,
         )
-        return await check.run()
+        return await check.run(run)
+
+    def _ticket_sync(self, run: JobRun) -> TicketSync:
+        """What follows tickets; in a dry run it writes nothing."""
+        services = self._services
+        if not run.dry_run:
+            return services.ticket_sync
+        from shared.delivery.read_only import ForgetfulQueue, ReadOnlyLinks
+        from shared.resync import TicketSync
+
+        async def replay(dead_letter: str) -> None:
+            run.sample(f"replay dead letter {dead_letter}")
+
+        links = ReadOnlyLinks(services.storage, run)
+        return TicketSync(
+            links, services.write_back, ForgetfulQueue(run), replay=replay, now=services.now, dry_run=run.dry_run
+        )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+from collections.abc import Mapping
 from enum import StrEnum
+from itertools import groupby
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from app.checks import run_checks
 from app.container import Container
+from cli.app_client import configured_app
 from cli.runtime import err, fail, out, run
-from shared.core.errors import ConfigurationError, StorageUnavailable
+from shared.core.refusal import RequestRefused
 from shared.core.ticket_system import CheckLine, CheckStatus
-from shared.operations.standing_warnings import standing_warnings
 
 _MARKS = {
     CheckStatus.OK: "[green]ok[/]",
@@ -45,6 +47,10 @@ def check(
     only: Annotated[
         Checks, typer.Option(help="Only the connections, or only Microsoft's services; with CONNECTION only that.")
     ] = Checks.ALL,
+    in_app: Annotated[
+        bool,
+        typer.Option("--app", help="Let the deployed app check, with its own identity and network."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per line of the check instead of tables.")
     ] = False,
@@ -52,49 +58,37 @@ def check(
     """Check the connections: reachable, awake, signed in, rights, fields and choices; then Microsoft's services that
     the configuration uses: signed in, rights, what is visible. Each failure comes with a fix."""
     show = _print_json if as_json else _show
-    if connection and only is Checks.SOURCES:
-        fail("give either a connection or --only sources")
 
-    async def work(services: Container) -> bool:
-        if not connection and only is Checks.ALL and (found := await _traps(services)):
-            show("configuration and traps", found)
-        names = [connection] if connection else sorted(services.config.connections)
-        names = [] if only is Checks.SOURCES else names
+    async def here(services: Container) -> bool:
         passed = True
-        for name in names:
-            if name not in services.config.connections:
-                known = ", ".join(sorted(services.config.connections))
-                fail(f"there is no connection '{name}'; known: {known}")
-            with err.status(f"checking {name} ..."):
-                lines = await services.system(name, budgeted=False).check(
-                    services.needs(name), probe_writes=probe_writes
-                )
-            passed &= show(name, list(lines))
-        if connection or only is Checks.CONNECTIONS:
-            return passed
-        with err.status("checking Microsoft's services ..."):
-            sources = await services.check_sources()
-        for checked in sources:
-            passed &= show(checked.name, list(checked.lines))
+        try:
+            with err.status("checking ..."):
+                found = run_checks(services, connection=connection, only=only.value, probe_writes=probe_writes)
+                async for section in found:
+                    passed &= show(section.name, list(section.lines))
+        except RequestRefused as refused:
+            fail(" ".join(mistake.sentence for mistake in refused.mistakes))
         return passed
 
-    if not run(work):
+    async def in_the_app(_: Container) -> bool:
+        body = {"connection": connection, "only": only.value, "probe_writes": probe_writes}
+        client = configured_app()
+        try:
+            with err.status("the app checks ..."):
+                answer = await client.call("POST", "/api/check", body)
+        finally:
+            await client.aclose()
+        passed = True
+        for name, lines in groupby(answer["lines"], key=lambda line: str(line["of"])):
+            passed &= show(name, [_line(line) for line in lines])
+        return passed
+
+    if not run(in_the_app if in_app else here):
         raise typer.Exit(1)
 
 
-async def _traps(services: Container) -> list[CheckLine]:
-    """What in the configuration has no effect or is switched off, and traps that signals showed lately."""
-    said = [*standing_warnings(services.config), *services.config_warnings]
-    lines = [CheckLine("bridge.yaml", CheckStatus.WARNING, *_with_fix(text)) for text in said]
-    with contextlib.suppress(StorageUnavailable, ConfigurationError):  # a check needs no storage
-        found = await services.traps.read()
-        lines += [CheckLine(trap.code, CheckStatus.WARNING, trap.text, trap.fix) for trap in found]
-    return lines
-
-
-def _with_fix(text: str) -> tuple[str, str]:
-    said, _, fix = text.partition(". Fix: ")
-    return said, fix
+def _line(line: Mapping[str, str]) -> CheckLine:
+    return CheckLine(line["check"], CheckStatus(line["result"]), line["detail"], line["fix"])
 
 
 def _print_json(name: str, lines: list[CheckLine]) -> bool:

@@ -10,13 +10,17 @@ from typing import Annotated
 
 import typer
 
+from cli.app_client import KEY, URL
 from cli.check import check
+from cli.create_ticket import create
+from cli.itsm_import.command import import_itsm_actions
+from cli.jobs import add_job_commands
 from cli.parked import parked_commands
 from cli.preview import preview, validate
-from cli.reconcile import reconcile
 from cli.report import report
 from cli.routes import routes_commands
 from cli.runtime import fail, use_settings
+from cli.send_test import send_test
 from cli.tickets import tickets_commands
 from shared.core.version import VERSION
 
@@ -106,8 +110,9 @@ def _from_file(file: Path) -> dict[str, str]:
 def _session(path: Path) -> dict[str, str]:
     """Settings of a running ``local up``, from the file it wrote."""
     try:
-        settings = json.loads(path.read_text("utf-8"))["settings"]
-        return {name: str(value) for name, value in settings.items()}
+        session = json.loads(path.read_text("utf-8"))
+        app_settings = {URL: session["app"]["url"], KEY: session["app"]["key"]}
+        return {name: str(value) for name, value in (session["settings"] | app_settings).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         fail(f"{path} is not the up.json of a running 'local up'")
 
@@ -115,9 +120,12 @@ def _session(path: Path) -> dict[str, str]:
 app.command()(validate)
 app.command()(preview)
 app.command()(check)
-app.command()(reconcile)
+app.command()(import_itsm_actions)
+app.command()(send_test)
 app.command()(report)
+add_job_commands(app)
 app.add_typer(routes_commands, name="routes")
+tickets_commands.command()(create)
 app.add_typer(tickets_commands, name="tickets")
 app.add_typer(
     parked_commands(

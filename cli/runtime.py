@@ -26,6 +26,11 @@ def use_settings(values: Mapping[str, str]) -> None:
     _settings.update(values)
 
 
+def settings() -> Mapping[str, str]:
+    """The app settings of this command."""
+    return _settings
+
+
 def fail(message: str, code: int = 2) -> NoReturn:
     """Print an error and end with an exit code: 2 for wrong usage, 1 for everything else.
 

@@ -1,4 +1,4 @@
-"""The commands ``tickets``: list, show and trace what the bridge knows of its tickets. Nothing is written."""
+"""The commands ``tickets`` that write nothing: list, show and trace what the bridge knows of its tickets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.operations.ticket_list import LARGEST_PAGE, ListedTicket, TicketFilt
 from shared.web.tickets import listed_ticket_json
 
 tickets_commands = typer.Typer(
-    help="Tickets that the bridge made: list, show, trace. Reads the bridge's own storage, not the ticket system.",
+    help="Tickets of the bridge. All but create read its own storage, not the ticket system, and write nothing.",
     no_args_is_help=True,
 )
 
@@ -42,7 +42,7 @@ _SHORTEST = 4
 
 @tickets_commands.command("list")
 def list_tickets(
-    source: Annotated[str, typer.Option("--source", help="azure_monitor, defender or secure_score.")] = "",
+    source: Annotated[str, typer.Option("--source", help="azure_monitor, defender, secure_score or manual.")] = "",
     kind: Annotated[TicketKind | None, typer.Option("--kind", help="Kind of ticket.")] = None,
     stage: Annotated[LinkStage | None, typer.Option("--stage", help="Stage of the ticket.")] = None,
     connection: Annotated[str, typer.Option("--connection", help="Only tickets of this connection.")] = "",

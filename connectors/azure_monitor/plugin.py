@@ -68,6 +68,13 @@ PLUGIN = SourcePlugin(
     traps=_traps,
     layouts=_layouts,
     intakes=(Intake("alerts", "alerts"), Intake("secure_alerts", "secure/alerts", token=True)),
-    jobs=(Job("reconcile", "0 4,19,34,49 * * * *"),),
+    jobs=(
+        Job(
+            "reconcile",
+            "0 4,19,34,49 * * * *",
+            "compare Azure's list of alerts with what the bridge knows",
+            needs="the section reconcile",
+        ),
+    ),
     open=_open,
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from connectors.azure_monitor.settings import WORKING, AlertStateSettings, LogRowsSettings, ReconcileSettings
 from connectors.microsoft.engine import clients_of
+from shared.core.jobs import JobRun
 from shared.core.link import Link
-from shared.core.plugins import Previewed, SectionCheck, Source
+from shared.core.plugins import JobWork, Previewed, SectionCheck, Source
 from shared.core.signal import Signal
 from shared.engine import Engine
 
@@ -84,11 +85,11 @@ class AzureMonitorSource(Source):
         states, listed = self._alert_states, self._reconcile
         return (states.cloud if states is not None else None) or (listed.cloud if listed is not None else "public")
 
-    async def reconcile(self, *, dry_run: bool = False) -> list[ReconcileResult]:
+    async def reconcile(self, run: JobRun | None = None) -> list[ReconcileResult]:
         """Compare Azure's list of alerts with what is known; nothing where the configuration does not ask for it.
 
         Args:
-            dry_run: put nothing on the queue and remember nothing.
+            run: what is asked for; the run of a timer when None.
 
         Raises ConfigurationError and StorageUnavailable.
         """
@@ -109,9 +110,9 @@ class AzureMonitorSource(Source):
             rules_of(engine.mapper),
             now=engine.now,
         )
-        return await reconciler.run(dry_run=dry_run)
+        return await reconciler.run(run)
 
-    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    def jobs(self) -> Mapping[str, JobWork]:
         """See ``Source``."""
         return {"reconcile": self.reconcile}
 

@@ -83,6 +83,9 @@ PLUGIN = SourcePlugin(
         HttpEndpoint("withdraw_assignments", "assignments/withdraw"),
         HttpEndpoint("integrations", "integrations", ("GET",), acts=False),
     ),
-    jobs=(Job("poll_findings", "0 9,24,39,54 * * * *"), Job("remind", "0 12 * * * *")),
+    jobs=(
+        Job("poll_findings", "0 9,24,39,54 * * * *", "read findings of Defender for Cloud", needs="defender.poll"),
+        Job("remind", "0 12 * * * *", "remind tickets of overdue assignments", needs="the section defender"),
+    ),
     open=_open,
 )

@@ -11,7 +11,8 @@ from connectors.defender.scopes import subscription_of
 from connectors.defender.settings import DefenderSettings
 from connectors.microsoft.engine import clients_of
 from shared.core.http import Handler, Request, Response
-from shared.core.plugins import Previewed, SectionCheck, Source
+from shared.core.jobs import JobRun
+from shared.core.plugins import JobWork, Previewed, SectionCheck, Source
 from shared.core.refusal import not_configured
 from shared.core.signal import Signal
 from shared.engine import Engine
@@ -159,8 +160,11 @@ class DefenderSource(Source):
 
         return preview_assignment(signal, self._engine.mapper, self.rules, self._engine.now())
 
-    async def poll_findings(self) -> list[PollResult]:
+    async def poll_findings(self, run: JobRun | None = None) -> list[PollResult]:
         """Read findings where that is due; nothing where the configuration does not ask for it.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
 
         Raises ConfigurationError and StorageUnavailable.
         """
@@ -173,7 +177,7 @@ class DefenderSource(Source):
         engine = self._engine
         clouds, rules = DefenderTenants(settings, clients_of(engine)), self._deciding(settings)
         poll = FindingsPoll(settings.poll, clouds, engine.state_storage, engine.queue, now=engine.now, rules=rules)
-        return await poll.run()
+        return await poll.run(run)
 
     def _deciding(self, settings: DefenderSettings) -> str:
         """The part of the configuration that decides what becomes of a finding, as text that can be compared."""
@@ -183,8 +187,11 @@ class DefenderSource(Source):
             return text  # nothing is handled by the routes
         return text + self._engine.config.model_dump_json(include={"routes", "default"})
 
-    async def remind(self) -> ReminderResult:
+    async def remind(self, run: JobRun | None = None) -> ReminderResult:
         """Mark what is overdue, and remind its tickets; nothing where nothing is assigned.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
 
         Raises ConfigurationError and StorageUnavailable.
         """
@@ -195,9 +202,9 @@ class DefenderSource(Source):
             return ReminderResult()
         rules = {rule.name: rule for rule in settings.governance}
         engine = self._engine
-        return await Reminders(rules, self.assignments, engine.links, engine.system, now=engine.now).run()
+        return await Reminders(rules, self.assignments, engine.links, engine.system, now=engine.now).run(run)
 
-    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    def jobs(self) -> Mapping[str, JobWork]:
         """See ``Source``."""
         return {"poll_findings": self.poll_findings, "remind": self.remind}
 

@@ -64,6 +64,6 @@ PLUGIN = SourcePlugin(
         HttpEndpoint("secure_score_ticket", "secure-score/{control}/ticket"),
         HttpEndpoint("secure_score_preview", "secure-score/{control}/preview", acts=False),
     ),
-    jobs=(Job("poll_scores", "0 22 * * * *"),),
+    jobs=(Job("poll_scores", "0 22 * * * *", "read Secure Scores", needs="the section secure_score"),),
     open=_open,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from connectors.microsoft.engine import clients_of
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.http import Handler, Request, Response
-from shared.core.plugins import SectionCheck, Source
+from shared.core.jobs import JobRun
+from shared.core.plugins import JobWork, SectionCheck, Source
 from shared.core.refusal import not_configured
 from shared.engine import Engine
 
@@ -59,11 +60,11 @@ class SecureScoreSource(Source):
         rules = ControlStateRules(settings.states, engine.state_name)
         return ScoreWriteBack(rules, lambda tenant: self.tenants.open(tenant), engine.state_name)
 
-    async def poll_scores(self, *, dry_run: bool = False) -> list[ScorePolled]:
+    async def poll_scores(self, run: JobRun | None = None) -> list[ScorePolled]:
         """Read the secure score of each tenant that is due; nothing where the configuration does not ask for it.
 
         Args:
-            dry_run: every tenant is due; put nothing on the queue and remember nothing.
+            run: what is asked for; the run of a timer when None.
 
         Raises ConfigurationError and StorageUnavailable.
         """
@@ -75,9 +76,9 @@ class SecureScoreSource(Source):
 
         states = ScoreStates(engine.state_storage)
         poll = ScorePoll(settings, self.tenants, engine.links, states, engine.queue, now=engine.now)
-        return await poll.run(dry_run=dry_run)
+        return await poll.run(run)
 
-    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    def jobs(self) -> Mapping[str, JobWork]:
         """See ``Source``."""
         return {"poll_scores": self.poll_scores}
 

@@ -125,7 +125,8 @@ class ConditionChecks:
         """Names of details that no signal of these kinds has."""
         sources = {source for source, _ in kinds}
         listed = [self._details[source] for source in sources if source in self._details]
-        if not isinstance(given, dict) or not sources or not all(one.names for one in listed):
+        listed = [one for one in listed if not one.free]
+        if not isinstance(given, dict) or not listed or not all(one.names for one in listed):
             return []
         known = {name for one in listed for name in one.names}
         problems: list[Mistake] = []

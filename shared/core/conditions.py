@@ -19,7 +19,7 @@ class When(SettingsModel):
     """
 
     source: Patterns | None = None
-    """Who noticed: azure_monitor, defender or secure_score."""
+    """Who noticed: azure_monitor, defender, secure_score, or manual for tickets by hand."""
     kind: Patterns | None = None
     """What sort of signal. Azure Monitor: metric, log, activity, service_health, resource_health, prometheus,
     smart_detection, budget, backup, autoscale, other. Defender for Cloud: recommendation, sub_assessment,

@@ -31,6 +31,9 @@ from shared.core.times import optional_moment, parse_moment, rfc3339
 QUEUE = "bridge-signals"
 POISON_QUEUE = f"{QUEUE}-poison"
 
+#: The queue of jobs that a person asked for; see ``shared.operations.job_runs``.
+JOB_QUEUE = "bridge-jobs"
+
 #: A queue message holds 64 KiB of base64, which is 48 KiB of JSON; what is larger goes to a blob (claim check).
 MAX_MESSAGE_BYTES = 48 * 1024
 

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.core.payload_schema import no_foreign_reason
 
 if TYPE_CHECKING:
     from shared.core.fields import FieldMap
     from shared.core.http import Handler
+    from shared.core.jobs import JobRun
     from shared.core.payload_schema import ForeignReason, PayloadSchema
     from shared.core.rate_gate import RateGate
     from shared.core.secrets import SecretSource
@@ -102,11 +103,13 @@ class DetailNames:
         names: all of them; empty: not checked.
         only_of: those that no signals but those of these kinds have.
         begins: beginnings of names that people choose.
+        free: people choose every name. A condition that other sources' signals may fulfil too has to use their names.
     """
 
     names: frozenset[str] = frozenset()
     only_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
     begins: tuple[str, ...] = ()
+    free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +222,23 @@ class EventHubIntake:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that a timer does: the function's name and its schedule (NCRONTAB, UTC)."""
+    """Work that a timer does, and that people may run by hand.
+
+    Attributes:
+        name: of the function.
+        schedule: NCRONTAB, UTC.
+        does: what it does, for people: begins with a verb.
+        needs: what bridge.yaml must have, or it does nothing; empty for work that is always done.
+    """
 
     name: str
     schedule: str
+    does: str
+    needs: str = ""
+
+
+#: The work of a job; it fills the run.
+JobWork: TypeAlias = "Callable[[JobRun], Awaitable[object]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +279,9 @@ class Source:
         """Who pushes what is no link, by the kind of its key (what stands before the first colon)."""
         return {}
 
-    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
-        """The work of each timer, by the names of ``SourcePlugin.jobs``."""
+    def jobs(self) -> Mapping[str, JobWork]:
+        """The work of each timer, by the names of ``SourcePlugin.jobs``. A job fills its ``JobRun``, and writes nothing
+        where that is a dry run."""
         return {}
 
     def handlers(self) -> Mapping[str, Handler]:

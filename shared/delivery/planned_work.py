@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from shared.config.storms import MaintenanceSettings
 from shared.core.errors import ConnectionDisabled, StorageUnavailable, TicketSystemError
+from shared.core.jobs import JobRun
 from shared.core.signal import Resource, Signal
 from shared.core.ticket_system import PlannedWork, PlansWork
 from shared.core.times import rfc3339
@@ -41,6 +42,16 @@ class _Stored:
 
     read_at: datetime
     works: tuple[PlannedWork, ...]
+
+
+@dataclass(slots=True)
+class CollectedWork:
+    """What one connection was asked for: changes under way and their items; why it did not answer."""
+
+    changes: int = 0
+    items: int = 0
+    finished: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +100,19 @@ class PlannedWorkCache:
         """Whose changes are followed."""
         return sorted({section.connection for section in self._sections})
 
-    async def collect(self, system: Callable[[str], object]) -> None:
+    async def collect(self, system: Callable[[str], object], run: JobRun | None = None) -> None:
         """Ask every connection for its planned work, and write the copies. For a timer.
 
         Args:
             system: gives the ticket system of a connection; raises Refused for one that is not configured.
+            run: what is asked for; the run of a timer when None.
 
         Raises StorageUnavailable. A ticket system that does not answer leaves its old copy in place.
         """
+        run = run or JobRun()
         for connection in self.connections:
+            result = CollectedWork()
+            run.follow(connection, result)
             try:
                 asked = system(connection)
                 found = await asked.planned_work() if isinstance(asked, PlansWork) else ()
@@ -105,10 +120,15 @@ class PlannedWorkCache:
                 continue
             except TicketSystemError as error:
                 record("planned_work_unavailable", logging.WARNING, connection=connection, reason=str(error))
+                result.finished, result.reason = False, str(error)
                 continue
-            await self._write(connection, found)
-            items = sum(len(work.items) for work in found)
-            record("planned_work_read", connection=connection, changes=len(found), items=items)
+            result.changes, result.items = len(found), sum(len(work.items) for work in found)
+            for work in found:
+                run.sample(f"{work.number}: {len(work.items)} items")
+            if not run.dry_run:
+                await self._write(connection, found)
+            counts = {"changes": result.changes, "items": result.items}
+            record("planned_work_read", connection=connection, **counts, dry_run=run.dry_run or None)
 
     async def refresh(self) -> None:
         """Read the copies again when it is time. Storage that does not answer leaves what is known."""

@@ -136,8 +136,8 @@ class SignalQueue:
             with contextlib.suppress(ResourceNotFoundError):
                 await self._storage.container(CLAIMS).delete_blob(message.claim)
 
-    async def delete_abandoned(self, before: datetime, limit: int) -> int:
-        """Delete content older than any message can be, at most so many blobs. How many it was.
+    async def delete_abandoned(self, before: datetime, limit: int, *, dry_run: bool = False) -> int:
+        """Delete content older than any message can be, at most so many blobs. How many it was, or would have been.
 
         Such a blob is left over when storage took the content and nobody knows whether it took the message.
         Raises StorageUnavailable.
@@ -151,7 +151,8 @@ class SignalQueue:
                 async for blob in container.list_blobs():
                     if deleted < limit and blob.last_modified < before:
                         with contextlib.suppress(ResourceNotFoundError):
-                            await container.delete_blob(blob.name)
+                            if not dry_run:
+                                await container.delete_blob(blob.name)
                             deleted += 1
             except ResourceNotFoundError:  # no signal was ever too large
                 return 0

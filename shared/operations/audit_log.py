@@ -221,15 +221,16 @@ class AuditLog:
             except ResourceNotFoundError:
                 return
 
-    async def forget_before(self, when: datetime, at_most: int = 5000) -> int:
+    async def forget_before(self, when: datetime, at_most: int = 5000, *, dry_run: bool = False) -> int:
         """Delete the oldest rows of whole hours that ended before ``when``.
 
         Args:
             when: the hour it lies in stays.
             at_most: rows that one call deletes; call again while it returns this many.
+            dry_run: only count them.
 
         Returns:
-            How many were deleted.
+            How many were deleted, or would have been.
 
         Raises:
             StorageUnavailable: storage did not answer.
@@ -240,6 +241,11 @@ class AuditLog:
         batch: list[Operation] = []
         async with storage_errors("forgetting old actions"):
             table = self._storage.table(TABLE)
+
+            async def delete() -> None:
+                if not dry_run:
+                    await submit(table, batch)
+
             found = table.query_entities(
                 "PartitionKey lt @hour", parameters={"hour": _hour(when)}, select=["PartitionKey", "RowKey"]
             )
@@ -247,14 +253,14 @@ class AuditLog:
             with contextlib.suppress(ResourceNotFoundError):
                 async for entity in found:
                     if batch and (len(batch) == _BATCH or batch[0][1]["PartitionKey"] != entity["PartitionKey"]):
-                        await submit(table, batch)
+                        await delete()
                         deleted += len(batch)
                         batch = []
                     if deleted + len(batch) == at_most:
                         break
                     batch.append(("delete", {name: entity[name] for name in ("PartitionKey", "RowKey")}))
                 if batch:
-                    await submit(table, batch)
+                    await delete()
                     deleted += len(batch)
         return deleted
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from shared.config.resync import ResyncSettings
 from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavailable
+from shared.core.jobs import JobRun
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import TicketSystem, TicketSystems
 from shared.delivery.links import PARTS, LinkStore
@@ -95,25 +96,31 @@ class FullCheck:
         self._now = now
         self._most = most
 
-    async def run(self) -> list[FullCheckResult]:
+    async def run(self, run: JobRun | None = None) -> list[FullCheckResult]:
         """Check every connection whose turn it is, side by side; what goes wrong with one does not stop the others.
+
+        Args:
+            run: what is asked for; the run of a timer when None. In a dry run, follower and progress must not write.
 
         Raises StorageUnavailable when storage fails: the next run goes on where this one stood.
         """
         ends = self._now() + MOST_TIME
-        results = await asyncio.gather(*(self._connection(name, ends) for name in self._connections))
+        results = await asyncio.gather(*(self._connection(name, ends, run or JobRun()) for name in self._connections))
         for _, failure in results:
             if isinstance(failure, StorageUnavailable):
                 raise failure
         return [result for result, _ in results if result is not None]
 
-    async def _connection(self, name: str, ends: datetime) -> tuple[FullCheckResult | None, BridgeError | None]:
+    async def _connection(
+        self, name: str, ends: datetime, run: JobRun
+    ) -> tuple[FullCheckResult | None, BridgeError | None]:
         result, failure = FullCheckResult(name), None
         try:
             stands = await self._progress.checking(name)
             recent = stands.ran_at is not None and self._now() - stands.ran_at < self._settings.full_check_every - SLACK
-            if recent:  # one that was broken off stays due
+            if recent and not run.always:  # one that was broken off stays due
                 return None, None
+            run.follow(name, result)
             await self._check(self._systems(name), stands, ends, result)
         except BridgeError as error:
             failure, result.finished, result.reason = error, False, str(error)
@@ -136,6 +143,7 @@ class FullCheck:
             calls=result.calls,
             finished=result.finished,
             reason=result.reason,
+            dry_run=run.dry_run or None,
         )
         return result, failure
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from shared.config.resync import ResyncSettings
 from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavailable
+from shared.core.jobs import JobRun
 from shared.core.ticket_system import TicketKind, TicketSystem, TicketSystems
 from shared.platform.log import record
 from shared.resync.progress import ResyncPosition, ResyncProgress, SnapshotReading
@@ -93,25 +94,29 @@ class Resyncer:
         self._now = now
         self._most_pages = most_pages
 
-    async def run(self) -> list[ResyncResult]:
+    async def run(self, run: JobRun | None = None) -> list[ResyncResult]:
         """Follow every connection whose turn it is, side by side; what goes wrong with one does not stop the others.
+
+        Args:
+            run: what is asked for; the run of a timer when None. In a dry run, follower and progress must not write.
 
         Raises StorageUnavailable when storage fails: nothing is lost, the next run begins where this one did.
         """
         ends = self._now() + MOST_TIME
-        results = await asyncio.gather(*(self._connection(name, ends) for name in self._connections))
+        results = await asyncio.gather(*(self._connection(name, ends, run or JobRun()) for name in self._connections))
         for _, failure in results:
             if isinstance(failure, StorageUnavailable):
                 raise failure
         return [result for result, _ in results if result.pages or result.reason]
 
-    async def _connection(self, name: str, ends: datetime) -> tuple[ResyncResult, BridgeError | None]:
+    async def _connection(self, name: str, ends: datetime, run: JobRun) -> tuple[ResyncResult, BridgeError | None]:
         result, failure = ResyncResult(name), None
+        run.follow(name, result)
         try:
             system = self._systems(name)
             for kind in _KINDS:
                 if kind in system.kinds and system.findable(kind):
-                    await self._kind(system, kind, ends, result)
+                    await self._kind(system, kind, ends, result, run)
         except BridgeError as error:
             failure, result.finished, result.reason = error, False, str(error)
         if result.pages or result.reason:
@@ -129,14 +134,17 @@ class Resyncer:
                 calls=result.pages,
                 finished=result.finished,
                 reason=result.reason,
+                dry_run=run.dry_run or None,
             )
         return result, failure
 
-    async def _kind(self, system: TicketSystem, kind: TicketKind, ends: datetime, result: ResyncResult) -> None:
+    async def _kind(
+        self, system: TicketSystem, kind: TicketKind, ends: datetime, result: ResyncResult, run: JobRun
+    ) -> None:
         """Read the changes of one kind to their end, or as far as one run may."""
         reading = await self._progress.reading(system.name, kind)
         began = self._now()
-        if not _is_due(reading.ran_at, began, self._settings.every):
+        if not run.always and not _is_due(reading.ran_at, began, self._settings.every):
             return
         waiting = await self._follow(system, [one for one in reading.waiting if self._may_wait(one)], result)
         more = True

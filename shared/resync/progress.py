@@ -51,8 +51,14 @@ class FullCheckPosition:
 class ResyncProgress:
     """Reads and writes. All methods raise StorageUnavailable."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, *, read_only: bool = False) -> None:
+        """
+        Args:
+            storage: the bridge's own.
+            read_only: remember nothing new: for a run that only shows what it would do.
+        """
         self._storage = storage
+        self._read_only = read_only
 
     def _position(self, connection: str, kind: TicketKind) -> JsonBlob[ResyncPosition]:
         return JsonBlob(self._storage, CONTAINER, f"{connection}/{kind.value}.json", ResyncPosition)
@@ -66,7 +72,8 @@ class ResyncProgress:
 
     async def note_reading(self, connection: str, kind: TicketKind, reading: ResyncPosition) -> None:
         """Remember how far a kind was read."""
-        await self._position(connection, kind).write(reading)
+        if not self._read_only:
+            await self._position(connection, kind).write(reading)
 
     async def checking(self, connection: str) -> FullCheckPosition:
         """How far the full check has come."""
@@ -74,4 +81,5 @@ class ResyncProgress:
 
     async def note_checking(self, connection: str, checking: FullCheckPosition) -> None:
         """Remember how far the full check has come."""
-        await self._full_check(connection).write(checking)
+        if not self._read_only:
+            await self._full_check(connection).write(checking)

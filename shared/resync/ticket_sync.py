@@ -64,6 +64,7 @@ class TicketSync:
         backs: what sources are owed.
         replay: sends a dead letter to the queue again: that of an end which is owed to a ticket that was missing.
         now: the clock.
+        dry_run: ``links``, ``queue`` and ``replay`` do nothing, so that nothing is logged as done.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class TicketSync:
         *,
         replay: ReplayDeadLetter,
         now: Callable[[], datetime],
+        dry_run: bool = False,
     ) -> None:
+        self._dry_run = dry_run
         self._links = links
         self._backs = backs
         self._queue = queue
@@ -116,8 +119,9 @@ class TicketSync:
             if written is not None:
                 if written.stage is LinkStage.CLOSED and link.stage is not LinkStage.CLOSED:
                     tally.moved += 1
-                    number = link.ticket.number if link.ticket is not None else ""
-                    record("ticket_deleted", logging.WARNING, connection=link.connection, key=link.key, ticket=number)
+                    if not self._dry_run:
+                        about = {"connection": link.connection, "key": link.key, "ticket": _number(link)}
+                        record("ticket_deleted", logging.WARNING, **about)
                 await self.tell(written, tally)
 
         await for_each(links, close, limit=ABREAST)
@@ -157,8 +161,8 @@ class TicketSync:
         """
         if link.dead_letter and link.stage is LinkStage.CLOSED:
             await self._replay(link.dead_letter)
-            number = link.ticket.number if link.ticket is not None else ""
-            record("ticket_visible_again", connection=link.connection, key=link.key, ticket=number)
+            if not self._dry_run:
+                record("ticket_visible_again", connection=link.connection, key=link.key, ticket=_number(link))
 
     async def tell(self, link: Link, tally: SyncCounts) -> None:
         """Order that a link's source is told, if it is owed anything. Raises StorageUnavailable."""
@@ -232,6 +236,10 @@ class TicketSync:
         if ticket is None:  # deleted since: the full check finds that
             return account
         return replace(account, changed=replace(changed, state=ticket.state, phase=ticket.phase))
+
+
+def _number(link: Link) -> str:
+    return link.ticket.number if link.ticket is not None else ""
 
 
 def _contended(key: str) -> str:

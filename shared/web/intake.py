@@ -157,9 +157,8 @@ def endpoint_schemas(sources: Sequence[SourcePlugin], function: str, setting: st
         if function in names:
             found += source.schemas
         else:
-            elsewhere = (
-                f"to /api/{source.intakes[0].route}" if source.intakes else "nowhere: the bridge reads them itself"
-            )
+            routes = [*(one.route for one in source.intakes), *(one.route for one in source.endpoints)]
+            elsewhere = f"to /api/{routes[0]}" if routes else "nowhere: the bridge reads them itself"
             refuse = _refused_at(function, elsewhere, setting)
             found += [schema._replace(read=refuse) for schema in source.schemas]
     return tuple(found)

@@ -67,17 +67,18 @@ def read_body(request: Request, model: type[M]) -> M:
     if not isinstance(body, dict):
         refused = RequestRefused(RefusalReason.INVALID, INVALID, [RequestMistake("", _EXPECTED)])
         raise refusal_problem(refused)
-    return _read(body, model, "field")
+    return read_values(body, model)
 
 
 def read_query(request: Request, model: type[M]) -> M:
     """Read the query of a request, without the parameters of the Functions host. Raises Problem: 400 that names every
     mistake."""
     query = {name: value for name, value in request.query.items() if name.lower() not in HOST_PARAMETERS}
-    return _read(query, model, "parameter")
+    return read_values(query, model, "parameter")
 
 
-def _read(values: Mapping[str, Any], model: type[M], called: str) -> M:
+def read_values(values: Mapping[str, Any], model: type[M], called: str = "field") -> M:
+    """Read a JSON object. ``called``: what its names are. Raises Problem: 400 that names every mistake."""
     unfit = _not_interchangeable(values)
     if unfit:
         raise refusal_problem(RequestRefused(RefusalReason.INVALID, INVALID, [RequestMistake("", unfit)]))

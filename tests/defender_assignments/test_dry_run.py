@@ -14,6 +14,7 @@ import pytest_asyncio
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.http import Request
+from shared.core.jobs import JobRun
 from shared.core.problem import Problem
 from shared.platform.storage import Storage
 from tests.defender_assignments.house import House, simulators
@@ -47,7 +48,7 @@ def sections(house: House, **more: Any) -> dict[str, Any]:
 
 
 async def polled(house: House) -> None:
-    await house.services.jobs["poll_findings"]()
+    await house.services.jobs["poll_findings"](JobRun())
     await house.work_off(timedelta(minutes=10))
 
 
@@ -112,7 +113,7 @@ async def test_a_dry_run_asks_ticket_systems_nothing_by_timers_and_says_so_in_he
     services = house.configure(**sections(house, mode="dry_run"))
     assert await services.timers.resync() == []
     assert await services.timers.full_check() == []
-    await services.jobs["remind"]()
+    await services.jobs["remind"](JobRun())
     assert await house.calls() == []
     report = await services.health_reporter.report()
     assert report.shown()["warnings"] == [

@@ -19,6 +19,7 @@ from connectors.defender.settings import GovernanceRuleSettings
 from connectors.servicenow.tables import journal_text
 from local import azure, servicenow
 from local.azurite import Azurite
+from shared.core.jobs import JobRun
 from shared.core.link import Link, link_id
 from shared.core.ticket_system import TicketKind
 from shared.platform.storage import Storage
@@ -141,6 +142,17 @@ async def overdue(house: House, name: str = "web-01", **body: Any) -> dict[str, 
 async def reminders(house: House, ticket: dict[str, str], element: str = "work_notes") -> list[str]:
     notes = await house.notes(ticket, element)
     return [note for note in notes if "Overdue:" in note or "Reminded by" in note or "are overdue" in note]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_dry_run_counts_whom_it_would_remind_and_writes_nothing(house: House) -> None:
+    ticket = await overdue(house)
+    asked = JobRun(dry_run=True)
+    assert await house.defender.remind(asked) == ReminderResult(overdue=1, marked=1, reminded=1)
+    assert [ticket["number"] in sample for sample in asked.samples] == [True]
+    assert await reminders(house, ticket) == []
+    assert await house.defender.remind() == ReminderResult(overdue=1, marked=1, reminded=1)
+    assert len(await reminders(house, ticket)) == 1
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -25,6 +25,7 @@ from local.azure import Simulator, running
 from local.azure.demo import inventory as places
 from local.azure.demo.findings import key_of
 from shared.core.errors import StorageUnavailable
+from shared.core.jobs import JobRun
 from shared.core.messages import Message, SignalMessage
 from shared.core.secrets import SettingSecrets
 from shared.core.signal import Signal
@@ -114,15 +115,17 @@ class Stage:
         async with aclosing(MicrosoftClients(secrets, self.reach())) as clients:
             yield DefenderTenants(settings, clients, whose=lambda one: known.of(one).tenant)
 
-    async def run(self, *tenants: dict[str, Any], page: int = PAGE, **poll: Any) -> list[PollResult]:
-        """A run of the timer; ``page``: rows a page."""
+    async def run(
+        self, *tenants: dict[str, Any], page: int = PAGE, asked: JobRun | None = None, **poll: Any
+    ) -> list[PollResult]:
+        """A run of the timer, or one that a person asked for; ``page``: rows a page."""
         settings = self.settings(*tenants, **poll)
         assert settings.poll is not None
         async with self.opened(settings) as clouds:
             poll_ = FindingsPoll(
                 settings.poll, clouds, self.storage, self.outbox, now=self.now, rules=self.rules, page=page
             )
-            return await poll_.run()
+            return await poll_.run(asked)
 
     async def poll(self, *tenants: dict[str, Any], page: int = PAGE, **poll: Any) -> PollResult:
         """A run over one tenant and kind, an hour after the last one."""

@@ -147,3 +147,82 @@ def test_local_up_says_what_keeps_it_from_delivering(tmp_path: Path, arguments: 
         assert not any("ready; stop" in line and "not ready" not in line for line in running.lines)
     finally:
         running.close()
+
+
+def test_a_job_runs_here_and_in_the_app_and_a_dry_run_shows_what_it_would_do(
+    bridge: Bridge, azure: Azure, alert: str
+) -> None:
+    session = bridge.running.session["session_file"]
+    bridge.deliver(azure.metric(alert))
+    code, text, said = bridge_py("resync", "--dry-run", "--json", session=session)
+    shown = json.loads(text)
+    assert (code, shown["job"], shown["dry_run"]) == (0, "resync", True), said
+    assert "servicenow" in {part["name"] for part in shown["parts"]}
+    code, text, said = bridge_py("resync", session=session)
+    assert (code, "servicenow: " in text) == (0, True), said
+    code, text, said = bridge_py("full-check", "--app", session=session)
+    assert code == 0, said
+    assert re.search(r"^servicenow: tickets \d+", text, re.MULTILINE), text
+    code, text, said = bridge_py("jobs", session=session)
+    assert (code, re.search(r"asked for at \S+: done", text) is not None) == (0, True), text + said
+    code, _, said = bridge_py("poll", "scores", "--app", session=session)
+    assert (code, "nothing to do; it needs the section secure_score" in said) == (1, True), said
+
+
+def test_a_test_alert_is_followed_from_the_webhook_to_the_ticket_and_back(bridge: Bridge) -> None:
+    session = bridge.running.session["session_file"]
+    code, text, said = bridge_py("send-test", session=session)
+    assert code == 0, text + said
+    steps = [line.split("s  ", 1)[1] for line in text.splitlines()]
+    number = next(step for step in steps if step.startswith("ticket INC")).split(":")[0].removeprefix("ticket ")
+    for pattern in (
+        r"fired: taken in as [0-9a-f]{32}",
+        r"fired: created by route default on connection servicenow after \d+\.\d s, \d calls",
+        r"ticket read: New \(open\)",
+        r"resolved: resolved .*",
+        r"ticket read: Resolved \(resolved\)",
+        "all went well",
+    ):
+        assert any(re.fullmatch(pattern, step) for step in steps), (pattern, text)
+    assert number.startswith("INC")
+
+
+def test_a_test_alert_that_does_not_get_through_ends_with_the_reason(bridge: Bridge) -> None:
+    session = bridge.running.session["session_file"]
+    url = bridge.running.session["app"]["alerts_url"]
+    code, _, said = bridge_py("send-test", "--url", f"{url}?code=wrong", session=session)
+    assert (code, "answered 401" in said, "BRIDGE_APP_KEY" in said, "wrong" in said) == (1, True, True, False)
+    code, _, said = bridge_py("send-test", "--url", "nonsense", session=session)
+    assert (code, "is not the address of an app" in said) == (2, True)
+    code, _, said = bridge_py("send-test", **URL)
+    assert (code, "BRIDGE_APP_URL" in said) == (2, True)
+
+
+def test_the_app_checks_with_its_own_identity(bridge: Bridge) -> None:
+    session = bridge.running.session["session_file"]
+    code, text, said = bridge_py("check", "servicenow", "--app", session=session)
+    assert (code, "servicenow" in text, "failed" in text) == (0, True, False), said
+    code, _, said = bridge_py("check", "servicenou", "--app", session=session)
+    assert (code, "answered 404" in said, "Did you mean servicenow?" in said) == (1, True, True), said
+
+
+def test_a_ticket_is_made_and_resolved_by_hand_here_and_in_the_app(bridge: Bridge, tmp_path: Path) -> None:
+    session = bridge.running.session["session_file"]
+    record = tmp_path / "row.json"
+    record.write_text('{"Computer": "vm-shop-01", "FreeSpaceMB": 512}')
+    asked = ["--key", f"e2e-{tmp_path.name}", "--title", "Disk almost full", "--record", str(record)]
+    code, text, said = bridge_py("tickets", "create", *asked, "--dry-run", session=session)
+    assert code == 0, said
+    assert json.loads(text)["items"][0]["signal"]["dimensions"]["FreeSpaceMB"] == "512"
+    code, text, said = bridge_py("tickets", "create", *asked, session=session)
+    assert (code, text.startswith("created INC")) == (0, True), text + said
+    number = text.split()[1]
+    code, text, said = bridge_py("tickets", "create", *asked, "--app", session=session)
+    assert (code, text.startswith(f"created {number} ")) == (0, True), text + said
+    ended = ["--key", f"e2e-{tmp_path.name}", "--resolved", "--text", "Cleaned up."]
+    code, text, said = bridge_py("tickets", "create", *ended, "--app", "--json", session=session)
+    assert (code, json.loads(text)["outcome"]) == (0, "resolved"), text + said
+    code, _, said = bridge_py("tickets", "create", *asked[:2], "--title", "Another", session=session)
+    assert (code, "Key already used" in said) == (1, True), said
+    record.write_text("{")
+    assert bridge_py("tickets", "create", *asked, session=session)[0] == 2

@@ -171,6 +171,7 @@ async def test_old_hours_are_forgotten_bounded_and_the_hour_of_the_border_stays(
     rows = [action(start + n * timedelta(microseconds=1)) for n in range(130)]
     for row in (*rows, action(start + hour), action(start + 2 * hour)):
         await log.write(row)
+    assert await log.forget_before(start + 2 * hour, at_most=500, dry_run=True) == 131
     assert await log.forget_before(start + 2 * hour, at_most=110) == 110
     assert await log.forget_before(start + 2 * hour, at_most=110) == 21
     assert await log.forget_before(start + 2 * hour) == 0

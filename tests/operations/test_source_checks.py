@@ -391,7 +391,7 @@ async def test_the_command_shows_it_and_fails_when_a_line_does(world: World) -> 
     code, text = await check(world.everything("lapsed"))
     assert (code, "get_token failed" in text, "Trace ID" in text) == (1, False, False), "told once, in our words"
     code, text = await check({}, "desk")
-    assert (code, "either a connection or --only sources" in text) == (2, True)
+    assert (code, "either a connection or only: sources" in text) == (2, True)
 
 
 async def test_a_running_session_lends_the_command_its_identity(world: World) -> None:
@@ -401,7 +401,9 @@ async def test_a_running_session_lends_the_command_its_identity(world: World) ->
         "IDENTITY_HEADER": world.clouds.identity_header,
     }
     session = world.folder / "up.json"
-    session.write_text(json.dumps({"settings": {**check.settings, **identity}}))
+    session.write_text(
+        json.dumps({"settings": {**check.settings, **identity}, "app": {"url": "http://127.0.0.1:1", "key": "demo"}})
+    )
     check.settings = {}
     code, text = await check({"secure_score": {"connection": "desk"}}, session=str(session))
     assert (code, "own: write back" in text) == (0, True), text

@@ -23,6 +23,7 @@ KINDS = {
     },
     "defender": {"recommendation", "sub_assessment", "security_alert"},
     "secure_score": {"control"},
+    "manual": {"manual"},
 }
 
 ODD: tuple[Any, ...] = (

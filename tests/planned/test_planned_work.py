@@ -17,6 +17,7 @@ from local.azurite import Azurite
 from local.servicenow.demo.cmdb import item_id
 from shared.config.storms import MaintenanceSettings
 from shared.core.errors import ConfigurationError, Unavailable
+from shared.core.jobs import JobRun
 from shared.core.messages import QUEUE
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import PlannedWork, WorkItem
@@ -89,6 +90,20 @@ async def test_an_alert_waits_until_the_change_on_its_item_leaves_implement(stor
         clock.now += 10 * MINUTE
         await desk.deliver([held])
         assert await desk.states(held.key) == ["1"]
+
+
+async def test_a_dry_run_counts_the_changes_and_holds_nothing_back(storage: Storage, tmp_path: Path) -> None:
+    clock = Clock()
+    async with following(storage, tmp_path, clock) as desk:
+        changed = await change(desk, "vm-web-01", ends=clock.now + 8 * HOUR)
+        asked = JobRun(dry_run=True)
+        await desk.services.timers.collect_planned_work(asked)
+        (part,) = asked.parts()
+        assert part.counts["changes"] >= 1
+        assert any(changed["number"] in sample for sample in asked.samples)
+        free = alert(WEB, clock)
+        await desk.deliver([free])
+        assert await desk.states(free.key) == ["1"]
 
 
 async def test_an_alert_gets_its_ticket_when_the_planned_end_has_passed(storage: Storage, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from app.container import Container
 from local.azurite import Azurite
 from shared.core.errors import ConfigurationError
 from shared.core.http import Request
+from shared.core.jobs import JobRun
 from shared.core.link import LinkStage
 from shared.core.plugins import Registry
 from shared.core.ticket_system import CheckStatus
@@ -127,7 +128,7 @@ async def test_checks_preview_timers_and_endpoints_know_the_toys(world: World) -
     (shown,) = world.services.preview({"toy": "doll"})
     assert shown["ticket"]["fields"]["headline"] == "doll is broken"
     assert shown["ticket"]["fields"]["label"].startswith("incident/toy:1:doll")
-    await world.services.jobs["inspect"]()
+    await world.services.jobs["inspect"](JobRun())
     answer = await world.factory.handlers()["inspections"](Request())
     assert (answer.status, answer.body) == (200, {"inspected": 1})
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.core.http import Handler, Request, Response
+from shared.core.jobs import JobRun
 from shared.core.link import Link
 from shared.core.payload_schema import Fields, PayloadSchema
 from shared.core.plugins import (
     ConfigView,
     HttpEndpoint,
     Job,
+    JobWork,
     Mistake,
     Section,
     SectionCheck,
@@ -76,11 +78,12 @@ class ToyFactory(Source):
     def write_back(self) -> _WriteBack:
         return _WriteBack(self.pushed)
 
-    async def inspect(self) -> None:
+    async def inspect(self, run: JobRun) -> None:
         """The work of its timer."""
-        self.inspected += 1
+        if not run.dry_run:
+            self.inspected += 1
 
-    def jobs(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    def jobs(self) -> Mapping[str, JobWork]:
         return {"inspect": self.inspect}
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -106,6 +109,6 @@ PLUGIN = SourcePlugin(
     schemas=(PayloadSchema("a broken toy", lambda body: "toy" in body, _read),),
     sections=lambda: (Section("factory", FactorySettings, "The toy factory.", check=_check),),
     endpoints=(HttpEndpoint("inspections", "inspections", ("GET",)),),
-    jobs=(Job("inspect", "0 0 * * * *"),),
+    jobs=(Job("inspect", "0 0 * * * *", "inspect the toys"),),
     open=ToyFactory,
 )

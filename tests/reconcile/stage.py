@@ -19,6 +19,7 @@ from connectors.azure_monitor.subscriptions import AlertSubscriptions
 from connectors.microsoft import Endpoint
 from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
 from local.azure import Simulator, running
+from shared.core.jobs import JobRun
 from shared.core.link import Link
 from shared.core.messages import Message, SignalMessage
 from shared.core.secrets import SettingSecrets
@@ -116,7 +117,9 @@ class Stage:
             compared = Reconciler(
                 settings, subscriptions.open, self.links, self.ledger, self.outbox, rules, now=self.now, most=self.most
             )
-            return await compared.run(dry_run=dry_run)
+            asked = JobRun(dry_run=dry_run)
+            self.samples = asked.samples
+            return await compared.run(asked)
 
     def reach(self) -> CloudEndpoints:
         """The simulator as a cloud of its own."""

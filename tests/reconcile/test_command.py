@@ -50,7 +50,7 @@ def test_the_command_says_what_each_subscription_suffers_and_fails(azurite: Azur
 
 def test_the_command_needs_the_section(azurite: Azurite, tmp_path: Path) -> None:
     code, said = invoke(azurite, tmp_path, CONFIG)
-    assert (code, "has no section 'reconcile'" in said) == (2, True)
+    assert (code, "nothing to do; it needs the section reconcile in bridge.yaml" in said) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,10 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "integrations": "httpTrigger",
         "tickets": "httpTrigger",
         "report": "httpTrigger",
+        "request_ticket": "httpTrigger",
+        "jobs": "httpTrigger",
+        "check": "httpTrigger",
+        "run_job": "queueTrigger",
         "secure_score_ticket": "httpTrigger",
         "secure_score_preview": "httpTrigger",
         "planned_work": "timerTrigger",
@@ -89,6 +93,9 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "integrations": "FUNCTION",
         "tickets": "FUNCTION",
         "report": "FUNCTION",
+        "request_ticket": "FUNCTION",
+        "jobs": "FUNCTION",
+        "check": "FUNCTION",
         "secure_score_ticket": "FUNCTION",
         "secure_score_preview": "FUNCTION",
         "health": "ANONYMOUS",
@@ -200,6 +207,9 @@ ENDPOINTS = {
     "withdraw_assignments": {},
     "secure_score_ticket": {"control": "\x00"},
     "secure_score_preview": {"control": "x" * 5000},
+    "jobs": {"name": "x" * 5000},
+    "check": {},
+    "request_ticket": {},
 }
 
 

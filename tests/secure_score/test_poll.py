@@ -8,6 +8,7 @@ import pytest
 
 from connectors.secure_score.poll.states import ScoreStates
 from shared.core.errors import StorageUnavailable
+from shared.core.jobs import JobRun
 from shared.core.link import link_id
 from shared.platform.tables import RowAddress
 from tests.secure_score.world import EVERYTHING, World
@@ -49,6 +50,17 @@ async def test_nothing_is_read_before_its_time(world: World) -> None:
     world.later += timedelta(days=1)
     assert await world.scores.poll_scores() == []
     assert await world.poll()
+
+
+async def test_a_dry_run_shows_what_would_be_filed_and_neither_queues_nor_remembers_it(world: World) -> None:
+    world.configure(EVERYTHING)
+    asked = JobRun(dry_run=True)
+    (tried,) = await world.scores.poll_scores(asked)
+    assert (tried.controls, tried.filed, world.line.waiting) == (9, 6, [])
+    assert len(asked.samples) == 6
+    assert (await ScoreStates(world.storage).load(world.clouds.tenant_id)).controls == {}
+    assert (await world.poll()).filed == 6, "the dry run left all to this one"
+    assert len(await world.scores.poll_scores(JobRun(always=True))) == 1, "a person does not wait until it is due"
 
 
 async def test_a_rule_says_priority_due_date_and_fields(world: World) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import uuid4
@@ -20,6 +20,7 @@ from connectors.azure_monitor.reconcile.compare import ReconcileVerdict, compare
 from connectors.azure_monitor.reconcile.state import ReconciledAlert, ReconcileProgress, ReconcileState
 from connectors.azure_monitor.settings import ReconcileSettings
 from shared.core.errors import SourceError, UnreadableRow
+from shared.core.jobs import JobRun
 from shared.core.messages import QueueSender, SignalMessage
 from shared.core.signal import Signal, SignalState
 from shared.delivery.event_log import record_accepted
@@ -81,7 +82,6 @@ class ReconcileResult:
         left: not for the bridge by its configuration, dealt with in Azure, or over before anybody heard of them.
         waiting: too young, or a worker is at them. unreadable: no alerts, or without what identifies them.
         calls: to Azure. finished: False when the rest follows in the next run. reason: why the run broke off.
-        found: what is or would be put on the queue.
     """
 
     subscription: str
@@ -95,7 +95,6 @@ class ReconcileResult:
     calls: int = 0
     finished: bool = True
     reason: str = ""
-    found: list[Signal] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -123,7 +122,7 @@ class Comparison:
         rules: ReconcileRules,
         now: datetime,
         ends: datetime,
-        dry_run: bool,
+        run: JobRun,
         most: int,
     ) -> None:
         self.result = ReconcileResult(subscription)
@@ -139,7 +138,7 @@ class Comparison:
         self._perhaps_wanted = compile_when(settings.when.model_copy(update=coarse))
         self._now = now
         self._ends = ends
-        self._dry_run = dry_run
+        self._run = run
         self._fetched = 0
         self._position: datetime | None = None
         self._seen: set[str] = set()
@@ -166,7 +165,7 @@ class Comparison:
         except SourceError as error:
             result.finished, result.reason = False, str(error)
         result.calls = self._alerts.calls
-        if self._dry_run:
+        if self._run.dry_run:
             return
         stays = position if self._position is None else self._position
         progress = ReconcileProgress(self._clock(), None) if result.finished else ReconcileProgress(None, stays)
@@ -191,7 +190,7 @@ class Comparison:
         judged = [answer for answer in answers if isinstance(answer, _Judged)]
         for one in judged:
             await self._act(one)
-        if not self._dry_run:
+        if not self._run.dry_run:
             done = [_settled(one, self._now) for one in judged if one.verdict is not ReconcileVerdict.BUSY]
             await self._ledger.settle(self.result.subscription, done)
         for answer in answers:
@@ -283,8 +282,8 @@ class Comparison:
                 await self._put(signal)
 
     async def _put(self, signal: Signal) -> None:
-        self.result.found.append(signal)
-        if self._dry_run:
+        self._run.sample(f"{signal.state.value}: {signal.title} ({signal.key})")
+        if self._run.dry_run:
             return
         message = SignalMessage(id=uuid4().hex, received_at=self._clock(), signal=signal)
         await self._queue.send(message)
@@ -307,13 +306,13 @@ class Comparison:
                 return
             found = await self._alerts.alert(settled.name)
             if found is None:  # Azure keeps no alert for ever, and one that is gone says nothing
-                if not self._dry_run:
+                if not self._run.dry_run:
                     await self._ledger.forget(self.result.subscription, [settled.name])
                 continue
             self.result.alerts += 1
             if self._is_over(found):
                 await self._page_of_one(found)
-            elif not self._dry_run:
+            elif not self._run.dry_run:
                 self.result.known += 1
                 await self._ledger.settle(self.result.subscription, [replace(settled, seen_at=self._now)])
 

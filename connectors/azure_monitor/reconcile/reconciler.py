@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from connectors.azure_monitor.reconcile.comparison import AlertList, Comparison, ReconcileResult, ReconcileRules
 from connectors.azure_monitor.reconcile.state import ReconcileState
 from connectors.azure_monitor.settings import ReconcileSettings
+from shared.core.jobs import JobRun
 from shared.core.messages import QueueSender
 from shared.core.signal import Signal
 from shared.delivery.links import LinkStore
@@ -74,37 +75,38 @@ class Reconciler:
         self._rules = rules
         self._now = now
 
-    async def run(self, *, dry_run: bool = False) -> list[ReconcileResult]:
+    async def run(self, run: JobRun | None = None) -> list[ReconcileResult]:
         """Compare every subscription that is due; what goes wrong with one does not stop the others.
 
         Args:
-            dry_run: every subscription is due; put nothing on the queue and remember nothing.
+            run: what is asked for; the run of a timer when None.
 
         Raises StorageUnavailable when storage fails: then nothing is lost, the next run begins where this one did.
         """
         ids = [subscription.id for subscription in self._settings.subscriptions]
-        ends = self._now() + MOST_TIME
+        run, ends = run or JobRun(), self._now() + MOST_TIME
         results = []
         for place, subscription in enumerate(ids):
             share = (ends - self._now()) / (len(ids) - place)  # whoever comes late has as much time as the first
-            one = await self._one(subscription, self._now() + share, dry_run)
+            one = await self._one(subscription, self._now() + share, run)
             if one is not None:
                 results.append(one)
         return results
 
-    async def _one(self, subscription: str, ends: datetime, dry_run: bool) -> ReconcileResult | None:
+    async def _one(self, subscription: str, ends: datetime, run: JobRun) -> ReconcileResult | None:
         settled, progress = await self._ledger.load(subscription)
         now = self._now()
         recent = progress.ran_at is not None and now - progress.ran_at < self._settings.every - _SLACK
-        if recent and progress.position is None and not dry_run:
+        if recent and progress.position is None and not run.always:
             return None
         alerts = self._source(subscription)
-        run = Comparison(subscription, alerts, settled, self._settings, self._rules, now, ends, dry_run, self._most)
+        comparison = Comparison(subscription, alerts, settled, self._settings, self._rules, now, ends, run, self._most)
+        run.follow(subscription, comparison.result)
         try:
-            await run.compare(progress.position, self._links, self._ledger, self._queue, self._now)
+            await comparison.compare(progress.position, self._links, self._ledger, self._queue, self._now)
         finally:
             await alerts.aclose()
-        result = run.result
+        result = comparison.result
         record(
             "alerts_reconciled",
             logging.WARNING if result.reason else logging.INFO,
@@ -117,6 +119,6 @@ class Reconciler:
             calls=result.calls,
             finished=result.finished,
             reason=result.reason,
-            dry_run=dry_run or None,
+            dry_run=run.dry_run or None,
         )
         return result

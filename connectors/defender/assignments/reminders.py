@@ -18,6 +18,7 @@ from connectors.defender.assignments.overdue import Reminding
 from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.settings import GovernanceRuleSettings
 from shared.core.errors import TicketSystemError, UnreadableRow
+from shared.core.jobs import JobRun
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import KnowsPeople, Phase, TicketRef, TicketSystem
 from shared.delivery.links import LinkStore
@@ -28,10 +29,10 @@ from shared.platform.tables import RowOvertaken
 MOST_PER_RUN = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReminderResult:
-    """What a run did: assignments that are overdue, those of them marked for the first time; tickets reminded, and
-    tickets whose system did not let that happen."""
+    """What a run did, or would do: assignments that are overdue, those of them marked for the first time; tickets
+    reminded, and tickets whose system did not let that happen."""
 
     overdue: int = 0
     marked: int = 0
@@ -67,16 +68,21 @@ class Reminders:
         self._now = now
         self._most = most
 
-    async def run(self) -> ReminderResult:
-        """Mark and remind. A ticket system that fails costs its own tickets only. Raises StorageUnavailable."""
-        now = self._now()
+    async def run(self, run: JobRun | None = None) -> ReminderResult:
+        """Mark and remind. A ticket system that fails costs its own tickets only. Raises StorageUnavailable.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
+        """
+        now, run = self._now(), run or JobRun()
         found = [one async for one in self._store.open_due_before(now)]
         tickets = overdue.by_ticket(found, now)
         done = ReminderResult(overdue=sum(len(late) for late in tickets.values()))
+        run.follow("assignments", done)
         away: set[str] = set()
         for key, late in tickets.items():
-            marked = sum([await self._mark(one, now) for one in late if one.overdue_since is None])
-            done = replace(done, marked=done.marked + marked)
+            unmarked = [one for one in late if one.overdue_since is None]
+            done.marked += len(unmarked) if run.dry_run else sum([await self._mark(one, now) for one in unmarked])
             how = overdue.reminding(late[0], self._rules)
             if done.reminded + done.failed >= self._most or not overdue.is_due(how, overdue.last_reminder(late), now):
                 continue
@@ -87,20 +93,21 @@ class Reminders:
             if stored is None or stored.value.pending is not None or stored.value.connection in away:
                 continue
             try:
-                reminded = await self._remind(stored.value, late, how, now)
+                reminded = await self._remind(stored.value, late, how, now, run)
             except TicketSystemError as error:
                 if error.retry:
                     away.add(stored.value.connection)  # others of the same system would fare no better
-                done = replace(done, failed=done.failed + 1)
+                done.failed += 1
                 record("reminder_failed", logging.WARNING, key=key, code=error.code, reason=str(error))
                 continue
-            done = replace(done, reminded=done.reminded + reminded)
+            done.reminded += reminded
         record(
             "overdue_assignments_checked",
             overdue=done.overdue,
             marked=done.marked,
             reminded=done.reminded,
             failed=done.failed,
+            dry_run=run.dry_run or None,
         )
         return done
 
@@ -108,8 +115,8 @@ class Reminders:
         """Note when an assignment was first seen to be overdue."""
         return await self._change(assignment.key, now, lambda one: replace(one, overdue_since=one.overdue_since or now))
 
-    async def _remind(self, link: Link, late: Sequence[Assignment], how: Reminding, now: datetime) -> bool:
-        """Remind a ticket, unless it is none to be written. True when its note is there."""
+    async def _remind(self, link: Link, late: Sequence[Assignment], how: Reminding, now: datetime, run: JobRun) -> bool:
+        """Remind a ticket, unless it is none to be written. True when its note is there, or would be."""
         if link.ticket is None or link.stage is not LinkStage.OPEN:
             return False
         system = self._systems(link.connection)
@@ -117,6 +124,9 @@ class Reminders:
         ticket = await system.find(link.kind, link.ticket.id, link.ticket.correlation, note.marker)
         if ticket is None or ticket.phase is not Phase.OPEN:
             return False
+        run.sample(f"{ticket.ref.number}: {len(late)} overdue since {late[0].due.isoformat()}")
+        if run.dry_run:
+            return not ticket.noted
         if not ticket.noted:
             if how.manager:
                 await self._tell_manager(system, ticket.ref, late)

@@ -71,11 +71,15 @@ class ManagementGroupPaths:
     Args:
         storage: of the copy.
         now: the clock.
+
+    Attributes:
+        read_only: what is read is known here and not written to the copy.
     """
 
     def __init__(self, storage: Storage, *, now: Callable[[], datetime]) -> None:
         self._blob = JsonBlob(storage, CONTAINER, BLOB, _Stored)
         self._now = now
+        self.read_only = False
         self._parts: dict[str, Part] = {}
         self._known: dict[str, ManagementGroupPath] = {}
         self._asked: datetime | None = None
@@ -112,7 +116,8 @@ class ManagementGroupPaths:
     async def write(self, name: str, subscriptions: Mapping[str, ManagementGroupPath]) -> None:
         """Replace what the identity of one configured tenant sees. Raises StorageUnavailable."""
         self._take({**self._parts, name: Part(self._now(), subscriptions)})
-        await self._blob.write(_Stored(self._parts))
+        if not self.read_only:
+            await self._blob.write(_Stored(self._parts))
 
     def _take(self, parts: dict[str, Part]) -> None:
         self._parts = parts

@@ -17,7 +17,9 @@ from connectors.defender.poll.tenants import DefenderTenants, tenant_of
 from connectors.defender.poll.unit import PollRun
 from connectors.defender.resource_graph import PAGE
 from connectors.defender.settings import DefenderPollSettings
+from shared.core.jobs import JobRun
 from shared.core.messages import QueueSender
+from shared.delivery.read_only import ForgetfulQueue
 from shared.mapping.routes import compile_when
 from shared.platform.log import record
 from shared.platform.storage import Storage
@@ -65,18 +67,24 @@ class FindingsPoll:
         self._rules = hashlib.blake2b(settings.when.model_dump_json().encode(), digest_size=8).hexdigest()
         self._decides = hashlib.blake2b(rules.encode(), digest_size=4).hexdigest()
 
-    async def run(self) -> list[PollResult]:
+    async def run(self, run: JobRun | None = None) -> list[PollResult]:
         """Poll every tenant and kind that is due; what goes wrong with one does not stop the others.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
 
         Raises StorageUnavailable when storage fails: what was not remembered is repeated by the next run.
         """
+        run = run or JobRun()
+        if run.dry_run:
+            self._ancestries.read_only = True
         units = [(estate, KINDS[kind]) for estate in self._estates() for kind in self._settings.kinds]
         await self._ancestries.load()
         ends = self._now() + MOST_TIME
         results = []
         for place, (estate, kind) in enumerate(units):
             share = (ends - self._now()) / (len(units) - place)  # whoever comes late has as much time as the first
-            one = await self._one(estate, kind, self._now() + share)
+            one = await self._one(estate, kind, self._now() + share, run)
             if one is not None:
                 results.append(one)
         return results
@@ -90,16 +98,18 @@ class FindingsPoll:
             names.append(name)
         return found
 
-    async def _one(self, estate: TenantView, kind: FindingKind, ends: datetime) -> PollResult | None:
+    async def _one(self, estate: TenantView, kind: FindingKind, ends: datetime, run: JobRun) -> PollResult | None:
         snapshot = Snapshot(self._storage, f"{kind.name}/{estate.name}.jsonl.gz")
         await snapshot.open()
-        if not self._is_due(snapshot.progress):
+        if not run.always and not self._is_due(snapshot.progress):
             return None
         rules = (self._rules, self._decides)
-        unit = PollRun(estate, kind, self._ancestries, self._queue, self._wanted, rules, self._now, ends)
+        queue = ForgetfulQueue(run) if run.dry_run else self._queue
+        unit = PollRun(estate, kind, self._ancestries, queue, self._wanted, rules, self._now, ends, dry_run=run.dry_run)
+        run.follow(f"{estate.tenant}, {kind.name}", unit.result)
         await unit.run(snapshot)
-        result = unit.result
-        record("findings_polled", logging.WARNING if result.reason or result.unseen else logging.INFO, **asdict(result))
+        result, facts = unit.result, {**asdict(unit.result), "dry_run": run.dry_run or None}
+        record("findings_polled", logging.WARNING if result.reason or result.unseen else logging.INFO, **facts)
         return result
 
     def _is_due(self, progress: PollProgress) -> bool:

@@ -110,9 +110,9 @@ class Snapshot:
                         continue
                     yield entry
 
-    def writer(self) -> SnapshotWriter:
-        """Begins the one that takes its place."""
-        return SnapshotWriter(self._blob, self._etag)
+    def writer(self, *, forgetful: bool = False) -> SnapshotWriter:
+        """Begins the one that takes its place; a forgetful one never does."""
+        return ForgetfulWriter(self._blob, self._etag) if forgetful else SnapshotWriter(self._blob, self._etag)
 
     async def _parts(self) -> AsyncIterator[bytes]:
         from azure.core import MatchConditions
@@ -177,6 +177,16 @@ class SnapshotWriter:
             await self._blob.stage_block(name, bytes(self._waiting))
         self._blocks.append(name)
         self._waiting.clear()
+
+
+class ForgetfulWriter(SnapshotWriter):
+    """Takes a snapshot and writes nothing, for a dry run."""
+
+    async def add(self, entry: Entry) -> None:
+        """Forget the entry."""
+
+    async def commit(self, progress: PollProgress) -> None:
+        """Leave the old snapshot in its place."""
 
 
 class Ahead:

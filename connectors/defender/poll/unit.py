@@ -69,6 +69,7 @@ class PollRun:
         rules: name the configuration that ``wanted`` follows, and the one that decides what becomes of what was sent.
         now: the clock.
         ends: when the run has to be over.
+        dry_run: ``queue`` forgets what it takes, and so does the run.
     """
 
     def __init__(
@@ -81,7 +82,10 @@ class PollRun:
         rules: tuple[str, str],
         now: Callable[[], datetime],
         ends: datetime,
+        *,
+        dry_run: bool = False,
     ) -> None:
+        self._dry_run = dry_run
         self.result = PollResult(estate.tenant, kind.name)
         self._estate = estate
         self._kind = kind
@@ -103,7 +107,7 @@ class PollRun:
         """
         self._same_rules = snapshot.progress.rules == self._rules
         calls, position = self._estate.graph.calls, snapshot.progress.position
-        writer, broken_off = snapshot.writer(), ""
+        writer, broken_off = snapshot.writer(forgetful=self._dry_run), ""
         async with aclosing(Ahead(snapshot.entries())) as old:
             await self._copy(old, writer, f"/subscriptions/{position}" if position else "")
             try:
@@ -255,4 +259,5 @@ class PollRun:
     async def _put(self, signal: Signal) -> None:
         message = SignalMessage(id=uuid4().hex, received_at=self._now(), signal=signal)
         await self._queue.send(message)
-        record_accepted(message, by="poll")
+        if not self._dry_run:
+            record_accepted(message, by="poll")

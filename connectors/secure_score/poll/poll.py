@@ -29,6 +29,7 @@ from connectors.secure_score.poll.selection import (
 from connectors.secure_score.poll.states import ScoreStates, TenantState
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import SourceError, UnreadableRow
+from shared.core.jobs import JobRun
 from shared.core.link import Link
 from shared.core.messages import QueueSender, SignalMessage
 from shared.core.signal import Signal, SignalState
@@ -105,24 +106,25 @@ class ScorePoll:
         self._queue = queue
         self._now = now
 
-    async def run(self, *, dry_run: bool = False) -> list[ScorePolled]:
+    async def run(self, run: JobRun | None = None) -> list[ScorePolled]:
         """Read every tenant that is due; what goes wrong with one does not stop the others.
 
         Args:
-            dry_run: every tenant is due; put nothing on the queue and remember nothing.
+            run: what is asked for; the run of a timer when None.
 
         Raises StorageUnavailable.
         """
-        results = []
+        run, results = run or JobRun(), []
         for tenant in self._tenants.ids:
             before = await self._states.load(tenant)
             due = before.polled_at is None or self._now() - before.polled_at >= self._every - _SLACK
-            if due or dry_run:
-                results.append(await self._one(tenant, before, dry_run))
+            if due or run.always:
+                results.append(await self._one(tenant, before, run))
         return results
 
-    async def _one(self, tenant: str, before: TenantState, dry_run: bool) -> ScorePolled:
+    async def _one(self, tenant: str, before: TenantState, run: JobRun) -> ScorePolled:
         result = ScorePolled(tenant)
+        run.follow(tenant or "own", result)
         scores = self._tenants.open(tenant)
         try:
             profiles = [profile async for profile in scores.profiles()]
@@ -131,10 +133,12 @@ class ScorePoll:
             result.reason = str(error)
         else:
             result.partial = scores.partial
-            run = _TenantReading(self._chooser, self._links, before, self._now(), result)
-            verdicts = await run.verdicts(tenant, profiles, score)
-            if not dry_run:
-                await self._act(tenant, before, verdicts, run.now, result)
+            reading = _TenantReading(self._chooser, self._links, before, self._now(), result)
+            verdicts = await reading.verdicts(tenant, profiles, score)
+            for sent in filter(None, (verdict.send for verdict in verdicts.values())):
+                run.sample(f"{sent.state.value}: {sent.title} ({sent.key})")
+            if not run.dry_run:
+                await self._act(tenant, before, verdicts, reading.now, result)
         finally:
             await scores.aclose()
             result.calls = scores.calls
@@ -150,7 +154,7 @@ class ScorePoll:
             calls=result.calls,
             partial=result.partial,
             reason=result.reason,
-            dry_run=dry_run or None,
+            dry_run=run.dry_run or None,
         )
         return result
 

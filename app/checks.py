@@ -1,0 +1,87 @@
+"""The check of connections and Microsoft's services: by whoever asks for it, an operator or the app itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal
+
+from shared.core.errors import ConfigurationError, StorageUnavailable
+from shared.core.plugins import SectionCheck
+from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
+from shared.core.ticket_system import CheckLine, CheckStatus
+from shared.operations.standing_warnings import standing_warnings
+
+if TYPE_CHECKING:
+    from app.container import Container
+
+#: What is checked.
+ChecksOf = Literal["all", "connections", "sources"]
+
+
+async def run_checks(
+    services: Container, *, connection: str = "", only: ChecksOf = "all", probe_writes: bool = False
+) -> AsyncIterator[SectionCheck]:
+    """Check what the configuration uses, with the identity and the network of this process.
+
+    Args:
+        services: the services.
+        connection: only this one.
+        only: only the connections, or only Microsoft's services.
+        probe_writes: create and delete a test ticket on each connection; everything else changes nothing.
+
+    Raises:
+        RequestRefused: there is no such connection, or a connection goes with ``only: sources``.
+        ConfigurationError: the configuration cannot be used.
+    """
+    known = sorted(services.config.connections)
+    if connection and only == "sources":
+        raise _refused(RefusalReason.INVALID, "Invalid request", "Give either a connection or only: sources.")
+    if connection and connection not in known:
+        close = tuple(get_close_matches(connection[:80], known, n=3, cutoff=0.5))
+        detail = f"There is no connection '{connection[:80]}'; known: {', '.join(known)}."
+        raise _refused(RefusalReason.NOT_FOUND, "Unknown connection", detail, close)
+    if not connection and only == "all":
+        for section in (await _bridge(services), await _configuration(services)):
+            if section.lines:
+                yield section
+    names = [connection] if connection else [] if only == "sources" else known
+    for name in names:
+        lines = await services.system(name, budgeted=False).check(services.needs(name), probe_writes=probe_writes)
+        yield SectionCheck(name, tuple(lines))
+    if connection or only == "connections":
+        return
+    for section in await services.check_sources():
+        yield section
+
+
+async def _bridge(services: Container) -> SectionCheck:
+    """Whether the app that works on this storage is well, and whether Azure calls its functions. Nothing is said where
+    no storage is configured: a check of the connections needs none."""
+    report = await services.health_report()
+    if report.status == "unavailable":
+        return SectionCheck("bridge", ())
+    lines = [CheckLine(one.code, CheckStatus.WARNING, one.text, one.advice) for one in report.reasons]
+    if not lines:
+        calls = "Azure calls its functions, and nothing waits too long"
+        lines.append(CheckLine("health", CheckStatus.OK, calls))
+    return SectionCheck("bridge", tuple(lines))
+
+
+async def _configuration(services: Container) -> SectionCheck:
+    """What in the configuration has no effect or is switched off, and traps that signals showed lately."""
+    said = [*standing_warnings(services.config), *services.config_warnings]
+    lines = [CheckLine("bridge.yaml", CheckStatus.WARNING, *_with_fix(text)) for text in said]
+    with contextlib.suppress(StorageUnavailable, ConfigurationError):  # a check needs no storage
+        lines += [CheckLine(one.code, CheckStatus.WARNING, one.text, one.fix) for one in await services.traps.read()]
+    return SectionCheck("configuration and traps", tuple(lines))
+
+
+def _with_fix(text: str) -> tuple[str, str]:
+    said, _, fix = text.partition(". Fix: ")
+    return said, fix
+
+
+def _refused(reason: RefusalReason, title: str, detail: str, close: tuple[str, ...] = ()) -> RequestRefused:
+    return RequestRefused(reason, title, [RequestMistake("connection", detail, close)])

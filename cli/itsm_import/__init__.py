@@ -1,0 +1,1 @@
+"""From the ITSM actions of Microsoft's connector to routes of bridge.yaml."""

@@ -1,0 +1,1 @@
+"""From ITSM actions to routes."""
