@@ -104,7 +104,8 @@ async def park_poison(message: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="message", queue_name=JOB_QUEUE, connection="AzureWebJobsStorage")
 async def run_job(message: func.QueueMessage) -> None:
     """Runs a job that a person asked for."""
-    await services.job_runner.run_asked(message.get_body())
+    async with services.vital_signs.call("run_job"):
+        await services.job_runner.run_asked(message.get_body())
 
 
 @app.function_name("jobs")

@@ -1,6 +1,6 @@
 """Does what Azure forgot to call. Whoever is awake looks at the signs of life: webhooks, ``/api/health``, timers.
 
-While queue trigger and timers are called, a look costs three operations of storage a minute and nothing else happens.
+While queue trigger and timers are called, a look costs four operations of storage a minute and nothing else happens.
 Imported on a webhook's cold path: everything that is heavy is imported by the first look.
 """
 
@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import BridgeError
-from shared.core.messages import POISON_QUEUE, QUEUE
+from shared.core.messages import JOB_QUEUE, POISON_QUEUE, QUEUE
 from shared.core.times import rfc3339
 from shared.platform.log import record
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.operations.vital_signs import VitalSign
 
 #: Functions of queues, by their names in function_app.py.
-DELIVER, PARK_POISON = "deliver", "park_poison"
+DELIVER, PARK_POISON, RUN_JOB = "deliver", "park_poison", "run_job"
 
 #: Seconds between looks of one process.
 LOOK_EVERY = 60.0
@@ -119,7 +119,8 @@ class Standby:
         for function in seen.overdue:
             self._stand_in(function, seconds)
         self._on_duty = any(one.name == DELIVER for one in seen.overdue)
-        return seen.waiting.since is not None or seen.waiting.poison > 0
+        waiting = seen.waiting
+        return waiting.since is not None or waiting.poison > 0 or waiting.job_since is not None
 
     async def look(self) -> Look:
         """What is to be seen now. Changes nothing. Raises StorageUnavailable and ConfigurationError."""
@@ -132,7 +133,7 @@ class Standby:
         waiting = await self._watch.look()
         now = self._services.now()
         poison_since = (signs.get(PARK_POISON, VitalSign()).waits_since or now) if waiting.poison else None
-        waits_since = {DELIVER: waiting.since, PARK_POISON: poison_since}
+        waits_since = {DELIVER: waiting.since, PARK_POISON: poison_since, RUN_JOB: waiting.job_since}
         functions = []
         for one in self._watched:
             sign = signs.get(one.name) or VitalSign(known_since=self._known_since.setdefault(one.name, now))
@@ -167,6 +168,8 @@ class Standby:
                 self._start(QUEUE, self._queue.work(seconds), stands_in_for=name)
             case name if name == PARK_POISON:
                 self._start(POISON_QUEUE, self._poison_queue.work(seconds), stands_in_for=name)
+            case name if name == RUN_JOB:
+                self._start(JOB_QUEUE, self._job_queue.work(seconds), stands_in_for=name)
             case name:
                 self._start(name, self._job(name), stands_in_for=name)
 
@@ -219,7 +222,8 @@ class Standby:
         from shared.operations.overdue import Watched
 
         jobs = all_jobs(self._services.registry)
-        return (Watched(DELIVER), Watched(PARK_POISON), *(Watched(job.name, job.schedule) for job in jobs))
+        queues = map(Watched, (DELIVER, PARK_POISON, RUN_JOB))
+        return (*queues, *(Watched(job.name, job.schedule) for job in jobs))
 
     @cached_property
     def _watch(self) -> QueueWatch:
@@ -241,3 +245,12 @@ class Standby:
             await self._services.worker.handle_poison(message, body)
 
         return QueueStandby(self._services.storage, POISON_QUEUE, None, handle)
+
+    @cached_property
+    def _job_queue(self) -> QueueStandby:
+        from shared.delivery.standby import QueueStandby
+
+        async def handle(_message: str, body: bytes, _dequeued: int) -> None:
+            await self._services.job_runner.run_asked(body)
+
+        return QueueStandby(self._services.storage, JOB_QUEUE, f"{JOB_QUEUE}-poison", handle)

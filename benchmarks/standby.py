@@ -49,7 +49,7 @@ async def _measure(report: Report, connection_string: str) -> None:
     services = Container(settings, storage=storage, now=lambda: datetime.now(UTC) + ahead)
     standby = Standby(services, ticks=lambda: time.monotonic() + ahead.total_seconds())
     signs = VitalSigns(storage, services.now, ticks=lambda: time.monotonic() + ahead.total_seconds())
-    functions = ("deliver", "park_poison", *(job.name for job in all_jobs(services.registry)))
+    functions = ("deliver", "park_poison", "run_job", *(job.name for job in all_jobs(services.registry)))
     webhook = median([await _webhook(services) for _ in range(_REQUESTS)])
     looks: list[float] = []
     for _ in range(_LOOKS):

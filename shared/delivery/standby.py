@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import StorageUnavailable
-from shared.core.messages import POISON_QUEUE, QUEUE
+from shared.core.messages import JOB_QUEUE, POISON_QUEUE, QUEUE
 from shared.core.times import optional_moment
 from shared.platform.log import record
 from shared.platform.storage import Storage, create_on_first_use, storage_errors
@@ -58,10 +58,12 @@ class Waiting:
     Attributes:
         since: since when the oldest message waits that nobody postponed; None when none does.
         poison: about how many messages the poison queue holds, hidden ones included.
+        job_since: since when the oldest job waits that a person asked for.
     """
 
     since: datetime | None
     poison: int
+    job_since: datetime | None = None
 
 
 class QueueWatch:
@@ -73,23 +75,30 @@ class QueueWatch:
         self._seen: dict[tuple[str, int], datetime] = {}
 
     async def look(self) -> Waiting:
-        """What waits. Two calls. Raises StorageUnavailable."""
+        """What waits. Three calls. Raises StorageUnavailable."""
         from azure.core.exceptions import ResourceNotFoundError
 
         async with storage_errors("looking at the queue", within=_PATIENCE):
-            try:
-                messages = await self._storage.queue(QUEUE, raw=True).peek_messages(max_messages=_PEEKED)
-            except ResourceNotFoundError:
-                messages = []
+            messages, jobs = await asyncio.gather(self._peek(QUEUE), self._peek(JOB_QUEUE))
             try:
                 poison = await self._storage.queue(POISON_QUEUE, raw=True).get_queue_properties()
                 depth = int(poison.approximate_message_count or 0)
             except ResourceNotFoundError:
                 depth = 0
         now = self._now()
-        again = [(message.id, message.dequeue_count) for message in messages if message.dequeue_count]
+        again = [(message.id, message.dequeue_count) for message in (*messages, *jobs) if message.dequeue_count]
         self._seen = {one: self._seen.get(one, now) for one in again}
-        return Waiting(min((self._waits_since(message) for message in messages), default=None), depth)
+        since, job_since = (min(map(self._waits_since, found), default=None) for found in (messages, jobs))
+        return Waiting(since, depth, job_since)
+
+    async def _peek(self, queue: str) -> list[QueueMessage]:
+        """Messages that can be received. Raises what the SDK raises."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            return await self._storage.queue(queue, raw=True).peek_messages(max_messages=_PEEKED)
+        except ResourceNotFoundError:
+            return []
 
     def _waits_since(self, message: QueueMessage) -> datetime:
         """Since when it can be received. For one that was received before, only since when we have seen it."""

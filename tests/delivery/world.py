@@ -250,10 +250,8 @@ class World:
         self.disabled = False
         self.asked_after: list[datetime] = []
         self.desk = Desk(self, honours_ids=honours_ids)
-        self.links, self.dry_links = MemoryLinks(), MemoryLinks()
-        self.dry_groups = MemoryGroups()
-        self.queue = MemoryQueue(self)
-        self.kept = memory.MemoryKept()
+        self.links, self.dry_links, self.dry_groups = MemoryLinks(), MemoryLinks(), MemoryGroups()
+        self.queue, self.kept = MemoryQueue(self), memory.MemoryKept()
         text = text % {
             "kind": kind,
             "resolve": resolve,

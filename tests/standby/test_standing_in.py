@@ -64,23 +64,23 @@ async def test_nothing_is_done_while_azure_calls_its_functions(bridge: World) ->
     assert [name for name, sign in signs.items() if sign.stood_in_at is not None] == []
 
 
-async def test_a_look_costs_three_operations_of_storage_and_the_rest_of_the_minute_none(bridge: World) -> None:
+async def test_a_look_costs_four_operations_of_storage_and_the_rest_of_the_minute_none(bridge: World) -> None:
     asked: list[str] = []
     await bridge.azure_calls_everything()
     await bridge.services.standby.help(1)
     for client in (
         bridge.storage.table("vitalsigns"),
-        *(bridge.storage.queue(q, raw=True) for q in (QUEUE, POISON_QUEUE)),
+        *(bridge.storage.queue(q, raw=True) for q in (QUEUE, POISON_QUEUE, JOB_QUEUE)),
     ):
         count_requests(client, asked)
     bridge.later = 1.1 * MINUTE
     for _ in range(60):
         await bridge.services.standby.help(1)
-    assert len(asked) == 3, asked
+    assert len(asked) == 4, asked
     for _ in range(59):
         bridge.later += timedelta(seconds=1)
         await bridge.services.standby.help(1)
-    assert len(asked) == 3, asked
+    assert len(asked) == 4, asked
 
 
 def count_requests(client, asked: list[str]) -> None:  # type: ignore[no-untyped-def]
@@ -228,6 +228,16 @@ async def test_a_job_that_runs_elsewhere_is_not_run_twice(bridge: World) -> None
     assert runs == 1
     assert [one["job"] for one in said if one["event"] == "job_skipped"].count("resync") == 1
     assert [one["function"] for one in said if one["event"] == "stood_in"].count("resync") == 1
+
+
+async def test_a_job_that_a_person_asked_for_is_done_too(bridge: World) -> None:
+    await bridge.azure_calls_everything()
+    row = await bridge.services.job_runner.ask("resync", dry_run=False)
+    bridge.later = 2 * MINUTE
+    await bridge.services.standby.help(HEALTH_SECONDS)
+    last = await bridge.services.job_runner.last("resync")
+    assert last is not None
+    assert (last.id, last.state) == (row.id, "done")
 
 
 # ---- what is wrong with the signs themselves

@@ -70,7 +70,9 @@ class World:
                 pass
 
     async def azure_calls_everything(self) -> None:
-        await self.azure_calls("deliver", "park_poison", *(job.name for job in all_jobs(self.services.registry)))
+        await self.azure_calls(
+            "deliver", "park_poison", "run_job", *(job.name for job in all_jobs(self.services.registry))
+        )
 
     async def accepted(self, key: str = "", **fields: Any) -> str:
         """A signal is on the queue; its key."""
