@@ -10,7 +10,7 @@ from pathlib import Path
 from app.standby import HEALTH_SECONDS, TIMER_SECONDS
 from app.timers import all_jobs
 from local import servicenow
-from shared.core.messages import POISON_QUEUE, QUEUE
+from shared.core.messages import JOB_QUEUE, POISON_QUEUE, QUEUE
 from shared.core.signal import SignalState
 from shared.platform.storage import Storage
 from shared.platform.tables import RowAddress
