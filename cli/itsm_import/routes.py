@@ -72,6 +72,8 @@ def _group(
     yield from _when(first, rules)
     yield f"    connection: {_scalar(_connection(first, connections))}"
     yield f"    ticket: {_kind(first)}"
+    if first.per_row or first.per_item:
+        yield f"    group: {{by: {'row' if first.per_row else 'item'}}}"
     good, bad = _fields(first)
     if good:
         yield "    fields:"
@@ -99,9 +101,10 @@ def _notes(action: ItsmAction, connections: Mapping[str, str]) -> Iterator[str]:
     if action.template:
         yield "UseTemplate: the values of the ServiceNow template are not in the export. Repeat them under 'fields'"
     if action.per_row:
-        yield "CreateOneWIPerLog: one work item for each row has no equivalent yet; each alert has one ticket"
+        yield "CreateOneWIPerLog: a ticket for each row of a log alert, each with its own end. Name the columns that tell"
+        yield "rows apart if the usual ones do not (docs/rows.md)"
     elif action.per_item:
-        yield "CreateOneWIPerCI: each alert has its own ticket. A log alert split by dimensions is one per resource"
+        yield "CreateOneWIPerCI: a ticket for each configuration item that an alert names, each with its own end"
     else:
         yield (
             "CreateOneWIPerCI off: log alerts of one rule shared a work item. For that add  group: {by: rule}  to a "

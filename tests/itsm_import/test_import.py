@@ -81,7 +81,8 @@ def test_given_what_cannot_be_carried_over_when_it_is_imported_then_a_comment_sa
         assert comment in text, text
     text = imported(TEMPLATE)
     assert "UseTemplate: the values of the ServiceNow template are not in the export" in text
-    assert "CreateOneWIPerLog: one work item for each row has no equivalent yet" in text
+    assert "CreateOneWIPerLog: a ticket for each row of a log alert" in text
+    assert "    group: {by: row}" in text
 
 
 def test_given_a_template_with_alert_rules_when_it_is_imported_then_the_route_names_the_rules_of_its_group() -> None:
