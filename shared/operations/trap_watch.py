@@ -44,6 +44,9 @@ _MOST_SHOWN: Final = 100
 _TWICE: Final = 5
 _SHARE: Final = 0.8
 
+#: Outcomes of signals as they were sent.
+_ENDED: Final = (OutcomeKind.DELIVERED, OutcomeKind.GROUPED, OutcomeKind.SPLIT)
+
 #: Different hours of a day in which a throttle counted signals in its summary: more is no storm, but the usual rate.
 _HOURS: Final = 5
 
@@ -101,7 +104,7 @@ class TrapWatch:
     async def ended(self, outcome: Outcome) -> None:
         """See ``OutcomeListener``."""
         signal = outcome.signal
-        if signal is None or signal.via or outcome.kind not in (OutcomeKind.DELIVERED, OutcomeKind.GROUPED):
+        if signal is None or signal.via or outcome.kind not in _ENDED:
             return
         traps = [*self._of_source(signal), *self._delivered_twice(outcome, signal), *self._throttled(outcome)]
         for trap in traps:
