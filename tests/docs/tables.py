@@ -30,6 +30,7 @@ NOT_RUN = (
     NotRun("docs/reconcile.md", "az ", _AZURE),
     NotRun("docs/reconcile.md", '{\n  "Name": "Azure ITSM Bridge alert reader"', _ROLE),
     NotRun("docs/resync.md", '{\n  "Name": "Azure ITSM Bridge alert states"', _ROLE),
+    NotRun("docs/rows.md", "az ", _AZURE),
     NotRun("docs/secure-score.md", r"(\w+=\$\()?az ", _AZURE),
     NotRun("docs/servicenow.md", "az ", _AZURE),
 )
