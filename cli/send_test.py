@@ -43,7 +43,7 @@ def send_test(
             f"the app that BRIDGE_APP_URL and {KEY}, or --session, name."
         ),
     ] = "",
-    severity: Annotated[int, typer.Option(min=0, max=4, help="Severity of the alert: 0 critical to 4 verbose.")] = 4,
+    severity: Annotated[int, typer.Option(min=0, max=4, help="Severity of the alert: 0 critical to 4 verbose.")] = 3,
     resource: Annotated[str, typer.Option(help="ARM id of the resource that the alert names.")] = _RESOURCE,
     patience: Annotated[float, typer.Option("--wait", min=1, help="Seconds to wait for each delivery.")] = 120.0,
 ) -> None:

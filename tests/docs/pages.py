@@ -16,8 +16,9 @@ FILES = (
     *(f"docs/{file.name}" for file in sorted(ROOT.glob("docs/*.md"))),
 )
 COMMANDS = ("console", "bash", "sh", "shell")
-#: Not examples to be run: drawings and outlines, queries of Log Analytics, scripts inside ServiceNow.
-OTHERS = ("", "text", "kusto", "javascript")
+#: Not examples to be run: drawings and outlines, queries of Log Analytics, scripts inside ServiceNow,
+#: fragments of Bicep.
+OTHERS = ("", "text", "kusto", "javascript", "bicep")
 _FENCE = re.compile(r"(\s*)```\s*(\w*)")
 _LOOKS_LIKE_A_COMMAND = re.compile(r"\s*(?:\$ )?(?:\.venv/|python |curl |az |func |make |export |git )")
 

@@ -24,10 +24,12 @@ from local.running import Running
 from tests.docs.pages import ROOT
 
 ALERT = ROOT / "tests/fixtures/azure_monitor/common/metric-static-fired.json"
+#: What the Azure CLI would have written before the examples of docs/migrating-from-itsmc.md.
+_EXPORTS = {"groups.json": "action-group-list.json", "rules.json": "resource-group-template.json"}
 #: Seconds for one command, and for ``local up`` to start on a busy machine.
 _COMMAND, _START = 60.0, 90.0
 _CURL = "silent\nshow-error\nfail-with-body\nmax-time = 30\n"
-_OURS = ("SERVICENOW_", "AZURE_", "AzureWebJobs", "IDENTITY_", "KEY_VAULT_URL", "BRIDGE_CONFIG")
+_OURS = ("SERVICENOW_", "AZURE_", "AzureWebJobs", "IDENTITY_", "KEY_VAULT_URL", "BRIDGE_")
 
 
 class Session:
@@ -118,6 +120,8 @@ class Session:
             (r"https://dev00000\.service-now\.com", self.servicenow["url"]),
             (r"(?<=SERVICENOW_PASSWORD=)('the password'|\.\.\.)", self.servicenow["integration_password"]),
             (r"\bSUBSCRIPTION\b", PRODUCTION),
+            (r"\bUP\.JSON\b", self._running.session["session_file"]),
+            (r"--account STORAGE-ACCOUNT ", ""),  # here it is the storage of the settings
         )
         for placeholder, value in placeholders:
             text = re.sub(placeholder, lambda _, value=value: value, text)  # type: ignore[misc]
@@ -146,7 +150,11 @@ class Session:
     def _environment(self, configured: bool) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         own |= {"COLUMNS": "160", "NO_COLOR": "1", "CURL_HOME": str(self._checkout)}
-        return own | self._running.session["settings"] if configured else own
+        if not configured:
+            return own
+        app = {"BRIDGE_APP_URL": self.app["url"], "BRIDGE_APP_KEY": self.app["key"]}
+        settings: dict[str, str] = self._running.session["settings"]
+        return own | app | settings
 
     def start(self, script: str) -> str:
         """Start ``local up`` as printed, and stop it once it serves; why it does not, empty when it does."""
@@ -187,6 +195,8 @@ def make_checkout(folder: Path) -> Path:
             (folder / entry.name).symlink_to(entry)
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "alert.json").write_text(ALERT.read_text("utf-8"), "utf-8")
+    for name, export in _EXPORTS.items():
+        (folder / name).symlink_to(ROOT / "tests/itsm_import/exports" / export)
     (folder / ".curlrc").write_text(_CURL, "utf-8")
     return folder
 
