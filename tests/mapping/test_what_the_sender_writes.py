@@ -193,7 +193,7 @@ def test_the_rows_of_a_log_alert_are_in_its_ticket() -> None:
     assert "ErrorText: disk full" in description(simple)
     results = {"tables": [{"columns": [{"name": "Computer"}, {"name": "ErrorText"}], "rows": [["vm-7", "disk full"]]}]}
     old = read(common({"SearchQuery": "q", "SearchResults": results}, monitoringService="Log Analytics"))
-    assert "Computer | ErrorText\nvm-7 | disk full" in description(old)
+    assert "Computer: vm-7\nErrorText: disk full" in description(old)
 
 
 @pytest.mark.parametrize("as_text", [False, True])

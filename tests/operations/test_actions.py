@@ -107,7 +107,13 @@ async def test_what_is_not_the_end_of_a_signal_is_no_row(storage: Storage, start
     def message() -> SignalMessage:
         return SignalMessage(id=uuid4().hex, received_at=start, signal=signal())
 
-    ends = {OutcomeKind.DELIVERED, OutcomeKind.GROUPED, OutcomeKind.DEAD_LETTERED, OutcomeKind.QUARANTINED}
+    ends = {
+        OutcomeKind.DELIVERED,
+        OutcomeKind.GROUPED,
+        OutcomeKind.SPLIT,
+        OutcomeKind.DEAD_LETTERED,
+        OutcomeKind.QUARANTINED,
+    }
     for kind in OutcomeKind:
         await log.ended(measured(Outcome(kind, kind.name.lower()), message(), start, calls=0))
     foreign = Outcome(OutcomeKind.DEAD_LETTERED, "dead_lettered", code=FOREIGN_MESSAGE)

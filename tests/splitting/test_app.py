@@ -102,7 +102,9 @@ async def started(azurite: Azurite, tmp_path: Path, clouds: World) -> AsyncItera
 
 def _app(azurite: Azurite, tmp_path: Path, clouds: World, sections: str) -> tuple[Container, App]:
     file = tmp_path / "bridge.yaml"
-    file.write_text(f"version: 1\nconnections:\n  toys: {{type: toy_desk, room: attic}}\n{sections}")
+    toys = f"toys{uuid4().hex[:9]}"  # the budget of a connection is shared by all tests of a process
+    text = f"version: 1\nconnections:\n  toys: {{type: toy_desk, room: attic}}\n{sections}"
+    file.write_text(text.replace("toys", toys))
     desks: list[ToyDesk] = []
     registry = Registry(sources=(PLUGIN,), more_ticket_systems=(plugin(NOW, desks),))
     endpoints: CloudEndpoints = clouds.endpoints()
