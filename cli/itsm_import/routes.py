@@ -101,8 +101,8 @@ def _notes(action: ItsmAction, connections: Mapping[str, str]) -> Iterator[str]:
     if action.template:
         yield "UseTemplate: the values of the ServiceNow template are not in the export. Repeat them under 'fields'"
     if action.per_row:
-        yield "CreateOneWIPerLog: a ticket for each row of a log alert, each with its own end. Name the columns that tell"
-        yield "rows apart if the usual ones do not (docs/rows.md)"
+        yield "CreateOneWIPerLog: a ticket for each row of a log alert, each with its own end. Name the columns that"
+        yield "tell rows apart if the usual ones do not (docs/rows.md)"
     elif action.per_item:
         yield "CreateOneWIPerCI: a ticket for each configuration item that an alert names, each with its own end"
     else:
