@@ -41,7 +41,7 @@ def test_help_teaches_every_command() -> None:
 
 def test_validate_says_every_mistake_and_exits_with_1(tmp_path: Path) -> None:
     code, text, _ = bridge_py("validate", SERVICENOW_URL="https://contoso.service-now.com")
-    assert (code, "valid; 1 connection, 4 routes" in text) == (0, True)
+    assert (code, "valid; 1 connection, 9 routes" in text) == (0, True)
     file = tmp_path / "bridge.yaml"
     file.write_text("version: 1\nconnections: {}\nroute: []\n")
     code, _, said = bridge_py("--config", str(file), "validate")
