@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.sources import is_healthy
+from shared.delivery.affected_items import AffectedItemsLister
 from shared.delivery.decision.rules import PlannedWorkLookup, no_planned_work
 from shared.delivery.deliver import Deliverer
 from shared.delivery.event_log import EventLog
@@ -63,7 +64,9 @@ def _configured(services: Container) -> Configured:
     planned_work = services.planned_work.holds if follows_changes else no_planned_work
     links = services.live_links
     deliverer = Deliverer(mapper, services.system, links, planned_work=planned_work, admit=admit, now=services.now)
-    grouper = Grouper(mapper, links, GroupStore(services.storage), services.queue, now=services.now)
+    store = GroupStore(services.storage)
+    grouper = Grouper(mapper, links, store, services.queue, now=services.now)
+    affected = AffectedItemsLister(mapper, services.system, links, store, admit=admit, now=services.now)
     dry_run, groups = _dry_run(services, grouper, planned_work) if mapper.has_dry_runs else (None, grouper)
     reader = RowReaders(
         {name: one for name, source in services.sources.items() if (one := source.row_reader())},
@@ -83,8 +86,9 @@ def _configured(services: Container) -> Configured:
         write_back=services.write_back,
         split=_split(services, reader) if mapper.splits else None,
         reader=reader,
+        affected_items=affected,
     )
-    return Configured(stages, deliverer, groups, services.config.delivery, services.write_back)
+    return Configured(stages, deliverer, groups, services.config.delivery, services.write_back, affected)
 
 
 def _dry_run(services: Container, live: Grouper, planned_work: PlannedWorkLookup) -> tuple[DryRun, GroupsInDryRun]:

@@ -55,7 +55,8 @@ def interpret(
     redact: Callable[[str], str] = str,
     now: datetime | None = None,
 ) -> Any:
-    """Return the ``result`` of a successful answer: a list for LIST, None for DELETE, else an object.
+    """Return the ``result`` of a successful answer: a list for LIST, None for DELETE, the whole answer for BATCH, else
+    an object.
 
     Args:
         call, reply: what was asked and what came back.
@@ -174,11 +175,13 @@ def _judge_success(call: WireCall, reply: ServiceNowReply) -> _Success | Ruling:
         return _unproven(
             call, f"{call} was answered with success and an error at once", _advice_for_failure(500, reply.error_text())
         )
-    result = data.get("result")
+    result = data if call.purpose is Purpose.BATCH else data.get("result")
     if call.purpose is not Purpose.LIST and call.path.startswith(_CHANGE_API) and isinstance(result, list):
         result = result[0] if len(result) == 1 else None
     if call.purpose is Purpose.LIST:
         usable = isinstance(result, list) and all(isinstance(row, dict) for row in result)
+    elif call.purpose is Purpose.BATCH:
+        usable = isinstance(data.get("serviced_requests"), list)
     else:
         usable = isinstance(result, dict)
     return _Success(result) if usable else _unproven(call, f"the answer to {call} has no usable result")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -123,7 +123,7 @@ class Client:
 
         Raises NotSent, OutcomeUnknown, Throttled, Unavailable, NotAuthorised, Refused, TicketMissing, DuplicateKey.
         """
-        return self._interpret(call, await self._send_authenticated(call))
+        return self.interpret(call, await self._send_authenticated(call))
 
     async def call_with_total(self, call: WireCall) -> tuple[list[Mapping[str, Any]], int | None]:
         """Make a call that lists rows. Returns the rows, and how many rows match the query, visible or not.
@@ -133,7 +133,7 @@ class Client:
         """
         reply = await self._send_authenticated(call)
         total = reply.headers.get("x-total-count", "").strip()
-        return self._interpret(call, reply), int(total) if total.isdecimal() else None
+        return self.interpret(call, reply), int(total) if total.isdecimal() else None
 
     async def log_in(self) -> None:
         """Read the secrets, and fetch a token where the credential needs one.
@@ -158,7 +158,8 @@ class Client:
             reply, _ = await self._attempt(call)
         return reply
 
-    def _interpret(self, call: WireCall, reply: ServiceNowReply) -> Any:
+    def interpret(self, call: WireCall, reply: ServiceNowReply) -> Any:
+        """The result of a reply, also of one that came inside another. Raises what :meth:`call` raises."""
         try:
             return interpret(
                 call, reply, connection=self.connection, redact=self._redactor.clean, now=datetime.now(UTC)
@@ -181,9 +182,9 @@ class Client:
                 async with asyncio.timeout_at(deadline), self._gate.slot():
                     auth = await self._authenticate()
                     pool = self._pool_for(auth)
-                    permit = await self._gate.acquire()
+                    permits = await self._permits(call.weight)
                     sent = True
-                    reply = await self._send(pool, lambda: _request(pool, call, auth), call, permit)
+                    reply = await self._send(pool, lambda: _request(pool, call, auth), call, permits)
                     return reply, auth
             except TimeoutError:
                 pass
@@ -194,6 +195,18 @@ class Client:
             connection=self.connection,
             advice="Earlier calls take too long: look at the instance.",
         )
+
+    async def _permits(self, count: int) -> list[object]:
+        """So many permits of the gate, or none. Raises what the gate raises."""
+        permits: list[object] = []
+        try:
+            while len(permits) < count:
+                permits.append(await self._gate.acquire())
+        except BaseException:
+            for permit in permits:
+                self._gate.report(permit, CallReport(SystemCondition.UNKNOWN, left=False))
+            raise
+        return permits
 
     async def _authenticate(self) -> RequestAuth:
         try:
@@ -208,7 +221,7 @@ class Client:
                 await self._credential.renew(refused, _Endpoint(self))
         except SecretUnavailable as error:
             try:
-                self._interpret(call, reply)
+                self.interpret(call, reply)
             except NotAuthorised as first:
                 first.advice = f"{first.advice} The secret could not be read again: {error}."
                 raise
@@ -252,7 +265,7 @@ class Client:
         pool: ConnectionPool,
         make: Callable[[], httpx.Request],
         call: WireCall,
-        permit: object,
+        permits: Sequence[object],
         *,
         logged: bool = True,
     ) -> ServiceNowReply:
@@ -274,7 +287,8 @@ class Client:
         finally:
             if left:
                 spend()
-            self._gate.report(permit, report)
+            for permit in permits:
+                self._gate.report(permit, report)
         if error_of_call is not None:
             raise error_of_call
         self.response_facts.update(reply)
@@ -385,7 +399,7 @@ class _Endpoint:
         client = self._client
         pool = client._pool_for(None)
         permit = await client._gate.acquire()
-        return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL, permit)
+        return await client._send(pool, lambda: _form_request(pool, form), _TOKEN_CALL, [permit])
 
     async def revoke(self, token: str) -> ServiceNowReply:
         """Revoke a token. ServiceNow takes it in the URL, so the URL is not logged."""
@@ -393,7 +407,7 @@ class _Endpoint:
         pool = client._pool_for(None)
         hidden = Secret(token)
         permit = await client._gate.acquire()
-        return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, permit, logged=False)
+        return await client._send(pool, lambda: _revoke_request(pool, hidden), _REVOKE_CALL, [permit], logged=False)
 
 
 def _request(pool: ConnectionPool, call: WireCall, auth: RequestAuth) -> httpx.Request:

@@ -1,6 +1,12 @@
-"""Finds the configuration item of an affected resource, and creates it where the settings say so.
+"""Finds the configuration items of affected resources, and creates one where the settings say so.
 
-Sources: ServiceNow docs, "Table API" and the dictionary of cmdb_ci (name, fqdn, object_id, install_status).
+Sources: ServiceNow docs, "Table API"; "CMDB classes targeted in Service Graph Connector for Microsoft Azure" (releases
+Xanadu to Australia): the connector fills ``object_id`` and ``name`` of nearly every class, of virtual machines both on
+the instance [cmdb_ci_vm_instance] and on the server that runs in it, ``fqdn`` of databases, functions and load
+balancers; Kubernetes clusters have ``name`` and ``fqdn``, and the id in ``cluster_resource_id``, which cmdb_ci lacks.
+
+So an Azure resource id and a name may each fit a virtual machine and its server. ``prefer`` of the settings decides:
+the id of a resource means the first, the name of a host the second.
 
 A nested Azure resource (``.../servers/sql-shop/databases/master``) is looked for by its id and by its whole name
 (``sql-shop/master``). Its last segment names nothing: the CMDB has many items called ``default``, ``0`` or ``master``.
@@ -12,7 +18,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from connectors.servicenow.client import Client
@@ -36,6 +42,9 @@ from shared.core.link import DISPLAY
 _LOG = logging.getLogger(__name__)
 
 _LIMIT = 50
+
+#: Resources of one query, its length in characters before it is encoded, and its rows.
+_MANY, _LONGEST_QUERY, _MANY_ROWS = 20, 3500, 250
 _TABLE = "cmdb_ci"
 _FQDN = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})+")
 
@@ -60,6 +69,13 @@ class ConfigurationItemFinder:
     def __init__(self, client: Client, settings: ConfigurationItems) -> None:
         self._client = client
         self._settings = settings
+        self._lacks_column = False
+
+    @property
+    def lacks_column(self) -> str:
+        """The column with the Azure resource id, where answers have shown that items lack it, or that the user may not
+        read it; else empty. The instance ignores a condition on it in silence."""
+        return self._settings.resource_id_attribute if self._lacks_column else ""
 
     async def find(self, text: str) -> str | None:
         """The sys_id of the item that an Azure resource id, a host name or a name stands for.
@@ -68,30 +84,75 @@ class ConfigurationItemFinder:
         kind of match that any item has wins. None when there is no item, SEVERAL when several are equally good. Raises
         what calls raise.
         """
-        wanted = list(dict.fromkeys(term for term in self._search_terms(text.strip()) if searchable(term.text)))
+        return await self._find(text, create=self._settings.create_missing)
+
+    async def find_many(self, texts: Iterable[str]) -> dict[str, str | None]:
+        """As :meth:`find` for each of the texts, with one query for many of them. None is created."""
+        found: dict[str, str | None] = {}
+        for chunk in self._chunks(dict.fromkeys(texts)):
+            rows = await self._query([term for wanted in chunk.values() for term in wanted], _MANY_ROWS)
+            for text, wanted in chunk.items():
+                if len(rows) >= _MANY_ROWS:  # common names crowd the others out
+                    found[text] = await self._find(text, create=False)
+                else:
+                    found[text] = self._best(rows, wanted)
+        return found
+
+    async def _find(self, text: str, *, create: bool) -> str | None:
+        wanted = self._wanted(text)
         if not wanted:
             return None
-        found = await self._query(wanted)
-        if len(found) >= _LIMIT:  # a common name, such as "default", crowds the others out: ask for the best alone
+        rows = await self._query(wanted, _LIMIT)
+        if len(rows) >= _LIMIT:  # a common name, such as "default", crowds the others out: ask for the best alone
             wanted = wanted[:1]
-            found = await self._query(wanted)
-        matches = self._matches(found, wanted)
-        if len(matches) > 1 or len(found) >= _LIMIT:
-            _LOG.warning("%s: several configuration items fit %r", self._client.connection, text[:200])
-            return SEVERAL
-        if matches:
-            return matches[0]
-        if self._settings.create_missing and is_resource_id(text):
+            rows = await self._query(wanted, _LIMIT)
+        found = SEVERAL if len(rows) >= _LIMIT else self._best(rows, wanted)
+        if found is None and create and is_resource_id(text):
             return await self._create(text)
-        return None
-
-    async def _query(self, wanted: list[_Term]) -> list[Mapping[str, Any]]:
-        """Rows that match any of the terms."""
-        query = any_of(list(dict.fromkeys(equal(term.column, term.text) for term in wanted)))
-        attribute = self._settings.resource_id_attribute
-        columns = dict.fromkeys(("sys_id", "install_status", attribute, *(term.column for term in wanted)))
-        found: list[Mapping[str, Any]] = await self._client.call(list_call(_TABLE, query, list(columns), _LIMIT))
         return found
+
+    def _wanted(self, text: str) -> list[_Term]:
+        return list(dict.fromkeys(term for term in self._search_terms(text.strip()) if searchable(term.text)))
+
+    def _chunks(self, texts: Iterable[str]) -> Iterator[dict[str, list[_Term]]]:
+        """What is looked for, in portions for one query each."""
+        chunk: dict[str, list[_Term]] = {}
+        length = 0
+        for text in texts:
+            wanted = self._wanted(text)
+            size = sum(len(term.column) + len(term.text) + 4 for term in wanted)
+            if chunk and (len(chunk) >= _MANY or length + size > _LONGEST_QUERY):
+                yield chunk
+                chunk, length = {}, 0
+            chunk[text] = wanted
+            length += size
+        if chunk:
+            yield chunk
+
+    async def _query(self, wanted: list[_Term], limit: int) -> list[Mapping[str, Any]]:
+        """Rows that match any of the terms."""
+        conditions = list(dict.fromkeys(equal(term.column, term.text) for term in wanted))
+        if not conditions:
+            return []
+        attribute = self._settings.resource_id_attribute
+        more = ("sys_id", "install_status", "sys_class_name", attribute)
+        columns = dict.fromkeys((*more, *(term.column for term in wanted)))
+        call = list_call(_TABLE, any_of(conditions), list(columns), limit)
+        found: list[Mapping[str, Any]] = await self._client.call(call)
+        if found:
+            self._note_column(attribute, found)
+        return found
+
+    def _note_column(self, attribute: str, found: Sequence[Mapping[str, Any]]) -> None:
+        lacks = "resource_id" in self._settings.match and all(attribute not in row for row in found)
+        if lacks and not self._lacks_column:
+            _LOG.warning(
+                "%s: configuration items show no column %s: no resource is found by its id. Set "
+                "ci.resource_id_attribute to the column that holds it, or let the integration user read it",
+                self._client.connection,
+                attribute,
+            )
+        self._lacks_column = lacks
 
     def _search_terms(self, text: str) -> Iterator[_Term]:
         """What is compared, best first: the resource itself before what it is nested in."""
@@ -113,20 +174,31 @@ class ConfigurationItemFinder:
                 elif kind == "name":
                     yield _Term("name", _name_of(level), level)
 
-    def _matches(self, found: list[Mapping[str, Any]], wanted: list[_Term]) -> list[str]:
-        """Ids of the items that fit best. Items that no longer exist count only when no other fits."""
+    def _best(self, rows: Sequence[Mapping[str, Any]], wanted: Sequence[_Term]) -> str | None:
+        """Id of the item that fits best; SEVERAL when several do. Items that no longer exist count only when no other
+        fits."""
         for column, term, owner in wanted:
-            best: list[tuple[bool, str]] = []
-            for row in found:
-                if _folded(value(row, column)) != _folded(term) or self._is_another(row, owner):
-                    continue
-                sys_id = value(row, "sys_id") or ""
-                if is_sys_id(sys_id):
-                    best.append((value(row, "install_status") in _RETIRED, sys_id))
-            if best:
-                present = [sys_id for retired, sys_id in best if not retired]
-                return present or [sys_id for _, sys_id in best]
-        return []
+            fit = [
+                row
+                for row in rows
+                if _folded(value(row, column)) == _folded(term)
+                and not self._is_another(row, owner)
+                and is_sys_id(value(row, "sys_id") or "")
+            ]
+            if fit:
+                present = [row for row in fit if value(row, "install_status") not in _RETIRED]
+                ids = self._preferred(present or fit, owner)
+                return ids[0] if len(ids) == 1 else SEVERAL
+        return None
+
+    def _preferred(self, rows: Sequence[Mapping[str, Any]], owner: str) -> list[str]:
+        """Of items that fit equally well: those of the classes that stand for Azure resources, if a resource is looked
+        for by its id; the others, if a host is looked for by its name."""
+        for name in self._settings.prefer:
+            chosen = [row for row in rows if (value(row, "sys_class_name") == name) is is_resource_id(owner)]
+            if chosen and len(chosen) < len(rows):
+                rows = chosen
+        return list(dict.fromkeys(value(row, "sys_id") or "" for row in rows))
 
     def _is_another(self, row: Mapping[str, Any], owner: str) -> bool:
         """Whether a row is known to be another Azure resource, one that only has the same name."""
@@ -159,7 +231,10 @@ class ConfigurationItemFinder:
             # The ticket is created without it: the next ticket finds the item, if it was created.
             _LOG.warning("%s: a configuration item may not have been created: %s", self._client.connection, error)
             return None
-        return made if is_sys_id(made) else None
+        if is_sys_id(made):
+            return made
+        _LOG.warning("%s: the answer to %s does not say which item was made", self._client.connection, call)
+        return None
 
 
 def is_resource_id(text: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import httpx
 
+from connectors.servicenow.affected import AFFECTED_KINDS, TicketItems
 from connectors.servicenow.check.connection import ConnectionCheck
 from connectors.servicenow.client import Client
 from connectors.servicenow.events import Events
@@ -20,6 +21,7 @@ from connectors.servicenow.tickets import Tickets
 from shared.core.rate_gate import RateGate
 from shared.core.secrets import SecretSource
 from shared.core.ticket_system import (
+    AffectedItems,
     ChangePage,
     CheckLine,
     Closure,
@@ -123,6 +125,7 @@ class ServiceNow:
         self._tickets = Tickets(self._client, self._tables, self._references, settings)
         self._events = Events(self._client)
         self._people = People(self._client, self._tickets)
+        self._items = TicketItems(self._client, self._references, settings.ci.affected)
         self._handlers: dict[TicketKind, KindHandler] = {
             **dict.fromkeys(self._tables, self._tickets),
             TicketKind.EVENT: self._events,
@@ -182,6 +185,16 @@ class ServiceNow:
         with self._client.operation():
             state = self._tables[TicketKind.CHANGE_REQUEST].reopened
             return await PlannedChanges(self._client, self._settings.ci, state).current()
+
+    def most_affected_items(self, kind: TicketKind) -> int:
+        """See ``ListsAffectedItems.most_affected_items``: ``ci.affected`` of the settings."""
+        return self._settings.ci.affected if kind in AFFECTED_KINDS else 0
+
+    async def add_affected_items(self, ref: TicketRef, own: str, resources: Sequence[str]) -> AffectedItems:
+        """See ``ListsAffectedItems.add_affected_items``. One call for what is listed already, one for about twenty
+        resources whose items are not known yet, one for ten items that are added."""
+        with self._client.operation():
+            return await self._items.add(ref, own, resources)
 
     async def find_person(self, text: str) -> Person | None:
         """See ``KnowsPeople.find_person``."""

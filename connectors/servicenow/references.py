@@ -16,7 +16,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -63,17 +63,16 @@ class References:
             return TEMPLATES
         return self._fields[field].table if field in self._fields else "cmdb_ci"
 
-    async def resolve(self, field: str, text: str, *, warn: bool = True) -> str | None:
+    async def resolve(self, field: str, text: str) -> str | None:
         """As :meth:`find`; None when there is no single match."""
-        found = await self.find(field, text, warn=warn)
+        found = await self.find(field, text)
         return None if isinstance(found, LeftOut) else found
 
-    async def find(self, field: str, text: str, *, warn: bool = True) -> str | LeftOut:
+    async def find(self, field: str, text: str) -> str | LeftOut:
         """The sys_id that ``text`` stands for in ``field``; what was looked for when none or several fit equally well.
 
-        An id and an empty text, which clears the field, are taken as they are. ``warn``: log when there is no result,
-        because the field is then left out of the ticket. A template of standard changes stands for its record producer
-        where changes are made by the Change Management API, else for its current version.
+        An id and an empty text, which clears the field, are taken as they are. A template of standard changes stands
+        for its record producer where changes are made by the Change Management API, else for its current version.
 
         Raises NotSent, Throttled, Unavailable, and NotAuthorised when the credentials are not accepted at all.
         """
@@ -83,23 +82,44 @@ class References:
             return text
         found = None
         if searchable(text):
-            key = (self.table_of(field), self._columns(field), text.casefold())
             wait = self._client.within_deadline(f"looking up {field}")
-            found = await self._cache.get(key, lambda: self._look_up(field, text), wait)
+            found = await self._cache.get(self._key(field, text), lambda: self._look_up(field, text), wait)
         if found is not None and found != SEVERAL:
             return found
         if is_sys_id(text):  # the template may be hidden from the user, and work all the same
             return text
-        left_out = LeftOut(field, shorten(text, 120), self.table_of(field), several=found == SEVERAL)
-        if warn:
-            _LOG.warning(
-                "%s: %s is left out: no single match for %r in %s",
-                self._client.connection,
-                field,
-                left_out.text,
-                left_out.table,
-            )
-        return left_out
+        return LeftOut(field, shorten(text), self.table_of(field), found == SEVERAL, self._why(field))
+
+    async def find_items(self, texts: Iterable[str]) -> dict[str, str | None]:
+        """The sys_ids of the configuration items that resources stand for; None where there is none, SEVERAL where
+        several fit equally well. What is not cached costs one call for about twenty of them. Raises as :meth:`find`,
+        and what the instance refuses.
+        """
+        wanted = [text.strip() for text in dict.fromkeys(texts) if text.strip()]
+        found: dict[str, str | None] = {text: text for text in wanted if is_sys_id(text)}
+        unknown = []
+        for text in (text for text in wanted if text not in found and searchable(text)):
+            cached = self._cache.known(self._key(CI_FIELD, text))
+            if cached is None:
+                unknown.append(text)
+            else:
+                found[text] = cached[0]
+        if self._cmdb is None:
+            found |= {text: await self._look_up(CI_FIELD, text) for text in unknown}
+            return found
+        for text, item in (await self._cmdb.find_many(unknown)).items():
+            found[text] = item
+            if item is not None:  # the ticket's own item may be created where there is none
+                self._cache.store(self._key(CI_FIELD, text), item)
+        return found
+
+    def _key(self, field: str, text: str) -> Hashable:
+        return (self.table_of(field), self._columns(field), text.casefold())
+
+    def _why(self, field: str) -> str:
+        """What is known of the reason why a look-up finds nothing."""
+        lacks = self._cmdb.lacks_column if field == CI_FIELD and self._cmdb is not None else ""
+        return f"its items show no column {lacks}, see ci.resource_id_attribute" if lacks else ""
 
     def _columns(self, field: str) -> tuple[str, ...]:
         return tuple(self._fields[field].by) if field in self._fields else ()
@@ -198,7 +218,7 @@ class LookupCache:
 
         Raises what ``look_up`` and ``wait`` raise; a failed look-up is not cached.
         """
-        found = self._cached(key)
+        found = self.known(key)
         if found is not None:
             return found[0]
         lock, waiting = self._locks.get(key, (asyncio.Lock(), 0))
@@ -207,10 +227,10 @@ class LookupCache:
             async with wait:
                 await lock.acquire()
             try:
-                found = self._cached(key)
+                found = self.known(key)
                 if found is None:
                     found = (await look_up(),)
-                    self._store(key, found[0])
+                    self.store(key, found[0])
                 return found[0]
             finally:
                 lock.release()
@@ -219,7 +239,8 @@ class LookupCache:
             if waiting > 1:
                 self._locks[key] = (lock, waiting - 1)
 
-    def _cached(self, key: Hashable) -> tuple[str | None] | None:
+    def known(self, key: Hashable) -> tuple[str | None] | None:
+        """The cached result for a key; None when nothing is known."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -230,7 +251,8 @@ class LookupCache:
         self._entries.move_to_end(key)
         return (value,)
 
-    def _store(self, key: Hashable, value: str | None) -> None:
+    def store(self, key: Hashable, value: str | None) -> None:
+        """Cache the result for a key."""
         ttl = self._ttl if value not in (None, SEVERAL) else min(self._ttl, NEGATIVE_TTL)
         if ttl <= 0:
             return

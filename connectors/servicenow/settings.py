@@ -172,8 +172,15 @@ class ConfigurationItems(SettingsModel):
     """What is compared, best first: ``resource_id`` (the column below), ``fqdn``, ``name``."""
     resource_id_attribute: Identifier = "object_id"
     """Column of ``cmdb_ci`` that holds the Azure resource id."""
+    prefer: Annotated[tuple[Identifier, ...], Field(max_length=10)] = ("cmdb_ci_vm_instance",)
+    """Classes that stand for Azure resources, best first. Where several items fit equally well, as a virtual machine
+    and the server that runs in it, an Azure resource id means the item of such a class, a host's name the other."""
+    affected: Annotated[int, Field(ge=0, le=500)] = 100
+    """Most affected configuration items (table ``task_ci``) that the bridge lists on one ticket: those of all further
+    resources of an alert, and of the alerts that join a group. ``0``: none."""
     create_missing: bool = False
-    """Create a configuration item for an Azure resource that the CMDB does not have."""
+    """Create a configuration item for the Azure resource that a ticket is about, if the CMDB does not have it. Further
+    resources of an alert are looked for only."""
     new_class: Annotated[Identifier, Field(alias="class")] = "cmdb_ci"
     """Class (table) of the items that ``create_missing`` creates."""
 

@@ -334,7 +334,7 @@ class Tickets:
 
     async def _group(self, text: str) -> str | None:
         """The group of that name: owners of work may be groups as well as persons."""
-        return None if "@" in text else await self._references.resolve("assignment_group", clean(text), warn=False)
+        return None if "@" in text else await self._references.resolve("assignment_group", clean(text))
 
     def _check_key(self, correlation: str) -> None:
         """Raise Refused for a key that cannot be searched for: it would match every record, or none."""

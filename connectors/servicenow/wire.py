@@ -47,6 +47,7 @@ class Purpose(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     EVENT = "event"
+    BATCH = "batch"
 
     @property
     def writes(self) -> bool:
@@ -56,13 +57,18 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WireCall:
-    """A REST call: ``path`` below the instance's address, ``params`` for the query, ``body`` as JSON object."""
+    """A REST call: ``path`` below the instance's address, ``params`` for the query, ``body`` as JSON object.
+
+    ``weight``: calls of the budget that it spends. A batch spends one for each of its items: ServiceNow does not
+    document whether rate limits count the batch or its items, and the budget must hold either way.
+    """
 
     method: str
     path: str
     purpose: Purpose
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    weight: int = 1
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -55,6 +55,7 @@ RULES: dict[str, Rule] = {
     "cmdb": Rule(
         read=("itil", "cmdb_read", "asset"), create=("itil", "asset"), write=("itil", "asset"), delete=("asset",)
     ),
+    "task_ci": Rule(read=_ITIL, create=_ITIL, write=_ITIL, delete=_ITIL),
     "cmdb_rel_ci": Rule(read=("itil", "cmdb_read"), create=_ITIL, write=_ITIL, delete=_ITIL),
     "cmdb_key_value": Rule(read=("itil", "cmdb_read"), create=_ITIL, write=_ITIL, delete=_ITIL),
     "sys_user": Rule(read=_ITIL, create=("user_admin",), write=("user_admin",), delete=("user_admin",)),

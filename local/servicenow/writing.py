@@ -24,6 +24,9 @@ _HEX32 = re.compile(r"[0-9a-fA-F]{32}")
 _AUTO = frozenset({"sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count"})
 _LARGEST_CASCADE = 500
 
+#: Unique indexes of the base system: columns by table. An item is listed once on each task.
+_UNIQUE: dict[str, tuple[str, ...]] = {"task_ci": ("task", "ci_item")}
+
 
 @dataclass(slots=True)
 class WriteContext:
@@ -152,7 +155,7 @@ class Writer:
             engine.before(draft)
             self._abort_rules.check(draft, "insert", Reader(self._services, context.identity))
         draft.values.update(context.overwrite)
-        if self._world.store.taken(table, sys_id):
+        if self._world.store.taken(table, sys_id) or self._violates_unique_index(table, draft):
             raise self._duplicate(table, draft)
         user = context.identity.user_name
         stamps = {
@@ -232,6 +235,13 @@ class Writer:
         for name in draft.given:
             if columns[name].type == "password":
                 draft.values[name] = Inputs.password(draft.values["sys_id"], draft.get(name))
+
+    def _violates_unique_index(self, table: str, draft: Draft) -> bool:
+        columns = _UNIQUE.get(table)
+        if columns is None:
+            return False
+        wanted = [draft.get(name) for name in columns]
+        return any([row.get(name) for name in columns] == wanted for row in self._world.store.scan(table))
 
     def _duplicate(self, table: str, draft: Draft) -> ApiError:
         name = self._world.dictionary.display_column(table)

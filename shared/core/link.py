@@ -98,6 +98,7 @@ class Link:
         close_code: how the ticket ended, as the ticket system said last.
         revision: how often the ticket had been changed when the ticket system said so.
         last_pushed: what was last pushed to the source, as text that only its write-back target understands.
+        affected: digest of the resources that the current ticket lists as affected; empty for none.
         created_at, updated_at: of the link.
     """
 
@@ -134,6 +135,7 @@ class Link:
     close_code: str = ""
     revision: int = 0
     last_pushed: str = ""
+    affected: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

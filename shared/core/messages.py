@@ -11,6 +11,7 @@ read_rows        :class:`ReadRows`          read the rows of a signal and note t
 unreadable       :class:`UnreadableMessage` put an item that nobody could read into quarantine
 flush_group      :class:`FlushGroup`        count a group's members and update its ticket
 push_to_source   :class:`PushToSource`      tell a source the state of its ticket
+affected_items   :class:`AddAffectedItems`  list the configuration items that a ticket's alerts affect
 ===============  =========================  ===============================================================
 
 The webhook imports this module on its cold path: it imports nothing but the signal.
@@ -132,6 +133,16 @@ class PushToSource(Message):
     key: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddAffectedItems(Message):
+    """List what is affected on the ticket of ``key``: ``resources`` (ids or names), and those of a group's members
+    where the key is a group's. ``own`` is what the ticket names as its own configuration item."""
+
+    key: str
+    own: str = ""
+    resources: tuple[str, ...] = ()
+
+
 class QueueSender(Protocol):
     """Puts messages on the queue."""
 
@@ -152,7 +163,7 @@ def key_of(message: Message) -> str:
             return message.signal.key
         case FlushGroup():
             return message.group
-        case PushToSource():
+        case PushToSource() | AddAffectedItems():
             return message.key
     return ""
 
@@ -164,6 +175,8 @@ def content(message: Message) -> dict[str, Any]:
             return {"signal": to_dict(message.signal)}
         case UnreadableMessage():
             return {"unreadable": {"reason": message.unreadable.reason, "item": message.unreadable.item}}
+        case AddAffectedItems():
+            return {"own": message.own, "resources": list(message.resources)}
     return {}
 
 
@@ -191,7 +204,7 @@ def encode(message: Message) -> str:
                 fields |= {"since": order_text(message.since), "only_if_healthy": message.only_if_healthy}
         case FlushGroup():
             fields["group"] = message.group
-        case PushToSource():
+        case PushToSource() | AddAffectedItems():
             fields["key"] = message.key
     if not message.claim:
         fields |= content(message)
@@ -295,6 +308,11 @@ def _push_to_source(fields: Mapping[str, Any], head: Mapping[str, Any]) -> PushT
     return PushToSource(**head, key=fields["key"])
 
 
+def _add_affected_items(fields: Mapping[str, Any], head: Mapping[str, Any]) -> AddAffectedItems:
+    resources = tuple(map(str, fields["resources"]))
+    return AddAffectedItems(**head, key=fields["key"], own=str(fields["own"]), resources=resources)
+
+
 _TYPES: Final[Mapping[type[Message], str]] = {
     SignalMessage: "signal",
     EndWhenQuiet: "end_when_quiet",
@@ -302,6 +320,7 @@ _TYPES: Final[Mapping[type[Message], str]] = {
     UnreadableMessage: "unreadable",
     FlushGroup: "flush_group",
     PushToSource: "push_to_source",
+    AddAffectedItems: "affected_items",
 }
 
 _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Message]]] = {
@@ -311,4 +330,5 @@ _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], M
     "unreadable": _unreadable,
     "flush_group": _flush_group,
     "push_to_source": _push_to_source,
+    "affected_items": _add_affected_items,
 }

@@ -41,6 +41,7 @@ class OutcomeKind(StrEnum):
     QUARANTINED = "signal_quarantined"  #: unreadable, or not allowed; parked
     GROUP_FLUSHED = "group_flushed"  #: a group was counted; ``decision`` says what its ticket was told
     SOURCE_PUSHED = "source_pushed"  #: a source was told of its ticket; ``decision`` says what came of it
+    ITEMS_ADDED = "affected_items_added"  #: affected items were listed on a ticket; ``decision`` says what came of it
     WAITS_FOR_RELEASE = "message_waits_for_newer_release"  #: written by a newer release; it is on the queue again
 
 

@@ -53,17 +53,21 @@ class TicketRef:
 class LeftOut:
     """A field that was not written, because what it refers to was not found.
 
-    ``text`` was looked for in ``table``; ``several``: more than one record fits, otherwise none does.
+    ``text`` was looked for in ``table``; ``several``: more than one record fits, otherwise none does. ``why`` says more
+    where there is more to say: what is wrong, and what to do about it.
     """
 
     field: str
     text: str
     table: str
     several: bool = False
+    why: str = ""
 
     def __str__(self) -> str:
+        if not self.text:
+            return f"{self.field}: {self.why or 'empty'}"
         found = "several records fit" if self.several else "no record fits"
-        return f"{self.field} '{self.text}': {found} in {self.table}"
+        return f"{self.field} '{self.text}': {found} in {self.table}{f' ({self.why})' if self.why else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +276,43 @@ class KnowsPeople(Protocol):
     async def lacks(self, kind: TicketKind, fields: Iterable[str]) -> Sequence[str]:
         """Those of the field names that tickets of a kind do not have, as given. Raises NotAuthorised where it cannot
         be known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedItems:
+    """What came of adding affected items to a ticket.
+
+    ``added`` now, ``present`` before; ``unknown``: resources for which there is no item; ``ambiguous``: those for which
+    several items fit equally well; ``beyond``: those for which the ticket has no room left.
+    """
+
+    added: int = 0
+    present: int = 0
+    unknown: int = 0
+    ambiguous: tuple[LeftOut, ...] = ()
+    beyond: int = 0
+
+
+@runtime_checkable
+class ListsAffectedItems(Protocol):
+    """Optional part of a ticket system: tickets list the configuration items that are affected."""
+
+    def most_affected_items(self, kind: TicketKind) -> int:
+        """How many items of a ticket of a kind the bridge may list; 0 for none."""
+        ...
+
+    async def add_affected_items(self, ref: TicketRef, own: str, resources: Sequence[str]) -> AffectedItems:
+        """Add the items of the resources to those that the ticket lists already, each once.
+
+        Repeating it, also at the same time, adds nothing twice. Raises as the methods of :class:`TicketSystem` that
+        write; what was added before an error stays.
+
+        Args:
+            ref: the ticket.
+            own: what the ticket names as its own configuration item, which is not listed once more; empty for nothing.
+            resources: ids or names, the most important first.
+        """
         ...
 
 

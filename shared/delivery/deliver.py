@@ -368,7 +368,7 @@ class _SignalDelivery:
             raise
         self._warnings += result.warnings
         self._dropped += result.ticket.dropped
-        self._left_out += result.ticket.left_out
+        self._left_out += result.ticket.left_out + result.left_out
         if self._is_unseen(action, result.ticket):
             self._link, self._unsaved = reconcile_pending(self._link, result.ticket, True, self._now()), True
             return

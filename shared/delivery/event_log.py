@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.platform.log import record
@@ -20,6 +21,11 @@ _LEVELS: Final = {
     "message_waits_for_newer_release": logging.WARNING,
 }
 
+#: What was said once is remembered of so many rules.
+_MOST_SAID: Final = 5_000
+
+_DIGITS: Final = re.compile(r"\d+")
+
 
 def record_accepted(message: Message, by: str = "webhook") -> None:
     """Log that a signal is on the queue, and who put it there: the webhook, or the name of a timer."""
@@ -29,15 +35,25 @@ def record_accepted(message: Message, by: str = "webhook") -> None:
 
 
 class EventLog:
-    """Logs how each message ended."""
+    """Logs how each message ended.
+
+    What is wrong with an alert rule, with a route or with the CMDB, every alert meets again. It is logged as a warning
+    once for each rule, or for the route where there is no rule; every delivery has it in its own event and in the audit
+    log.
+    """
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, ...]] = set()
 
     async def ended(self, outcome: Outcome) -> None:
-        """Log one event. Its name is the outcome's kind."""
+        """Log one event, whose name is the outcome's kind, and what is said once."""
+        self._say_once(outcome)
         event = outcome.kind.value
         level = _LEVELS.get(event, logging.INFO)
         if outcome.code == "connection_disabled":
             level = logging.INFO
-        if outcome.dropped or outcome.decision == "no_route" or outcome.code == "poison":
+        overwritten = set(outcome.dropped) - {one.field for one in outcome.left_out}
+        if overwritten or outcome.decision == "no_route" or outcome.code == "poison":
             level = max(level, logging.ERROR if outcome.code == "poison" else logging.WARNING)
         ticket = outcome.ticket
         record(
@@ -66,6 +82,29 @@ class EventLog:
             left_out=[str(one) for one in outcome.left_out],
             warnings=list(outcome.warnings),
         )
+
+    def _say_once(self, outcome: Outcome) -> None:
+        """Warn of what was left out, of an odd payload and of refused lists, unless the same was said of the rule."""
+        signal = outcome.signal
+        rule = "" if signal is None else signal.rule_id or signal.rule or ""
+        about = {"alert_rule": rule, "route": outcome.route, "connection": outcome.connection, "example": outcome.key}
+        for one in outcome.left_out:
+            if self._is_first(rule or outcome.route, one.field, str(one.several), one.why, str(bool(one.text))):
+                record("field_left_out", logging.WARNING, field=one.field, reason=str(one), **about)
+        for text in () if signal is None else signal.warnings:
+            if self._is_first(rule or outcome.route, _DIGITS.sub("", text)):
+                record("odd_payload", logging.WARNING, reason=text, **about)
+        refused = outcome.kind.value == "affected_items_added" and outcome.decision == "refused"
+        if refused and self._is_first(outcome.connection, outcome.code):
+            record("affected_items_refused", logging.WARNING, reason=outcome.reason, advice=outcome.advice, **about)
+
+    def _is_first(self, *what: str) -> bool:
+        if what in self._said:
+            return False
+        if len(self._said) >= _MOST_SAID:
+            self._said.clear()
+        self._said.add(what)
+        return True
 
 
 def _signal_fields(signal: Signal) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from shared.core.errors import UnreadableRow
-from shared.core.messages import Message, PushToSource, content, encode, signal_of
+from shared.core.messages import FlushGroup, Message, content, encode, key_of, signal_of
 from shared.core.times import parse_moment, rfc3339
 from shared.platform.blobs import JsonBlob
 from shared.platform.codec import Coding, RowCodec
@@ -91,7 +91,6 @@ class ParkedStore:
     ) -> ParkedItem:
         """Park a message. Parking the same one again replaces its row."""
         signal = signal_of(message)
-        pushed = message.key if isinstance(message, PushToSource) else ""
         row = ParkedItem(
             kind=kind,
             id=message.id,
@@ -100,7 +99,7 @@ class ParkedStore:
             code=code,
             reason=reason[:_LONGEST_TEXT],
             advice=advice[:_LONGEST_TEXT],
-            key=signal.key if signal else pushed,
+            key="" if isinstance(message, FlushGroup) else key_of(message),
             title=signal.title if signal else "",
             source=signal.source if signal else "",
             connection=connection,

@@ -16,6 +16,7 @@ from shared.core.messages import EndWhenQuiet, PushToSource, QueueSender, ReadRo
 from shared.core.outcome import DRY_RUN, Outcome, OutcomeKind
 from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState
+from shared.delivery.affected_items import LIST_AFTER, AffectedItemsPort, NoAffectedItems
 from shared.delivery.deliver import Deliverer
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.rows import RowNotes, RowReader, RowReaders
@@ -104,6 +105,7 @@ def road(
     write_back: WriteBackPort | None = None,
     split: Stage | None = None,
     reader: RowReader | None = None,
+    affected_items: AffectedItemsPort | None = None,
 ) -> tuple[Stage, ...]:
     """The stages of one configuration, in order.
 
@@ -121,6 +123,7 @@ def road(
         write_back: tells sources of tickets; None for no source.
         split: makes several signals of one, see :class:`SplitParts`; None where no route does.
         reader: reads rows that payloads do not bring; None for nobody.
+        affected_items: lists on tickets what is affected; None for nothing.
     """
     notes = RowNotes(reader or RowReaders(), queue, now)
     return (
@@ -132,7 +135,7 @@ def road(
         *(() if dry_run is None else (dry_run,)),
         GroupOrThrottle(grouper),
         AddRows(notes),
-        Deliver(deliverer, auto_close, write_back or NoWriteBack(), queue, now, notes),
+        Deliver(deliverer, auto_close, write_back or NoWriteBack(), queue, now, notes, affected_items),
     )
 
 
@@ -256,10 +259,12 @@ class Deliver:
         queue: QueueSender,
         now: Callable[[], datetime],
         notes: RowNotes | None = None,
+        affected_items: AffectedItemsPort | None = None,
     ) -> None:
         self._deliverer = deliverer
         self._auto_close = auto_close
         self._write_back = write_back
+        self._affected_items = affected_items or NoAffectedItems()
         self._queue = queue
         self._notes = notes
         self._now = now
@@ -274,7 +279,7 @@ class Deliver:
 
     async def _follow_up(self, message: SignalMessage, outcome: Outcome, *, rows_follow: bool) -> None:
         """Queue what follows from a delivery: the held signal itself, the note of its rows, its automatic end, the push
-        to its source."""
+        to its source, the list of what is affected."""
         if rows_follow and self._notes is not None:
             await self._notes.order(message.signal)
         if outcome.until is not None:
@@ -282,6 +287,8 @@ class Deliver:
         await self._end_when_quiet(message.signal, outcome)
         if self._write_back.needs_push(message.signal, outcome):
             await self._queue.send(PushToSource(id=uuid4().hex, received_at=self._now(), key=message.signal.key))
+        if (affected := self._affected_items.message_for(message.signal, outcome)) is not None:
+            await self._queue.send(affected, LIST_AFTER)
 
     async def _end_when_quiet(self, signal: Signal, outcome: Outcome) -> None:
         """Order the automatic end of a ticket whose problem may never report its own."""

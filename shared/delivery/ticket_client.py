@@ -11,7 +11,17 @@ from shared.core.errors import Refused
 from shared.core.fields import FieldRole
 from shared.core.link import Link, LinkStage, Op, Pending, correlation, ticket_id
 from shared.core.signal import Order, Signal, SignalState
-from shared.core.ticket_system import Closure, Draft, Note, Ticket, TicketKind, TicketRef, TicketSystem, TicketSystems
+from shared.core.ticket_system import (
+    Closure,
+    Draft,
+    LeftOut,
+    Note,
+    Ticket,
+    TicketKind,
+    TicketRef,
+    TicketSystem,
+    TicketSystems,
+)
 from shared.delivery.decision.actions import CallTarget, CallTicketSystem
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.mapping.notes import event_note, flapping_note, marker, opening_note, reopening_note
@@ -19,12 +29,14 @@ from shared.mapping.notes import event_note, flapping_note, marker, opening_note
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """The ticket as the system reported it, what mapping had to say, and who a new ticket was given to until when."""
+    """The ticket as the system reported it, what mapping had to say, who a new ticket was given to until when, and
+    what it lacks because the signal does not say it."""
 
     ticket: Ticket
     warnings: tuple[str, ...] = ()
     owner: str = ""
     due: datetime | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class TicketClient:
@@ -133,7 +145,7 @@ class TicketClient:
         )
         ticket = await system.create(draft)
         owner, due = _owner_and_due(route, {name: v for name, v in mapped.fields.items() if name not in ticket.dropped})
-        return CallResult(ticket, warnings, owner, due)
+        return CallResult(ticket, warnings, owner, due, _without_item(route, self._signal, mapped.fields))
 
     def _opening(self, pending: Pending) -> tuple[dict[str, str], tuple[str, ...]]:
         """The fields of a new ticket, by the route that made this one or by the present one."""
@@ -151,6 +163,18 @@ class TicketClient:
         route = self._made_by(route_name, kind)
         mapped = self._mapper.closing(route or self._mapper.plain(connection, kind), self._signal, ended)
         return Closure(mapped.fields), mapped.warnings
+
+
+def _without_item(route: CompiledRoute, signal: Signal, fields: Mapping[str, str]) -> tuple[LeftOut, ...]:
+    """The configuration item that a ticket lacks because the alert of a rule names no resource."""
+    if signal.resources or not signal.rule_id:
+        return ()
+    columns = route.columns.named(route.kind, FieldRole.CONFIGURATION_ITEM)
+    return tuple(
+        LeftOut(column, "", "", why="the alert names no resource")
+        for column in columns
+        if column in route.fields and not fields.get(column)
+    )
 
 
 def _owner_and_due(route: CompiledRoute, written: Mapping[str, str]) -> tuple[str, datetime | None]:

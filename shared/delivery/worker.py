@@ -30,6 +30,7 @@ from shared.core.errors import (
     UnreadableRow,
 )
 from shared.core.messages import (
+    AddAffectedItems,
     EndWhenQuiet,
     FlushGroup,
     Message,
@@ -41,6 +42,7 @@ from shared.core.messages import (
 )
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind, OutcomeListener, measured
 from shared.core.rate_gate import CallCounter
+from shared.delivery.affected_items import AffectedItemsPort, NoAffectedItems
 from shared.delivery.deliver import Deliverer
 from shared.delivery.interruptions import DeliveryFailed, KeyLocked
 from shared.delivery.parked import ParkedKind, ParkedStore
@@ -95,6 +97,7 @@ class Configured:
         groups: flushes groups.
         delivery: its section.
         write_back: tells sources of tickets.
+        affected_items: lists on tickets what is affected.
     """
 
     stages: Sequence[Stage]
@@ -102,6 +105,7 @@ class Configured:
     groups: GroupFlusher
     delivery: DeliverySettings
     write_back: WriteBackPort = field(default_factory=NoWriteBack)
+    affected_items: AffectedItemsPort = field(default_factory=NoAffectedItems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ class Worker:
             UnreadableMessage: self._quarantine_unreadable,
             FlushGroup: self._flush_group,
             PushToSource: self._push_to_source,
+            AddAffectedItems: self._add_affected_items,
         }
 
     async def handle(self, message_id: str, text: str | bytes, dequeue_count: int) -> None:
@@ -275,6 +280,10 @@ class Worker:
 
         return await self._without_stages(message, push)
 
+    async def _add_affected_items(self, message: AddAffectedItems, attempt: Attempt) -> _Ended:
+        del attempt
+        return await self._without_stages(message, lambda configured: configured.affected_items.add(message))
+
     async def _without_stages(self, message: Message, work: Callable[[Configured], Awaitable[Outcome]]) -> _Ended:
         settings = DeliverySettings()
         try:
@@ -353,7 +362,9 @@ class Worker:
                     # Without a configuration nothing was reserved; a link that cannot be read cannot be given up.
                     with contextlib.suppress(ConfigurationError, UnreadableRow):
                         await self._configured().deliverer.give_up(message)
-            case OutcomeKind.DELIVERED | OutcomeKind.SPLIT | OutcomeKind.SOURCE_PUSHED if message.replayed:
+            case (
+                OutcomeKind.DELIVERED | OutcomeKind.SPLIT | OutcomeKind.SOURCE_PUSHED | OutcomeKind.ITEMS_ADDED
+            ) if message.replayed:
                 await self._parked.forget("dead-letter", message.id)
         await self._queue.delete_content(message)
 

@@ -14,6 +14,7 @@ FIELDS: Mapping[FieldRole, str] = MappingProxyType(
         FieldRole.BODY: "{{ summary }}",
         FieldRole.IMPACT: "{{ levels.impact }}",
         FieldRole.URGENCY: "{{ levels.urgency }}",
+        FieldRole.CONFIGURATION_ITEM: "{{ resource.id or resource.name or '' }}",
     }
 )
 

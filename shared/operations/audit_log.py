@@ -70,6 +70,7 @@ class AuditEntry:
         seconds: from the webhook to the end.
         reason: why it was refused, could not be read, or made no ticket.
         left_out: references that were not found, and what was looked for; one in a line.
+        warnings: what was odd about the payload, and what mapping had to say; one in a line.
         mode: ``dry_run`` when nothing was written outside, else empty. rendered: then, the calls that would have been
             made, as JSON; cut where it is long.
     """
@@ -95,6 +96,7 @@ class AuditEntry:
     seconds: float = 0.0
     reason: str = ""
     left_out: str = ""
+    warnings: str = ""
     mode: str = ""
     rendered: str = ""
 
@@ -124,6 +126,7 @@ class AuditEntry:
             seconds=outcome.seconds,
             reason=outcome.reason,
             left_out="\n".join(map(str, outcome.left_out)),
+            warnings="\n".join((*(outcome.signal.warnings if outcome.signal else ()), *outcome.warnings)),
             mode=outcome.mode,
             rendered=outcome.rendered,
             **about,

@@ -99,10 +99,16 @@ class SimulatedServiceNow(Stage):
         answer = await self._admin.get(f"/api/now/table/{table}", params={"sysparm_query": query, **params})
         return list(answer.raise_for_status().json()["result"])
 
-    async def add(self, table: str, **fields: str) -> None:
-        """Make a record as an administrator."""
+    async def add(self, table: str, **fields: str) -> str:
+        """Make a record as an administrator; its sys_id."""
         answer = await self._admin.post(f"/api/now/table/{table}", json=fields)
         assert answer.status_code == 201, answer.text
+        return str(answer.json()["result"]["sys_id"])
+
+    async def remove(self, table: str, sys_id: str) -> None:
+        """Delete a record as an administrator."""
+        answer = await self._admin.delete(f"/api/now/table/{table}/{sys_id}")
+        assert answer.status_code == 204, answer.text
 
     async def write(self, ref: TicketRef, **fields: str) -> None:
         """Change a ticket as an administrator."""

@@ -110,7 +110,7 @@ async def test_a_name_without_a_single_match_costs_the_field_and_not_the_ticket(
         assert ticket.dropped == ("assignment_group",)
         several = len(rows) > 1
         assert ticket.left_out == (LeftOut("assignment_group", "Network", "sys_user_group", several),)
-    assert "no single match for 'Network' in sys_user_group" in caplog.text
+    assert caplog.text == "", "each ticket would say it; delivery says it once for each rule"
     assert len(directory.queries) == 1  # not found is remembered too, for a while
 
 
@@ -384,7 +384,7 @@ async def test_an_item_that_cannot_be_created_does_not_cost_the_ticket(
     ticket = await create(connect(ci={"create_missing": True}), cmdb_ci=VM)
     assert ticket.dropped == ("cmdb_ci",)
     assert len(directory.made) == 1
-    assert "cmdb_ci" in caplog.text
+    assert "item" in caplog.text or "cmdb_ci" in caplog.text
 
 
 async def test_nothing_is_created_while_the_instance_throttles(instance: Instance, connect: Connect) -> None:

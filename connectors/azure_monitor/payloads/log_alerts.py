@@ -41,6 +41,11 @@ from shared.payloads.keys import Unidentified, make_key, series
 from shared.payloads.tables import MOST_ROWS, TableLimits, table_text
 from shared.payloads.values import anything, array_of, fold, given, line, moment, object_of, squash, text
 
+_NO_RESOURCE = (
+    "The query names no resource. Return a column _ResourceId, ResourceId, Resource or Computer, or split the alert by "
+    "it, so that the ticket gets its configuration item."
+)
+
 _MOST_CRITERIA = 10
 
 #: What tickets show where the configuration says nothing of rows.
@@ -80,6 +85,13 @@ def read_log_query(builder: SignalBuilder, essentials: Essentials, context: Fiel
     add_named(builder, builder.pairs)
     builder.resources.add_all(essentials.items)
     builder.resources.add_all(essentials.targets)
+    warn_without_resource(builder)
+
+
+def warn_without_resource(builder: SignalBuilder) -> None:
+    """Say that the query names no resource: the ticket is bound to the workspace, or to no configuration item."""
+    if builder.resources.vague:
+        builder.warn(_NO_RESOURCE)
 
 
 def _search_of(
@@ -185,6 +197,7 @@ def read_log_results(builder: SignalBuilder, essentials: Essentials, context: Fi
     for source in array_of(results.get("datasources"))[:10]:
         if builder.resources.vague:
             builder.resources.add(fold(source).get("resourceid"))
+    warn_without_resource(builder)
     builder.rows = read_table(tables[0], [name for name, _ in builder.pairs]) if tables else None
     if builder.rows is not None:
         builder.detail("result_rows", table_text(builder.rows, _SHOWN))

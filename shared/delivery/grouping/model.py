@@ -47,7 +47,7 @@ class Member:
         latest: the newest event counted. fired: the newest firing. over: the newest Resolved, which may have come
             before its Fired.
         firings: how often it fired.
-        resources: names of what is affected, a few.
+        resources: names of what is affected, a few. items: the same as configuration items are looked for, by id.
         first: when it fired first since it was off, None while only its Resolved is known.
     """
 
@@ -58,6 +58,7 @@ class Member:
     firings: int = 0
     resources: tuple[str, ...] = ()
     first: datetime | None = None
+    items: tuple[str, ...] = ()
 
     @property
     def is_on(self) -> bool:
@@ -72,9 +73,10 @@ def communication_of(signal: Signal) -> str:
 
 def count(member: Member | None, signal: Signal) -> Member | None:
     """The member after a signal, None when the signal says nothing new."""
-    names = tuple(r.name or r.id or "" for r in signal.resources[:MEMBER_RESOURCES])
+    affected = signal.resources[:MEMBER_RESOURCES]
+    names, items = tuple(r.name or r.id or "" for r in affected), tuple(r.id or r.name or "" for r in affected)
     if member is None:
-        member = Member(signal.key, signal.order, resources=names)
+        member = Member(signal.key, signal.order, resources=names, items=items)
     newest = max(member.latest, signal.order)
     if signal.state is SignalState.RESOLVED:
         over = signal.order
@@ -88,13 +90,14 @@ def count(member: Member | None, signal: Signal) -> Member | None:
     if member.fired is not None and signal.order <= member.fired:
         return None
     if signal.state is SignalState.UPDATED and member.fired is not None:
-        return replace(member, latest=newest, resources=names)
+        return replace(member, latest=newest, resources=names, items=items)
     if communication_of(signal) and member.is_on:  # the sender writes more about it; it did not fire again
-        return replace(member, latest=newest, fired=signal.order, resources=names)
+        return replace(member, latest=newest, fired=signal.order, resources=names, items=items)
     if member.fired is None and member.over is not None and is_as_new(member.over, signal.order):
         member = replace(member, over=after(member.over, signal.order))
     first = signal.occurred_at if member.first is None or not member.is_on else member.first
-    return replace(member, latest=newest, fired=signal.order, firings=member.firings + 1, resources=names, first=first)
+    member = replace(member, resources=names, items=items, first=first)
+    return replace(member, latest=newest, fired=signal.order, firings=member.firings + 1)
 
 
 @dataclass(frozen=True, slots=True)
