@@ -38,13 +38,13 @@ def cells(lines: list[str], first: str) -> list[str]:
 @pytest.mark.parametrize(
     ("signal", "decision", "state", "calls"),
     [
-        ("metric alert, Fired", "new ticket", "Resolved", "2"),
+        ("metric alert, Fired", "new ticket", "Resolved", "3"),
         ("the metric alert once more", "duplicate: nothing to do", "Resolved", "0"),
         ("metric alert, Resolved", "ticket resolved", "Resolved", "2"),
         ("a Resolved that overtook its Fired", "remembered: its Fired is to come", "", "0"),
         ("... and its Fired", "new ticket, born resolved", "Resolved", "1"),
         ("custom JSON nobody can read", "quarantined", "", "0"),
-        ("25 machines of one service at once", "1 new ticket, 24 more counted in it", "New", "1"),
+        ("25 machines of one service at once", "1 new ticket, 24 more counted in it", "New", "2"),
     ],
 )
 def test_alerts(shown: list[str], signal: str, decision: str, state: str, calls: str) -> None:

