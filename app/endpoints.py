@@ -53,11 +53,13 @@ class Endpoints:
         }
 
     async def preview(self, request: Request) -> Response:
-        """``POST /api/preview``: what payloads would become. No side effect."""
+        """``POST /api/preview``: what payloads would become. Writes nothing; ticket systems are read for the values of
+        the templates that routes name."""
+        from app.preview import preview_with_templates
         from shared.web.intake import read_json
 
         body = read_json(request.body, request.header("Content-Type"))
-        return Response(200, {"items": self._services.preview(body)})
+        return Response(200, {"items": await preview_with_templates(self._services, body)})
 
     async def dead_letters(self, request: Request) -> Response:
         """``GET``, ``POST /api/dead-letters``."""

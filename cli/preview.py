@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from app.container import Container
+from app.preview import preview_with_templates
 from cli.runtime import fail, out, run
 from shared.core.problem import Problem
 from shared.web.intake import read_json
@@ -36,8 +37,12 @@ def validate() -> None:
 
 def preview(
     files: Annotated[list[str], typer.Argument(help="Payload files as Azure would post them; - is standard input.")],
+    ask: Annotated[bool, typer.Option(help="Ask the ticket system for the values of templates.")] = True,
 ) -> None:
-    """Show what payloads would become: signal, route, ticket and warnings, as JSON. Nothing is sent anywhere.
+    """Show what payloads would become: signal, route, ticket and warnings, as JSON. Nothing is written anywhere.
+
+    Where a route names a template of the ticket system, its values are read there, if the connection's secrets are at
+    hand; --no-ask sends nothing.
 
     Example: .venv/bin/python bridge.py preview tests/fixtures/azure_monitor/common/metric-static-fired.json
     """
@@ -46,7 +51,8 @@ def preview(
     async def work(services: Container) -> None:
         for name, data in bodies:
             try:
-                items = services.preview(read_json(data, None))
+                body = read_json(data, None)
+                items = await preview_with_templates(services, body, budgeted=False) if ask else services.preview(body)
             except Problem as problem:
                 fail(f"{name}: {problem.title}: {problem.detail}", 1)
             for item in items:

@@ -17,6 +17,7 @@ from connectors.servicenow.planned import PlannedChanges
 from connectors.servicenow.references import References
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import ticket_tables
+from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
 from shared.core.rate_gate import RateGate
 from shared.core.secrets import SecretSource
@@ -26,6 +27,7 @@ from shared.core.ticket_system import (
     CheckLine,
     Closure,
     Draft,
+    LeftOut,
     Needs,
     Note,
     Person,
@@ -33,6 +35,7 @@ from shared.core.ticket_system import (
     Ticket,
     TicketKind,
     TicketRef,
+    TicketTemplate,
 )
 
 
@@ -122,7 +125,8 @@ class ServiceNow:
         self._client = Client(name, settings, secrets, transport, gate)
         self._tables = ticket_tables(settings.states)
         self._references = References(self._client, settings)
-        self._tickets = Tickets(self._client, self._tables, self._references, settings)
+        self._templates = Templates(self._client, self._tables)
+        self._tickets = Tickets(self._client, self._tables, self._references, self._templates, settings)
         self._events = Events(self._client)
         self._people = People(self._client, self._tickets)
         self._items = TicketItems(self._client, self._references, settings.ci.affected)
@@ -185,6 +189,11 @@ class ServiceNow:
         with self._client.operation():
             state = self._tables[TicketKind.CHANGE_REQUEST].reopened
             return await PlannedChanges(self._client, self._settings.ci, state).current()
+
+    async def template(self, kind: TicketKind, name: str) -> TicketTemplate | LeftOut:
+        """See ``KnowsTemplates.template``: one call, none for five minutes afterwards."""
+        with self._client.operation():
+            return await self._templates.find(kind, name)
 
     def most_affected_items(self, kind: TicketKind) -> int:
         """See ``ListsAffectedItems.most_affected_items``: ``ci.affected`` of the settings."""
@@ -252,7 +261,14 @@ class ServiceNow:
         Never raises a TicketSystemError.
         """
         check = ConnectionCheck(
-            self._client, self._settings, self._tables, self._references, self._tickets, self._events, self._people
+            self._client,
+            self._settings,
+            self._tables,
+            self._references,
+            self._templates,
+            self._tickets,
+            self._events,
+            self._people,
         )
         return await check.run(needs, probe_writes=probe_writes)
 

@@ -119,6 +119,7 @@ PLUGIN = TicketSystemPlugin(
         limits={**LIMITS, **_EVENT_LIMITS},
         computed={TicketKind.INCIDENT: _PRIORITY, TicketKind.PROBLEM: _PRIORITY},
         date_format="%Y-%m-%d %H:%M:%S",
+        templates=frozenset({TicketKind.INCIDENT, TicketKind.PROBLEM}),
         key_fields=_key_fields,
     ),
     open=_open,

@@ -37,6 +37,7 @@ from connectors.servicenow.tables import (
     journal_text,
     note_text,
 )
+from connectors.servicenow.templates import Templates
 from connectors.servicenow.transitions import TicketRecord
 from connectors.servicenow.wire import Purpose, WireCall, display, equal, is_sys_id, list_call, searchable, value
 from shared.core.errors import OutcomeUnknown, Refused, TicketMissing
@@ -58,6 +59,7 @@ class Tickets:
         client: makes the calls.
         tables: by kind of ticket.
         references: resolves names in reference fields.
+        templates: of new tickets.
         settings: of the connection.
     """
 
@@ -68,11 +70,13 @@ class Tickets:
         client: Client,
         tables: Mapping[TicketKind, TicketTable],
         references: References,
+        templates: Templates,
         settings: ServiceNowSettings,
     ) -> None:
         self._client = client
         self._tables = tables
         self._references = references
+        self._templates = templates
         self._url = settings.url
         self._change = settings.change
         self._honours: dict[TicketKind, bool] = {}
@@ -93,7 +97,9 @@ class Tickets:
             existing = await self._of_earlier_attempt(draft)
             if existing is not None:
                 return existing
-        fields, lost = await self.prepared({**self._change_fields(draft), **_draft_fields(draft)})
+        given, missed = await self._with_template(draft, {**self._change_fields(draft), **_draft_fields(draft)})
+        fields, lost = await self.prepared(given)
+        lost = missed + lost
         if draft.closure is None or not table.born_resolved:
             return await self._insert(draft, table, fields, lost)
         closing, more = await self.prepared(table.closure(draft.closure.fields))
@@ -239,6 +245,16 @@ class Tickets:
                 value(row, "number") or made,
             )
         return self._ticket(draft.kind, draft.correlation, row, None, (*lost, *changed))
+
+    async def _with_template(self, draft: Draft, fields: dict[str, str]) -> tuple[dict[str, str], tuple[LeftOut, ...]]:
+        """The fields with the values of the draft's template below them, and what of it is left out."""
+        if not draft.template:
+            return fields, ()
+        found = await self._templates.find(draft.kind, draft.template)
+        if isinstance(found, LeftOut):
+            return fields, (found,)
+        own = {name: text for name, text in fields.items() if name not in draft.yielding}
+        return {**fields, **found.fields, **own}, found.left_out
 
     def _by_change_api(self, kind: TicketKind) -> bool:
         return kind is TicketKind.CHANGE_REQUEST and self._change.api == "change_management"

@@ -201,9 +201,21 @@ def _check_route(view: ConfigView, path: ConfigPath, body: Mapping[str, Any]) ->
     problems = view.connection_mistakes((*path, "connection"), connection)
     kind = body.get("ticket", TicketKind.INCIDENT.value)
     problems += view.check_fields((*path, "fields"), body.get("fields"), connection, kind)
+    problems += _check_template(view, (*path, "template"), body.get("template"), connection, kind)
     resolve, group = body.get("resolve"), body.get("group")
     if isinstance(resolve, dict):
         problems += view.check_closing((*path, "resolve", "fields"), resolve.get("fields"), connection, kind)
     if isinstance(group, dict):
         problems += _check_by(view, (*path, "group", "by"), group.get("by"), (*_BY, *_SPLIT_BY))
     return problems
+
+
+def _check_template(view: ConfigView, path: ConfigPath, template: Any, connection: Any, kind: Any) -> list[Mistake]:
+    """A template of the ticket system for a kind of ticket that has none there."""
+    found = view.fields.get(connection) if isinstance(connection, str) else None
+    known = _kind(kind)
+    if template is None or found is None or known is None or known in found.templates:
+        return []
+    kinds = ", ".join(sorted(one.value for one in found.templates))
+    fix = f"Fix: take it out; tickets of kind {kinds} have templates" if kinds else "Fix: take it out"
+    return [(path, f"tickets of kind {known.value} start from no template on this connection. {fix}")]

@@ -51,6 +51,7 @@ class FieldMap:
         computed: per kind, columns that the system computes itself, each with the sentence that a person is told who
             tries to set it, fix included.
         date_format: how the system takes a date with time, for ``strftime``; always UTC.
+        templates: kinds whose tickets may start from a template of the ticket system.
         key_fields: the fields that bear the key of a ticket, for previews: of a kind and the correlation text.
     """
 
@@ -62,6 +63,7 @@ class FieldMap:
     default_limit: int = 4000
     computed: Mapping[TicketKind, Mapping[str, str]] = field(default_factory=dict)
     date_format: str = "%Y-%m-%dT%H:%M:%SZ"
+    templates: frozenset[TicketKind] = frozenset()
     key_fields: Callable[[TicketKind, str], Mapping[str, str]] = _no_key_fields
 
     def named(self, kind: TicketKind, role: FieldRole) -> tuple[str, ...]:

@@ -124,7 +124,9 @@ class Draft:
     row. ``fields`` hold text; references may be names and are resolved by the connector. ``follows`` is the closed
     ticket that this one continues. ``closure`` is set when the problem has already ended: the ticket is created as
     resolved where the system allows that, otherwise left open and resolved by a second call. ``note`` is the first
-    private note of the ticket; written unless the fields set one. Kinds that have no notes ignore it.
+    private note of the ticket; written unless the fields set one. Kinds that have no notes ignore it. ``template``
+    names a template of the ticket system whose values are written as well: below the fields, but above those of them
+    that ``yielding`` names. A template that is not found costs its values and not the ticket.
     """
 
     kind: TicketKind
@@ -134,6 +136,16 @@ class Draft:
     follows: TicketRef | None = None
     closure: Closure | None = None
     note: str = ""
+    template: str = ""
+    yielding: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TicketTemplate:
+    """A template of the ticket system: the values by field, and what of it cannot be used."""
+
+    fields: Mapping[str, str]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +221,13 @@ class Needs:
 
     ``kinds`` in use; ``fields``: per kind, field name -> constant values the configuration writes (templates that
     depend on the signal are not constants and appear with no values). ``owners``: people or groups whom the
-    configuration names as owners of work.
+    configuration names as owners of work. ``templates``: names of the templates that routes use, per kind.
     """
 
     kinds: frozenset[TicketKind]
     fields: Mapping[TicketKind, Mapping[str, frozenset[str]]]
     owners: frozenset[str] = frozenset()
+    templates: Mapping[TicketKind, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +254,16 @@ class PlansWork(Protocol):
 
     async def planned_work(self) -> Sequence[PlannedWork]:
         """All changes that are being carried out now. Raises as the methods of :class:`TicketSystem` that read."""
+        ...
+
+
+@runtime_checkable
+class KnowsTemplates(Protocol):
+    """Optional part of a ticket system: templates that new tickets start from."""
+
+    async def template(self, kind: TicketKind, name: str) -> TicketTemplate | LeftOut:
+        """The template of that name for a kind of ticket; what was looked for where there is none, or several. Raises
+        as the methods of :class:`TicketSystem` that read."""
         ...
 
 

@@ -142,6 +142,8 @@ class TicketClient:
             follows=link.ticket,
             closure=closure,
             note=opening_note(self._trace),
+            template=route.template,
+            yielding=route.yielding,
         )
         ticket = await system.create(draft)
         owner, due = _owner_and_due(route, {name: v for name, v in mapped.fields.items() if name not in ticket.dropped})

@@ -45,7 +45,8 @@ class CompiledRoute:
     """A route ready for use.
 
     ``columns`` are the fields of the connection's ticket system. ``levels`` maps severity (None included) to impact,
-    urgency and event severity. ``made_from``, ``reserved_text`` and ``own_fields`` are those of a ``SourceRoute``.
+    urgency and event severity. ``template`` names a template of the ticket system, ``yielding`` the fields that its
+    values replace. ``made_from``, ``reserved_text`` and ``own_fields`` are those of a ``SourceRoute``.
     """
 
     name: str
@@ -72,6 +73,8 @@ class CompiledRoute:
     made_from: object = None
     reserved_text: int = 0
     own_fields: Callable[[Signal], Mapping[str, str]] | None = None
+    template: str = ""
+    yielding: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +225,15 @@ class Mapper:
         """What the routes will ask of a connection: kinds, fields and constant values."""
         kinds: set[TicketKind] = set()
         fields: dict[TicketKind, dict[str, set[str]]] = {}
+        templates: dict[TicketKind, frozenset[str]] = {}
         made = [route for routes in self.source_routes.values() for route in routes.routes if route.expected]
         own = [route for route in self._routes if isinstance(route, CompiledRoute)]
         for route in [*own, *(self._by_name[one.name] for one in made)]:
             if route.connection != connection:
                 continue
             kinds.add(route.kind)
+            if route.template:
+                templates[route.kind] = templates.get(route.kind, frozenset()) | {route.template}
             columns = fields.setdefault(route.kind, {})
             for name, source in [*route.fields.items(), *route.resolve_fields.items()]:
                 values = columns.setdefault(name, set())
@@ -241,7 +247,7 @@ class Mapper:
                         if name in columns:
                             columns[name].add(str(value))
         frozen = {kind: {name: frozenset(v) for name, v in columns.items()} for kind, columns in fields.items()}
-        return Needs(kinds=frozenset(kinds), fields=frozen)
+        return Needs(kinds=frozenset(kinds), fields=frozen, templates=templates)
 
     def _compile_made(self, made: SourceRoute) -> CompiledRoute:
         route = self._compile(made.name, made.body, None, made.defaults, made.closing_prefix)
@@ -302,6 +308,8 @@ class Mapper:
             flapping=body.flapping,
             quiet=body.close_after_quiet,
             healthy=body.close_when_healthy,
+            template=body.template or "",
+            yielding=_yielding(columns, body),
         )
 
     def _context(self, route: CompiledRoute, signal: Signal) -> dict[str, Any]:
@@ -343,6 +351,13 @@ def _levels(table: SeverityTable, body: RouteBody) -> dict[int | None, Levels]:
             chosen = chosen.model_copy(update={"event": getattr(SeverityTable(), name).event})
         levels[None if name == "unknown" else int(name.removeprefix("sev"))] = chosen
     return levels
+
+
+def _yielding(columns: FieldMap, body: RouteBody) -> frozenset[str]:
+    """Fields whose defaults a template replaces: how bad it is. What the alert says is the bridge's to write."""
+    roles = (FieldRole.IMPACT, FieldRole.URGENCY, FieldRole.PRIORITY)
+    named = {name for role in roles for name in columns.named(body.ticket, role)}
+    return frozenset(named - body.fields.keys())
 
 
 def _by_column(columns: FieldMap, kind: TicketKind, values: Mapping[FieldRole, Any]) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from shared.payloads.parse import parse
 _INNER = ("occurred_at", "opens", "origin", "warnings", "rows", "rows_from", "series", "part_of", "via")
 
 
+#: Why a preview shows no values of a template.
+NOT_ASKED = "the ticket system was not asked for its values"
+
 #: The signal as its source would change it now.
 BySource = Callable[[Signal], Previewed]
 
@@ -36,9 +39,11 @@ def preview(
 
     Keys: ``outcome`` (ticket, no_ticket, no_route, quarantined), ``reason``, ``signal``, ``route``, ``connection``,
     ``ticket`` (not made yet: ``id``, ``number`` and ``url`` are None; ``kind``, ``connection``, ``fields``, and
-    ``resolution`` for resolved signals), ``warnings``, and what a source adds. Where each row or item gets a ticket,
-    ``ticket`` is None, and ``parts`` has ``signal``, ``ticket`` and ``warnings`` of each. Stored links are not read: a
-    Resolved shows the ticket it belongs to as it would be created, and what would resolve it.
+    ``resolution`` for resolved signals, ``template`` where the route names one: ``name``, and ``asked``: whether the
+    ticket system was asked for its ``values``, which it was not here), ``warnings``, and what a source adds. Where each
+    row or item gets a ticket, ``ticket`` is None, and ``parts`` has ``signal``, ``ticket`` and ``warnings`` of each.
+    Stored links are not read: a Resolved shows the ticket it belongs to as it would be created, and what would resolve
+    it.
 
     Args:
         body: of a request to the webhook.
@@ -117,6 +122,8 @@ def _ticket(mapper: Mapper, route: CompiledRoute, item: Signal) -> tuple[dict[st
         "url": None,
         "fields": {**mapped.fields, **key},
     }
+    if route.template:
+        ticket["template"] = {"name": route.template, "asked": False, "reason": NOT_ASKED, "values": {}}
     warnings = [*mapped.warnings]
     if item.state is SignalState.RESOLVED and route.resolve_action == "resolve":
         closing = mapper.closing(route, item)

@@ -99,9 +99,9 @@ class SimulatedServiceNow(Stage):
         answer = await self._admin.get(f"/api/now/table/{table}", params={"sysparm_query": query, **params})
         return list(answer.raise_for_status().json()["result"])
 
-    async def add(self, table: str, **fields: str) -> str:
-        """Make a record as an administrator; its sys_id."""
-        answer = await self._admin.post(f"/api/now/table/{table}", json=fields)
+    async def add(self, into: str, **fields: str) -> str:
+        """Make a record of a table as an administrator; its sys_id."""
+        answer = await self._admin.post(f"/api/now/table/{into}", json=fields)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["result"]["sys_id"])
 

@@ -13,6 +13,7 @@ from typing import Any
 from connectors.servicenow.check.foreign import check_foreign
 from connectors.servicenow.check.report import CheckReport
 from connectors.servicenow.check.tables import ChangeCheck, TableCheck
+from connectors.servicenow.check.templates import check_template
 from connectors.servicenow.check.writes import WriteProbe
 from connectors.servicenow.client import Client
 from connectors.servicenow.events import Events
@@ -21,6 +22,7 @@ from connectors.servicenow.references import References
 from connectors.servicenow.refusals import about_one_table
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import TicketTable
+from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
 from connectors.servicenow.wire import list_call, value
 from shared.core.errors import NotSent, Refused, SecretUnavailable, Throttled, TicketSystemError, Unavailable
@@ -42,6 +44,7 @@ class ConnectionCheck:
         settings: ServiceNowSettings,
         tables: Mapping[TicketKind, TicketTable],
         references: References,
+        templates: Templates,
         tickets: Tickets,
         events: Events,
         people: People,
@@ -51,6 +54,7 @@ class ConnectionCheck:
         self._settings = settings
         self._tables = tables
         self._references = references
+        self._templates = templates
         self._probe = WriteProbe(client, tables, tickets, events)
         self._me: list[Mapping[str, Any]] = []
         self._has_none = False
@@ -78,6 +82,8 @@ class ConnectionCheck:
             self._has_none &= not report.is_ok(f"{self._tables[kind].name}: read")
             if kind is TicketKind.INCIDENT and report.is_ok(f"{self._tables[kind].name}: read"):
                 await check_foreign(self._client, self._tables[kind].name, report)
+            for name in sorted(needs.templates.get(kind, ())):
+                await check_template(self._templates, kind, name, report)
             if kind is TicketKind.CHANGE_REQUEST:
                 await ChangeCheck(self._client, self._settings.change, self._references, report).run()
             if probe_writes:

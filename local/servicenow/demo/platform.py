@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from local.servicenow.demo.people import BRIDGE_USER, user_id
+from local.servicenow.demo.people import BRIDGE_USER, group_id, user_id
 from local.servicenow.schema.describe import demo_id, system_row, words
 from local.servicenow.store import Row
 from local.servicenow.stored_time import to_stored
@@ -114,6 +114,7 @@ def rows(public_key: str) -> Iterator[Row]:
         version = {"name": f"{name} - 1", "version": "1", "active": "true"}
         version |= {"std_change_producer": ids["std_change_producer"]}
         yield system_row("std_change_producer_version", name, version)
+    yield from _form_templates()
     for name in ("alm_asset", "bsm_chart"):
         yield system_row(name, "demo", {"name": "Demo", "display_name": "Demo"})
     start = datetime(2025, 3, 1, tzinfo=UTC)
@@ -159,6 +160,17 @@ def _sign_in(public_key: str) -> Iterator[Row]:
     yield system_row("api_key", "bridge", {**key, "auth_scope": "useraccount"})
     certificate = {"name": "Azure Bridge", "subject": CLIENT_CERTIFICATE_SUBJECT, "active": "true"}
     yield system_row("sys_user_certificate", "bridge", {**certificate, "user": user_id(BRIDGE_USER)})
+
+
+def _form_templates() -> Iterator[Row]:
+    """Form templates as people save them from a form: references are ids, and the string ends with ``^EQ``."""
+    for name, table, values in (
+        ("Azure incident", "incident", f"category=network^urgency=1^assignment_group={group_id('Network')}^EQ"),
+        ("Azure problem", "problem", "impact=1^urgency=1^category=software^EQ"),
+        ("Contoso defaults", "global", "contact_type=email^EQ"),
+    ):
+        template = {"name": name, "table": table, "active": "true", "global": "true", "template": values}
+        yield system_row("sys_template", name, template)
 
 
 def _transforms() -> Iterator[Row]:

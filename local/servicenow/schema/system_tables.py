@@ -63,6 +63,23 @@ comments       string(4000)
         display="element",
     ),
     table(
+        "sys_template",
+        "Template",
+        """
+name              string(100)
+table             string(80)
+active            boolean     =true
+global            boolean     =false
+user              reference->sys_user
+groups            string(1024)
+short_description string(160)
+template          string(4000) | Template
+roles             string(1024)
+""",
+        extends="sys_metadata",
+        display="name",
+    ),
+    table(
         "sys_choice",
         "Choice",
         """
