@@ -48,6 +48,24 @@ _COLUMNS: Mapping[TicketKind, Columns] = {
     TicketKind.EVENT: {FieldRole.BODY: ("description",), FieldRole.CLOSING_NOTE: ("description",)},
 }
 
+#: Facts of an alert under the names that the common alert schema gives them: what event rules and field mappings of an
+#: instance read in the events of ServiceNow's own Azure Monitor connector. ``resourceType`` is mapped to ci_type.
+#: Source: ServiceNow docs (release Australia), "Integrate Azure Monitor as an authenticated data source": severities,
+#: the mapping "Azure Monitor - ci_type", contents of the alert in additional_info; Microsoft Learn, "Common alert
+#: schema".
+_ESSENTIALS = {
+    "alertId": "{{ signal.details.alert_id or '' }}",
+    "originAlertId": "{{ signal.details.origin_alert_id or '' }}",
+    "alertRule": "{{ signal.rule or '' }}",
+    "monitoringService": "{{ signal.details.monitoring_service or '' }}",
+    "signalType": "{{ signal.details.signal_type or '' }}",
+    "alertTargetIDs": "{{ resource.id or '' }}",
+    "resourceType": "{{ resource.type or '' }}",
+    "resourceGroup": "{{ resource.resource_group or '' }}",
+    "subscriptionId": "{{ resource.subscription_id or '' }}",
+    "firedDateTime": "{{ signal.fired_at or '' }}",
+}
+
 _EVENT = {
     "source": "{{ source.product }}",
     "event_class": "{{ signal.kind }}",
@@ -61,12 +79,24 @@ _EVENT = {
     # no columns of em_event: the connector puts them into additional_info
     "resource_id": "{{ resource.id }}",
     "portal": "{{ signal.links.portal or '' }}",
+    **_ESSENTIALS,
+    "monitorCondition": "{{ 'Resolved' if signal.state == 'resolved' else 'Fired' }}",
+    "azureSeverity": "{{ '' if signal.severity is none else 'Sev' ~ signal.severity }}",
+    "metricNamespace": "{{ signal.details.metric_namespace or '' }}",
+    "metricValue": "{{ signal.details.metric_value or '' }}",
+    "operator": "{{ signal.details.operator or '' }}",
+    "threshold": "{{ signal.details.threshold or '' }}",
+    "timeAggregation": "{{ signal.details.time_aggregation or '' }}",
 }
 
 #: What an event is about. Every event of a key says it: one without it, or with another source, is bound to nothing.
-_ABOUT = ("source", "event_class", "node", "resource", "type", "metric_name", "resource_id")
+_ABOUT = ("source", "event_class", "node", "resource", "type", "metric_name", "resource_id", *_ESSENTIALS)
 
-_EVENT_ENDS = {"time_of_event": "{{ (signal.resolved_at or signal.occurred_at) | utc }}"}
+_EVENT_ENDS = {
+    "time_of_event": "{{ (signal.resolved_at or signal.occurred_at) | utc }}",
+    "monitorCondition": "Resolved",
+    "resolvedDateTime": "{{ signal.resolved_at or signal.occurred_at }}",
+}
 
 #: ServiceNow computes the priority of incidents and problems from impact and urgency. Changes have their own, which is
 #: 4 (Low) when it is not given: the same table, with 4 as its end.

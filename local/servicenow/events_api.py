@@ -134,5 +134,14 @@ def azure_event(essentials: dict[str, Any], event_class: str) -> dict[str, Any]:
         "description": str(essentials.get("description") or essentials.get("alertRule") or ""),
         "time_of_event": when[:19].replace("T", " "),
         "resolution_state": "Closing" if resolved else "New",
-        "additional_info": json.dumps({name: str(value) for name, value in essentials.items()}),
+        "additional_info": json.dumps(
+            {**{name: str(value) for name, value in essentials.items()}, "resourceType": _resource_type(target)}
+        ),
     }
+
+
+def _resource_type(target: str) -> str:
+    """The type in an Azure resource id. The field mapping "Azure Monitor - ci_type" of the base system reads it in
+    resourceType (ServiceNow docs, "Integrate Azure Monitor as an authenticated data source")."""
+    after = target.rpartition("/providers/")[2].split("/")
+    return "/".join((after[0], *after[1::2])) if len(after) > 1 else ""

@@ -169,7 +169,8 @@ class TicketClient:
 
 def _without_item(route: CompiledRoute, signal: Signal, fields: Mapping[str, str]) -> tuple[LeftOut, ...]:
     """The configuration item that a ticket lacks because the alert of a rule names no resource."""
-    if signal.resources or not signal.rule_id:
+    of_a_rule = signal.rule_id or signal.origin.startswith("/")  # what is known by no ARM id has no resource to name
+    if signal.resources or not of_a_rule:
         return ()
     columns = route.columns.named(route.kind, FieldRole.CONFIGURATION_ITEM)
     return tuple(

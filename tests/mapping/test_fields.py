@@ -205,7 +205,25 @@ def test_closing_fields_say_when_the_problem_ended() -> None:
     assert found.closing(route, signal(), ended).fields == closing
 
 
-ABOUT = ("source", "event_class", "node", "resource", "type", "metric_name", "resource_id")
+ABOUT = (
+    "source",
+    "event_class",
+    "node",
+    "resource",
+    "type",
+    "metric_name",
+    "resource_id",
+    "alertId",
+    "originAlertId",
+    "alertRule",
+    "monitoringService",
+    "signalType",
+    "alertTargetIDs",
+    "resourceType",
+    "resourceGroup",
+    "subscriptionId",
+    "firedDateTime",
+)
 
 
 @pytest.mark.parametrize("own", ["", ", fields: {node: '{{ resource.id }}', type: disk, metric_name: null}"])
@@ -222,6 +240,7 @@ def test_the_closing_event_is_about_what_the_opening_one_was_about_and_bears_the
     for closing in (last, found.closing(route, opening, ended).fields):
         assert {name: closing.get(name) for name in ABOUT} == {name: first.get(name) for name in ABOUT}
         assert closing["time_of_event"] == "2026-03-01 12:09:00"
+        assert closing["monitorCondition"] == "Resolved"
         assert "severity" not in closing
     between = found.repeated(route, opening).fields
     assert between == {name: first[name] for name in ABOUT if name in first}
