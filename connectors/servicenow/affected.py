@@ -22,7 +22,7 @@ from connectors.servicenow.client import Client
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.tables import CI_FIELD
-from connectors.servicenow.wire import SEVERAL, Purpose, ServiceNowReply, WireCall, list_call, shorten, value
+from connectors.servicenow.wire import SEVERAL, Purpose, ServiceNowReply, WireCall, list_call, selected, shorten, value
 from shared.core.errors import NotAuthorised, Refused, TicketSystemError, Unavailable
 from shared.core.ticket_system import AffectedItems, LeftOut, TicketKind, TicketRef
 
@@ -146,7 +146,7 @@ class TicketItems:
 def _call(ref: TicketRef, item: str) -> WireCall:
     """The call that inserts one row."""
     sys_id = uuid.uuid5(_NAMESPACE, f"{ref.id} {item}".lower()).hex
-    params = {"sysparm_fields": "sys_id,task,ci_item", "sysparm_exclude_reference_link": "true"}
+    params = selected(("sys_id", "task", "ci_item"))
     return WireCall("POST", _INSERT, Purpose.CREATE, params, {"sys_id": sys_id, "task": ref.id, "ci_item": item})
 
 

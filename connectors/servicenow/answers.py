@@ -55,8 +55,8 @@ def interpret(
     redact: Callable[[str], str] = str,
     now: datetime | None = None,
 ) -> Any:
-    """Return the ``result`` of a successful answer: a list for LIST, None for DELETE, the whole answer for BATCH, else
-    an object.
+    """Return the ``result`` of a successful answer: a list for LIST and IMPORT, None for DELETE, the whole answer for
+    BATCH, else an object.
 
     Args:
         call, reply: what was asked and what came back.
@@ -145,6 +145,12 @@ def _judge(call: WireCall, reply: ServiceNowReply, error_text: str) -> _Success 
         return _judge_bad_request(call, status, error_text)
     if call.purpose is Purpose.CREATE and duplicate(error_text):
         return Ruling(DuplicateKey, "the instance could not insert the record", "It is looked up by its id")
+    if call.purpose is Purpose.IMPORT and "transform_map=null" in error_text:
+        return Ruling(
+            Refused,
+            "the staging table has no transform map",
+            "Make a transform map from the staging table to the table of the ticket, and activate it",
+        )
     return _unproven(call, f"the instance failed at {call}", _advice_for_failure(status, error_text))
 
 
@@ -178,7 +184,7 @@ def _judge_success(call: WireCall, reply: ServiceNowReply) -> _Success | Ruling:
     result = data if call.purpose is Purpose.BATCH else data.get("result")
     if call.purpose is not Purpose.LIST and call.path.startswith(_CHANGE_API) and isinstance(result, list):
         result = result[0] if len(result) == 1 else None
-    if call.purpose is Purpose.LIST:
+    if call.purpose in (Purpose.LIST, Purpose.IMPORT):
         usable = isinstance(result, list) and all(isinstance(row, dict) for row in result)
     elif call.purpose is Purpose.BATCH:
         usable = isinstance(data.get("serviced_requests"), list)
@@ -243,7 +249,9 @@ def _judge_missing(call: WireCall, reply: ServiceNowReply, error_text: str) -> _
 def _judge_bad_request(call: WireCall, status: int, error_text: str) -> Ruling:
     text = error_text.lower()
     advice = "See what the instance says"
-    if "invalid table" in text:
+    if "invalid staging table" in text:
+        advice = "Correct 'import_set' of the connection: the table is no staging table of this instance"
+    elif "invalid table" in text:
         advice = "The table does not exist on this instance: check the name, and that its plugin is active"
     elif "does not represent any resource" in text or status in (404, 405):
         advice = "Check that 'url' is a ServiceNow instance and that the plugin of this API is active"

@@ -135,6 +135,10 @@ class Client:
         total = reply.headers.get("x-total-count", "").strip()
         return self.interpret(call, reply), int(total) if total.isdecimal() else None
 
+    def redact(self, text: str) -> str:
+        """A text of the instance without secrets."""
+        return self._redactor.clean(text)
+
     async def log_in(self) -> None:
         """Read the secrets, and fetch a token where the credential needs one.
 

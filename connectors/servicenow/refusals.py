@@ -69,10 +69,9 @@ def forbidden(call: WireCall, error_text: str, is_json: bool) -> Ruling:
         error_text: see ``ServiceNowReply.error_text``.
         is_json: whether the answer came as JSON, thus from the API and not from something in front of it.
     """
-    for pattern, ruling in _RULINGS:
-        match = pattern.search(error_text)
-        if match:
-            return ruling(call, match)
+    named = named_refusal(call, error_text)
+    if named is not None:
+        return named
     if call.purpose is Purpose.CREATE and duplicate(error_text):
         return Ruling(DuplicateKey, "the instance could not insert the record", "It is looked up by its id")
     if call.purpose.writes and (is_json or call.purpose is Purpose.CREATE):
@@ -85,6 +84,15 @@ def forbidden(call: WireCall, error_text: str, is_json: bool) -> Ruling:
     if not is_json:
         advice = "Something in front of the API refuses us: check the instance's IP address access control"
     return Ruling(NotAuthorised, f"{call} is not allowed", advice)
+
+
+def named_refusal(call: WireCall, error_text: str) -> Ruling | None:
+    """What an error text means that names its reason; None for any other."""
+    for pattern, ruling in _RULINGS:
+        match = pattern.search(error_text)
+        if match:
+            return ruling(call, match)
+    return None
 
 
 def _unscoped(call: WireCall, _: re.Match[str]) -> Ruling:
@@ -174,10 +182,14 @@ _RULINGS: tuple[tuple[re.Pattern[str], Callable[[WireCall, re.Match[str]], Rulin
 def _table(call: WireCall) -> str:
     if call.path.startswith("/api/sn_chg_rest/"):
         return "change_request"
+    if call.path.startswith("/api/now/import/"):
+        return call.path.split("/")[4]
     parts = call.path.split("/table/", 1)
     return parts[1].split("/")[0] if len(parts) == 2 else "em_event"
 
 
 def _role(call: WireCall) -> str:
     table = _table(call)
+    if call.path.startswith("/api/now/import/"):
+        return "import_transformer, and the right to create rows of the staging table"
     return "evt_mgmt_integration" if table == "em_event" else _ROLES.get(table, "itil")

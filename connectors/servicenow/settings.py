@@ -227,6 +227,28 @@ class ProblemHandling(SettingsModel):
     over and stays open, with a warning."""
 
 
+class ImportSet(SettingsModel):
+    """A staging table through which new tickets of a kind are written."""
+
+    table: Identifier
+    """Name of the staging table (it extends ``sys_import_set_row``). A transform map of it must lead to the table of
+    the ticket, map ``correlation_id`` and ``correlation_display``, and coalesce on ``correlation_id``."""
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9_]{0,40}$")] = "u_"
+    """What its columns have before the names of the ticket's fields: ``u_short_description``."""
+
+
+class ImportSets(SettingsModel):
+    """Kinds of tickets that are created through an import set. Everything that follows (reading, notes, states) goes
+    through the Table API either way."""
+
+    incident: ImportSet | None = None
+    """Of incidents. Left out: the Table API."""
+    problem: ImportSet | None = None
+    """Of problems. Left out: the Table API."""
+    change_request: ImportSet | None = None
+    """Of change requests. Left out: as ``change.api`` says."""
+
+
 class ServiceNowSettings(ConnectionSettings):
     """A ServiceNow instance."""
 
@@ -266,6 +288,9 @@ class ServiceNowSettings(ConnectionSettings):
     """How change requests are made."""
     problem: ProblemHandling = ProblemHandling()
     """How problems are moved."""
+    import_set: ImportSets = ImportSets()
+    """Creates tickets through import sets, where the instance lets integrations write staging tables only. Costs a
+    look-up before and a read after each create. Left out: tickets are inserted directly."""
 
     @model_validator(mode="after")
     def _certificates_need_tls(self) -> Self:
@@ -273,6 +298,15 @@ class ServiceNowSettings(ConnectionSettings):
             raise ValueError(
                 "'auth' shows a client certificate, and an http address has no TLS to show it in. "
                 "Fix: write url with https"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _changes_are_made_one_way(self) -> Self:
+        if self.import_set.change_request is not None and self.change.api == "change_management":
+            raise ValueError(
+                "changes are created either through an import set or by the Change Management API. "
+                "Fix: take out import_set.change_request, or write change.api: table"
             )
         return self
 

@@ -20,11 +20,13 @@ from urllib.parse import quote
 from connectors.servicenow.change_management import create_call
 from connectors.servicenow.client import Client
 from connectors.servicenow.dictionary import TableColumns
+from connectors.servicenow.drafts import draft_fields
 from connectors.servicenow.endings import TicketEndings
+from connectors.servicenow.import_set import import_record
 from connectors.servicenow.polling import Polling
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import DuplicateKey, aborted_by_state_rule
-from connectors.servicenow.settings import ServiceNowSettings
+from connectors.servicenow.settings import ImportSet, ServiceNowSettings
 from connectors.servicenow.tables import (
     JOURNALS,
     LIMITS,
@@ -39,7 +41,17 @@ from connectors.servicenow.tables import (
 )
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.transitions import TicketRecord
-from connectors.servicenow.wire import Purpose, WireCall, display, equal, is_sys_id, list_call, searchable, value
+from connectors.servicenow.wire import (
+    Purpose,
+    WireCall,
+    display,
+    equal,
+    is_sys_id,
+    list_call,
+    searchable,
+    selected,
+    value,
+)
 from shared.core.errors import OutcomeUnknown, Refused, TicketMissing
 from shared.core.link import DISPLAY
 from shared.core.ticket_system import ChangePage, Closure, Draft, LeftOut, Note, Phase, Ticket, TicketKind, TicketRef
@@ -79,6 +91,7 @@ class Tickets:
         self._templates = templates
         self._url = settings.url
         self._change = settings.change
+        self._import_set = settings.import_set
         self._honours: dict[TicketKind, bool] = {}
         self._endings = TicketEndings(client, self, tables, settings.problem.state_resource)
         self._polling = Polling(client, tables, self._ref_of)
@@ -97,7 +110,7 @@ class Tickets:
             existing = await self._of_earlier_attempt(draft)
             if existing is not None:
                 return existing
-        given, missed = await self._with_template(draft, {**self._change_fields(draft), **_draft_fields(draft)})
+        given, missed = await self._with_template(draft, {**self._change_fields(draft), **draft_fields(draft)})
         fields, lost = await self.prepared(given)
         lost = missed + lost
         if draft.closure is None or not table.born_resolved:
@@ -146,7 +159,7 @@ class Tickets:
             if note.comment:
                 prepared["comments"] = cut("comments", journal_text(clean(note.comment)))
         names = [*_READ, *also, *(name for name in prepared if name not in JOURNALS)]
-        call = WireCall("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, _selected(names), prepared)
+        call = WireCall("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, selected(names), prepared)
         row = await self._client.call(call)
         return TicketRecord(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
 
@@ -156,7 +169,7 @@ class Tickets:
 
     async def read(self, ref: TicketRef, also: tuple[str, ...] = ()) -> TicketRecord:
         """Read a ticket that is known by its id. Raises TicketMissing where it does not bear its key."""
-        call = WireCall("GET", self._record(ref.kind, ref.id), Purpose.RECORD, _selected([*_READ, *also]))
+        call = WireCall("GET", self._record(ref.kind, ref.id), Purpose.RECORD, selected([*_READ, *also]))
         row = await self._client.call(call)
         if value(row, "correlation_id") != ref.correlation:
             raise TicketMissing(
@@ -210,11 +223,15 @@ class Tickets:
         ours = {"sys_id": draft.id, "correlation_id": draft.correlation, "correlation_display": DISPLAY}
         body = {**fields, **ours}
         names = [*_READ, "correlation_display", *(name for name in fields if name not in JOURNALS)]
-        call = WireCall("POST", f"/api/now/table/{table.name}", Purpose.CREATE, _selected(names), body)
+        call = WireCall("POST", f"/api/now/table/{table.name}", Purpose.CREATE, selected(names), body)
         if self._by_change_api(draft.kind):
             call = self._change_api_call(body)
             body = dict(call.body or {})
         try:
+            staging = getattr(self._import_set, draft.kind.value)
+            if staging is not None:
+                del body["sys_id"]  # the record that a map makes has an id of its own
+                return await self._import(draft, staging, body, names, lost)
             row = await self._client.call(call)
         except DuplicateKey as error:
             existing = await self.find(draft.kind, draft.id, draft.correlation)
@@ -237,14 +254,40 @@ class Tickets:
                 advice=f"Give the integration user the right to read the {table.name} records that it creates.",
             )
         self._record_honoured(draft.kind, made.lower() == draft.id.lower())
+        return self._new(draft, row, body, lost)
+
+    def _new(self, draft: Draft, row: Mapping[str, Any], body: Mapping[str, str], lost: tuple[LeftOut, ...]) -> Ticket:
+        """The ticket of a record that was just made, with what differs from what was sent."""
         changed = dropped({name: text for name, text in body.items() if name != "sys_id"}, row)
         if "correlation_id" in changed:
             _LOG.warning(
                 "%s: %s came back without its correlation_id; without it a lost answer cannot be looked up",
                 self._client.connection,
-                value(row, "number") or made,
+                value(row, "number") or value(row, "sys_id"),
             )
         return self._ticket(draft.kind, draft.correlation, row, None, (*lost, *changed))
+
+    async def _import(
+        self, draft: Draft, staging: ImportSet, body: Mapping[str, str], names: Iterable[str], lost: tuple[LeftOut, ...]
+    ) -> Ticket:
+        """Create a record through an import set: look for the key, stage the row, read what became of it.
+
+        The look before finds what an earlier attempt made. Between two attempts at the same time only the map itself
+        can decide, by coalescing on correlation_id; then both get the same record.
+        """
+        by_key = replace(draft, id="")  # the record has an id of its own
+        existing = await self._of_earlier_attempt(by_key)
+        if existing is not None:
+            return existing
+        target = self._tables[draft.kind].name
+        try:
+            row = await import_record(self._client, staging, body, target, selected(names))
+        except Refused:
+            existing = await self._of_earlier_attempt(by_key)  # a row is ignored, too, whose record has these values
+            if existing is None:
+                raise
+            return existing
+        return self._new(draft, row, body, lost)
 
     async def _with_template(self, draft: Draft, fields: dict[str, str]) -> tuple[dict[str, str], tuple[LeftOut, ...]]:
         """The fields with the values of the draft's template below them, and what of it is left out."""
@@ -400,26 +443,8 @@ class Tickets:
         return TicketRef(kind, sys_id, correlation, number, f"{self._url}/nav_to.do?uri={page}")
 
 
-def _draft_fields(draft: Draft) -> dict[str, str]:
-    """The fields of a new ticket, its first note included, and what links it to the ended one that it follows."""
-    fields = {"work_notes": draft.note} if draft.note else {}
-    fields |= {name: text for name, text in draft.fields.items() if name != "sys_id"}
-    if draft.follows is None:
-        return fields
-    before = draft.follows
-    reference = f"Follows {before.number or before.id}, the earlier ticket of the same problem."
-    notes = fields.get("work_notes")
-    fields["work_notes"] = f"{reference}\n{notes}" if notes else reference
-    fields["parent"] = before.id
-    return fields
-
-
-def _selected(names: Iterable[str]) -> dict[str, str]:
-    return {"sysparm_fields": ",".join(dict.fromkeys(names)), "sysparm_exclude_reference_link": "true"}
-
-
 def _read_params(notes: bool) -> dict[str, str]:
     """Parameters to read a record. Work notes can be read only as display values: their table needs admin."""
     if notes:
-        return {**_selected([*_READ, "work_notes"]), "sysparm_display_value": "all"}
-    return _selected(_READ)
+        return {**selected([*_READ, "work_notes"]), "sysparm_display_value": "all"}
+    return selected(_READ)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -48,6 +48,7 @@ class Purpose(StrEnum):
     DELETE = "delete"
     EVENT = "event"
     BATCH = "batch"
+    IMPORT = "import"
 
     @property
     def writes(self) -> bool:
@@ -172,6 +173,11 @@ def list_call(table: str, query: str, fields: Sequence[str], limit: int) -> Wire
             "sysparm_suppress_pagination_header": "true",
         },
     )
+
+
+def selected(names: Iterable[str]) -> dict[str, str]:
+    """The parameters of a call that is answered with one record: its columns, values only."""
+    return {"sysparm_fields": ",".join(dict.fromkeys(names)), "sysparm_exclude_reference_link": "true"}
 
 
 def is_sys_id(text: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from connectors.servicenow.check.foreign import check_foreign
+from connectors.servicenow.check.import_set import check_import_set
 from connectors.servicenow.check.report import CheckReport
 from connectors.servicenow.check.tables import ChangeCheck, TableCheck
 from connectors.servicenow.check.templates import check_template
@@ -82,6 +83,10 @@ class ConnectionCheck:
             self._has_none &= not report.is_ok(f"{self._tables[kind].name}: read")
             if kind is TicketKind.INCIDENT and report.is_ok(f"{self._tables[kind].name}: read"):
                 await check_foreign(self._client, self._tables[kind].name, report)
+            staging = getattr(self._settings.import_set, kind.value)
+            if staging is not None:
+                fields = needs.fields.get(kind, {})
+                await check_import_set(self._client, staging, self._tables[kind].name, fields, report)
             for name in sorted(needs.templates.get(kind, ())):
                 await check_template(self._templates, kind, name, report)
             if kind is TicketKind.CHANGE_REQUEST:

@@ -73,6 +73,20 @@ _MAPS = {
         },
         "correlation_id",
     ),
+    "Azure Incident": (
+        "u_azure_incident",
+        "incident",
+        {
+            name: f"u_{name}"
+            for name in words(
+                """
+                short_description description impact urgency category assignment_group cmdb_ci work_notes state
+                close_code close_notes parent correlation_id correlation_display
+                """
+            )
+        },
+        "correlation_id",
+    ),
     "Elastic Incident": (
         "x_elas2_inc_int_elastic_incident",
         "incident",

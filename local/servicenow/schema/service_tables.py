@@ -176,6 +176,27 @@ close_notes         string(4000)
         extends="sys_import_set_row",
     ),
     table(
+        "u_azure_incident",
+        "Azure Incident Import",
+        """
+u_short_description   string(160)
+u_description         string(4000)
+u_impact              string(40)
+u_urgency             string(40)
+u_category            string(40)
+u_assignment_group    string(100)
+u_cmdb_ci             string(255)
+u_work_notes          string(4000)
+u_state               string(40)
+u_close_code          string(40)
+u_close_notes         string(4000)
+u_parent              string(40)
+u_correlation_id      string(100)
+u_correlation_display string(100)
+""",
+        extends="sys_import_set_row",
+    ),
+    table(
         "x_elas2_inc_int_elastic_incident",
         "Elastic Incident",
         """
