@@ -362,9 +362,9 @@ class Worker:
                     # Without a configuration nothing was reserved; a link that cannot be read cannot be given up.
                     with contextlib.suppress(ConfigurationError, UnreadableRow):
                         await self._configured().deliverer.give_up(message)
-            case (
-                OutcomeKind.DELIVERED | OutcomeKind.SPLIT | OutcomeKind.SOURCE_PUSHED | OutcomeKind.ITEMS_ADDED
-            ) if message.replayed:
+            case OutcomeKind.DELIVERED | OutcomeKind.SPLIT | OutcomeKind.SOURCE_PUSHED | OutcomeKind.ITEMS_ADDED if (
+                message.replayed
+            ):
                 await self._parked.forget("dead-letter", message.id)
         await self._queue.delete_content(message)
 

@@ -12,6 +12,7 @@ import pytest
 
 from shared.core.messages import (
     VERSION,
+    AddAffectedItems,
     EndWhenQuiet,
     FlushGroup,
     Message,
@@ -57,6 +58,7 @@ MESSAGES: list[Message] = [
     UnreadableMessage(id=ID, received_at=START, unreadable=Unreadable("no schema", {"x": [1, None]})),
     FlushGroup(id=ID, received_at=START, group="group:1:x", due=START),
     PushToSource(id=ID, received_at=START, key="alert:1:x"),
+    AddAffectedItems(id=ID, received_at=START, due=START, key="alert:1:x", own="vm-1", resources=("vm-1", "vm-2")),
     ReadRows(id=ID, received_at=START, due=START, signal=ROWS),
 ]
 
@@ -68,8 +70,9 @@ def test_every_message_is_read_as_it_was_written(message: Message) -> None:
 
 
 def test_a_message_tells_its_key_and_its_signal() -> None:
-    assert [key_of(message) for message in MESSAGES[3:]] == [FIRED.key, "", "group:1:x", "alert:1:x", ROWS.key]
-    assert [signal_of(message) is FIRED for message in MESSAGES] == [*[True] * 4, *[False] * 4]
+    keys = [FIRED.key, "", "group:1:x", "alert:1:x", "alert:1:x", ROWS.key]
+    assert [key_of(message) for message in MESSAGES[3:]] == keys
+    assert [signal_of(message) is FIRED for message in MESSAGES] == [*[True] * 4, *[False] * 5]
     assert signal_of(MESSAGES[-1]) is ROWS
 
 

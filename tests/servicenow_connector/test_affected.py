@@ -13,7 +13,7 @@ from local.servicenow.demo.cmdb import SUBSCRIPTION, item_id
 from shared.core.errors import MustWait, NotAuthorised, OutcomeUnknown, Refused, Unavailable
 from shared.core.rate_gate import CallReport, UnlimitedGate
 from shared.core.secrets import SettingSecrets
-from shared.core.ticket_system import AffectedItems, Draft, LeftOut, TicketKind, TicketRef
+from shared.core.ticket_system import AffectedItems, CheckStatus, Draft, LeftOut, Needs, TicketKind, TicketRef
 from tests.conformance.stage import Fault
 from tests.servicenow_connector.conftest import Stages
 from tests.servicenow_connector.simulated import SimulatedServiceNow, secrets_of, settings_for
@@ -204,3 +204,29 @@ async def test_each_row_of_a_batch_spends_a_call_of_the_budget(stage: SimulatedS
         assert budget.calls == left
         for row in await stage.rows(TABLE, f"task={ref.id}"):
             await stage.remove(TABLE, row["sys_id"])
+
+
+CI_NEEDS = Needs(frozenset({TicketKind.INCIDENT}), {TicketKind.INCIDENT: {"cmdb_ci": frozenset()}})
+
+
+async def test_a_column_that_the_cmdb_lacks_is_named_by_the_ticket_and_by_the_check(stages: Stages) -> None:
+    async with stages(ci={"resource_id_attribute": "u_azure_id"}) as stage:
+        await stage.add("cmdb_ci_linux_server", name="nobody-knows-it")
+        await stage.add("cmdb_ci_linux_server", name="nobody-knows-it")
+        draft = Draft(TicketKind.INCIDENT, "a" * 32, "alert:1:b", {"short_description": "x", "cmdb_ci": UNKNOWN})
+        (left_out,) = (await stage.system.create(draft)).left_out
+        assert left_out.several
+        assert "its items show no column u_azure_id, see ci.resource_id_attribute" in str(left_out)
+        lines = {line.name: line for line in await stage.system.check(CI_NEEDS)}
+        assert lines["configuration items"].verdict is CheckStatus.WARNING
+        assert "cmdb_ci has no u_azure_id" in lines["configuration items"].detail
+        assert lines["affected items"].verdict is CheckStatus.OK
+
+
+async def test_the_check_says_that_affected_items_cannot_be_listed(stages: Stages) -> None:
+    async with stages() as stage:
+        await stage.order(type="acl_refuse", match={"table": TABLE})
+        lines = {line.name: line for line in await stage.system.check(CI_NEEDS)}
+        assert lines["configuration items"].verdict is CheckStatus.OK
+        assert lines["affected items"].verdict is CheckStatus.WARNING
+        assert "ci.affected" in lines["affected items"].fix

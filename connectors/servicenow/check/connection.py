@@ -12,6 +12,7 @@ from typing import Any
 
 from connectors.servicenow.check.foreign import check_foreign
 from connectors.servicenow.check.import_set import check_import_set
+from connectors.servicenow.check.items import check_items
 from connectors.servicenow.check.report import CheckReport
 from connectors.servicenow.check.tables import ChangeCheck, TableCheck
 from connectors.servicenow.check.templates import check_template
@@ -22,7 +23,7 @@ from connectors.servicenow.people import People
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import about_one_table
 from connectors.servicenow.settings import ServiceNowSettings
-from connectors.servicenow.tables import TicketTable
+from connectors.servicenow.tables import CI_FIELD, TicketTable
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
 from connectors.servicenow.wire import list_call, value
@@ -100,6 +101,8 @@ class ConnectionCheck:
                     "not tested: reading does not show whether records may be created and keep their sys_id",
                     "Run the check with the write test; it creates one record per kind and takes it away again.",
                 )
+        if CI_FIELD not in self._settings.references and any(CI_FIELD in fields for fields in needs.fields.values()):
+            await check_items(self._client, self._settings.ci, report)
         if self._has_none and needs.kinds:
             # An instance that hides the roles of a user with roles shows it tickets all the same.
             report.replace_failed(
