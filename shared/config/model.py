@@ -85,10 +85,6 @@ class RouteBody(SettingsModel):
     """Kind of ticket: incident, change_request, problem or event. ``none``: signals that get here make no ticket and
     reopen none; they are counted, logged with the route, and listed (decision ``no_ticket``). A ticket that is open
     already gets its updates and its end."""
-    connection: Name
-    """Name of a connection."""
-    ticket: TicketKind = TicketKind.INCIDENT
-    """Kind of ticket: incident, change_request, problem or event."""
     template: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """Name of a template of the ticket system, for incidents and problems. Its values replace the defaults of impact
     and urgency and add fields; ``fields`` and what the alert says (title, text, configuration item) go before them. A

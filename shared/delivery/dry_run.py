@@ -61,11 +61,15 @@ class Rehearsal:
     calls: list[Mapping[str, Any]] = field(default_factory=list)
     links: dict[str, Link] = field(default_factory=dict)
 
-    def note(self, call: str, ticket: TicketRef, fields: Mapping[str, str], note: Note | None = None) -> None:
-        """Note a call with its fields as they were rendered."""
+    def note(
+        self, call: str, ticket: TicketRef, fields: Mapping[str, str], note: Note | None = None, template: str = ""
+    ) -> None:
+        """Note a call with its fields as they were rendered; of a template its name, because nobody is asked."""
         shown: dict[str, Any] = {"call": call, "kind": ticket.kind.value}
         if ticket.number:
             shown["ticket"] = ticket.number
+        if template:
+            shown["template"] = template
         if fields:
             shown["fields"] = {name: _short(value) for name, value in fields.items()}
         if note is not None:
@@ -112,7 +116,7 @@ class RehearsedSystem:
         """See ``TicketSystem``."""
         ref = TicketRef(draft.kind, draft.id, draft.correlation, "", "")
         fields = {**draft.fields, **(draft.closure.fields if draft.closure is not None else {})}
-        self._rehearsal.note("create", ref, fields)
+        self._rehearsal.note("create", ref, fields, template=draft.template)
         return Ticket(ref, Phase.OPEN if draft.closure is None else Phase.RESOLVED, "")
 
     async def find(

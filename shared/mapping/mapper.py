@@ -309,7 +309,7 @@ class Mapper:
             quiet=body.close_after_quiet,
             healthy=body.close_when_healthy,
             template=body.template or "",
-            yielding=_yielding(columns, body),
+            yielding=_yielding(columns, kind, body),
         )
 
     def _context(self, route: CompiledRoute, signal: Signal) -> dict[str, Any]:
@@ -353,10 +353,10 @@ def _levels(table: SeverityTable, body: RouteBody) -> dict[int | None, Levels]:
     return levels
 
 
-def _yielding(columns: FieldMap, body: RouteBody) -> frozenset[str]:
+def _yielding(columns: FieldMap, kind: TicketKind, body: RouteBody) -> frozenset[str]:
     """Fields whose defaults a template replaces: how bad it is. What the alert says is the bridge's to write."""
     roles = (FieldRole.IMPACT, FieldRole.URGENCY, FieldRole.PRIORITY)
-    named = {name for role in roles for name in columns.named(body.ticket, role)}
+    named = {name for role in roles for name in columns.named(kind, role)}
     return frozenset(named - body.fields.keys())
 
 
