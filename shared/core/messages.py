@@ -1,6 +1,6 @@
 """The messages of the bridge's queue: what each asks for, and how it is written as JSON. Pure.
 
-There are six. All have the head of :class:`Message`; ``type`` in the JSON names the class:
+There are seven. All have the head of :class:`Message`; ``type`` in the JSON names the class:
 
 ===============  =========================  ===============================================================
 type             class                      asks the worker to
