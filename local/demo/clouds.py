@@ -7,17 +7,15 @@ calling the app's timers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from local.azure.demo.findings import key_of
 from local.azure.demo.inventory import STORAGE, WEB_1
-from local.running import NotRunning, Running
+from local.demo.surroundings import Step, Surroundings
+from local.running import NotRunning
 
 #: The sections that the demo adds to the shipped configuration.
 SECTIONS = Path(__file__).with_name("clouds.yaml")
@@ -25,7 +23,6 @@ SECTIONS = Path(__file__).with_name("clouds.yaml")
 _STORAGE, _MACHINE = key_of("public-storage"), key_of("vulnerabilities")
 _CONTROL = "IntuneDeviceCompliance"
 _PLANNED = (("start_date", 0), ("end_date", 1))
-_SECONDS = 30.0
 
 #: Steps of a normal change as people take them; Authorize and Scheduled come by approval.
 _WALK: tuple[dict[str, str], ...] = (
@@ -38,24 +35,8 @@ _WALK: tuple[dict[str, str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line of the table: what happened, the ticket and its state then, and what the source says of it."""
-
-    what: str
-    ticket: str = ""
-    state: str = ""
-    source: str = ""
-
-
-class Clouds:
+class Clouds(Surroundings):
     """The running app with the simulators around it. Raises NotRunning when something does not come in time."""
-
-    def __init__(self, running: Running) -> None:
-        self._running = running
-        self._app = running.session["app"]
-        self._desk = running.session["servicenow"]
-        self._clouds = running.session["clouds"]
 
     def stories(self) -> Iterator[Step]:
         """Both stories, step by step."""
@@ -63,9 +44,9 @@ class Clouds:
         yield from self._improvement()
 
     def _recommendation(self) -> Iterator[Step]:
-        self._timer("poll_findings")
+        self.timer("poll_findings")
         number = self._found(STORAGE)["number"]
-        yield Step("a rule assigns a recommendation", number, self._state(number), self._due(STORAGE, _STORAGE))
+        yield Step("a rule assigns a recommendation", number, self.state(number), self._due(STORAGE, _STORAGE))
         due = datetime.now(UTC) + timedelta(seconds=5)
         body = {
             "recommendation": _MACHINE,
@@ -74,58 +55,44 @@ class Clouds:
             "due_date": due.isoformat(timespec="seconds"),
             "grace": True,
         }
-        answer = self._post(self._app["assignments_url"], body)
+        answer = self.post(self.app["assignments_url"], body)
         (item,) = answer["items"]
         number = item["ticket"]["number"]
-        yield Step("another one is assigned by hand", number, self._state(number), self._due(WEB_1, _MACHINE))
+        yield Step("another one is assigned by hand", number, self.state(number), self._due(WEB_1, _MACHINE))
         time.sleep(max((due - datetime.now(UTC)).total_seconds() + 1, 0))
-        self._timer("remind")
-        self._until(lambda: "overdue" in self._notes(number).lower(), "a note that the assignment is overdue")
-        yield Step("its due date passes", number, self._state(number), "a work note reminds the owner")
-        self._control("assessments", {"resource": WEB_1, "key": _MACHINE, "code": "Healthy"})
+        self.timer("remind")
+        self.until(lambda: "overdue" in self._notes(number).lower(), "a note that the assignment is overdue")
+        yield Step("its due date passes", number, self.state(number), "a work note reminds the owner")
+        self.control("assessments", {"resource": WEB_1, "key": _MACHINE, "code": "Healthy"})
         enrichment = {"action": "Write", "isSnapshot": False}
-        self._running.post(
+        self.running.post(
             {"assessmentEventDataEnrichment": enrichment, **self._assessment(WEB_1, _MACHINE)}, to="recommendations"
         )
-        self._until(lambda: self._state(number) == "Resolved", f"{number} to be resolved")
-        self._until(lambda: not self._governance(WEB_1, _MACHINE), "the assignment to be deleted")
-        yield Step("the machine is healthy again", number, self._state(number), "the assignment is deleted")
+        self.until(lambda: self.state(number) == "Resolved", f"{number} to be resolved")
+        self.until(lambda: not self._governance(WEB_1, _MACHINE), "the assignment to be deleted")
+        yield Step("the machine is healthy again", number, self.state(number), "the assignment is deleted")
 
     def _improvement(self) -> Iterator[Step]:
-        url = f"{self._app['url']}/api/secure-score/{_CONTROL}/ticket"
-        made = self._post(url, {"requested_by": "abel.tuter", "priority": 2})
+        url = f"{self.app['url']}/api/secure-score/{_CONTROL}/ticket"
+        made = self.post(url, {"requested_by": "abel.tuter", "priority": 2})
         number = made["ticket"]["number"]
         table = "change_request"
-        yield Step("a Secure Score action is filed as a change", number, self._state(number, table), self._profile())
+        yield Step("a Secure Score action is filed as a change", number, self.state(number, table), self._profile())
         start = datetime.now(UTC)
         plan = {name: f"{start + timedelta(hours=hours):%Y-%m-%d %H:%M:%S}" for name, hours in _PLANNED}
         for fields in (plan, *_WALK):
-            self._change(made["ticket"]["id"], fields, table)
-        yield Step("people walk it to Closed", number, self._state(number, table), self._profile())
-        self._timer("resync")
-        self._until(lambda: self._profile() != "Default", "the control's state to follow")
-        yield Step("the bridge tells Secure Score", number, self._state(number, table), self._profile())
+            self.change(made["ticket"]["id"], fields, table)
+        yield Step("people walk it to Closed", number, self.state(number, table), self._profile())
+        self.timer("resync")
+        self.until(lambda: self._profile() != "Default", "the control's state to follow")
+        yield Step("the bridge tells Secure Score", number, self.state(number, table), self._profile())
 
     # The app
 
-    def _post(self, url: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = self._running.http.post(url, json=body, headers={"x-functions-key": self._app["key"]})
-        if answer.status_code not in (200, 201):
-            raise NotRunning(f"{url} answered {answer.status_code}: {answer.text[:400]}")
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def _timer(self, name: str) -> None:
-        """Call a timer's function, as the host does when it is time."""
-        url = f"{self._app['url']}/admin/functions/{name}"
-        answer = self._running.http.post(url, json={"input": ""}, headers={"x-functions-key": self._app["admin_key"]})
-        if answer.status_code != 202:
-            raise NotRunning(f"timer {name}: {answer.status_code} {answer.text[:200]}")
-
     def _tickets(self) -> list[dict[str, Any]]:
         query = {"source": "defender", "limit": "100"}
-        answer = self._running.http.get(
-            self._app["tickets_url"], params=query, headers={"x-functions-key": self._app["key"]}
+        answer = self.running.http.get(
+            self.app["tickets_url"], params=query, headers={"x-functions-key": self.app["key"]}
         )
         found: list[dict[str, Any]] = answer.json()["items"]
         return found
@@ -138,42 +105,20 @@ class Clouds:
             found[:] = [one for one in self._tickets() if resource.casefold().lstrip("/") in one["key"].casefold()]
             return bool(found and found[0]["number"])
 
-        self._until(there, "the ticket of a recommendation")
+        self.until(there, "the ticket of a recommendation")
         return found[0]
 
     # ServiceNow and the clouds, as people see them
 
-    def _rows(self, table: str, query: str, fields: str) -> list[dict[str, str]]:
-        answer = self._running.http.get(
-            f"{self._desk['url']}/api/now/table/{table}",
-            params={"sysparm_query": query, "sysparm_fields": fields, "sysparm_display_value": "true"},
-            auth=(self._desk["username"], self._desk["password"]),
-        )
-        rows: list[dict[str, str]] = answer.json()["result"]
-        return rows
-
-    def _state(self, number: str, table: str = "incident") -> str:
-        rows = self._rows(table, f"number={number}", "state")
-        return rows[0]["state"] if rows else "gone"
-
     def _notes(self, number: str) -> str:
-        return self._rows("incident", f"number={number}", "work_notes")[0]["work_notes"]
-
-    def _change(self, sys_id: str, fields: dict[str, str], table: str) -> None:
-        answer: httpx.Response = self._running.http.patch(
-            f"{self._desk['url']}/api/now/table/{table}/{sys_id}",
-            json=fields,
-            auth=(self._desk["username"], self._desk["password"]),
-        )
-        if answer.status_code != 200:
-            raise NotRunning(f"{table} {sys_id}: {answer.status_code} {answer.text[:300]}")
+        return self.rows("incident", f"number={number}", "work_notes")[0]["work_notes"]
 
     def _asked(self, api: str, path: str, params: dict[str, str]) -> dict[str, Any]:
         """A GET to Resource Manager or Graph as an auditor who may read everything."""
-        clouds = self._clouds
+        clouds = self.clouds
         order = {"identity": "reader", "tenant": "contoso", "resource": api}
-        token = self._running.http.post(f"{clouds['control_url']}/tokens", json=order).json()["token"]
-        answer = self._running.http.get(
+        token = self.running.http.post(f"{clouds['control_url']}/tokens", json=order).json()["token"]
+        answer = self.running.http.get(
             f"{clouds['url']}{path}", params=params, headers={"Authorization": f"Bearer {token}"}
         )
         if answer.status_code != 200:
@@ -198,7 +143,7 @@ class Clouds:
             known[:] = [one for one in self._governance(resource, key) if one["additionalData"].get("ticketLink")]
             return bool(known)
 
-        self._until(told, "Defender for Cloud to know the ticket")
+        self.until(told, "Defender for Cloud to know the ticket")
         data = known[0]["additionalData"]
         return f"due {known[0]['remediationDueDate'][:10]}, ticket {data.get('ticketNumber', '')}"
 
@@ -207,15 +152,3 @@ class Clouds:
         found = self._asked("https://graph.microsoft.com", f"/v1.0/security/secureScoreControlProfiles/{_CONTROL}", {})
         updates = found["controlStateUpdates"]
         return str(updates[-1]["state"]) if updates else "Default"
-
-    def _control(self, what: str, body: dict[str, Any]) -> None:
-        answer = self._running.http.post(f"{self._clouds['control_url']}/{what}", json=body)
-        if answer.status_code != 200:
-            raise NotRunning(f"the simulator of Azure: {answer.status_code} {answer.text[:200]}")
-
-    def _until(self, there: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + _SECONDS
-        while not there():
-            if time.monotonic() > end:
-                raise NotRunning(f"waited {_SECONDS:g} s for {what}")
-            time.sleep(0.2)

@@ -16,7 +16,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from local.demo.alerts import Azure
-from local.demo.clouds import SECTIONS, Clouds, Step
+from local.demo.clouds import SECTIONS, Clouds
+from local.demo.log_alerts import ROUTES, LogAlerts
+from local.demo.surroundings import Step
 from local.running import NotRunning, Running
 from local.scratch import scratch
 from local.up import APP
@@ -115,13 +117,18 @@ def run(arguments: list[str], *, leave: bool) -> int:
         for story in told:
             story.outcome["state"] = _state(running, story.outcome.get("ticket", ""))
         steps: list[Step] = []
+        rows: list[Step] = []
         if running.session["clouds"] is not None and "control_url" in running.session["servicenow"]:
             for step in Clouds(running).stories():
                 progress.print(f"  {step.what}: {step.ticket} {step.state}", markup=False)
                 steps.append(step)
+            for step in LogAlerts(running).stories():
+                progress.print(f"  {step.what}: {step.ticket} {step.state}", markup=False)
+                rows.append(step)
         _show(told, out)
         if steps:
-            _show_steps(steps, out)
+            _show_steps("Recommendations and Secure Score", "what the source says", steps, out)
+            _show_steps("Log alerts: rows, a ticket for each machine, a dry run", "what there is to see", rows, out)
         _show_health(running, out)
         if leave:
             return 0
@@ -145,9 +152,10 @@ def _own_configuration(arguments: list[str]) -> bool:
 
 
 def _configuration(folder: Path) -> Path:
-    """The shipped configuration with the demo's sections of Defender and Secure Score."""
+    """The shipped configuration with the demo's routes of log alerts, and its sections of Defender and Secure Score."""
     file = folder / "bridge.yaml"
-    file.write_text((APP / "bridge.yaml").read_text("utf-8") + SECTIONS.read_text("utf-8"), "utf-8")
+    shipped = (APP / "bridge.yaml").read_text("utf-8").replace("routes:\n", ROUTES, 1)
+    file.write_text(shipped + SECTIONS.read_text("utf-8"), "utf-8")
     return file
 
 
@@ -208,9 +216,9 @@ def _show(told: list[Story], out: Console) -> None:
         out.print("2 calls: the first time a group is named it is looked up, and then known for a day.", style="dim")
 
 
-def _show_steps(steps: list[Step], out: Console) -> None:
-    table = Table(title="Recommendations and Secure Score", title_justify="left")
-    for column in ("what happens", "ticket", "state now", "what the source says"):
+def _show_steps(title: str, seen: str, steps: list[Step], out: Console) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in ("what happens", "ticket", "state now", seen):
         table.add_column(column)
     for step in steps:
         table.add_row(*map(escape, (step.what, step.ticket, step.state, step.source)))

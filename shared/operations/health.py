@@ -145,7 +145,8 @@ def reasons_of_parked(counts: Mapping[str, int]) -> list[Reason]:
     for name, advice in _PARKED.values():
         if count := counts[name]:
             number = f"{count} or more" if count >= _MOST_COUNTED else str(count)
-            items = "dead letters" if name == "dead_letters" else "quarantined items"
+            items = "dead letter" if name == "dead_letters" else "quarantined item"
+            items += "s" if count != 1 else ""
             found.append(Reason(f"{name}_grow", f"{number} new {items} in the last hour.", advice=advice))
     return found
 

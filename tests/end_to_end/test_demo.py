@@ -75,3 +75,21 @@ def test_each_story_has_one_ticket(shown: list[str]) -> None:
     assigned, healed = cells(shown, "another one is assigned by hand"), cells(shown, "the machine is healthy again")
     assert assigned[1] == healed[1] != cells(shown, "a rule assigns a recommendation")[1]
     assert cells(shown, "a Secure Score action is filed as a change")[1].startswith("CHG")
+
+
+def test_a_log_alert_shows_its_rows_and_three_machines_have_three_tickets(shown: list[str]) -> None:
+    assert cells(shown, "a log alert (V2) brings no rows")[3] == "the ticket shows: db-shop-02 | 1; db-shop-03 | 0"
+    rows = [line for line in shown if line.startswith("│ one alert names three machines ")]
+    assert len({row.split("│")[2] for row in rows}) == 3
+    assert cells(shown, "its Resolved ends all of them")[2] == "Resolved"
+
+
+def test_a_dry_run_makes_no_ticket_and_says_what_it_would_do(shown: list[str]) -> None:
+    row = cells(shown, "a rule that is only rehearsed (dry run)")
+    assert row[1:] == ["", "no ticket", "bridge.py report: route rehearsed would create 1 ticket"]
+
+
+def test_health_says_which_functions_azure_has_called(shown: list[str]) -> None:
+    (line,) = [line for line in shown if line.startswith("Health: ")]
+    assert "deliver" in line
+    assert "1 new quarantined item in the last hour" in line
