@@ -11,7 +11,7 @@ import httpx
 
 from local.running import NotRunning, Running
 
-_SECONDS = 30.0
+_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Surroundings:
             raise NotRunning(f"the simulator of Azure: {answer.status_code} {answer.text[:200]}")
 
     def until(self, there: Callable[[], bool], what: str) -> None:
-        """Wait until something is there, for half a minute at most."""
+        """Wait until something is there, for a minute at most."""
         end = time.monotonic() + _SECONDS
         while not there():
             if time.monotonic() > end:

@@ -49,7 +49,7 @@ FRAGMENTS = (
     ("docs/servicenow.md", "problem:", "connection"),
     ("docs/servicenow.md", "change:", "connection"),
     ("docs/servicenow.md", "fields: {type: emergency}", "route"),
-    ("docs/servicenow.md", 'cmdb_ci: "{{ resource.id or resource.name }}"', "route"),
+    ("docs/servicenow.md", "import_set:", "connection"),
     ("docs/storms.md", "only_after:", "route"),
     ("docs/storms.md", "flapping:", "route"),
     ("docs/storms.md", "- name: budgets", "routes"),

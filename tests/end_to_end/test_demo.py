@@ -22,7 +22,7 @@ def shown() -> list[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=180,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr[-2000:]
