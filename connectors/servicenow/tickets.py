@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from connectors.servicenow.change_management import create_call
 from connectors.servicenow.client import Client
+from connectors.servicenow.creates import SharedCreates
 from connectors.servicenow.dictionary import TableColumns
 from connectors.servicenow.drafts import draft_fields
 from connectors.servicenow.endings import TicketEndings
@@ -73,6 +74,7 @@ class Tickets:
         references: resolves names in reference fields.
         templates: of new tickets.
         settings: of the connection.
+        creates: makes creates, alone or several with one call.
     """
 
     findable = True
@@ -84,8 +86,10 @@ class Tickets:
         references: References,
         templates: Templates,
         settings: ServiceNowSettings,
+        creates: SharedCreates,
     ) -> None:
         self._client = client
+        self._creates = creates
         self._tables = tables
         self._references = references
         self._templates = templates
@@ -224,15 +228,19 @@ class Tickets:
         body = {**fields, **ours}
         names = [*_READ, "correlation_display", *(name for name in fields if name not in JOURNALS)]
         call = WireCall("POST", f"/api/now/table/{table.name}", Purpose.CREATE, selected(names), body)
-        if self._by_change_api(draft.kind):
+        by_change_api = self._by_change_api(draft.kind)
+        if by_change_api:
             call = self._change_api_call(body)
             body = dict(call.body or {})
+        # An instance that does not keep the id would make a second record of a create that is repeated.
+        alone = by_change_api or self._honours.get(draft.kind) is False
         try:
             staging = getattr(self._import_set, draft.kind.value)
             if staging is not None:
                 del body["sys_id"]  # the record that a map makes has an id of its own
                 return await self._import(draft, staging, body, names, lost)
-            row = await self._client.call(call)
+            made_by = self._client.call(call) if alone else self._creates.create(call, table.name, draft.id)
+            row: Mapping[str, Any] = await made_by
         except DuplicateKey as error:
             existing = await self.find(draft.kind, draft.id, draft.correlation)
             if existing is None:
