@@ -4,6 +4,8 @@ A create goes alone as long as there is room for it. Otherwise it would have to 
 the creates that are about to come too, at most for a moment, and one request carries them all. Urgent creates never
 wait for a request that is being filled, and a request for several leaves a slot to others.
 
+Where calls are rationed, as few as possible are made. Elsewhere what waits is spread over the calls in flight.
+
 One such request takes as long as all its creates together, one after the other: so few are put into one that it takes
 some seconds at most, by what creates took of late.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import math
 from collections.abc import Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -175,7 +178,10 @@ class SharedCreates:
     def _take(self) -> list[_Waiting]:
         """Those that leave now; the others begin the next request."""
         waiting = [one for one in self._waiting if not one.result.done()]
-        taken, rest = waiting[: self._fitting()], waiting[self._fitting() :]
+        most = self._fitting()
+        if waiting and not waiting[0].companion.rationed:
+            most = min(most, math.ceil(len(waiting) / max(self._in_flight - 1, 1)))
+        taken, rest = waiting[:most], waiting[most:]
         for one in taken:
             one.left = True
             one.companion.leave()

@@ -128,6 +128,16 @@ class Stage:
 
     # What can be done to it
 
+    def probe_writes(self) -> None:
+        """Run the write test, after which creates may share calls. Raises StageError when it fails."""
+        command = [sys.executable, "bridge.py", "check", "--probe-writes", "--only", "connections"]
+        environment = {**os.environ, **self._settings(self._file), "NO_COLOR": "1"}
+        check = subprocess.run(
+            command, cwd=APP, env=environment, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+        if check.returncode or "creates share calls" not in check.stdout:
+            raise StageError(f"the write test failed: {check.stdout}{check.stderr}")
+
     def sleep(self, *functions: str) -> None:
         """Azure calls these functions no more (``*``: none at all), and all others again."""
         asleep.write(self._folder / ASLEEP, functions)

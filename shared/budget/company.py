@@ -37,16 +37,16 @@ class ComingDeliveries:
         now = self._now()
         return sum(0 <= now - admitted <= _EXPECTED_FOR for admitted in self._admitted.values())
 
-    def companion(self, number: int) -> AdmittedCompanion:
+    def companion(self, number: int, *, rationed: bool) -> AdmittedCompanion:
         """A delivery as one whose call may be shared."""
-        return AdmittedCompanion(self, number)
+        return AdmittedCompanion(self, number, rationed)
 
 
 class AdmittedCompanion:
-    """See ``shared.core.rate_gate.Companion``."""
+    """See ``shared.core.rate_gate.Companion``; ``rationed`` is what it was when the delivery asked."""
 
-    def __init__(self, deliveries: ComingDeliveries, number: int) -> None:
-        self._deliveries, self._number = deliveries, number
+    def __init__(self, deliveries: ComingDeliveries, number: int, rationed: bool) -> None:
+        self._deliveries, self._number, self.rationed = deliveries, number, rationed
 
     @property
     def coming(self) -> int:

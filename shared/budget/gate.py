@@ -251,7 +251,7 @@ class BudgetGate:
         admission = self._admission()
         if admission is None or admission.urgent or admission.held.probe:
             return None
-        return self._coming.companion(admission.number)
+        return self._coming.companion(admission.number, rationed=self._leases.limit is not None)
 
     def share(self, most: int) -> None:
         """See ``RateGate.share``. All workers are told by the row."""

@@ -51,6 +51,11 @@ class Companion(Protocol):
         """Ordinary deliveries of this process, this one among them, that were admitted and have not called yet."""
         ...
 
+    @property
+    def rationed(self) -> bool:
+        """Whether a limit of calls is known, so that sharing a call saves one that others could use."""
+        ...
+
     def leave(self) -> None:
         """What this delivery asks for leaves now, in the request of another one."""
         ...
