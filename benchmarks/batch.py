@@ -27,10 +27,10 @@ _CALLS = 2_000
 _PATIENCE = 180.0
 
 
-def run(report: Report, rounds: int = 3, alerts: int = 1_000, workers: int = 2) -> None:
+def run(report: Report, rounds: int = 3, alerts: int = 1_000, workers: int = 4) -> None:
     """Measure and add the figures."""
     bare, shared, costs = [], [], []
-    with Stage(config(calls=_CALLS, window=3600), workers, latency=0.1) as stage:
+    with Stage(config(calls=_CALLS, window=3600), workers, latency=0.1, on_disk=False) as stage:
         stage.probe_writes()
         for _ in range(rounds):
             bare.append(asyncio.run(bare_loop(stage.servicenow, 240)))

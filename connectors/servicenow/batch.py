@@ -67,8 +67,8 @@ def size_of(call: WireCall) -> int:
     return len(_body(call))
 
 
-def batch_call(calls: Sequence[WireCall]) -> WireCall:
-    """The request that carries the calls; the id of each item is its position."""
+def batch_call(calls: Sequence[WireCall], *, weight: int = 1) -> WireCall:
+    """The request that carries the calls; the id of each item is its position. ``weight``: calls of the budget."""
     items = [
         {
             "id": str(position),
@@ -79,7 +79,8 @@ def batch_call(calls: Sequence[WireCall]) -> WireCall:
         }
         for position, call in enumerate(calls)
     ]
-    return WireCall("POST", PATH, Purpose.CREATE, body={"batch_request_id": "1", "rest_requests": items})
+    body = {"batch_request_id": "1", "rest_requests": items}
+    return WireCall("POST", PATH, Purpose.BATCH, body=body, weight=weight)
 
 
 def _body(call: WireCall) -> bytes:
@@ -92,9 +93,16 @@ def read_batch(reply: ServiceNowReply) -> BatchReply:
     serviced = data.get("serviced_requests") if isinstance(data, dict) and data.get("error") is None else None
     if not isinstance(serviced, list):
         return BatchReply(reply, {}, frozenset(), readable=False)
+    items, unserviced = read_items(data if isinstance(data, dict) else {})
+    return BatchReply(reply, items, unserviced)
+
+
+def read_items(data: Mapping[str, Any]) -> tuple[dict[int, ServiceNowReply], frozenset[int]]:
+    """The answers to the items by their positions, and the positions of those that were not run; from the JSON of an
+    answer. Items that cannot be read, or of which two things are said, are in neither."""
     items: dict[int, ServiceNowReply] = {}
     told = []
-    for item in serviced:
+    for item in data["serviced_requests"]:
         position = _position(item.get("id")) if isinstance(item, Mapping) else None
         if position is None:
             continue
@@ -102,16 +110,13 @@ def read_batch(reply: ServiceNowReply) -> BatchReply:
         answer = _item_reply(item)
         if answer is not None:
             items[position] = answer
-    listed = data.get("unserviced_requests") if isinstance(data, dict) else None
+    listed = data.get("unserviced_requests")
     unserviced = (
         {found for one in listed if (found := _position(one)) is not None} if isinstance(listed, list) else set()
     )
     contradicted = {one for one in told if told.count(one) > 1 or one in unserviced}
-    return BatchReply(
-        reply,
-        {position: answer for position, answer in items.items() if position not in contradicted},
-        frozenset(unserviced - contradicted),
-    )
+    answered = {position: answer for position, answer in items.items() if position not in contradicted}
+    return answered, frozenset(unserviced - contradicted)
 
 
 def _position(raw: Any) -> int | None:

@@ -46,6 +46,12 @@ _PATIENCE, _LOOK_EVERY = 0.25, 0.01
 #: Seconds that a request for several creates may take, as far as is known, and what a create takes until that is.
 _LONGEST, _USUAL = 5.0, 0.2
 
+#: Batches in a row without a readable answer after which creates go alone, and for how many seconds.
+_MOST_DOUBTS, _ALONE_FOR = 3, 600.0
+
+#: Answers to a batch that say something about the credentials or the load, and nothing about batches.
+_NOT_OF_BATCHES = frozenset({401, 408, 421, 425, 429})
+
 
 class _Alone(Exception):
     """The instance does not take batches: the create has to go alone."""
@@ -89,6 +95,8 @@ class SharedCreates:
         self._sending: set[asyncio.Task[None]] = set()
         self._most = MOST_ITEMS
         self._seconds = _USUAL
+        self._doubts = 0
+        self._alone_until = 0.0
 
     async def create(self, call: WireCall, table: str, sys_id: str) -> Any:
         """Make a create, alone or with others; its result. Raises as ``Client.call``."""
@@ -119,6 +127,8 @@ class SharedCreates:
     async def _is_shared(self, companion: Companion, call: WireCall, table: str, sys_id: str) -> bool:
         """Whether a create may wait for others: there are more deliveries than calls in flight."""
         if companion.coming <= self._in_flight and not self._waiting:
+            return False
+        if asyncio.get_running_loop().time() < self._alone_until:
             return False
         tables = await self._finding.tables()
         self._gate.share(MOST_ITEMS if tables else 1)
@@ -151,6 +161,7 @@ class SharedCreates:
                 self._learn(len(taken), len(reply.unserviced), loop.time() - left_at)
                 await self._answered(taken, reply)
         except BridgeError as error:
+            self._doubt(isinstance(error, OutcomeUnknown))
             self._failed(taken or self._take(), error)
         except BaseException:
             self._failed(taken or self._take(), self._unproven("the bridge stopped waiting for the answer"))
@@ -201,7 +212,16 @@ class SharedCreates:
                 own.position = ""  # that of the first one; the others keep theirs
             one.result.set_exception(own)
 
+    def _doubt(self, doubtful: bool) -> None:
+        """Creates alone may succeed where batches get no answer: no more of them for a while."""
+        self._doubts = self._doubts + 1 if doubtful else 0
+        if self._doubts >= _MOST_DOUBTS:
+            self._doubts = 0
+            self._alone_until = asyncio.get_running_loop().time() + _ALONE_FOR
+            _LOG.warning("%s: batches get no answers; creates go alone for a while", self._client.connection)
+
     async def _answered(self, taken: Sequence[_Waiting], reply: BatchReply) -> None:
+        self._doubt(not reply.readable and reply.outer.status not in _NOT_OF_BATCHES)
         refusal = self._refusal(taken, reply)
         for position, one in enumerate(taken):
             if one.result.done():
@@ -219,8 +239,8 @@ class SharedCreates:
         """Why the creates have to go alone, where the instance refused the batch as such; else empty."""
         if reply.readable:
             return "" if reply.items or not reply.unserviced else "the instance ran none of the creates of a batch"
-        if reply.outer.status == 401:
-            return ""  # the credentials; each create fails as it would alone
+        if reply.outer.status in _NOT_OF_BATCHES:
+            return ""  # each create fails as it would alone
         try:
             self._client.interpret(taken[0].call, reply.outer)
         except (Refused, NotAuthorised) as error:

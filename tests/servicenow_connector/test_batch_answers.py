@@ -31,7 +31,7 @@ def test_a_batch_bears_each_call_as_it_would_go_alone() -> None:
     fields = {"sysparm_fields": "sys_id,number", "sysparm_exclude_reference_link": "true"}
     call = WireCall("POST", "/api/now/table/incident", Purpose.CREATE, fields, {"short_description": "Größe"})
     sent = batch_call([call, call])
-    assert (sent.method, sent.path, sent.purpose) == ("POST", "/api/now/v1/batch", Purpose.CREATE)
+    assert (sent.method, sent.path, sent.purpose) == ("POST", "/api/now/v1/batch", Purpose.BATCH)
     assert sent.body is not None
     first, second = sent.body["rest_requests"]
     assert (first["id"], second["id"]) == ("0", "1")

@@ -201,6 +201,15 @@ async def test_an_instance_that_refuses_batches_gets_each_create_alone(stage: Si
         assert not worker.findings.kept["batch"].holds
 
 
+async def test_where_batches_get_no_answer_again_and_again_creates_go_alone(stage: SimulatedServiceNow) -> None:
+    await stage.order(type="slow_quota", match=_BATCH)
+    async with backlog(stage) as worker:
+        for _ in range(3):
+            assert await worker.deliver(8) == {"outcome_unknown": 8}
+        assert await worker.deliver(8) == {"created": 8}
+        assert await worker.batches() == 3
+
+
 async def test_one_ticket_is_never_twice_in_a_batch(stage: SimulatedServiceNow) -> None:
     async with backlog(stage) as worker:
         tasks = [worker.start(draft(f"a{n % 8}")) for n in range(16)]

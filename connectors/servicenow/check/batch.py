@@ -78,7 +78,7 @@ class BatchCheck:
         writes: WriteProbe,
     ) -> None:
         self._client = client
-        self._change_api = settings.change.api == "change_management"
+        self._settings = settings
         self._tables = tables
         self._tickets = tickets
         self._finding = finding
@@ -104,11 +104,10 @@ class BatchCheck:
 
     async def probe(self, kinds: Sequence[TicketKind], report: CheckReport) -> None:
         """Send one batch, and keep what it shows."""
-        by_table_api = [kind for kind in kinds if not (kind is TicketKind.CHANGE_REQUEST and self._change_api)]
         tests = [
             _Test(kind, self._tables[kind], uuid.uuid4().hex, f"check:1:{uuid.uuid4().hex}")
-            for kind in by_table_api
-            if kind in self._tables
+            for kind in kinds
+            if kind in self._tables and self._by_table_api(kind)
         ]
         if not tests:
             return
@@ -133,6 +132,11 @@ class BatchCheck:
             report.warning(_LINE, f"{_ALONE}: {fault}", "Nothing has to be done; 'batch: never' skips this test.")
         else:
             report.ok(_LINE, f"in a backlog, creates share calls: {detail}")
+
+    def _by_table_api(self, kind: TicketKind) -> bool:
+        if kind is TicketKind.CHANGE_REQUEST and self._settings.change.api == "change_management":
+            return False
+        return getattr(self._settings.import_set, kind.value) is None
 
     async def _judge(
         self, tests: Sequence[_Test], reply: BatchReply | None, report: CheckReport
