@@ -53,6 +53,14 @@ _MOST_DOUBTS, _ALONE_FOR = 3, 600.0
 _NOT_OF_BATCHES = frozenset({401, 408, 421, 425, 429})
 
 
+#: Where records are created that may share a call.
+_TABLES = "/api/now/table/"
+
+
+def _sys_id(call: WireCall) -> object:
+    return (call.body or {}).get("sys_id")
+
+
 class _Alone(Exception):
     """The instance does not take batches: the create has to go alone."""
 
@@ -62,17 +70,21 @@ class _Waiting:
     """A create that waits for its answer.
 
     Attributes:
-        call, sys_id: what is asked, and the id of the record. companion: the delivery that asks.
+        call: what is asked. companion: the delivery that asks.
         context: of its task: its deadline, its calls. left: whether it is in a request that was made.
         result: what comes of it.
     """
 
     call: WireCall
-    sys_id: str
     companion: Companion
     context: Context = field(default_factory=copy_context)
     result: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     left: bool = False
+
+    @property
+    def sys_id(self) -> object:
+        """Of the record that it makes."""
+        return _sys_id(self.call)
 
 
 class SharedCreates:
@@ -98,12 +110,16 @@ class SharedCreates:
         self._doubts = 0
         self._alone_until = 0.0
 
-    async def create(self, call: WireCall, table: str, sys_id: str) -> Any:
-        """Make a create, alone or with others; its result. Raises as ``Client.call``."""
-        companion = self._gate.companion() if self._finding.wanted else None
-        if companion is None or not await self._is_shared(companion, call, table, sys_id):
+    async def create(self, call: WireCall, *, keeps_ids: bool) -> Any:
+        """Make a create, alone or with others; its result.
+
+        ``keeps_ids``: as far as is known, the instance keeps the sys_id of the record; else a repetition of a create
+        would make a second one. Raises as ``Client.call``.
+        """
+        companion = self._gate.companion() if self._finding.wanted and keeps_ids else None
+        if companion is None or not await self._is_shared(companion, call):
             return await self._client.call(call)
-        mine = _Waiting(call, sys_id, companion)
+        mine = _Waiting(call, companion)
         self._waiting.append(mine)
         if self._filling is None:
             self._fill()
@@ -124,7 +140,7 @@ class SharedCreates:
         """Wait for what is under way."""
         await asyncio.gather(*self._sending, return_exceptions=True)
 
-    async def _is_shared(self, companion: Companion, call: WireCall, table: str, sys_id: str) -> bool:
+    async def _is_shared(self, companion: Companion, call: WireCall) -> bool:
         """Whether a create may wait for others: there are more deliveries than calls in flight."""
         if companion.coming <= self._in_flight and not self._waiting:
             return False
@@ -132,8 +148,9 @@ class SharedCreates:
             return False
         tables = await self._finding.tables()
         self._gate.share(MOST_ITEMS if tables else 1)
-        twice = any(one.sys_id == sys_id for one in self._waiting)
-        return table in tables and not twice and size_of(call) <= MOST_BYTES // MOST_ITEMS
+        twice = any(one.sys_id == _sys_id(call) for one in self._waiting)
+        fit = call.path.startswith(_TABLES) and call.path.removeprefix(_TABLES) in tables
+        return fit and not twice and size_of(call) <= MOST_BYTES // MOST_ITEMS
 
     def _fill(self) -> None:
         """Begin a request on account of the delivery whose create waits longest."""

@@ -26,7 +26,7 @@ from connectors.servicenow.endings import TicketEndings
 from connectors.servicenow.import_set import import_record
 from connectors.servicenow.polling import Polling
 from connectors.servicenow.references import References
-from connectors.servicenow.refusals import DuplicateKey, aborted_by_state_rule
+from connectors.servicenow.refusals import DuplicateKey, aborted_by_state_rule, unseen_duplicate
 from connectors.servicenow.settings import ImportSet, ServiceNowSettings
 from connectors.servicenow.tables import (
     JOURNALS,
@@ -228,31 +228,19 @@ class Tickets:
         body = {**fields, **ours}
         names = [*_READ, "correlation_display", *(name for name in fields if name not in JOURNALS)]
         call = WireCall("POST", f"/api/now/table/{table.name}", Purpose.CREATE, selected(names), body)
-        by_change_api = self._by_change_api(draft.kind)
-        if by_change_api:
+        if self._by_change_api(draft.kind):
             call = self._change_api_call(body)
             body = dict(call.body or {})
-        # An instance that does not keep the id would make a second record of a create that is repeated.
-        alone = by_change_api or self._honours.get(draft.kind) is False
         try:
             staging = getattr(self._import_set, draft.kind.value)
             if staging is not None:
                 del body["sys_id"]  # the record that a map makes has an id of its own
                 return await self._import(draft, staging, body, names, lost)
-            made_by = self._client.call(call) if alone else self._creates.create(call, table.name, draft.id)
-            row: Mapping[str, Any] = await made_by
+            row = await self._creates.create(call, keeps_ids=self._honours.get(draft.kind, True))
         except DuplicateKey as error:
             existing = await self.find(draft.kind, draft.id, draft.correlation)
             if existing is None:
-                raise OutcomeUnknown(
-                    f"the instance refused to insert into {table.name}, as for a duplicate, but shows no such ticket",
-                    connection=self._client.connection,
-                    status=error.status,
-                    upstream=error.upstream,
-                    request_id=error.request_id,
-                    advice=f"Give the integration user the right to read the {table.name} records that it creates, "
-                    "correlation_id included.",
-                ) from error
+                raise unseen_duplicate(error, table.name) from error
             return existing
         made = value(row, "sys_id") or ""
         if not is_sys_id(made):
