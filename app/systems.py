@@ -80,7 +80,10 @@ class OpenedSystems:
                     advice="Take 'disabled: true' out of bridge.yaml to deliver them",
                 )
             gate = self.budget(connection) if budgeted else None
-            found = self._plugin(connection).open(connection, settings, self._services.secrets, gate)
+            from shared.operations.findings import ConnectionFindings
+
+            findings = ConnectionFindings(self._services.storage, connection)
+            found = self._plugin(connection).open(connection, settings, self._services.secrets, gate, findings)
             self._systems[connection, budgeted] = found
             self._built(found)
         return found

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import delivery, findings, imports, mapping, standby, storage, webhook
+from benchmarks import batch, delivery, findings, imports, mapping, standby, storage, webhook
 from benchmarks.report import Report
 
 _ALL: dict[str, Callable[[Report], None]] = {
@@ -18,6 +18,7 @@ _ALL: dict[str, Callable[[Report], None]] = {
     "storage": storage.run,
     "webhook": webhook.run,
     "delivery": delivery.run,
+    "batch": batch.run,
     "findings": findings.run,
     "standby": standby.run,
 }

@@ -31,7 +31,7 @@ def run(report: Report, rounds: int = 3, tickets: int = 240) -> None:
     with Running(["--latency", "0.1", "--quiet"]) as running:
         desk = running.session["servicenow"]
         for _ in range(rounds):
-            rates["bare"].append(asyncio.run(_bare(desk, tickets)))
+            rates["bare"].append(asyncio.run(bare_loop(desk, tickets)))
             rates["bridge"].append(_bridge(running, tickets))
             rates["handmade"].append(_handmade(desk, tickets // 4))
         costs = _costs(running, 60)
@@ -48,7 +48,7 @@ def run(report: Report, rounds: int = 3, tickets: int = 240) -> None:
     report.figures.append(at_most("ServiceNow calls per duplicate", costs["duplicate"], 0.0))
 
 
-async def _bare(desk: dict[str, Any], tickets: int) -> float:
+async def bare_loop(desk: dict[str, Any], tickets: int) -> float:
     """Only POST, nothing else: the most that four calls in flight allow."""
     auth = (desk["integration_username"], desk["integration_password"])
     limits = httpx.Limits(max_connections=_IN_FLIGHT, max_keepalive_connections=_IN_FLIGHT)

@@ -10,19 +10,16 @@ Sources: ServiceNow docs, "Associate CIs with an incident" (one primary item, th
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
+from connectors.servicenow.batch import batch_call, read_items
 from connectors.servicenow.client import Client
 from connectors.servicenow.references import References
 from connectors.servicenow.refusals import DuplicateKey
 from connectors.servicenow.tables import CI_FIELD
-from connectors.servicenow.wire import SEVERAL, Purpose, ServiceNowReply, WireCall, list_call, selected, shorten, value
+from connectors.servicenow.wire import SEVERAL, Purpose, WireCall, list_call, selected, shorten, value
 from shared.core.errors import NotAuthorised, Refused, TicketSystemError, Unavailable
 from shared.core.ticket_system import AffectedItems, LeftOut, TicketKind, TicketRef
 
@@ -107,26 +104,19 @@ class TicketItems:
     async def _insert_together(self, ref: TicketRef, items: Sequence[str]) -> int | None:
         """Insert rows by one batch; None where the user may not use this API, or the instance has none. Raises the
         first error of an item once all answers are read."""
-        calls = {str(number): _call(ref, item) for number, item in enumerate(items)}
-        body = {
-            "batch_request_id": ref.id,
-            "rest_requests": [_as_item(number, call) for number, call in calls.items()],
-        }
-        batch = WireCall("POST", "/api/now/v1/batch", Purpose.BATCH, body=body, weight=len(calls))
+        calls = [_call(ref, item) for item in items]
         try:
-            answer = await self._client.call(batch)
+            answer = await self._client.call(batch_call(calls, weight=len(calls)))
         except (Refused, NotAuthorised) as error:
             if error.status == 401:
                 raise
             self._has_batch = False
             return None
+        answers, _ = read_items(answer)
         added, failed = 0, []
-        for served in answer["serviced_requests"]:
-            call = calls.pop(str(served.get("id")), None) if isinstance(served, Mapping) else None
-            if call is None:
-                continue
+        for call, reply in [(call, answers[at]) for at, call in enumerate(calls) if at in answers]:
             try:
-                self._client.interpret(call, _reply(served))
+                self._client.interpret(call, reply)
                 added += 1
             except DuplicateKey:
                 pass
@@ -134,9 +124,10 @@ class TicketItems:
                 failed.append(error)
         if failed:
             raise failed[0]
-        if calls:
+        undone = sum(at not in answers for at in range(len(calls)))
+        if undone:
             raise Unavailable(
-                f"the instance left {len(calls)} of {len(items)} rows of a batch undone",
+                f"the instance left {undone} of {len(items)} rows of a batch undone",
                 connection=self._client.connection,
                 advice="It ran out of time; the rest is added later.",
             )
@@ -148,36 +139,6 @@ def _call(ref: TicketRef, item: str) -> WireCall:
     sys_id = uuid.uuid5(_NAMESPACE, f"{ref.id} {item}".lower()).hex
     params = selected(("sys_id", "task", "ci_item"))
     return WireCall("POST", _INSERT, Purpose.CREATE, params, {"sys_id": sys_id, "task": ref.id, "ci_item": item})
-
-
-def _as_item(number: str, call: WireCall) -> dict[str, Any]:
-    """A call as an item of a batch."""
-    query = "&".join(f"{name}={text}" for name, text in call.params.items())
-    return {
-        "id": number,
-        "method": call.method,
-        "url": f"{call.path}?{query}",
-        "headers": [
-            {"name": "Content-Type", "value": "application/json"},
-            {"name": "Accept", "value": "application/json"},
-        ],
-        "body": base64.b64encode(json.dumps(call.body).encode()).decode(),
-    }
-
-
-def _reply(served: Mapping[str, Any]) -> ServiceNowReply:
-    """The answer to an item, as if it had come by itself."""
-    headers = {
-        str(one.get("name", "")).lower(): str(one.get("value", ""))
-        for one in served.get("headers") or []
-        if isinstance(one, Mapping)
-    }
-    try:
-        body = base64.b64decode(str(served.get("body") or ""), validate=True)
-    except (binascii.Error, ValueError):
-        body = b""
-    status = served.get("status_code")
-    return ServiceNowReply(status if isinstance(status, int) else 0, headers, body)
 
 
 def _chunks(items: Sequence[str]) -> Iterator[list[str]]:

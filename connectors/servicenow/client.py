@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from functools import partial
+from typing import Any, overload
 from urllib.parse import urlencode
 
 import httpx
@@ -21,7 +21,9 @@ import httpx
 from connectors.servicenow.answers import call_report, interpret
 from connectors.servicenow.auth import CredentialSecrets, Redactor, RequestAuth, Secret, credential
 from connectors.servicenow.auth.advice import refused_credentials
+from connectors.servicenow.batch import BatchReply, batch_call, batch_report, read_batch
 from connectors.servicenow.failures import BROKEN, failure, is_unsent, unanswered
+from connectors.servicenow.pool import ConnectionPool
 from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tls import no_trust, present, server_trust
 from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall, http_date
@@ -36,9 +38,6 @@ _REVOKE_CALL = WireCall("GET", "/oauth_revoke_token.do", Purpose.RECORD)
 
 #: When the operation under way must end (monotonic clock of the loop).
 _DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
-
-#: Bytes of an answer that are read at most. No answer that the bridge asks for comes near this.
-MAX_ANSWER = 16 * 1024 * 1024
 
 
 class ResponseFacts:
@@ -125,6 +124,29 @@ class Client:
         """
         return self.interpret(call, await self._send_authenticated(call))
 
+    async def call_together(self, make: Callable[[], Sequence[WireCall]]) -> BatchReply | None:
+        """Make calls in one request of the Batch API; the answers, which :meth:`interpret` judges one by one. One call
+        is made as it is.
+
+        ``make`` gives the calls when the request may leave: those that are wanted by then. None where it gives none:
+        then nothing was sent.
+
+        Raises what :meth:`call` raises before an answer is judged.
+        """
+
+        alone = False
+
+        def batch() -> WireCall | None:
+            nonlocal alone
+            calls = make()
+            alone = len(calls) == 1
+            return calls[0] if alone else batch_call(calls) if calls else None
+
+        reply = await self._send_authenticated(batch, shared=True)
+        if reply is None or not alone:
+            return None if reply is None else read_batch(reply)
+        return BatchReply(reply, {0: reply}, frozenset())
+
     async def call_with_total(self, call: WireCall) -> tuple[list[Mapping[str, Any]], int | None]:
         """Make a call that lists rows. Returns the rows, and how many rows match the query, visible or not.
 
@@ -154,12 +176,29 @@ class Client:
             await pool.aclose()
         await asyncio.gather(*self._closing)
 
-    async def _send_authenticated(self, call: WireCall) -> ServiceNowReply:
-        """Send a call; once more with fresh credentials when they were refused."""
-        reply, auth = await self._attempt(call)
+    @overload
+    async def _send_authenticated(self, call: WireCall) -> ServiceNowReply: ...
+
+    @overload
+    async def _send_authenticated(
+        self, call: Callable[[], WireCall | None], *, shared: bool
+    ) -> ServiceNowReply | None: ...
+
+    async def _send_authenticated(
+        self, call: WireCall | Callable[[], WireCall | None], *, shared: bool = False
+    ) -> ServiceNowReply | None:
+        """Send a call; once more with fresh credentials when they were refused.
+
+        ``shared``: it is for several deliveries, and is made when it may leave; None for none.
+        """
+        answered = await self._attempt(call, shared)
+        if answered is None:
+            return None
+        sent, reply, auth = answered
         if reply.status == 401:
-            await self._renew(call, auth, reply)
-            reply, _ = await self._attempt(call)
+            await self._renew(sent, auth, reply)
+            again = await self._attempt(sent, shared)
+            return None if again is None else again[1]
         return reply
 
     def interpret(self, call: WireCall, reply: ServiceNowReply) -> Any:
@@ -177,25 +216,32 @@ class Client:
     def _new_deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._settings.total_timeout.total_seconds()
 
-    async def _attempt(self, call: WireCall) -> tuple[ServiceNowReply, RequestAuth]:
-        """Send once, if there is time left."""
+    async def _attempt(
+        self, call: WireCall | Callable[[], WireCall | None], shared: bool
+    ) -> tuple[WireCall, ServiceNowReply, RequestAuth] | None:
+        """Send once, if there is time left. None where a call that is made at the last moment is wanted no more."""
         deadline = _DEADLINE.get() or self._new_deadline()
-        sent = False
+        sent: WireCall | None = None
         if asyncio.get_running_loop().time() < deadline:
             try:
-                async with asyncio.timeout_at(deadline), self._gate.slot():
+                async with asyncio.timeout_at(deadline), self._gate.slot(shared=shared):
                     auth = await self._authenticate()
                     pool = self._pool_for(auth)
-                    permits = await self._permits(call.weight)
-                    sent = True
-                    reply = await self._send(pool, lambda: _request(pool, call, auth), call, permits)
-                    return reply, auth
+                    permits = await self._permits(call.weight if isinstance(call, WireCall) else 1)
+                    sent = call if isinstance(call, WireCall) else call()
+                    if sent is None:
+                        self._return(permits)
+                        return None
+                    request = partial(_request, pool, sent, auth)
+                    reply = await self._send(pool, request, sent, permits, shared=shared)
+                    return sent, reply, auth
             except TimeoutError:
                 pass
-        if sent:
-            raise unanswered(call, "no answer within total_timeout", self.connection)
+        if sent is not None:
+            raise unanswered(sent, "no answer within total_timeout", self.connection)
         raise NotSent(
-            f"{call} was not sent: its turn did not come within total_timeout",
+            f"{call if isinstance(call, WireCall) else 'a batch'} was not sent: its turn did not come within "
+            "total_timeout",
             connection=self.connection,
             advice="Earlier calls take too long: look at the instance.",
         )
@@ -207,10 +253,14 @@ class Client:
             while len(permits) < count:
                 permits.append(await self._gate.acquire())
         except BaseException:
-            for permit in permits:
-                self._gate.report(permit, CallReport(SystemCondition.UNKNOWN, left=False))
+            self._return(permits)
             raise
         return permits
+
+    def _return(self, permits: Sequence[object]) -> None:
+        """Permits with which nothing was sent."""
+        for permit in permits:
+            self._gate.report(permit, CallReport(SystemCondition.UNKNOWN, left=False))
 
     async def _authenticate(self) -> RequestAuth:
         try:
@@ -272,6 +322,7 @@ class Client:
         permits: Sequence[object],
         *,
         logged: bool = True,
+        shared: bool = False,
     ) -> ServiceNowReply:
         """Send a request, count it, and report to the gate that let it out what became of it.
 
@@ -283,7 +334,7 @@ class Client:
         report = CallReport(SystemCondition.UNKNOWN)
         try:
             reply = await pool.send(make(), logged=logged)
-            report = call_report(reply, datetime.now(UTC))
+            report = (batch_report if shared else call_report)(reply, datetime.now(UTC))
         except BROKEN as error:
             left = not is_unsent(error)
             report = CallReport(SystemCondition.UNAVAILABLE, left=left)
@@ -297,99 +348,6 @@ class Client:
             raise error_of_call
         self.response_facts.update(reply)
         return reply
-
-
-class AnswerTooLarge(httpx.ReadError):
-    """The answer went on beyond ``MAX_ANSWER``."""
-
-
-class ConnectionPool:
-    """An HTTP client that can be retired: closed as soon as its last request has ended."""
-
-    def __init__(
-        self,
-        base_url: str,
-        transport: httpx.AsyncBaseTransport,
-        *,
-        timeout: httpx.Timeout,
-        headers: dict[str, str],
-        certificate: tuple[str, str] | None = None,
-    ) -> None:
-        self.certificate = certificate
-        self._transport = transport
-        # Calls that share a cookie are run one after the other by the instance, and those that queue too long are
-        # answered 202 and dropped (ServiceNow docs, "Inbound REST integrations"): the jar accepts nothing.
-        jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            transport=transport,
-            timeout=timeout,
-            headers=headers,
-            cookies=jar,
-            follow_redirects=False,
-            trust_env=False,
-        )
-        self._users = 0
-        self._retired = False
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: dict[str, str] | None = None,
-        content: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Request:
-        """A request to the instance."""
-        return self._http.build_request(method, path, params=params or None, content=content, headers=headers)
-
-    async def send(self, request: httpx.Request, *, logged: bool = True) -> ServiceNowReply:
-        """Send and read the whole answer.
-
-        Args:
-            request: made by :meth:`request`.
-            logged: False for a URL that must not be logged; httpx's client logs every URL that it sends, its
-                transport none.
-
-        Raises httpx.HTTPError.
-        """
-        self._users += 1
-        try:
-            if logged:
-                response = await self._http.send(request, stream=True)
-            else:
-                response = await self._transport.handle_async_request(request)
-                response.request = request
-            try:
-                return await _read(response)
-            finally:
-                await response.aclose()
-        finally:
-            self._users -= 1
-            if self._retired and not self._users:
-                await self._http.aclose()
-
-    async def retire(self) -> None:
-        """Close now, or when the last request under way has ended."""
-        self._retired = True
-        if not self._users:
-            await self._http.aclose()
-
-    async def aclose(self) -> None:
-        """Close now."""
-        await self._http.aclose()
-
-
-async def _read(response: httpx.Response) -> ServiceNowReply:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise AnswerTooLarge("the answer is too large", request=response.request)
-    return ServiceNowReply(
-        response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body)
-    )
 
 
 class _Endpoint:

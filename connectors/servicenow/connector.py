@@ -9,8 +9,10 @@ from typing import Protocol
 import httpx
 
 from connectors.servicenow.affected import AFFECTED_KINDS, TicketItems
+from connectors.servicenow.batch_finding import BatchFinding
 from connectors.servicenow.check.connection import ConnectionCheck
 from connectors.servicenow.client import Client
+from connectors.servicenow.creates import SharedCreates
 from connectors.servicenow.events import Events
 from connectors.servicenow.people import People
 from connectors.servicenow.planned import PlannedChanges
@@ -19,7 +21,8 @@ from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import ticket_tables
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
-from shared.core.rate_gate import RateGate
+from shared.core.findings import Findings
+from shared.core.rate_gate import RateGate, UnlimitedGate
 from shared.core.secrets import SecretSource
 from shared.core.ticket_system import (
     AffectedItems,
@@ -93,11 +96,12 @@ class KindHandler(Protocol):
 class ServiceNow:
     """One ServiceNow instance.
 
-    Requests: create, comment and update take one each, find one or two, reopen two. To resolve an incident takes one, a
-    problem or change request one and one more for each step of its state model, and two more where the instance is
-    asked which states may follow. The first create by the Change Management API searches for the key before, which
-    takes two more. A name in a reference field that is not cached takes one more, the first use of OAuth a request for
-    a token. ``total_timeout`` of the settings limits the time of each operation as a whole.
+    Requests: create, comment and update take one each, find one or two, reopen two. Several creates may share one, see
+    ``creates``. To resolve an incident takes one, a problem or change request one and one more for each step of its
+    state model, and two more where the instance is asked which states may follow. The first create by the Change
+    Management API searches for the key before, which takes two more. A name in a reference field that is not cached
+    takes one more, the first use of OAuth a request for a token. ``total_timeout`` of the settings limits the time of
+    each operation as a whole.
 
     Args:
         name: of the connection in the configuration.
@@ -105,6 +109,7 @@ class ServiceNow:
         secrets: gives the secrets that the settings name, when they are needed.
         transport: used instead of the network.
         gate: lets requests out; the call budget. Without one only ``max_in_flight`` counts.
+        findings: where the check keeps what it has seen; without, creates share no call.
 
     Raises ConfigurationError when the file that ``ca_bundle`` names cannot be used.
     """
@@ -119,14 +124,18 @@ class ServiceNow:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         gate: RateGate | None = None,
+        findings: Findings | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
+        gate = gate or UnlimitedGate(settings.max_in_flight)
         self._client = Client(name, settings, secrets, transport, gate)
+        self._batches = BatchFinding(settings, findings)
+        self._creates = SharedCreates(self._client, gate, self._batches, settings.max_in_flight)
         self._tables = ticket_tables(settings.states)
         self._references = References(self._client, settings)
         self._templates = Templates(self._client, self._tables)
-        self._tickets = Tickets(self._client, self._tables, self._references, self._templates, settings)
+        self._tickets = Tickets(self._client, self._tables, self._references, self._templates, settings, self._creates)
         self._events = Events(self._client)
         self._people = People(self._client, self._tickets)
         self._items = TicketItems(self._client, self._references, settings.ci.affected)
@@ -269,9 +278,11 @@ class ServiceNow:
             self._tickets,
             self._events,
             self._people,
+            self._batches,
         )
         return await check.run(needs, probe_writes=probe_writes)
 
     async def aclose(self) -> None:
         """Close connections."""
+        await self._creates.aclose()
         await self._client.aclose()

@@ -18,6 +18,7 @@ from shared.core.plugins import TicketSystemPlugin
 from shared.core.ticket_system import TicketKind
 
 if TYPE_CHECKING:
+    from shared.core.findings import Findings
     from shared.core.rate_gate import RateGate
     from shared.core.secrets import SecretSource
     from shared.core.ticket_system import TicketSystem
@@ -116,10 +117,12 @@ def _key_fields(kind: TicketKind, correlation: str) -> Mapping[str, str]:
     return {"correlation_id": correlation, "correlation_display": DISPLAY}
 
 
-def _open(name: str, settings: ServiceNowSettings, secrets: SecretSource, gate: RateGate | None) -> TicketSystem:
+def _open(
+    name: str, settings: ServiceNowSettings, secrets: SecretSource, gate: RateGate | None, findings: Findings
+) -> TicketSystem:
     from connectors.servicenow.connector import ServiceNow
 
-    return ServiceNow(name, settings, secrets, gate=gate)
+    return ServiceNow(name, settings, secrets, gate=gate, findings=findings)
 
 
 def _closing_mistakes(settings: ServiceNowSettings, kind: TicketKind, fields: Mapping[str, Any]) -> Mapping[str, str]:

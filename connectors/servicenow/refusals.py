@@ -45,6 +45,19 @@ class DuplicateKey(OutcomeUnknown):
     connector."""
 
 
+def unseen_duplicate(error: DuplicateKey, table: str) -> OutcomeUnknown:
+    """The error for an insert that was refused as a duplicate of a record that cannot be seen."""
+    return OutcomeUnknown(
+        f"the instance refused to insert into {table}, as for a duplicate, but shows no such ticket",
+        connection=error.connection,
+        status=error.status,
+        upstream=error.upstream,
+        request_id=error.request_id,
+        advice=f"Give the integration user the right to read the {table} records that it creates, "
+        "correlation_id included.",
+    )
+
+
 def duplicate(error_text: str) -> bool:
     """Whether a text reports an insert that the database refused."""
     return _DUPLICATE.search(error_text) is not None

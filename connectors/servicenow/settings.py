@@ -261,6 +261,10 @@ class ServiceNowSettings(ConnectionSettings):
     max_in_flight: Annotated[int, Field(ge=1, le=16)] = 4
     """Most calls at the same time, over all workers. Where there are more workers than that, so many of them deliver
     and the others hand their messages on. An instance runs four REST calls per node at once and queues the rest."""
+    batch: Literal["auto", "never"] = "auto"
+    """``auto``: in a backlog, creates of severities 2 to 4 share calls of the Batch API, but only after ``bridge.py
+    check --probe-writes`` has seen that this instance counts such a call as one, keeps the ids of the records and
+    answers for each of them. ``never``: each create takes a call of its own."""
     connect_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=1))] = timedelta(
         seconds=10
     )

@@ -19,13 +19,14 @@ from urllib.parse import quote
 
 from connectors.servicenow.change_management import create_call
 from connectors.servicenow.client import Client
+from connectors.servicenow.creates import SharedCreates
 from connectors.servicenow.dictionary import TableColumns
 from connectors.servicenow.drafts import draft_fields
 from connectors.servicenow.endings import TicketEndings
 from connectors.servicenow.import_set import import_record
 from connectors.servicenow.polling import Polling
 from connectors.servicenow.references import References
-from connectors.servicenow.refusals import DuplicateKey, aborted_by_state_rule
+from connectors.servicenow.refusals import DuplicateKey, aborted_by_state_rule, unseen_duplicate
 from connectors.servicenow.settings import ImportSet, ServiceNowSettings
 from connectors.servicenow.tables import (
     JOURNALS,
@@ -73,6 +74,7 @@ class Tickets:
         references: resolves names in reference fields.
         templates: of new tickets.
         settings: of the connection.
+        creates: makes creates, alone or several with one call.
     """
 
     findable = True
@@ -84,8 +86,10 @@ class Tickets:
         references: References,
         templates: Templates,
         settings: ServiceNowSettings,
+        creates: SharedCreates,
     ) -> None:
         self._client = client
+        self._creates = creates
         self._tables = tables
         self._references = references
         self._templates = templates
@@ -232,19 +236,11 @@ class Tickets:
             if staging is not None:
                 del body["sys_id"]  # the record that a map makes has an id of its own
                 return await self._import(draft, staging, body, names, lost)
-            row = await self._client.call(call)
+            row = await self._creates.create(call, keeps_ids=self._honours.get(draft.kind, True))
         except DuplicateKey as error:
             existing = await self.find(draft.kind, draft.id, draft.correlation)
             if existing is None:
-                raise OutcomeUnknown(
-                    f"the instance refused to insert into {table.name}, as for a duplicate, but shows no such ticket",
-                    connection=self._client.connection,
-                    status=error.status,
-                    upstream=error.upstream,
-                    request_id=error.request_id,
-                    advice=f"Give the integration user the right to read the {table.name} records that it creates, "
-                    "correlation_id included.",
-                ) from error
+                raise unseen_duplicate(error, table.name) from error
             return existing
         made = value(row, "sys_id") or ""
         if not is_sys_id(made):

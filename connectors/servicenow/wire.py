@@ -60,8 +60,9 @@ class Purpose(StrEnum):
 class WireCall:
     """A REST call: ``path`` below the instance's address, ``params`` for the query, ``body`` as JSON object.
 
-    ``weight``: calls of the budget that it spends. A batch spends one for each of its items: ServiceNow does not
-    document whether rate limits count the batch or its items, and the budget must hold either way.
+    ``weight``: calls of the budget that it spends. A batch spends one for each of its items, unless the instance was
+    seen to count it as one (see ``batch_finding``): ServiceNow does not document whether rate limits count the batch or
+    its items, and the budget must hold either way.
     """
 
     method: str

@@ -22,13 +22,15 @@ _LAST = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as the simulator saw it: in which second (Unix), and whether it wrote something."""
+    """One request as the simulator saw it: in which second (Unix), whether it wrote something, and whether it may have
+    carried several tickets."""
 
     at: int
     method: str
     table: str
     status: int | None
     wrote: bool
+    batch: bool = False
 
 
 def per_window(calls: Iterable[Call], seconds: int) -> dict[int, int]:
@@ -123,11 +125,14 @@ class CallLog:
         goes_on = not self._entries or len(found) < limit or any(one in self._entries for one in found)
         for one, entry in found.items():
             self._entries[one] = {name: entry[name] for name in ("time", "method", "table", "status", "user")} | {
-                "wrote": entry["committed"]
+                "wrote": entry["committed"],
+                "batch": entry["path"].endswith("/batch"),
             }
         return goes_on
 
 
 def _call(entry: dict[str, Any]) -> Call:
     at = datetime.strptime(entry["time"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-    return Call(int(at.timestamp()), entry["method"], entry["table"], entry["status"], bool(entry["wrote"]))
+    return Call(
+        int(at.timestamp()), entry["method"], entry["table"], entry["status"], bool(entry["wrote"]), entry["batch"]
+    )

@@ -30,6 +30,7 @@ def parts(alerts: int, workers: int, seed: int, leases: Sequence[float]) -> dict
     waiting = backlog.Size(workers=workers)
     return {
         "storm": lambda say: storm.run(seed, size, say),
+        "batches": lambda say: storm.run(seed, replace(size, alerts=max(alerts // 4, 10), batches=True), say),
         "sleeping": lambda say: sleeping.run(seed, replace(sleeping.Size(), workers=workers), say),
         "urgent": lambda say: urgent.run(seed, replace(urgent.Size(), workers=workers), say),
         "grouped": lambda say: grouped.run(seed, one_rule, workers, say),

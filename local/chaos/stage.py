@@ -53,16 +53,18 @@ class Stage:
         alerts_url, key: where to post, and the function key.
     """
 
-    def __init__(self, config: str, workers: int, *, latency: float = 0.0) -> None:
+    def __init__(self, config: str, workers: int, *, latency: float = 0.0, on_disk: bool = True) -> None:
         """
         Args:
             config: text of bridge.yaml.
             workers: processes that run the app.
             latency: seconds that the simulator takes for each call.
+            on_disk: storage can be restarted; otherwise it is in memory, which is faster.
         """
         self._config = config
         self._workers = workers
         self._latency = latency
+        self._on_disk = on_disk
         self._stack = contextlib.ExitStack()
         self._azurite: Azurite | None = None
         self._app: _Child | None = None
@@ -89,7 +91,7 @@ class Stage:
     def _start(self) -> None:
         self._stack.callback(self.http.close)
         self._folder = self._stack.enter_context(scratch("chaos"))
-        self._azurite = Azurite(location=self._folder / "azurite")
+        self._azurite = Azurite(location=self._folder / "azurite" if self._on_disk else None)
         self._azurite.start()
         self._stack.callback(self._stop_storage)
         self.storage = self._azurite.connection_string
@@ -128,6 +130,16 @@ class Stage:
 
     # What can be done to it
 
+    def probe_writes(self) -> None:
+        """Run the write test, after which creates may share calls. Raises StageError when it fails."""
+        command = [sys.executable, "bridge.py", "check", "--probe-writes", "--only", "connections"]
+        environment = {**os.environ, **self._settings(self._file), "NO_COLOR": "1"}
+        check = subprocess.run(
+            command, cwd=APP, env=environment, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+        if check.returncode or "creates share calls" not in check.stdout:
+            raise StageError(f"the write test failed: {check.stdout}{check.stderr}")
+
     def sleep(self, *functions: str) -> None:
         """Azure calls these functions no more (``*``: none at all), and all others again."""
         asleep.write(self._folder / ASLEEP, functions)
@@ -156,7 +168,7 @@ class Stage:
 
     def restart_storage(self) -> None:
         """Stop Azurite, which writes what it holds to its disk, and start it there again."""
-        if self._azurite is None:
+        if self._azurite is None or not self._on_disk:
             return
         urls = (self._azurite.blob_url, self._azurite.queue_url, self._azurite.table_url)
         blob, queues, tables = (urlsplit(url).port or 0 for url in urls)

@@ -41,6 +41,7 @@ class Size:
         faults, kills, restarts: what goes wrong. every: seconds from one trouble to the next.
         maintenance: seconds that the maintenance window still lasts.
         sending: seconds within which everything has to be posted.
+        batches: creates may share calls, and calls for several tickets fail in ways of their own.
         patience: seconds within which the queue has to be empty after the last alert was sent; longer by the longest
             lease.
     """
@@ -55,6 +56,7 @@ class Size:
     restarts: int = 2
     every: float = 5.0
     maintenance: float = 60.0
+    batches: bool = False
     sending: float = 600.0
     patience: float = 300.0
 
@@ -80,6 +82,8 @@ def run(seed: int, size: Size, say: Say) -> Part:
     text = config(calls=size.calls, window=size.window, maintenance=planned(datetime.now(UTC), size.maintenance))
     with Stage(text, size.workers) as stage:
         user = stage.servicenow["integration_username"]
+        if size.batches:
+            stage.probe_writes()
         stage.control("POST", "/scenarios", json=_REFUSAL)
         with CallLog(stage.servicenow["control_url"], user) as log:
             more = [stage.start_instance(lease) for lease in size.leases]
@@ -92,9 +96,11 @@ def run(seed: int, size: Size, say: Say) -> Part:
         ledger = balance(sent.receipts, asyncio.run(read(stage)))
         postponed = len(stage.log.named("signal_postponed"))
         lease_rows, leases = instances.rows(killed, stage.log)
-    part = Part("storm", _rows(size, sent, ledger, left))
+    part = Part("batches" if size.batches else "storm", _rows(size, sent, ledger, left))
     part.rows += _budget_rows(size, log)
     part.rows += lease_rows
+    if size.batches:
+        part.rows.append(fact("calls for several tickets", f"{sum(call.batch for call in log.calls):,}"))
     part.rows.append(fact("seconds", f"{seconds:.0f}", f"{sending:.0f} of them to post {size.alerts:,}, {seed=}"))
     part.rows.append(fact("troubles", f"{done.total() + sum(struck.values())}", listed({**done, **struck})))
     part.findings = ledger.findings()
@@ -107,6 +113,7 @@ def run(seed: int, size: Size, say: Say) -> Part:
         "postponed": postponed,
         "instances_killed": leases,
         "lease_of_workers": QUEUE_LEASE,
+        "batches": sum(call.batch for call in log.calls),
         "calls_per_window": per_window(log.calls, size.window),
         "seconds": round(seconds, 1),
     }
@@ -126,7 +133,8 @@ async def _rage(
 ) -> tuple[Sent, Counter[str], float, list[Killed]]:
     sender = Sender(stage.alerts_url, stage.key, waiting=lambda: depth(stage))
     events = storm(seed, size.alerts, datetime.now(UTC))
-    plan = trouble.plan(seed, size.faults, size.kills, size.restarts)
+    faults = trouble.with_batches(size.faults) if size.batches else size.faults
+    plan = trouble.plan(seed, faults, size.kills, size.restarts)
     begun = time.monotonic()
     making = asyncio.create_task(trouble.make(stage, plan, size.every, seed, say))
     telling = asyncio.create_task(_tell(sender, say))

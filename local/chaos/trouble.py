@@ -7,7 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local.chaos.stage import Stage
@@ -68,6 +68,25 @@ FEW_FAULTS = (
     _fault("commit_then_500", 2),
     _fault("truncated_json", 2),
 )
+
+
+#: What only calls for several tickets meet.
+OF_BATCHES = (
+    Trouble("batch_ends", (("type", "batch_ends"), ("times", 1), ("items", 2), ("then", "cut"))),
+    Trouble("batch_ends", (("type", "batch_ends"), ("times", 1), ("items", 2), ("then", "unserviced"))),
+    Trouble("batch_ends", (("type", "batch_ends"), ("times", 1), ("items", 1), ("then", "missing"))),
+    Trouble("batch_ends", (("type", "batch_ends"), ("times", 1), ("items", 1), ("then", "error"))),
+    Trouble("item_fails", (("type", "item_fails"), ("times", 3), ("match", {"operation": "insert"}))),
+)
+
+
+def with_batches(faults: Sequence[Trouble]) -> tuple[Trouble, ...]:
+    """The same faults for calls of the Batch API too, and its own."""
+    match = {"path": "/(table/incident|batch)(/|$)"}
+    wider = [
+        replace(one, order=tuple({**dict(one.order), "match": match}.items())) for one in faults if one is not SLEEP
+    ]
+    return (*wider, *(one for one in faults if one is SLEEP), *OF_BATCHES)
 
 
 def plan(seed: int, faults: Sequence[Trouble], kills: int, restarts: int) -> list[Trouble]:

@@ -33,6 +33,7 @@ class Api:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
+        self._batch = BatchApi(instance, self.serve_item)
         self._routes = [*self._table_routes(), *self._other_routes(), *change_routes(instance), *cmdb_routes(instance)]
 
     def _table_routes(self) -> list[Route]:
@@ -63,7 +64,7 @@ class Api:
         stats = AggregateApi(instance)
         imports = ImportApi(instance)
         events = EventsApi(instance)
-        batch = BatchApi(instance, self.serve_item)
+        batch = self._batch
         problem = ProblemAction(instance)
         files = rf"/api/now/{_VERSION}attachment"
         staging = rf"/api/now/{_VERSION}import/(?P<table>[^/]+)"
@@ -134,6 +135,10 @@ class Api:
                 return candidate, at
         return None
 
+    def seconds(self, call: Call) -> float:
+        """How long a call takes beside the latency of every call."""
+        return self._batch.seconds(call) if call.path.rstrip("/").endswith("/batch") else 0.0
+
     def serve(self, call: Call, *, count_rate: bool = True) -> Answer:
         """Run an authenticated call through gates and scenarios to its handler.
 
@@ -152,6 +157,10 @@ class Api:
 
     def serve_item(self, call: Call) -> Answer:
         """Run one item of a batch; a refusal is an answer like any other."""
+        self.locate(call)
+        failed = self._instance.faults.item(call)
+        if failed is not None:
+            return failed
         try:
             return self.serve(call, count_rate=self._instance.settings.rate_limit_counts_batch_items)
         except ApiError as error:

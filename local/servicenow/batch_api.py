@@ -1,7 +1,10 @@
 """The Batch API: ``POST /api/now[/v1]/batch``.
 
 Source: ServiceNow docs, "Batch API". Items run one after the other with the outer credentials; they are no transaction,
-and whatever the time limit does not reach is listed as unserviced and was not run.
+and whatever the time limit does not reach is listed as unserviced and was not run. An item whose answer does not fit
+was run all the same, and is listed too: the documentation does not exclude it.
+
+Whether rate limit rules count the items is not documented: the switch ``rate_limit_counts_batch_items``.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from urllib.parse import unquote
 
 from multidict import CIMultiDict
 
-from local.servicenow.errors import oversize, unreadable
+from local.servicenow.errors import ApiError, execution_time_exceeded, oversize, unreadable
 from local.servicenow.exchange import Call
 from local.servicenow.faults import error_answer
 from local.servicenow.instance import Instance
 from local.servicenow.media import read_body
 from local.servicenow.wire import encode_body
 from local.simulator_kit.calls import Answer, read_params
+from local.simulator_kit.faults import Dropped
 
 OUTPUT_LIMIT_HEADER = "X-BATCHREQUEST-MAX-OUTPUT-SIZE"
 
@@ -43,13 +47,46 @@ class BatchApi:
         items = body.get("rest_requests") if isinstance(body, dict) else None
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise unreadable("The payload is not valid JSON.")
-        deadline = time.monotonic() + self._instance.settings.batch_timeout_s
+        ends = self._instance.faults.batch(call)
+        fitting = len(items) if ends is None else min(int(ends.params["items"]), len(items))
+        serviced, unserviced = self._run_items(call, items[:fitting])
+        if ends is not None and ends.params["then"] == "cut":
+            raise Dropped
+        if ends is not None and ends.params["then"] == "error":
+            raise execution_time_exceeded()
+        if ends is not None and ends.params["then"] == "unserviced":
+            unserviced += [str(item.get("id", "")) for item in items[fitting:]]
+        payload = {
+            "batch_request_id": str(body.get("batch_request_id", "")),
+            "serviced_requests": serviced,
+            "unserviced_requests": unserviced,
+        }
+        return Answer(200, payload)
+
+    def seconds(self, call: Call) -> float:
+        """How long the items of a batch take; the time limit ends it. 0 for what cannot be read."""
+        each = self._instance.settings.batch_item_ms / 1000
+        if each <= 0:
+            return 0.0
+        try:
+            body = read_body(call)
+        except ApiError:
+            return 0.0
+        items = body.get("rest_requests") if isinstance(body, dict) else None
+        count = len(items) if isinstance(items, list) else 0
+        return min(count * each, self._instance.settings.batch_timeout_s)
+
+    def _run_items(self, call: Call, items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+        """Answers of the items that the limits of time and size let run, and the ids of the others."""
+        settings = self._instance.settings
+        deadline, taken = time.monotonic() + settings.batch_timeout_s, 0.0
         room = self._output_limit(call)
         serviced: list[dict[str, Any]] = []
         unserviced: list[str] = []
         for item in items:
             item_id = str(item.get("id", ""))
-            if unserviced or time.monotonic() >= deadline:
+            taken += settings.batch_item_ms / 1000
+            if unserviced or time.monotonic() >= deadline or taken > settings.batch_timeout_s:
                 unserviced.append(item_id)
                 continue
             done = self._run_item(call, item, item_id)
@@ -58,12 +95,7 @@ class BatchApi:
                 unserviced.append(item_id)
                 continue
             serviced.append(done)
-        payload = {
-            "batch_request_id": str(body.get("batch_request_id", "")),
-            "serviced_requests": serviced,
-            "unserviced_requests": unserviced,
-        }
-        return Answer(200, payload)
+        return serviced, unserviced
 
     def _output_limit(self, call: Call) -> int:
         limit = self._instance.properties.number("glide.rest.batch.max.outputSize", 10_485_760)

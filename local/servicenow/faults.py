@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from local.servicenow.errors import (
     ApiError,
     acl_refusal,
@@ -142,6 +144,18 @@ class Faults(faults.Faults[Call]):
         if count > limit:
             raise throttled(limit, max(1, reset - int(self._clock.timestamp())), reset, rule, api_name(call))
         return list(rate_headers(limit, reset, rule))
+
+    def batch(self, call: Call) -> Scenario | None:
+        """The scenario that ends a batch early, None for none."""
+        return next((one for one in self.scenarios.of_phase("batch") if one.triggers(call)), None)
+
+    def item(self, call: Call) -> Answer | None:
+        """The answer of an item of a batch that is not run, None for one that is."""
+        for scenario in self.scenarios.of_phase("item"):
+            if scenario.triggers(call):
+                status = scenario.params["status"]
+                return error_answer(ApiError(status, HTTPStatus(status).phrase))
+        return None
 
     def writing(self, call: Call, context: WriteContext) -> None:
         """Prepare a write the way the scenarios want it."""

@@ -143,9 +143,9 @@ class Frontend(frontend.Frontend[Call]):
             return Answer(429)
 
     async def _work(self, call: Call) -> Answer:
-        latency = self._instance.settings.latency_ms
-        if latency > 0:
-            await asyncio.sleep(latency / 1000)
+        seconds = self._instance.settings.latency_ms / 1000 + self._api.seconds(call)
+        if seconds > 0:
+            await asyncio.sleep(seconds)
         return self._api.serve(call)
 
     def _page(self, call: Call) -> Answer:

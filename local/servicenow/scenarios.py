@@ -1,6 +1,7 @@
 """The faults that a test can switch on. What each kind does is in ``faults.py``.
 
-Phases of this simulator: ``handling`` (after sign-in, before the API) and ``writing`` (inside a write).
+Phases of this simulator: ``handling`` (after sign-in, before the API), ``writing`` (inside a write), ``batch`` (inside
+a batch) and ``item`` (before an item of a batch is run).
 """
 
 from __future__ import annotations
@@ -13,6 +14,14 @@ from local.simulator_kit.scenarios import Kind
 
 def _needs_field(params: dict[str, Any]) -> str:
     return "" if params["field"] or params.get("fields") else "field: the name of a column"
+
+
+#: What becomes of the items of a batch that are not run.
+BATCH_ENDS = ("cut", "error", "unserviced", "missing")
+
+
+def _ends_somehow(params: dict[str, Any]) -> str:
+    return "" if params["then"] in BATCH_ENDS else f"then: one of {', '.join(BATCH_ENDS)}"
 
 
 KINDS: dict[str, Kind] = {
@@ -47,6 +56,14 @@ KINDS: dict[str, Kind] = {
     "overwrite_field": Kind(
         "writing", "Replace a field after the rules ran.", {"field": "", "value": ""}, problem=_needs_field
     ),
+    "batch_ends": Kind(
+        "batch",
+        "Run so many items only; then: cut (drop the connection), error (500), unserviced (list the others), missing "
+        "(say nothing of them).",
+        {"items": 1, "then": "cut"},
+        problem=_ends_somehow,
+    ),
+    "item_fails": Kind("item", "Answer an item of a batch with this status; it is not run.", {"status": 503}),
     "late_commit": Kind("writing", "The row becomes visible only later (instance seconds).", {"seconds": 5.0}),
     "node_skew": Kind("writing", "The node's clock is off by so many seconds in time stamps.", {"seconds": -5.0}),
     "unreadable_after_create": Kind(

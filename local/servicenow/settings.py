@@ -23,6 +23,7 @@ class Settings(Switches):
     semaphores: int = switch(0, "API_INT semaphores of the node (real: 4); 0 means no limit.")
     semaphore_queue: int = switch(50, "Calls that may wait for a semaphore; more are answered a bare 429.")
     batch_timeout_s: float = switch(30.0, "Seconds a batch may take; items not reached are listed as unserviced.")
+    batch_item_ms: int = switch(0, "Milliseconds that each item of a batch takes, beside the latency of the call.")
     max_url: int = switch(65_536, "Characters of URL above which the answer is an HTML 400.")
     max_path: int = switch(8_192, "Characters of URL path above which the answer is an HTML 400.")
 

@@ -142,6 +142,11 @@ class _Stretch(NamedTuple):
         return min(max(at, self.start + distance / self.pace), max(self.closes, self.start))
 
 
+def _cost(quota: Quota) -> float:
+    """Calls that a delivery takes which has waited."""
+    return calls_per_delivery(quota, waited=True)
+
+
 def positions_of(backlog: Backlog, urgent: bool) -> Positions:
     """The positions of urgent or of ordinary work."""
     return backlog.urgent if urgent else backlog.ordinary
@@ -157,14 +162,14 @@ def _stretch(capacity: Capacity, urgent: bool, window: int, start: float, calls:
     limit, pace = limit_of(quota, rules), deliveries_per_second(quota, rules)
     if limit is None:
         closes = ends = calls = math.inf
-    return _Stretch(rules, limit, urgent, start, closes, ends, calls, calls_per_delivery(quota), pace)
+    return _Stretch(rules, limit, urgent, start, closes, ends, calls, _cost(quota), pace)
 
 
 def _later(capacity: Capacity, urgent: bool, window: int) -> _Stretch:
     """A window of which nothing is used yet. It has room for one delivery at least."""
     limit = limit_of(capacity.quota, capacity.rules) or 1
     start = window_opens(capacity.rules, capacity.quota.skew, window)
-    least = calls_per_delivery(capacity.quota) + reserve_of(capacity.rules, limit, 0.0)
+    least = _cost(capacity.quota) + reserve_of(capacity.rules, limit, 0.0)
     return _stretch(capacity, urgent, window, start, max(limit * _PROMISED, least))
 
 
@@ -230,7 +235,7 @@ def is_due(backlog: Backlog, capacity: Capacity, urgent: bool, position: int | N
 def _leased(backlog: Backlog, quota: Quota, limit: int, now: float) -> float:
     """Deliveries for which workers may still hold calls: a call counts as spent as soon as it is leased, so the
     position that is due falls behind by as many."""
-    return largest_lease(limit) * live_workers(backlog, now) / calls_per_delivery(quota)
+    return largest_lease(limit) * live_workers(backlog, now) / _cost(quota)
 
 
 # How positions change

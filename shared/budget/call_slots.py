@@ -143,7 +143,7 @@ class CallSlots:
         )
 
     @asynccontextmanager
-    async def slot(self, *, urgent: bool) -> AsyncIterator[None]:
+    async def slot(self, *, urgent: bool, shared: bool = False) -> AsyncIterator[None]:
         """One call in flight; waits until there is room for it. Raises StorageUnavailable."""
         try:
             await self.ensure()
@@ -152,7 +152,7 @@ class CallSlots:
                 raise
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
-        async with self._calls.slot(urgent=urgent):
+        async with self._calls.slot(urgent=urgent, shared=shared):
             yield
 
     async def _keep(self) -> None:

@@ -25,44 +25,25 @@ from shared.budget.backlog import (
     eta_of,
     format_position,
     is_due,
-    live_workers,
-    mark_served,
     parse_position,
     positions_of,
-    set_back,
 )
 from shared.budget.call_monitor import CallMonitor
 from shared.budget.call_slots import CallSlots
 from shared.budget.circuit import claim_probe, is_probe_due, release_probe
+from shared.budget.company import ComingDeliveries
+from shared.budget.leases import HeldCalls, Leases
 from shared.budget.quota import (
     Lease,
     QuotaRules,
     calls_per_delivery,
-    give_back,
-    lease_calls,
-    limit_of,
-    roll,
+    seats_of_call,
     window_at,
     window_opens,
 )
-from shared.budget.store import BudgetState, BudgetStore, SharedState, capacity_of
+from shared.budget.store import BudgetState, BudgetStore, SharedState, capacity_of, change_quota
 from shared.core.errors import BridgeError, CircuitOpen, MustWait
-from shared.core.rate_gate import CallReport
-
-
-@dataclass(slots=True)
-class _HeldCalls:
-    """What a delivery holds.
-
-    Attributes:
-        lease: its calls.
-        reserved: whether they came out of the reserve.
-        probe: names the attempt at an open circuit that it makes, else empty.
-    """
-
-    lease: Lease
-    reserved: bool = False
-    probe: str = ""
+from shared.core.rate_gate import CallReport, Companion
 
 
 @dataclass(frozen=True, weakref_slot=True, slots=True, eq=False)
@@ -75,12 +56,14 @@ class _Admission:
         urgent: whether it may use the reserve.
         position: in the backlog, of a message that waited; None for a new one.
         held: what it holds.
+        number: of the admission, in this process.
     """
 
     connection: str
     urgent: bool
     position: int | None
-    held: _HeldCalls
+    held: HeldCalls
+    number: int
 
 
 _ADMISSION: ContextVar[_Admission | None] = ContextVar("admission", default=None)
@@ -144,13 +127,11 @@ class BudgetGate:
             connection, rules, store, self._worker, now=self._now, chance=chance, new_id=lambda: uuid4().hex[:8]
         )
         self._slots = CallSlots(self._shared, rules, self._worker, self._now)
-        # Each of these by whether it is for urgent work.
-        self._leases = {False: Lease(), True: Lease()}
-        self._used_up_until = {False: 0.0, True: 0.0}
+        self._leases = Leases(self._shared, rules, self._now)
         self._unpositioned: dict[bool, list[asyncio.Future[int]]] = {False: [], True: []}
-        self._leasing = asyncio.Lock()
         self._positioning = asyncio.Lock()
         self._monitor = CallMonitor(self._shared, rules, now=self._now, chance=chance)
+        self._coming = ComingDeliveries(self._now)
 
     def _now(self) -> float:
         return self._clock().timestamp()
@@ -191,18 +172,20 @@ class BudgetGate:
             if not self._may_begin(demand):  # another made the attempt at an open circuit meanwhile
                 raise await self._must_wait(demand)
             raise self._no_call_slot(position)
+        quota, waited, seats = self.state.quota, number is not None, 1
         if not urgent:  # with one call where two are needed, it would spend that one and come back for both
-            calls = max(calls, round(calls_per_delivery(self.state.quota)))
-        held = await self._take(demand, calls)
+            calls = max(calls, round(calls_per_delivery(quota, waited=waited)))
+            seats = seats_of_call(quota, waited=waited) if self.state.circuit.is_closed else 1
+        held = await self._take(demand, calls, seats)
         if not self.state.circuit.is_closed:
             try:
                 held.probe = await self._probe(demand)
             except BridgeError:
                 self._release(held)
                 raise
-        admission = _Admission(self.connection, urgent, number, held)
-        weakref.finalize(admission, self._release, held).atexit = False
-        self._shared.count_delivery()
+        admission = _Admission(self.connection, urgent, number, held, self._coming.add(urgent=urgent))
+        weakref.finalize(admission, self._ended, held, admission.number).atexit = False
+        self._shared.count_delivery(waited=waited)
         _ADMISSION.set(admission)
 
     def _may_begin(self, demand: _Demand) -> bool:
@@ -212,7 +195,7 @@ class BudgetGate:
             return False
         if not state.circuit.is_closed:
             return is_probe_due(state.circuit, now)
-        if demand.urgent or self._limit() is None:
+        if demand.urgent or self._leases.limit is None:
             return True
         return is_due(state.backlog, capacity_of(state, self.rules), demand.urgent, demand.position, now)
 
@@ -241,24 +224,47 @@ class BudgetGate:
             raise await self._must_wait(demand)
         return name
 
-    def _release(self, held: _HeldCalls) -> None:
-        """A delivery's task has ended: what it holds goes back."""
-        self._put_back(held)
+    def _ended(self, held: HeldCalls, number: int) -> None:
+        """A delivery's task has ended."""
+        self._coming.remove(number)
+        self._release(held)
+
+    def _release(self, held: HeldCalls) -> None:
+        """A delivery needs no more: what it holds goes back, where nobody else holds it."""
+        held.users -= 1
+        if held.users > 0:
+            return
+        self._leases.put_back(held)
         probe, now = held.probe, self._now()
         if probe and self.state.circuit.prober == probe:
             self._shared.record(lambda state: replace(state, circuit=release_probe(state.circuit, now, probe)))
 
     # Calls
 
-    def slot(self) -> AbstractAsyncContextManager[None]:
+    def slot(self, *, shared: bool = False) -> AbstractAsyncContextManager[None]:
         """One of the calls in flight: of the connection's, one of those that this worker holds."""
         admission = self._admission()
-        return self._slots.slot(urgent=admission is not None and admission.urgent)
+        return self._slots.slot(urgent=admission is not None and admission.urgent, shared=shared)
+
+    def companion(self) -> Companion | None:
+        """See ``RateGate.companion``."""
+        admission = self._admission()
+        if admission is None or admission.urgent or admission.held.probe:
+            return None
+        return self._coming.companion(admission.number, rationed=self._leases.limit is not None)
+
+    def share(self, most: int) -> None:
+        """See ``RateGate.share``. All workers are told by the row."""
+        if self.state.quota.sharing != most:
+            now = self._now()
+            self._shared.record(
+                lambda state: change_quota(state, self.rules, now, lambda quota: replace(quota, sharing=most))
+            )
 
     async def acquire(self) -> Permit:
         """Spend a call: one set aside by ``admit``, or another of the same urgency. Raises as ``admit`` does."""
         admission = self._admission()
-        held = admission.held if admission is not None else _HeldCalls(Lease())
+        held = admission.held if admission is not None else HeldCalls(Lease())
         demand = _Demand(can_wait=False)
         if admission is not None:
             demand = _Demand(admission.urgent, admission.position, probe=held.probe)
@@ -272,12 +278,15 @@ class BudgetGate:
             raise
         permit = Permit(self._now(), held.lease, held.reserved, held.probe)
         held.lease = held.lease.add(-1)
-        self._shared.count_call(for_delivery=admission is not None, leased=permit.lease.window >= 0)
+        waited = admission is not None and admission.position is not None
+        self._shared.count_call(for_delivery=admission is not None, waited=waited, leased=permit.lease.window >= 0)
         if admission is None:
-            self._put_back(held)
+            self._leases.put_back(held)
+        else:
+            self._coming.remove(admission.number)
         return permit
 
-    async def _take_one_more(self, demand: _Demand, held: _HeldCalls) -> _Demand:
+    async def _take_one_more(self, demand: _Demand, held: HeldCalls) -> _Demand:
         """Take a call that was not set aside, and make the attempt at an open circuit that is due."""
         await self._renew(demand.urgent)
         if not self._may_go_on(demand):
@@ -286,8 +295,9 @@ class BudgetGate:
             held.probe = await self._probe(demand)
             demand = replace(demand, probe=held.probe)
         await self._check(demand)
-        self._put_back(held)
+        self._leases.put_back(held)
         taken = await self._take(demand, 1)
+        self._leases.put_back(held)  # another delivery with which it is shared may have taken one meanwhile
         held.lease, held.reserved = taken.lease, taken.reserved
         return demand
 
@@ -296,75 +306,25 @@ class BudgetGate:
         if not isinstance(permit, Permit):
             raise TypeError("a permit of another gate")
         if not report.left:
-            self._put_back(_HeldCalls(replace(permit.lease, calls=1), permit.reserved))
+            self._leases.put_back(HeldCalls(replace(permit.lease, calls=1), permit.reserved))
         self._monitor.report(report, sent_at=permit.at, probe=permit.probe)
 
     # Leases and positions
 
     async def _renew(self, urgent: bool) -> None:
         """Where calls are rationed, ordinary work may rely on an older copy: it is what there is most of."""
-        await self._shared.renew(strict=urgent or self._limit() is None)
+        await self._shared.renew(strict=urgent or self._leases.limit is None)
 
     def _admission(self) -> _Admission | None:
         admission = _ADMISSION.get()
         return admission if admission is not None and admission.connection == self.connection else None
 
-    def _limit(self) -> int | None:
-        return limit_of(roll(self.state.quota, self.rules, self._now()), self.rules)
-
-    def _put_back(self, held: _HeldCalls) -> None:
-        """Calls go back to the lease that they came from, if this worker still has it."""
-        lease = self._leases[held.reserved]
-        if held.lease.calls > 0 and held.lease.window >= 0 and lease.is_same(held.lease):
-            self._leases[held.reserved] = lease.add(held.lease.calls)
-        held.lease = replace(held.lease, calls=0)
-
-    async def _take(self, demand: _Demand, calls: int) -> _HeldCalls:
-        """Calls out of the leases of this worker, or of a new one. Raises MustWait, StorageUnavailable."""
-        if self._limit() is None:
-            return _HeldCalls(Lease(calls=calls, until=self._now() + 60))
-        urgent = demand.urgent
-        async with self._leasing:
-            for reserved in (False, True) if urgent else (False,):
-                if self._leases[reserved].has(calls, self._now()):
-                    return self._take_leased(reserved, calls)
-            if self._now() >= self._used_up_until[urgent] and await self._lease(demand, calls):
-                return self._take_leased(urgent, calls)
-        raise await self._must_wait(demand)
-
-    def _take_leased(self, reserved: bool, calls: int) -> _HeldCalls:
-        lease = self._leases[reserved]
-        self._leases[reserved] = lease.add(-calls)
-        return _HeldCalls(replace(lease, calls=calls), reserved)
-
-    async def _lease(self, demand: _Demand, calls: int) -> bool:
-        """Lease calls in exchange for what is left of the lease at hand; whether there were enough."""
-        urgent, rules, rest = demand.urgent, self.rules, self._leases[demand.urgent]
-        self._leases[urgent] = replace(rest, calls=0)
-        attempts = 0
-
-        def exchange(state: BudgetState) -> tuple[BudgetState, Lease | None]:
-            nonlocal attempts
-            attempts += 1
-            now, quota, backlog = self._now(), state.quota, state.backlog
-            if attempts == 1:  # a repeated write may be one that arrived: then the rest was given back already
-                given = {"urgent" if urgent else "ordinary": rest.calls}
-                quota = give_back(quota, rest.window, **given)
-            workers = live_workers(backlog, now)
-            quota, lease = lease_calls(quota, rules, now, urgent=urgent, calls=calls, workers=workers)
-            if demand.position is not None and lease is None:
-                backlog = set_back(backlog, urgent, demand.position)
-            elif demand.position is not None:
-                backlog = mark_served(backlog, capacity_of(state, rules), now, urgent, demand.position)
-            return replace(state, quota=quota, backlog=backlog), lease
-
-        lease = await self._shared.change(exchange)
-        if lease is None:
-            self._used_up_until[urgent] = self._now() + min(2.0, rules.per / 100)
-            return False
-        came_back = self._leases[urgent]
-        self._leases[urgent] = lease.add(came_back.calls if lease.is_same(came_back) else 0)
-        return True
+    async def _take(self, demand: _Demand, calls: int, seats: int = 1) -> HeldCalls:
+        """Calls for a delivery, see ``Leases.take``. Raises MustWait, StorageUnavailable."""
+        held = await self._leases.take(calls, urgent=demand.urgent, position=demand.position, seats=seats)
+        if held is None:
+            raise await self._must_wait(demand)
+        return held
 
     async def _position(self, demand: _Demand) -> int | None:
         """The position of what has to wait: its own; the one that is due for what was admitted; else a new one."""

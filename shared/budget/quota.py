@@ -22,6 +22,12 @@ _LARGEST_URGENT_LEASE = 4
 #: Seconds that a call takes until enough were seen, and the least that is reckoned with.
 _USUAL_CALL, _SHORTEST_CALL = 0.3, 0.1
 
+#: Deliveries, or answered calls, of which an average means something. The most calls that a delivery is taken to cost.
+_ENOUGH, _MOST_CALLS = 8, 8.0
+
+#: Below this, a part of a delivery is an error of rounding.
+_ROUNDING = 1e-6
+
 #: By how much more than calls in flight allow a backlog is called back.
 _HASTE = 1.1
 
@@ -79,6 +85,8 @@ class Quota:
         skew: the instance's clock less ours, seconds.
         cool_until: no call before this time. cool_downs: how many in a row the instance gave no time for.
         deliveries, calls: deliveries admitted and calls they made, halved with each window: what a delivery costs.
+        waited, waited_calls: the same of deliveries that had waited in the backlog.
+        sharing: how many deliveries one call may carry, as the connector said last; 1 for one.
         timed, seconds: calls that were answered and how long they took, halved with each window.
     """
 
@@ -93,6 +101,9 @@ class Quota:
     cool_downs: int = 0
     deliveries: float = 0.0
     calls: float = 0.0
+    waited: float = 0.0
+    waited_calls: float = 0.0
+    sharing: int = 1
     timed: float = 0.0
     seconds: float = 0.0
 
@@ -156,6 +167,8 @@ def roll(quota: Quota, rules: QuotaRules, now: float) -> Quota:
         carried=0,
         deliveries=quota.deliveries / 2,
         calls=quota.calls / 2,
+        waited=quota.waited / 2,
+        waited_calls=quota.waited_calls / 2,
         timed=quota.timed / 2,
         seconds=quota.seconds / 2,
     )
@@ -182,9 +195,24 @@ def reserve_of(rules: QuotaRules, limit: int, left: float) -> int:
     return max(1, math.ceil(whole * _RESERVE_TO_THE_END), math.ceil(whole * left))
 
 
-def calls_per_delivery(quota: Quota) -> float:
-    """Calls that a delivery takes, as observed; 1 until enough were seen."""
-    return min(max(quota.calls / quota.deliveries, 1.0), 8.0) if quota.deliveries >= 8 else 1.0
+def calls_per_delivery(quota: Quota, *, waited: bool = False) -> float:
+    """Calls that a delivery takes, as observed; below 1 where deliveries share calls.
+
+    Until enough were seen it is 1, or the least that sharing allows. ``waited``: of deliveries from the backlog.
+    """
+    least = 1 / max(quota.sharing, 1)
+    if waited and quota.waited >= _ENOUGH:
+        return min(max(quota.waited_calls / quota.waited, least), _MOST_CALLS)
+    if waited and quota.sharing > 1:
+        return least
+    return min(max(quota.calls / quota.deliveries, least), _MOST_CALLS) if quota.deliveries >= _ENOUGH else least
+
+
+def seats_of_call(quota: Quota, *, waited: bool = False) -> int:
+    """Deliveries that are admitted with one call between them, because they will share it."""
+    if quota.sharing <= 1:
+        return 1
+    return max(1, min(quota.sharing, math.floor(1 / calls_per_delivery(quota, waited=waited) + _ROUNDING)))
 
 
 def deliveries_per_second(quota: Quota, rules: QuotaRules) -> float:
@@ -192,8 +220,8 @@ def deliveries_per_second(quota: Quota, rules: QuotaRules) -> float:
 
     A little more than that: what comes too early waits a moment, what comes too late leaves calls unused.
     """
-    usual = quota.seconds / quota.timed if quota.timed >= 8 else _USUAL_CALL
-    return _HASTE * rules.in_flight / (max(usual, _SHORTEST_CALL) * calls_per_delivery(quota))
+    usual = quota.seconds / quota.timed if quota.timed >= _ENOUGH else _USUAL_CALL
+    return _HASTE * rules.in_flight / (max(usual, _SHORTEST_CALL) * calls_per_delivery(quota, waited=True))
 
 
 def largest_lease(limit: int) -> int:
@@ -257,9 +285,17 @@ def charge(quota: Quota, window: int, calls: int) -> Quota:
 # What answers teach
 
 
-def observe_cost(quota: Quota, deliveries: float, calls: float) -> Quota:
-    """Add to what is known of a delivery's cost."""
-    return replace(quota, deliveries=quota.deliveries + deliveries, calls=quota.calls + calls)
+def observe_cost(
+    quota: Quota, deliveries: float, calls: float, *, waited: float = 0.0, waited_calls: float = 0.0
+) -> Quota:
+    """Add to what is known of a delivery's cost; ``waited``: those of all deliveries that had waited."""
+    return replace(
+        quota,
+        deliveries=quota.deliveries + deliveries,
+        calls=quota.calls + calls,
+        waited=quota.waited + waited,
+        waited_calls=quota.waited_calls + waited_calls,
+    )
 
 
 def observe_time(quota: Quota, timed: float, seconds: float) -> Quota:

@@ -185,11 +185,13 @@ def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Counts:
-    """What this worker counted and has not written yet: deliveries, calls of deliveries, answered calls and the seconds
-    that they took, calls without a lease."""
+    """What this worker counted and has not written yet: deliveries and their calls, those of deliveries that had
+    waited, answered calls and the seconds that they took, calls without a lease."""
 
     deliveries: int = 0
     calls: int = 0
+    waited: int = 0
+    waited_calls: int = 0
     timed: int = 0
     seconds: float = 0.0
     unleased: dict[int, int] = field(default_factory=dict)
@@ -265,13 +267,15 @@ class SharedState:
 
     # Writing
 
-    def count_delivery(self) -> None:
-        """A delivery was admitted; written with the next change."""
+    def count_delivery(self, *, waited: bool) -> None:
+        """A delivery was admitted, after it had waited or at once; written with the next change."""
         self._counts.deliveries += 1
+        self._counts.waited += waited
 
-    def count_call(self, *, for_delivery: bool, leased: bool) -> None:
-        """A call left; written with the next change."""
+    def count_call(self, *, for_delivery: bool, waited: bool, leased: bool) -> None:
+        """A call left, of a delivery (that had waited) or of none; written with the next change."""
         self._counts.calls += for_delivery
+        self._counts.waited_calls += waited
         if not leased:
             window, unleased = roll(self.view.quota, self._rules, self._now()).window, self._counts.unleased
             unleased[window] = unleased.get(window, 0) + 1
@@ -344,11 +348,16 @@ class SharedState:
         for window, calls in counts.unleased.items():
             quota = charge(quota, window, calls)
         state = advance(replace(state, quota=quota), self._rules, now)
+        quota = observe_cost(
+            state.quota,
+            counts.deliveries,
+            counts.calls,
+            waited=counts.waited,
+            waited_calls=counts.waited_calls,
+        )
         return replace(
             state,
-            quota=observe_time(
-                observe_cost(state.quota, counts.deliveries, counts.calls), counts.timed, counts.seconds
-            ),
+            quota=observe_time(quota, counts.timed, counts.seconds),
             backlog=note_worker(state.backlog, self._rules, self._worker, now),
         )
 
@@ -357,6 +366,8 @@ class SharedState:
         del self._events[:events]
         self._counts.deliveries -= counts.deliveries
         self._counts.calls -= counts.calls
+        self._counts.waited -= counts.waited
+        self._counts.waited_calls -= counts.waited_calls
         self._counts.timed -= counts.timed
         self._counts.seconds -= counts.seconds
         unleased = self._counts.unleased

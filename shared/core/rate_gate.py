@@ -43,11 +43,41 @@ class CallReport:
     date: float | None = None
 
 
+class Companion(Protocol):
+    """A delivery of ordinary urgency, whose first call may be shared with other deliveries."""
+
+    @property
+    def coming(self) -> int:
+        """Ordinary deliveries of this process, this one among them, that were admitted and have not called yet."""
+        ...
+
+    @property
+    def rationed(self) -> bool:
+        """Whether a limit of calls is known, so that sharing a call saves one that others could use."""
+        ...
+
+    def leave(self) -> None:
+        """What this delivery asks for leaves now, in the request of another one."""
+        ...
+
+
 class RateGate(Protocol):
     """Lets requests out: at most so many at the same time, and so many in a window of time."""
 
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """One of the calls in flight, for the time inside; waits until one is free."""
+    def slot(self, *, shared: bool = False) -> AbstractAsyncContextManager[None]:
+        """One of the calls in flight, for the time inside; waits until one is free.
+
+        ``shared``: the request is for several deliveries and takes longer than others, so it leaves one slot to them.
+        """
+        ...
+
+    def companion(self) -> Companion | None:
+        """The delivery under way, None where its calls cannot be shared: it is urgent, it is the attempt at an open
+        circuit, or there is no delivery."""
+        ...
+
+    def share(self, most: int) -> None:
+        """From now on one call may carry what so many deliveries ask for; 1: each takes a call of its own."""
         ...
 
     async def acquire(self) -> object:
@@ -68,9 +98,17 @@ class UnlimitedGate:
     def __init__(self, in_flight: int) -> None:
         self._slots = asyncio.Semaphore(in_flight)
 
-    def slot(self) -> AbstractAsyncContextManager[None]:
+    def slot(self, *, shared: bool = False) -> AbstractAsyncContextManager[None]:
         """See ``RateGate.slot``."""
+        del shared  # no delivery passes this gate, so no call is shared
         return self._slots
+
+    def companion(self) -> Companion | None:
+        """See ``RateGate.companion``."""
+        return None
+
+    def share(self, most: int) -> None:
+        """See ``RateGate.share``."""
 
     async def acquire(self) -> object:
         """See ``RateGate.acquire``. Never raises."""
@@ -83,7 +121,8 @@ class UnlimitedGate:
 class PrioritySemaphore:
     """Slots for calls in flight, whose number may change while calls are under way.
 
-    Urgent calls come first, then the order of arrival counts.
+    Urgent calls come first, then the order of arrival counts. A shared call leaves a slot to others, where there is
+    more than one.
 
     Args:
         size: how many slots there are now.
@@ -93,7 +132,7 @@ class PrioritySemaphore:
         self._size = size
         self._in_use = 0
         self._arrivals = 0
-        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[bool, int, bool, asyncio.Future[None]]] = []
 
     @property
     def in_use(self) -> int:
@@ -110,18 +149,18 @@ class PrioritySemaphore:
         self._grant()
 
     @asynccontextmanager
-    async def slot(self, *, urgent: bool) -> AsyncIterator[None]:
+    async def slot(self, *, urgent: bool, shared: bool = False) -> AsyncIterator[None]:
         """Wait for a slot and hold it for the time inside."""
-        await self._acquire(urgent)
+        await self._acquire(urgent, shared)
         try:
             yield
         finally:
             self._release()
 
-    async def _acquire(self, urgent: bool) -> None:
+    async def _acquire(self, urgent: bool, shared: bool) -> None:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrivals += 1
-        heapq.heappush(self._waiting, (not urgent, self._arrivals, granted))
+        heapq.heappush(self._waiting, (not urgent, self._arrivals, shared, granted))
         self._grant()
         try:
             await granted
@@ -135,11 +174,19 @@ class PrioritySemaphore:
         self._grant()
 
     def _grant(self) -> None:
+        passed_over = []
         while self._waiting and self._in_use < self._size():
-            *_, granted = heapq.heappop(self._waiting)
-            if not granted.done():
-                self._in_use += 1
-                granted.set_result(None)
+            waiting = heapq.heappop(self._waiting)
+            *_, shared, granted = waiting
+            if granted.done():
+                continue
+            if shared and self._in_use >= max(self._size() - 1, 1):
+                passed_over.append(waiting)
+                continue
+            self._in_use += 1
+            granted.set_result(None)
+        for waiting in passed_over:
+            heapq.heappush(self._waiting, waiting)
 
 
 class CallCounter:

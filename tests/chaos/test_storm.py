@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from local.chaos import grouped, storm
+from local.chaos import grouped, storm, trouble
 from local.chaos.figures import Part
 
 
@@ -35,6 +36,16 @@ def test_a_storm_with_kills_outages_and_restarts_loses_doubles_and_mistakes_noth
         assert killed["back_after"], "it had messages in work"
         # A lease is renewed at a third: two thirds of it are left at least.
         assert killed["back_after"][0] > killed["lease"] * 2 / 3 - 1, "hidden, whatever the others do"
+
+
+@pytest.mark.timeout(330)
+def test_a_storm_whose_creates_share_calls_loses_doubles_and_mistakes_nothing() -> None:
+    size = replace(storm.SMALL, alerts=200, batches=True, leases=(6.0,), restarts=0, faults=trouble.FEW_FAULTS[1:])
+    part = storm.run(5, size, print)
+    holds(part)
+    assert part.raw["batches"] >= 3
+    assert part.raw["troubles"]["kill"] == 1
+    assert {"batch_ends", "item_fails"} & part.raw["struck"].keys(), "faults met calls for several tickets"
 
 
 def test_two_hundred_alerts_of_one_rule_are_one_ticket_and_a_handful_of_calls() -> None:

@@ -71,8 +71,10 @@ def test_check_finds_the_simulator_in_order_and_says_the_fix_when_it_is_not(brid
     code, text, said = bridge_py("check", session=session)
     assert code == 0, text + said
     assert "failed" not in text
+    assert "not tested whether the instance counts" in " ".join(text.split())
     code, text, _ = bridge_py("check", "--probe-writes", session=session)
     assert code == 0, text
+    assert "creates share calls" in " ".join(bridge_py("check", session=session)[1].split())
     bridge.scenario("hibernate")
     code, text, _ = bridge_py("check", session=session)
     assert code == 1

@@ -10,6 +10,7 @@ from typing import Literal
 from shared.config.connection import ConnectionSettings
 from shared.core.errors import TicketMissing
 from shared.core.fields import FieldMap, FieldRole
+from shared.core.findings import Findings
 from shared.core.plugins import TicketSystemPlugin
 from shared.core.rate_gate import RateGate
 from shared.core.secrets import SecretSource
@@ -167,8 +168,10 @@ _COLUMNS = {
 def plugin(now: datetime, opened: list[ToyDesk]) -> TicketSystemPlugin:
     """The plug-in; desks that it opens are added to ``opened``."""
 
-    def open_desk(name: str, settings: ToySettings, secrets: SecretSource, gate: RateGate | None) -> ToyDesk:
-        del secrets, gate
+    def open_desk(
+        name: str, settings: ToySettings, secrets: SecretSource, gate: RateGate | None, findings: Findings
+    ) -> ToyDesk:
+        del secrets, gate, findings
         opened.append(ToyDesk(name, settings, now))
         return opened[-1]
 

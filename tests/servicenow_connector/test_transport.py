@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from connectors.servicenow import ServiceNow, ServiceNowSettings
-from connectors.servicenow import client as client_module
+from connectors.servicenow import pool as pool_module
 from connectors.servicenow.client import Client
 from connectors.servicenow.wire import Purpose, WireCall
 from shared.core.errors import ConfigurationError, NotSent, OutcomeUnknown, TicketSystemError, Unavailable
@@ -267,7 +267,7 @@ async def test_an_answer_that_claims_to_be_compressed_and_is_not_proves_nothing(
 async def test_an_endless_answer_is_not_read_to_its_end(
     instance: Instance, connector: ServiceNow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(pool_module, "MAX_ANSWER", 1000)
     instance.says(result({"description": "x" * 2000}))
     with pytest.raises(Unavailable, match="AnswerTooLarge"):
         await connector.find(TicketKind.INCIDENT, ID, "alert:1:a")

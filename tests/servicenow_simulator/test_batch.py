@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.servicenow_simulator import support
 from tests.servicenow_simulator.support import INCIDENTS, Control, create, error, numbers
@@ -103,3 +105,51 @@ def test_a_batch_is_one_request_in_the_log_and_says_what_it_committed(bridge: ht
     request = control.last_request()
     assert (request["path"], request["committed"]) == ("/api/now/v1/batch", True)
     assert {entry["request_id"] for entry in control.entries("incident")} == {request["id"]}
+
+
+def posts(count: int) -> list[dict[str, Any]]:
+    return [item(at, "POST", INCIDENTS, {"correlation_id": f"alert:1:{at}"}) for at in range(count)]
+
+
+def made(client: httpx.Client) -> int:
+    return len(numbers(client, "incident", "correlation_idSTARTSWITHalert:1:"))
+
+
+@pytest.mark.parametrize(("then", "listed"), [("unserviced", ["2", "3"]), ("missing", [])])
+def test_a_batch_that_ends_early_says_of_the_others_what_the_test_wants(
+    bridge: httpx.Client, control: Control, then: str, listed: list[str]
+) -> None:
+    control.order("batch_ends", items=2, then=then, times=1)
+    answer = run(bridge, *posts(4))
+    assert [one["status_code"] for one in answer["serviced_requests"]] == [201, 201]
+    assert answer["unserviced_requests"] == listed
+    assert made(bridge) == 2
+
+
+def test_half_of_a_batch_may_be_committed_without_an_answer(bridge: httpx.Client, control: Control) -> None:
+    control.order("batch_ends", items=2, then="cut", times=1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        run(bridge, *posts(4))
+    assert made(bridge) == 2
+    control.order("batch_ends", items=3, then="error", times=1)
+    body = {"batch_request_id": 1, "rest_requests": posts(4)}
+    assert "maximum execution time" in error(bridge.post("/api/now/v1/batch", json=body), 500)[0]
+    assert made(bridge) == 5
+    assert "then: one of cut" in control.refused("POST", "/scenarios", {"type": "batch_ends", "then": "never"})
+
+
+def test_an_item_may_fail_by_itself_and_is_not_run(bridge: httpx.Client, control: Control) -> None:
+    control.order("item_fails", status=503, match={"operation": "insert"}, times=1)
+    assert [one["status_code"] for one in run(bridge, *posts(3))["serviced_requests"]] == [503, 201, 201]
+    assert made(bridge) == 2
+
+
+def test_items_take_time_one_after_the_other_and_the_limit_ends_the_batch(
+    bridge: httpx.Client, control: Control
+) -> None:
+    control.set(batch_item_ms=50)
+    begun = time.monotonic()
+    assert len(run(bridge, *posts(4))["serviced_requests"]) == 4
+    assert time.monotonic() - begun >= 0.2
+    control.set(batch_timeout_s=0.12)
+    assert run(bridge, *posts(4))["unserviced_requests"] == ["2", "3"]

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from connectors.servicenow.batch_finding import BatchFinding
+from connectors.servicenow.check.batch import BatchCheck
 from connectors.servicenow.check.foreign import check_foreign
 from connectors.servicenow.check.import_set import check_import_set
 from connectors.servicenow.check.items import check_items
@@ -50,6 +52,7 @@ class ConnectionCheck:
         tickets: Tickets,
         events: Events,
         people: People,
+        batches: BatchFinding,
     ) -> None:
         self._people = people
         self._client = client
@@ -58,6 +61,7 @@ class ConnectionCheck:
         self._references = references
         self._templates = templates
         self._probe = WriteProbe(client, tables, tickets, events)
+        self._batches = BatchCheck(client, settings, tables, tickets, batches, self._probe) if batches.wanted else None
         self._me: list[Mapping[str, Any]] = []
         self._has_none = False
 
@@ -103,6 +107,10 @@ class ConnectionCheck:
                 )
         if CI_FIELD not in self._settings.references and any(CI_FIELD in fields for fields in needs.fields.values()):
             await check_items(self._client, self._settings.ci, report)
+        if self._batches is not None and probe_writes:
+            await self._batches.probe(kinds, report)
+        elif self._batches is not None and set(kinds) & self._tables.keys():
+            await self._batches.known(report)
         if self._has_none and needs.kinds:
             # An instance that hides the roles of a user with roles shows it tickets all the same.
             report.replace_failed(

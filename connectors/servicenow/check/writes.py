@@ -20,7 +20,7 @@ _CANCELLED = {
     TicketKind.CHANGE_REQUEST: {"state": "4"},
 }
 
-_TITLE = "Connection test of Azure ITSM Bridge, please ignore"
+TEST_TITLE = "Connection test of Azure ITSM Bridge, please ignore"
 
 
 class WriteProbe:
@@ -44,7 +44,7 @@ class WriteProbe:
         """
         line = f"{kind.value}: write"
         table = self._tables[kind]
-        draft = Draft(kind, uuid.uuid4().hex, f"check:1:{uuid.uuid4().hex}", {"short_description": _TITLE})
+        draft = Draft(kind, uuid.uuid4().hex, f"check:1:{uuid.uuid4().hex}", {"short_description": TEST_TITLE})
         try:
             first = await self._tickets.create(draft)
             second = await self._tickets.create(draft)
@@ -77,14 +77,14 @@ class WriteProbe:
         if kind is TicketKind.PROBLEM:
             await self._states(first, user, report)
         for ticket in made.values():
-            await self._remove(kind, table, ticket, report)
+            await self.remove(kind, table, ticket, report)
 
     async def _states(self, ticket: Ticket, user: str, report: CheckReport) -> None:
         """Resolve the test problem, as an alert that ended would."""
         line, name = "problem: states", ticket.ref.number or ticket.ref.id
         assigned = {"assigned_to": user} if user else {}
         try:
-            ended = await self._tickets.resolve(ticket.ref, Closure({**assigned, "close_notes": _TITLE}))
+            ended = await self._tickets.resolve(ticket.ref, Closure({**assigned, "close_notes": TEST_TITLE}))
         except Refused as error:
             report.error(line, error)
         except TicketSystemError as error:
@@ -108,13 +108,13 @@ class WriteProbe:
         line = "event: write"
         ref = TicketRef(TicketKind.EVENT, uuid.uuid4().hex, "check:1:connection-test")
         try:
-            await self._events.resolve(ref, Closure({"description": _TITLE}))
+            await self._events.resolve(ref, Closure({"description": TEST_TITLE}))
         except TicketSystemError as error:
             report.error(line, error)
         else:
             report.ok(line, "events can be sent; one clearing event was sent")
 
-    async def _remove(self, kind: TicketKind, table: TicketTable, ticket: Ticket, report: CheckReport) -> None:
+    async def remove(self, kind: TicketKind, table: TicketTable, ticket: Ticket, report: CheckReport) -> None:
         """Delete the record; where that is not allowed, which is usual, end it as its state model allows."""
         line, name = f"{kind.value}: clean-up", ticket.ref.number or ticket.ref.id
         try:
@@ -124,7 +124,7 @@ class WriteProbe:
         else:
             report.ok(line, f"{name} was deleted again")
             return
-        closing = {**_CANCELLED.get(kind, table.closure({})), "close_notes": _TITLE}
+        closing = {**_CANCELLED.get(kind, table.closure({})), "close_notes": TEST_TITLE}
         try:
             ended = await self._tickets.update(ticket.ref, closing)
         except TicketSystemError as error:
