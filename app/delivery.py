@@ -83,6 +83,7 @@ def _configured(services: Container) -> Configured:
         write_back=services.write_back,
         split=_split(services, reader) if mapper.splits else None,
         reader=reader,
+        tags=services.tags,
     )
     return Configured(stages, deliverer, groups, services.config.delivery, services.write_back)
 

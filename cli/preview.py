@@ -36,6 +36,7 @@ def validate() -> None:
 
 def preview(
     files: Annotated[list[str], typer.Argument(help="Payload files as Azure would post them; - is standard input.")],
+    tags: Annotated[bool, typer.Option("--tags", help="Read tags of resources from Azure.")] = False,
 ) -> None:
     """Show what payloads would become: signal, route, ticket and warnings, as JSON. Nothing is sent anywhere.
 
@@ -46,7 +47,9 @@ def preview(
     async def work(services: Container) -> None:
         for name, data in bodies:
             try:
-                items = services.preview(read_json(data, None))
+                parsed = services.previews.parsed(read_json(data, None))
+                parsed = await services.previews.tagged(parsed) if tags else parsed
+                items = services.previews.shown(parsed, tags_read=tags)
             except Problem as problem:
                 fail(f"{name}: {problem.title}: {problem.detail}", 1)
             for item in items:

@@ -44,6 +44,7 @@ class Attempt:
     Attributes:
         is_first_delivery: the queue shows the message for the first time.
         rows_follow: the rows of its signal are still to be read.
+        warnings: what stages had to say that the outcome tells, one sentence each.
         after_grouping: what earlier stages want to do once it is known where the signal is counted.
         follow_ups: messages to send once the road has ended. When storage fails there, the Functions host shows the
             message again.
@@ -52,6 +53,7 @@ class Attempt:
     is_first_delivery: bool = True
     rows_follow: bool = False
     after_grouping: list[AfterGrouping] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
     follow_ups: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
@@ -104,6 +106,7 @@ def road(
     write_back: WriteBackPort | None = None,
     split: Stage | None = None,
     reader: RowReader | None = None,
+    tags: Stage | None = None,
 ) -> tuple[Stage, ...]:
     """The stages of one configuration, in order.
 
@@ -121,10 +124,12 @@ def road(
         write_back: tells sources of tickets; None for no source.
         split: makes several signals of one, see :class:`SplitParts`; None where no route does.
         reader: reads rows that payloads do not bring; None for nobody.
+        tags: adds tags to resources; None where nothing in the configuration asks for any.
     """
     notes = RowNotes(reader or RowReaders(), queue, now)
     return (
         *(() if not_allowed is None else (Allowed(not_allowed),)),
+        *(() if tags is None else (tags,)),
         ResourceHealthy(deliverer, is_healthy, auto_close, queue, now),
         *source_stages,
         *(() if refresh_planned_work is None else (RefreshPlannedWork(refresh_planned_work),)),

@@ -36,7 +36,7 @@ def rules_of(mapper: Mapper) -> ReconcileRules:
         return grouped or any(throttle.matches(signal) for throttle in mapper.throttles)
 
     return ReconcileRules(
-        routed=lambda signal: mapper.route(signal) is not None and not_allowed(signal, mapper.accept_only) is None,
+        routed=lambda signal: mapper.may_route(signal) and not_allowed(signal, mapper.accept_only) is None,
         counted=counted,
     )
 
