@@ -15,7 +15,7 @@ from shared.payloads.parse import parse
 if TYPE_CHECKING:
     from app.container import Container
 
-Items = Sequence[Signal | Unreadable]
+_Items = Sequence[Signal | Unreadable]
 
 
 class Previews:
@@ -29,7 +29,7 @@ class Previews:
         registry = self._services.registry
         return parse(body, self._services.now(), registry.schemas, registry.foreign)
 
-    async def tagged(self, items: Items) -> list[Signal | Unreadable]:
+    async def tagged(self, items: _Items) -> list[Signal | Unreadable]:
         """Items with the tags of their resources, read from their cloud where they are needed; what was odd is among
         the warnings of a signal. Raises ConfigurationError."""
         add = self._services.tags
@@ -41,7 +41,7 @@ class Previews:
             found.append(item)
         return found
 
-    def shown(self, items: Items, *, tags_read: bool = False) -> list[dict[str, Any]]:
+    def shown(self, items: _Items, *, tags_read: bool = False) -> list[dict[str, Any]]:
         """What items would become; see ``shared.operations.preview``. Raises ConfigurationError.
 
         Args:

@@ -98,13 +98,16 @@ class LookupFile(SettingsModel):
 
 
 def _kind_of_table(value: Any) -> str:
-    """A section with a ``file`` is a table in that file."""
-    return "file" if isinstance(value, LookupFile) or (isinstance(value, Mapping) and "file" in value) else "entries"
+    """A section with a ``file`` is a table in that file. The names of the kinds are no possible keys of a file's
+    section, so that they are not taken for one in the place of a mistake."""
+    in_a_file = isinstance(value, LookupFile) or (isinstance(value, Mapping) and "file" in value)
+    return "(in a file)" if in_a_file else "(entries)"
 
 
 #: A table that stands in bridge.yaml, or in a file of its own.
 LookupTableSettings = Annotated[
-    Annotated[LookupFile, Tag("file")] | Annotated[dict[str, str], Tag("entries")], Discriminator(_kind_of_table)
+    Annotated[LookupFile, Tag("(in a file)")] | Annotated[dict[str, str], Tag("(entries)")],
+    Discriminator(_kind_of_table),
 ]
 
 

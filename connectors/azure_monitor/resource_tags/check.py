@@ -51,9 +51,11 @@ async def _check(clients: MicrosoftClients, cloud: CloudName, who: SignIn | None
     if resources:
         lines.ok("tags", f"those of {resources} resources in {subscriptions} subscriptions can be read")
     elif resources == 0:
-        lines.failed(
-            "tags", "the identity sees no resource: tickets come without tags", f"{_READER[0].upper()}{_READER[1:]}."
+        what = (
+            "no subscription" if not subscriptions else "no resource: only tags of groups and subscriptions can be read"
         )
+        add = lines.warning if subscriptions else lines.failed
+        add("tags", f"the identity sees {what}", f"{_READER[0].upper()}{_READER[1:]}.")
 
 
 async def _count(graph: ResourceGraph, query: str, lines: CheckLines) -> int | None:
