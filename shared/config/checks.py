@@ -213,6 +213,9 @@ def _check_route(view: ConfigView, path: ConfigPath, body: Mapping[str, Any]) ->
     resolve, group = body.get("resolve"), body.get("group")
     if isinstance(resolve, dict):
         problems += view.check_closing((*path, "resolve", "fields"), resolve.get("fields"), connection, kind)
+    after = body.get("open_after")
+    if isinstance(after, dict):
+        problems += _check_by(view, (*path, "open_after", "per"), after.get("per"))
     if isinstance(group, dict):
         problems += _check_by(view, (*path, "group", "by"), group.get("by"), (*_BY, *_SPLIT_BY))
     return problems

@@ -18,6 +18,7 @@ from shared.config.storms import (
     GroupSettings,
     MaintenanceSettings,
     OnlyAfterSettings,
+    OpenAfterSettings,
     ThrottleSettings,
 )
 from shared.core.conditions import When
@@ -136,6 +137,8 @@ class RouteBody(SettingsModel):
     """One ticket for many alerts. Left out: each alert has its own."""
     only_after: OnlyAfterSettings | None = None
     """A ticket only for problems that last or repeat. Left out: at once."""
+    open_after: OpenAfterSettings | None = None
+    """One ticket once several alerts fired within a time, and none before. Left out: at once."""
     flapping: FlappingSettings | None = None
     """Hold the ticket of a problem that comes and goes open. Left out: every Resolved resolves."""
     close_after_quiet: Duration | None = None
@@ -155,6 +158,13 @@ class RouteBody(SettingsModel):
     def _goes_somewhere(self) -> Self:
         if not (self.connection or self.ticket == "none"):
             raise ValueError("a route needs a 'connection', or 'ticket: none'")
+        return self
+
+    @model_validator(mode="after")
+    def _counts_once(self) -> Self:
+        for name in ("group", "only_after"):
+            if self.open_after is not None and getattr(self, name) is not None:
+                raise ValueError(f"'open_after' counts and shares a ticket by itself. Fix: take '{name}' or it out")
         return self
 
 

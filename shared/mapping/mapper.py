@@ -18,7 +18,15 @@ from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import Needs, TicketKind
 from shared.mapping.defaults import CLOSING_NOTE, FIELDS
 from shared.mapping.field_sources import FieldSource, FieldSources, MappedFields, cut, fill
-from shared.mapping.groups import CompiledGroup, CompiledSplit, compile_group, compile_split, compile_throttles
+from shared.mapping.groups import (
+    CompiledGroup,
+    CompiledOpenAfter,
+    CompiledSplit,
+    compile_group,
+    compile_open_after,
+    compile_split,
+    compile_throttles,
+)
 from shared.mapping.layouts import PLAIN, Layout
 from shared.mapping.maintenance import ActiveWindow, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
@@ -56,12 +64,18 @@ class CompiledRoute:
     group: CompiledGroup | None = None
     split: CompiledSplit | None = None
     only_after: OnlyAfterSettings | None = None
+    open_after: CompiledOpenAfter | None = None
     flapping: FlappingSettings | None = None
     quiet: timedelta | None = None
     healthy: timedelta | None = None
     made_from: object = None
     reserved_text: int = 0
     own_fields: Callable[[Signal], Mapping[str, str]] | None = None
+
+    @property
+    def shares_tickets(self) -> bool:
+        """Whether several signals may have one ticket."""
+        return self.group is not None or self.open_after is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +176,7 @@ class Mapper:
 
     def grouping(self, signal: Signal) -> list[CompiledRoute]:
         """The routes of the file that would group a signal, also those that it does not get to."""
-        compiled = [route for route in self._routes if isinstance(route, CompiledRoute) and route.group is not None]
+        compiled = [route for route in self._routes if isinstance(route, CompiledRoute) and route.shares_tickets]
         return [route for route in compiled if route.matches is None or route.matches(signal)]
 
     def _first(self, signal: Signal) -> CompiledRoute | NoTicketRoute | None:
@@ -295,6 +309,7 @@ class Mapper:
             group=None if body.group is None or body.group.splits else compile_group(name, body.group),
             split=compile_split(body.group) if body.group is not None and body.group.splits else None,
             only_after=body.only_after,
+            open_after=None if body.open_after is None else compile_open_after(name, body.open_after),
             flapping=body.flapping,
             quiet=body.close_after_quiet,
             healthy=body.close_when_healthy,

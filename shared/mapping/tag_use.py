@@ -39,11 +39,12 @@ def fields_use_tags(fields: Mapping[Any, FieldValue]) -> bool:
 
 def body_uses_tags(body: RouteBody) -> bool:
     """Whether a route's fields or groups may need a tag of a resource."""
-    group = body.group
+    group, after = body.group, body.open_after
     return (
         fields_use_tags(body.fields)
         or fields_use_tags(body.resolve.fields)
         or (group is not None and template_uses_tags(group.by))
+        or (after is not None and template_uses_tags(after.per))
     )
 
 

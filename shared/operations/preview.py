@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.core.link import correlation
 from shared.core.plugins import Previewed, Trap
+from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState, Unreadable, to_dict
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import CompiledRoute, Mapper
@@ -79,6 +80,8 @@ def _item(
     ticket, warnings, lookups = (None, [], {}) if parts else _ticket(mapper, route, item)
     if parts and route.split is not None:
         reason += f": {len(parts)} {'ticket' if len(parts) == 1 else 'tickets'}, by {route.split.by}"
+    if route.open_after is not None and route.open_after.base(item):
+        reason += f"; held until {route.open_after.count} fired within {format_duration(route.open_after.within)}"
     if mapper.is_dry_run(item):
         reason += "; dry run: nothing is written outside"
     answer = _answer(

@@ -52,6 +52,7 @@ FRAGMENTS = (
     ("docs/servicenow.md", "fields: {type: emergency}", "route"),
     ("docs/servicenow.md", 'cmdb_ci: "{{ resource.id or resource.name }}"', "route"),
     ("docs/storms.md", "only_after:", "route"),
+    ("docs/storms.md", "open_after:", "route"),
     ("docs/storms.md", "flapping:", "route"),
     ("docs/storms.md", "- name: budgets", "routes"),
     ("docs/storms.md", "- name: machines that went away", "routes"),
