@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from app.endpoints import Endpoints
     from app.health import HealthReporter
     from app.jobs import JobRunner
+    from app.previews import Previews
     from app.standby import Standby
     from app.systems import OpenedSystems
     from app.timers import Timers
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.delivery.parked import ParkedStore
     from shared.delivery.planned_work import PlannedWorkCache
     from shared.delivery.queue import SignalQueue
+    from shared.delivery.tags import AddTags
     from shared.delivery.worker import Worker
     from shared.delivery.write_back import WriteBack
     from shared.mapping.mapper import Mapper
@@ -300,6 +301,13 @@ class Container(Closing):
         return write_back({} if self.is_dry_run else self.sources, self.links)
 
     @service
+    def tags(self) -> AddTags | None:
+        """Adds tags to the resources of signals; None where nothing asks for any. Raises ConfigurationError."""
+        from app import sources
+
+        return sources.tags(self.sources, self.mapper)
+
+    @service
     def planned_work(self) -> PlannedWorkCache:
         """Changes under way in ticket systems."""
         from shared.delivery.planned_work import PlannedWorkCache
@@ -366,14 +374,16 @@ class Container(Closing):
 
     # ---- operations and endpoints
 
-    def preview(self, body: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
-        """What a body would become. Raises ConfigurationError."""
-        from app import sources
-        from shared.operations.preview import preview
+    @service
+    def previews(self) -> Previews:
+        """Says what payloads would become."""
+        from app.previews import Previews
 
-        registry = self.registry
-        by_source = partial(sources.preview, self.sources)
-        return preview(body, self.mapper, self.now(), registry.schemas, registry.foreign, by_source, registry.traps)
+        return Previews(self)
+
+    def preview(self, body: dict[str, Any] | list[Any]) -> list[dict[str, Any]]:
+        """What a body would become; nothing is called. Raises ConfigurationError."""
+        return self.previews.shown(self.previews.parsed(body))
 
     @service
     def vital_signs(self) -> VitalSigns:

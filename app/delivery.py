@@ -87,6 +87,7 @@ def _configured(services: Container) -> Configured:
         split=_split(services, reader) if mapper.splits else None,
         reader=reader,
         affected_items=affected,
+        tags=services.tags,
     )
     return Configured(stages, deliverer, groups, services.config.delivery, services.write_back, affected)
 

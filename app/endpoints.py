@@ -54,12 +54,15 @@ class Endpoints:
 
     async def preview(self, request: Request) -> Response:
         """``POST /api/preview``: what payloads would become. Writes nothing; ticket systems are read for the values of
-        the templates that routes name."""
-        from app.preview import preview_with_templates
+        the templates that routes name and, with ``?tags=true``, tags of resources are read from their cloud."""
         from shared.web.intake import read_json
+        from shared.web.preview_request import wants_tags
 
-        body = read_json(request.body, request.header("Content-Type"))
-        return Response(200, {"items": await preview_with_templates(self._services, body)})
+        with_tags = wants_tags(request)
+        previews = self._services.previews
+        items = previews.parsed(read_json(request.body, request.header("Content-Type")))
+        items = await previews.tagged(items) if with_tags else items
+        return Response(200, {"items": await previews.filled(previews.shown(items, tags_read=with_tags))})
 
     async def dead_letters(self, request: Request) -> Response:
         """``GET``, ``POST /api/dead-letters``."""

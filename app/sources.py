@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from shared.core.signal import Signal
     from shared.core.ticket_system import Needs
     from shared.delivery.links import LinkStore
+    from shared.delivery.tags import AddTags
     from shared.delivery.write_back import WriteBack
+    from shared.mapping.mapper import Mapper
 
 
 async def check(sources: Mapping[str, Source], most: timedelta) -> list[SectionCheck]:
@@ -33,6 +35,15 @@ def preview(sources: Mapping[str, Source], signal: Signal) -> Previewed:
     """A signal as its source would change it now."""
     source = sources.get(signal.source)
     return Previewed(signal) if source is None else source.preview(signal)
+
+
+def tags(sources: Mapping[str, Source], mapper: Mapper) -> AddTags | None:
+    """Adds tags to the resources of signals that need them; None where the configuration uses none, or no source can
+    read any."""
+    from shared.delivery.tags import AddTags
+
+    readers = [reader for source in sources.values() if (reader := source.tag_reader()) is not None]
+    return AddTags(readers[0], mapper.tags.needed) if readers else None
 
 
 async def is_healthy(sources: Mapping[str, Source], signal: Signal) -> bool:

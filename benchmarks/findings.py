@@ -26,10 +26,10 @@ from benchmarks.report import Figure, Report, at_most
 from connectors.defender.poll.poll import FindingsPoll
 from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.tenants import DefenderTenants
-from connectors.defender.resource_graph import PAGE
 from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
 from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
+from connectors.microsoft.resource_graph import PAGE
 from local.azurite import Azurite
 from shared.core.messages import Message
 from shared.core.secrets import SettingSecrets

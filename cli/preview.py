@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from app.container import Container
-from app.preview import preview_with_templates
 from cli.runtime import fail, out, run
 from shared.core.problem import Problem
 from shared.web.intake import read_json
@@ -38,6 +37,7 @@ def validate() -> None:
 def preview(
     files: Annotated[list[str], typer.Argument(help="Payload files as Azure would post them; - is standard input.")],
     ask: Annotated[bool, typer.Option(help="Ask the ticket system for the values of templates.")] = True,
+    tags: Annotated[bool, typer.Option("--tags", help="Read tags of resources from Azure.")] = False,
 ) -> None:
     """Show what payloads would become: signal, route, ticket and warnings, as JSON. Nothing is written anywhere.
 
@@ -51,8 +51,10 @@ def preview(
     async def work(services: Container) -> None:
         for name, data in bodies:
             try:
-                body = read_json(data, None)
-                items = await preview_with_templates(services, body, budgeted=False) if ask else services.preview(body)
+                parsed = services.previews.parsed(read_json(data, None))
+                parsed = await services.previews.tagged(parsed) if tags else parsed
+                items = services.previews.shown(parsed, tags_read=tags)
+                items = await services.previews.filled(items, budgeted=False) if ask else items
             except Problem as problem:
                 fail(f"{name}: {problem.title}: {problem.detail}", 1)
             for item in items:

@@ -13,7 +13,6 @@ from cli.runtime import fail, out, run
 from shared.core.problem import Problem
 from shared.core.signal import Signal, Unreadable
 from shared.mapping.route_reasons import why_not
-from shared.payloads.parse import parse
 from shared.web.intake import read_json
 
 routes_commands = typer.Typer(help="Routes of the configuration: test.", no_args_is_help=True)
@@ -28,6 +27,7 @@ def _routes() -> None:
 def explain_routes(
     files: Annotated[list[str], typer.Argument(help="Payload files as Azure would post them; - is standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text for people.")] = False,
+    tags: Annotated[bool, typer.Option("--tags", help="Read tags of resources from Azure.")] = False,
 ) -> None:
     """Show which route takes each signal of a payload, and why the others do not. Nothing is sent anywhere.
 
@@ -38,11 +38,11 @@ def explain_routes(
     async def work(services: Container) -> None:
         for name, data in bodies:
             try:
-                body = read_json(data, None)
-                previewed = services.preview(body)
+                items = services.previews.parsed(read_json(data, None))
+                items = await services.previews.tagged(items) if tags else items
+                previewed = services.previews.shown(items, tags_read=tags)
             except Problem as problem:
                 fail(f"{name}: {problem.title}: {problem.detail}", 1)
-            items = parse(body, services.now(), services.registry.schemas, services.registry.foreign)
             for item, shown in zip(items, previewed, strict=True):
                 found = _explained(services, item, shown)
                 if as_json:
@@ -81,6 +81,7 @@ def _explained(services: Container, item: Signal | Unreadable, shown: dict[str, 
         "route": taken,
         "made_by_source": bool(above and not own),
         "connection": shown["connection"],
+        "lookups": shown.get("lookups", {}),
         "routes": verdicts,
     }
 
@@ -95,3 +96,5 @@ def _print(name: str, found: dict[str, Any]) -> None:
         ticket = f"connection {found['connection']}" if found["connection"] else "and makes no ticket"
         verdict = f"takes it, {ticket}" if one["takes"] else "; ".join(one["reasons"])
         out.print(f"  {'->' if one['takes'] else '  '} {one['route']}: {verdict}", markup=False)
+    for field, step in found["lookups"].items():
+        out.print(f"     {field}: {step}", markup=False)

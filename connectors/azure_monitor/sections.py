@@ -1,5 +1,4 @@
-"""The sections ``reconcile``, ``resync.alerts`` and ``log_rows`` of bridge.yaml, and the mistakes that no single value
-shows."""
+"""The sections of bridge.yaml that Azure Monitor owns, and the mistakes that no single value shows."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from connectors.azure_monitor.settings import (
     AlertStateSettings,
     LogRowsSettings,
     ReconcileSettings,
+    ResourceTagsSettings,
 )
 from shared.core.plugins import ConfigView, Mistake, Section
 from shared.mapping.routes import matches_any
@@ -36,6 +36,12 @@ def sections() -> tuple[Section, ...]:
             "Shows the rows that fired in tickets of log search alerts, also of those that bring none. Left out: "
             "tickets show the rows that a payload brings, whatever their columns are called.",
             check=_hidden_identity,
+        ),
+        Section(
+            "resource_tags",
+            ResourceTagsSettings,
+            "How tags of resources are read from Azure. Left out: with the defaults, where a condition or a template "
+            "asks for tags.",
         ),
     )
 

@@ -83,6 +83,20 @@ class AlertStateSettings(SettingsModel):
     public."""
 
 
+class ResourceTagsSettings(SettingsModel):
+    """How tags of resources are read from Azure Resource Graph, where a condition or a template asks for them. It needs
+    the role Reader; see docs/owners.md."""
+
+    cloud: CloudName | None = None
+    """Cloud of the resources: ``public``, ``us_government`` or ``china``. Left out: that of ``reconcile``, else
+    public."""
+    max_age: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=7))] = timedelta(hours=1)
+    """How long tags are used before they are read again. Older ones are used while Azure does not answer."""
+    wait: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(seconds=10))] = timedelta(seconds=3)
+    """How long an alert waits for them at most. Without an answer it gets its ticket without tags, and the record of
+    the delivery says so."""
+
+
 #: Columns, with * and ? for any characters.
 ColumnPattern = Annotated[str, Field(min_length=1, max_length=200)]
 

@@ -7,7 +7,13 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from connectors.azure_monitor.settings import WORKING, AlertStateSettings, LogRowsSettings, ReconcileSettings
+from connectors.azure_monitor.settings import (
+    WORKING,
+    AlertStateSettings,
+    LogRowsSettings,
+    ReconcileSettings,
+    ResourceTagsSettings,
+)
 from connectors.microsoft.engine import clients_of
 from shared.core.jobs import JobRun
 from shared.core.link import Link
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from connectors.azure_monitor.log_rows.shown import ShownRows
     from connectors.azure_monitor.reconcile.comparison import ReconcileResult
     from connectors.azure_monitor.resource_health import ResourceHealth
+    from connectors.azure_monitor.resource_tags.reader import ResourceTagReader
     from connectors.azure_monitor.subscriptions import AlertSubscriptions
     from connectors.azure_monitor.write_back import AlertWriteBack
     from shared.core.clouds import CloudName
@@ -74,6 +81,36 @@ class AzureMonitorSource(Source):
             lambda: clients_of(engine).resource_manager(cloud, who),
             engine.now,
         )
+
+    @property
+    def _tags(self) -> ResourceTagsSettings:
+        return self._engine.config.section("resource_tags", ResourceTagsSettings) or ResourceTagsSettings()
+
+    @property
+    def _cloud_of_tags(self) -> CloudName:
+        listed = self._reconcile
+        return self._tags.cloud or (listed.cloud if listed is not None else "public")
+
+    @cached_property
+    def _tag_reader(self) -> ResourceTagReader:
+        from connectors.azure_monitor.resource_tags.check import FIXES
+        from connectors.azure_monitor.resource_tags.reader import ResourceTagReader
+        from connectors.azure_monitor.resource_tags.store import TagStore
+        from connectors.azure_monitor.subscriptions import SubscriptionSignIns
+        from connectors.microsoft.resource_graph import ResourceGraph
+
+        engine, cloud = self._engine, self._cloud_of_tags
+        return ResourceTagReader(
+            self._tags,
+            TagStore(engine.state_storage),
+            lambda who: ResourceGraph(clients_of(engine).resource_manager(cloud, who, FIXES)),
+            SubscriptionSignIns(self._reconcile).of,
+            engine.now,
+        )
+
+    def tag_reader(self) -> ResourceTagReader | None:
+        """See ``Source``."""
+        return self._tag_reader if self._engine.mapper.tags.used else None
 
     def preview(self, signal: Signal) -> Previewed:
         """See ``Source``: rows as tickets show them."""
@@ -176,4 +213,8 @@ class AzureMonitorSource(Source):
             from connectors.azure_monitor.log_rows.check import LogRowsCheck
 
             tasks.append(CheckTask("log_rows", rows.cloud, LogRowsCheck(clients_of(engine), rows, engine.now).run))
+        if engine.mapper.tags.used:
+            from connectors.azure_monitor.resource_tags.check import tag_checks
+
+            tasks += tag_checks(clients_of(engine), self._cloud_of_tags, listed)
         return await run_checks(tasks, most)

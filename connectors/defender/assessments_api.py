@@ -7,7 +7,7 @@ the version that every cloud has; metadata and links come only with ``$expand``)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from connectors.defender.paths import listed, path_of
@@ -20,6 +20,14 @@ API_VERSION = "2025-05-04"
 OLDER_VERSION = "2021-06-01"
 
 SUB_VERSION = "2019-01-01-preview"
+
+#: What to do about an answer to whoever reads findings, by status: of Resource Graph, and of assessments.
+FIXES: Mapping[int, str] = {
+    401: "Fix: the tenant is another one (give it a 'sign_in'), or the identity is disabled",
+    403: "Fix: assign roles Reader and Security Reader, or the actions that docs/defender-poll.md lists, to the app's "
+    "identity on the subscriptions or management groups",
+    429: "Too many queries of this identity (about 15 in 5 seconds); the next run repeats them",
+}
 
 
 class AssessmentsApi:

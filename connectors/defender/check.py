@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import aclosing
 
+from connectors.defender.assessments_api import FIXES
 from connectors.defender.poll import ancestry
 from connectors.defender.poll.kinds import KINDS
-from connectors.defender.resource_graph import FIXES, ResourceGraph
 from connectors.defender.settings import DefenderSettings, DefenderTenant
 from connectors.microsoft import ResourceManager
 from connectors.microsoft.check_lines import CheckLines
 from connectors.microsoft.check_rights import allowed
 from connectors.microsoft.check_sign_in import signed_in
 from connectors.microsoft.clients import MicrosoftClients
+from connectors.microsoft.resource_graph import NO_SUBSCRIPTION, ResourceGraph
 from shared.core.errors import SourceError
 
 _ASSIGNMENTS = "Microsoft.Security/assessments/governanceAssignments"
@@ -25,9 +26,6 @@ _SHOWN: Mapping[str, tuple[str, str]] = {
     "sub_assessment": ("sub-assessments", "Microsoft.Security/assessments/subAssessments/read"),
     "security_alert": ("security alerts", "Microsoft.Security/alerts/read"),
 }
-
-#: Code with which Resource Graph says that the identity sees none of the subscriptions that it was to look in.
-_NOTHING_THERE = "NoValidSubscriptionsInQueryRequest"
 
 _NO_SUBSCRIPTION = (
     "Assign roles Reader and Security Reader, or the actions that docs/defender-poll.md lists, to the identity on the "
@@ -78,7 +76,7 @@ class FindingChecks:
                     limited = limited or page.limited
                     found += [read[0] for row in page.rows if (read := ancestry.read_row(row)) is not None]
         except SourceError as error:
-            if _NOTHING_THERE not in str(error):
+            if NO_SUBSCRIPTION not in str(error):
                 lines.error("Resource Graph", error)
                 return []
         lines.ok("Resource Graph", "answers")

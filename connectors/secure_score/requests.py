@@ -27,7 +27,8 @@ from shared.core.signal import Signal, SignalState
 from shared.core.ticket_system import KnowsPeople, Phase, TicketKind, TicketRef, TicketSystem
 from shared.delivery.links import LinkStore
 from shared.mapping.allow_list import not_allowed
-from shared.mapping.mapper import CompiledRoute, MappedFields, Mapper
+from shared.mapping.field_sources import MappedFields
+from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.payloads.keys import Unidentified
 from shared.payloads.values import fold, given, line
 

@@ -94,14 +94,23 @@ class FieldChecks:
             if isinstance(value, str):
                 problems += self.check_template(here, value)
             elif isinstance(value, dict):
-                for part in ("key", "default"):
-                    problems += self.check_template((*here, part), value.get(part))
+                problems += self._check_chain(here, value)
                 table = value.get("lookup")
                 if isinstance(table, str) and table not in self._tables:
                     fix = suggest_value(table, self._tables, "add the table under lookups")
                     problems.append(((*here, "lookup"), f"there is no lookup '{table}'.{fix}"))
         computed = self._computed(connection, kind)
         return problems + [((*path, name), text) for name, text in computed.items() if name in fields]
+
+    def _check_chain(self, path: ConfigPath, value: Mapping[str, Any]) -> list[Mistake]:
+        """Mistakes in the templates of a look-up."""
+        problems = [*self.check_template((*path, "default"), value.get("default"))]
+        key = value.get("key")
+        for place, step in enumerate(key) if isinstance(key, list) else ():
+            at = (*path, "key", place)
+            direct = step.get("value") if isinstance(step, dict) else None
+            problems += self.check_template(at, step) if direct is None else self.check_template((*at, "value"), direct)
+        return problems + self.check_template((*path, "key"), key)
 
     def check_template(
         self, path: ConfigPath, text: Any, names: Mapping[str, frozenset[str]] | None = None
@@ -205,6 +214,9 @@ def _check_route(view: ConfigView, path: ConfigPath, body: Mapping[str, Any]) ->
     resolve, group = body.get("resolve"), body.get("group")
     if isinstance(resolve, dict):
         problems += view.check_closing((*path, "resolve", "fields"), resolve.get("fields"), connection, kind)
+    after = body.get("open_after")
+    if isinstance(after, dict):
+        problems += _check_by(view, (*path, "open_after", "per"), after.get("per"))
     if isinstance(group, dict):
         problems += _check_by(view, (*path, "group", "by"), group.get("by"), (*_BY, *_SPLIT_BY))
     return problems

@@ -27,10 +27,10 @@ _ALWAYS = ("source", "kind", "title")
 _SEVERITIES = ("0", "1", "2", "3", "4", "unknown")
 
 #: Conditions by name of an entry.
-NAMED = ("custom_properties", "dimensions", "details", "tags")
+NAMED = ("custom_properties", "dimensions", "details", "tags", "resource_tags")
 
 #: A signal has one value of these at most, and any number of resources.
-_SINGLE = ("source", "kind", "severity", "rule", "title", *NAMED)
+_SINGLE = ("source", "kind", "severity", "rule", "title", "custom_properties", "dimensions", "details", "tags")
 
 #: More alternatives or cells than these are not looked at: nobody writes them, and each costs time.
 _MOST = 2_000

@@ -112,7 +112,7 @@ class ConditionChecks:
             problems += check_names((*path, name), when.get(name))
         for name in ("rule", "title", "severity"):
             problems += _empty((*path, name), when.get(name))
-        for name in ("custom_properties", "dimensions", "details", "tags"):
+        for name in ("custom_properties", "dimensions", "details", "tags", "resource_tags"):
             inner = when.get(name)
             for key, given in inner.items() if isinstance(inner, dict) else ():
                 problems += _empty((*path, name, str(key)), given)

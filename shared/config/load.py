@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from shared.config.checks import FieldChecks, TemplateCheck, check_file, suggest_value
 from shared.config.conditions import ConditionChecks, check_accept_only, check_patterns
 from shared.config.explain import documented, explain, joined
+from shared.config.lookup_files import load_tables
 from shared.config.model import AnySection, BridgeConfig, config_model
 from shared.config.unreachable import warn_file
 from shared.core.errors import ConfigurationError
@@ -81,7 +82,7 @@ def load_config(
         ConfigurationError: it cannot be read or has mistakes; one problem per mistake.
     """
     file = Path(path)
-    return parse_config(_text(file), file.name, settings, registry, template_problem)
+    return parse_config(_text(file), file.name, settings, registry, template_problem, file.parent)
 
 
 def _text(file: Path) -> str:
@@ -98,12 +99,18 @@ def _text(file: Path) -> str:
 
 
 def parse_config(
-    text: str, name: str, settings: Mapping[str, str] | None, registry: Registry, template_problem: TemplateCheck
+    text: str,
+    name: str,
+    settings: Mapping[str, str] | None,
+    registry: Registry,
+    template_problem: TemplateCheck,
+    folder: Path = Path(),
 ) -> LoadedConfig:
-    """Validate the text of a configuration file. ``name`` is used in messages; the others are those of
-    :func:`load_config`. Raises ConfigurationError."""
+    """Validate the text of a configuration file. ``name`` is used in messages, ``folder`` has the files that it names;
+    the others are those of :func:`load_config`. Raises ConfigurationError."""
     data, node = _read(text, name)
-    return _Validation(registry, template_problem).run(data, node, name, os.environ if settings is None else settings)
+    validation = _Validation(registry, template_problem, folder)
+    return validation.run(data, node, name, os.environ if settings is None else settings)
 
 
 def load_section(
@@ -162,7 +169,8 @@ def _read(text: str, name: str) -> tuple[dict[str, Any], yaml.Node]:
 class _Validation:
     """Validates one file against the plug-ins of a registry."""
 
-    def __init__(self, registry: Registry, template_problem: TemplateCheck) -> None:
+    def __init__(self, registry: Registry, template_problem: TemplateCheck, folder: Path) -> None:
+        self._folder = folder
         self._registry = registry
         self._template_problem = template_problem
         self._model = config_model(registry)
@@ -176,19 +184,27 @@ class _Validation:
             raise ConfigurationError([f"{name}: an anchor (&) refers to itself. Fix: write the value out"]) from None
         data = _substitute(data, (), settings, problems)
         config: BridgeConfig | None = None
+        of_tables: list[Mistake] = []
         try:
             config = self._model.model_validate(data)
         except ValidationError as error:
             unset = {path for path, _ in problems}  # what a missing setting leaves behind needs no second message
             found = joined([explain(self._model, data, dict(e)) for e in error.errors(include_url=False)])
             problems += [(path, message) for path, message in found if path not in unset]
+        if config is not None:
+            config, mistakes, of_tables = load_tables(config, self._folder)
+            problems += mistakes
         view = self._view(data, config)
         problems += self._cross_check(view)
         if config is not None:
             problems += _too_slow(config)
         if problems or config is None:
             raise ConfigurationError(self._placed(name, lines, problems))
-        warnings = [*warn_file(view), *(one for section in self._registry.sections for one in section.warn(view))]
+        warnings = [
+            *of_tables,
+            *warn_file(view),
+            *(one for section in self._registry.sections for one in section.warn(view)),
+        ]
         return LoadedConfig(config, tuple(self._placed(name, lines, warnings)))
 
     def _placed(self, name: str, lines: dict[ConfigPath, int], found: list[Mistake]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, create_model, model_validator
 
 from shared.config.access import AcceptOnly, SecureWebhook
 from shared.config.connection import ConnectionSettings
@@ -17,6 +18,7 @@ from shared.config.storms import (
     GroupSettings,
     MaintenanceSettings,
     OnlyAfterSettings,
+    OpenAfterSettings,
     ThrottleSettings,
 )
 from shared.core.conditions import When
@@ -76,6 +78,40 @@ class ResolveSettings(SettingsModel):
     (incident: state 6, close_code "Solution provided", and notes that say when the alert ended)."""
 
 
+class LookupFile(SettingsModel):
+    """A table in a file beside bridge.yaml that is deployed with it: CSV with a line of column names, or JSON. See
+    docs/owners.md."""
+
+    file: Annotated[str, Field(min_length=1, max_length=200)]
+    """Path from the folder of bridge.yaml, within that folder: ``owners.csv`` or ``owners.json``."""
+    key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Column with the keys. Left out: the file is one JSON object of keys and values."""
+    value: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Column with the values. Left out: the file is one JSON object of keys and values."""
+
+    @model_validator(mode="after")
+    def _both_columns(self) -> Self:
+        if (self.key is None) != (self.value is None):
+            raise ValueError("'key' and 'value' belong together. Fix: name both columns")
+        if self.key is None and not self.file.lower().endswith(".json"):
+            raise ValueError("a CSV file needs 'key' and 'value', the names of its columns. Fix: add them")
+        return self
+
+
+def _kind_of_table(value: Any) -> str:
+    """A section with a ``file`` is a table in that file. The names of the kinds are no possible keys of a file's
+    section, so that they are not taken for one in the place of a mistake."""
+    in_a_file = isinstance(value, LookupFile) or (isinstance(value, Mapping) and "file" in value)
+    return "(in a file)" if in_a_file else "(entries)"
+
+
+#: A table that stands in bridge.yaml, or in a file of its own.
+LookupTableSettings = Annotated[
+    Annotated[LookupFile, Tag("(in a file)")] | Annotated[dict[str, str], Tag("(entries)")],
+    Discriminator(_kind_of_table),
+]
+
+
 class RouteBody(SettingsModel):
     """Where a signal goes and what it becomes."""
 
@@ -105,6 +141,8 @@ class RouteBody(SettingsModel):
     """One ticket for many alerts. Left out: each alert has its own."""
     only_after: OnlyAfterSettings | None = None
     """A ticket only for problems that last or repeat. Left out: at once."""
+    open_after: OpenAfterSettings | None = None
+    """One ticket once several alerts fired within a time, and none before. Left out: at once."""
     flapping: FlappingSettings | None = None
     """Hold the ticket of a problem that comes and goes open. Left out: every Resolved resolves."""
     close_after_quiet: Duration | None = None
@@ -124,6 +162,13 @@ class RouteBody(SettingsModel):
     def _goes_somewhere(self) -> Self:
         if not (self.connection or self.ticket == "none"):
             raise ValueError("a route needs a 'connection', or 'ticket: none'")
+        return self
+
+    @model_validator(mode="after")
+    def _counts_once(self) -> Self:
+        for name in ("group", "only_after"):
+            if self.open_after is not None and getattr(self, name) is not None:
+                raise ValueError(f"'open_after' counts and shares a ticket by itself. Fix: take '{name}' or it out")
         return self
 
 
@@ -172,8 +217,9 @@ class BridgeConfig(SettingsModel):
     """Ticket system instances by name."""
     severity: SeverityTable = SeverityTable()
     """Severity to impact and urgency."""
-    lookups: dict[Name, dict[str, str]] = Field(default_factory=dict)
-    """Tables for look-ups: key to value."""
+    lookups: dict[Name, LookupTableSettings] = Field(default_factory=dict)
+    """Tables for look-ups: key to value, or a ``file`` beside this one. Keys compare without case; ``*`` and ``?`` make
+    a key a pattern. A key that stands in the table goes before patterns; of these the first that matches wins."""
     routes: list[RouteSettings] = Field(default_factory=list)
     """Tried in order; the first that matches wins."""
     default: RouteBody | None = None
@@ -190,6 +236,11 @@ class BridgeConfig(SettingsModel):
     """What may become a ticket at all. Left out: everything."""
     resync: ResyncSettings = ResyncSettings()
     """What people do with the tickets comes back, and goes on to where they came from."""
+
+    @property
+    def tables(self) -> dict[str, Mapping[str, str]]:
+        """The tables of ``lookups``. Those of files are there once the file was loaded (``shared.config.load``)."""
+        return {name: table for name, table in self.lookups.items() if isinstance(table, dict)}
 
     def section(self, path: str, model: type[AnySection]) -> AnySection | None:
         """A section that a source owns, None where the file has none.

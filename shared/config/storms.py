@@ -67,6 +67,19 @@ class OnlyAfterSettings(SettingsModel):
         return self
 
 
+class OpenAfterSettings(SettingsModel):
+    """A ticket only from so many firings on, counted over all alerts. Until then they are held; then one ticket is
+    opened for them, which takes the following ones too. See docs/storms.md."""
+
+    count: Annotated[int, Field(ge=2, le=50)]
+    """Firings that open the ticket."""
+    within: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=7))]
+    """Time between the first and the last of them, at most."""
+    per: Annotated[str, Field(min_length=1)] = "rule"
+    """What is counted separately: ``rule``, ``rule_and_resource``, ``resource``, ``all``, or a template such as
+    ``{{ signal.custom_properties.service }}``: signals for which it is empty have tickets of their own, at once."""
+
+
 class FlappingSettings(SettingsModel):
     """More than this many changes between fired and resolved hold the ticket open until the problem stays quiet."""
 

@@ -48,8 +48,12 @@ class When(SettingsModel):
     ``{incident_type: Maintenance}`` of Service Health, ``{is_test: "true"}``. ``bridge.py preview`` shows the details
     that a payload has."""
     tags: dict[str, Patterns] | None = None
-    """Tags: name to pattern. Azure Monitor sends no resource tags; looked at are Prometheus labels, the content of a
-    dimension or custom property called ``tags``, and then the custom properties themselves."""
+    """Tags that the signal brings: name to pattern. Azure Monitor sends none of the resource; looked at are Prometheus
+    labels, the content of a dimension or custom property called ``tags``, and then the custom properties
+    themselves."""
+    resource_tags: dict[str, Patterns] | None = None
+    """Tags of an affected resource in Azure, else of its resource group, else of its subscription: name to pattern.
+    They are read from Azure; see docs/owners.md."""
     not_: Annotated[When | None, Field(alias="not")] = None
     """Conditions that must not hold together: ``not: {details: {cause: UserInitiated}}``. It is fulfilled too where the
     signal has no such value. For none of several: ``not: {any: [{...}, {...}]}``."""

@@ -60,7 +60,8 @@ class Outcome:
             ticket system was written; otherwise resolved_before_fired, already_over, noted,
             closed, duplicate, stale, in_progress, nothing_to_do, suppressed, held, flapping (others decide for it),
             overtaken, refused (in a dry run: live it would be a dead letter), no_ticket, no_route, rows_unavailable,
-            unassigned or withdrawn. Of GROUPED: grouped, duplicate or resolved_before_fired. Of SPLIT: split, resolved
+            unassigned or withdrawn. Of GROUPED: grouped, duplicate, resolved_before_fired, held (too
+            few so far) or noted (the end of one that is held). Of SPLIT: split, resolved
             or duplicate. Of HELD: held, flapping or
             resource_unhealthy. Of the others see ``OutcomeKind``.
         route, connection: names in the configuration; empty where none was chosen.

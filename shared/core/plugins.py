@@ -304,6 +304,11 @@ class Source:
         ``shared.delivery.rows.RowReader``."""
         return None
 
+    def tag_reader(self) -> Any:
+        """Who reads the tags of its cloud's resources, for signals of all sources; None for nobody. See
+        ``shared.delivery.tags.TagReader``."""
+        return None
+
     async def is_healthy(self, signal: Signal) -> bool | None:
         """Whether the resources of a signal are healthy; None when this source cannot tell."""
         del signal

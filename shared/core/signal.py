@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from shared.core.letter_case import fold_case
 from shared.core.times import optional_moment, parse_moment, rfc3339
 
 
@@ -47,13 +48,26 @@ def names_one_occurrence(key: str) -> bool:
 class Resource:
     """An affected thing. ``id`` is an ARM id as first spelt by the sender, the native id of a resource of another cloud
     that has none, or None when only a name is known. ``name`` of a nested resource has the names of its parents:
-    ``stshop/default``."""
+    ``stshop/default``. ``own_tags``, ``group_tags`` and ``subscription_tags`` are those of the resource, its resource
+    group and its subscription, where delivery has read them."""
 
     id: str | None
     name: str | None = None
     type: str | None = None
     resource_group: str | None = None
     subscription_id: str | None = None
+    own_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    group_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    subscription_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """One view of all three: a tag of the resource goes before one of its group, and that before one of the
+        subscription. Names compare without case, as Azure's do."""
+        found: dict[str, tuple[str, str]] = {}
+        for tags in (self.subscription_tags, self.group_tags, self.own_tags):
+            found |= {fold_case(name): (name, value) for name, value in tags.items()}
+        return dict(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +244,9 @@ def to_dict(signal: Signal) -> dict[str, Any]:
     }
 
 
+_TAGS = ("own_tags", "group_tags", "subscription_tags")
+
+
 def _resource_to_dict(resource: Resource) -> dict[str, Any]:
     return {
         "id": resource.id,
@@ -237,6 +254,7 @@ def _resource_to_dict(resource: Resource) -> dict[str, Any]:
         "type": resource.type,
         "resource_group": resource.resource_group,
         "subscription_id": resource.subscription_id,
+        **{name: dict(tags) for name in _TAGS if (tags := getattr(resource, name))},
     }
 
 

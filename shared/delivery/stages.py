@@ -45,6 +45,7 @@ class Attempt:
     Attributes:
         is_first_delivery: the queue shows the message for the first time.
         rows_follow: the rows of its signal are still to be read.
+        warnings: what stages had to say that the outcome tells, one sentence each.
         after_grouping: what earlier stages want to do once it is known where the signal is counted.
         follow_ups: messages to send once the road has ended. When storage fails there, the Functions host shows the
             message again.
@@ -53,6 +54,7 @@ class Attempt:
     is_first_delivery: bool = True
     rows_follow: bool = False
     after_grouping: list[AfterGrouping] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
     follow_ups: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
@@ -106,6 +108,7 @@ def road(
     split: Stage | None = None,
     reader: RowReader | None = None,
     affected_items: AffectedItemsPort | None = None,
+    tags: Stage | None = None,
 ) -> tuple[Stage, ...]:
     """The stages of one configuration, in order.
 
@@ -124,10 +127,12 @@ def road(
         split: makes several signals of one, see :class:`SplitParts`; None where no route does.
         reader: reads rows that payloads do not bring; None for nobody.
         affected_items: lists on tickets what is affected; None for nothing.
+        tags: adds tags to resources; None where nothing in the configuration asks for any.
     """
     notes = RowNotes(reader or RowReaders(), queue, now)
     return (
         *(() if not_allowed is None else (Allowed(not_allowed),)),
+        *(() if tags is None else (tags,)),
         ResourceHealthy(deliverer, is_healthy, auto_close, queue, now),
         *source_stages,
         *(() if refresh_planned_work is None else (RefreshPlannedWork(refresh_planned_work),)),

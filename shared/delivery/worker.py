@@ -244,7 +244,7 @@ class Worker:
             for stage in configured.stages:
                 result = await stage.run(current, attempt)
                 if isinstance(result, Outcome):
-                    return _Ended(current, result)
+                    return _Ended(current, replace(result, warnings=(*attempt.warnings, *result.warnings)))
                 current = result
         except KeyLocked as locked:
             return self._key_locked(current, locked)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.config.storms import GroupSettings, ThrottleSettings
+from shared.config.storms import GroupSettings, OpenAfterSettings, ThrottleSettings
 from shared.core.letter_case import fold_case
 from shared.core.signal import Resource, Signal
 from shared.mapping.routes import Predicate, compile_when
@@ -14,6 +14,9 @@ from shared.mapping.templates import compile_template
 
 #: What signals are grouped or counted by; empty when a signal has no such thing.
 GroupKey = Callable[[Signal], str]
+
+#: How often the ticket of a burst is told of more.
+NOTE_EVERY = GroupSettings.model_fields["note_every"].default
 
 _NOWHERE = Resource(id=None)
 
@@ -25,6 +28,16 @@ class CompiledGroup:
     base: GroupKey
     window: timedelta | None
     note_every: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledOpenAfter:
+    """The section ``open_after`` of a route: so many firings ``within`` so much time open a ticket. ``base`` gives what
+    they are counted by, empty for signals that are not counted."""
+
+    base: GroupKey
+    count: int
+    within: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,11 @@ def compile_split(group: GroupSettings) -> CompiledSplit:
 def compile_group(route: str, group: GroupSettings) -> CompiledGroup:
     """Compile a route's group section. Raises jinja2.TemplateSyntaxError for a ``by`` that is no template."""
     return CompiledGroup(_key("group", route, group.by), group.window, group.note_every)
+
+
+def compile_open_after(route: str, settings: OpenAfterSettings) -> CompiledOpenAfter:
+    """Compile a route's section. Raises jinja2.TemplateSyntaxError for a ``per`` that is no template."""
+    return CompiledOpenAfter(_key("burst", route, settings.per), settings.count, settings.within)
 
 
 def compile_throttles(sections: Sequence[ThrottleSettings]) -> tuple[CompiledThrottle, ...]:

@@ -11,33 +11,31 @@ from typing import Any, Literal
 from shared.config.access import AcceptOnly
 from shared.config.model import BridgeConfig, DeliverySettings, Levels, RouteBody, SeverityTable
 from shared.config.storms import FlappingSettings, OnlyAfterSettings
-from shared.core.field_values import FieldValue, Lookup
+from shared.core.field_values import FieldValue
 from shared.core.fields import FieldMap, FieldRole
-from shared.core.letter_case import fold_case
 from shared.core.plugins import Registry, SourceWords
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import Needs, TicketKind
 from shared.mapping.defaults import CLOSING_NOTE, FIELDS
-from shared.mapping.groups import CompiledGroup, CompiledSplit, compile_group, compile_split, compile_throttles
+from shared.mapping.field_sources import FieldSource, FieldSources, MappedFields, cut, fill
+from shared.mapping.groups import (
+    CompiledGroup,
+    CompiledOpenAfter,
+    CompiledSplit,
+    compile_group,
+    compile_open_after,
+    compile_split,
+    compile_throttles,
+)
 from shared.mapping.layouts import PLAIN, Layout
 from shared.mapping.maintenance import ActiveWindow, active, compile_windows
 from shared.mapping.routes import Predicate, compile_when
 from shared.mapping.source_routes import SourceRoute, SourceRoutes
 from shared.mapping.summary import summary
-from shared.mapping.templates import DATE_FORMAT, Render, compile_template
+from shared.mapping.tag_use import TagUse, body_uses_tags, fields_use_tags
+from shared.mapping.templates import DATE_FORMAT
 
 _NOWHERE = Resource(id=None)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldSource:
-    """Where one field's value comes from: a template, through a table when ``table`` is set."""
-
-    render: Render
-    constant: str | None = None
-    table: Mapping[str, str] | None = None
-    table_name: str = ""
-    default: Render | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ class CompiledRoute:
     group: CompiledGroup | None = None
     split: CompiledSplit | None = None
     only_after: OnlyAfterSettings | None = None
+    open_after: CompiledOpenAfter | None = None
     flapping: FlappingSettings | None = None
     quiet: timedelta | None = None
     healthy: timedelta | None = None
@@ -75,6 +74,11 @@ class CompiledRoute:
     own_fields: Callable[[Signal], Mapping[str, str]] | None = None
     template: str = ""
     yielding: frozenset[str] = frozenset()
+
+    @property
+    def shares_tickets(self) -> bool:
+        """Whether several signals may have one ticket."""
+        return self.group is not None or self.open_after is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +89,11 @@ class NoTicketRoute:
     matches: Predicate | None
 
 
-@dataclass(frozen=True, slots=True)
-class MappedFields:
-    """Fields by name, and what was odd while filling them, one sentence each."""
-
-    fields: dict[str, str]
-    warnings: tuple[str, ...]
-
-
 class Mapper:
     """All routes of one configuration, compiled."""
 
     def __init__(self, config: BridgeConfig, registry: Registry) -> None:
-        self._lookups = {
-            name: {fold_case(key): value for key, value in table.items()} for name, table in config.lookups.items()
-        }
+        self._field_sources = FieldSources(config.tables)
         self._config = config
         self._registry = registry
         self._layouts: dict[str, Layout] = {}
@@ -118,6 +112,7 @@ class Mapper:
             if made is not None:
                 self.source_routes[source.name] = made
                 self._by_name |= {route.name: self._compile_made(route) for route in made.routes}
+        self.tags = TagUse(config, self._made_with_tags(), self._name_of_made)
         self._windows = compile_windows(config.maintenance)
         self.throttles = compile_throttles(config.throttles)
 
@@ -146,11 +141,24 @@ class Mapper:
         Signals of a group go by the route that made the group."""
         if signal.via and signal.via in self._by_name:
             return self._by_name[signal.via]
-        made = self.source_routes.get(signal.source)
-        if made is not None and (name := made.route_of(signal)) is not None:
+        if (name := self._name_of_made(signal)) is not None:
             return self._by_name[name]
         found = self._first(signal)
         return found if isinstance(found, CompiledRoute) else None
+
+    def may_route(self, signal: Signal) -> bool:
+        """Whether a signal takes a route, or would with tags of its resources, where these are not known."""
+        return self.route(signal) is not None or self.tags.may_route(signal)
+
+    def _name_of_made(self, signal: Signal) -> str | None:
+        """Name of the route that the source of a signal makes for it; None for none."""
+        made = self.source_routes.get(signal.source)
+        return None if made is None else made.route_of(signal)
+
+    def _made_with_tags(self) -> dict[str, bool]:
+        """Routes that sources make, and whether their fields use tags of resources."""
+        made = [route for routes in self.source_routes.values() for route in routes.routes]
+        return {one.name: body_uses_tags(one.body) or fields_use_tags(one.defaults) for one in made}
 
     @property
     def has_dry_runs(self) -> bool:
@@ -171,7 +179,7 @@ class Mapper:
 
     def grouping(self, signal: Signal) -> list[CompiledRoute]:
         """The routes of the file that would group a signal, also those that it does not get to."""
-        compiled = [route for route in self._routes if isinstance(route, CompiledRoute) and route.group is not None]
+        compiled = [route for route in self._routes if isinstance(route, CompiledRoute) and route.shares_tickets]
         return [route for route in compiled if route.matches is None or route.matches(signal)]
 
     def _first(self, signal: Signal) -> CompiledRoute | NoTicketRoute | None:
@@ -201,13 +209,14 @@ class Mapper:
 
     def ticket(self, route: CompiledRoute, signal: Signal) -> MappedFields:
         """Fields of a new ticket. Those that the signal brings go before the route's."""
-        mapped = _fill(route, route.fields, route.fallbacks, self._context(route, signal))
+        mapped = fill(route.columns, route.kind, route.fields, route.fallbacks, self._context(route, signal))
         own = {} if route.own_fields is None else route.own_fields(signal)
         if not own:
             return mapped
         warnings = list(mapped.warnings)
-        fields = {**mapped.fields, **{name: _cut(route, name, value, warnings) for name, value in own.items()}}
-        return MappedFields({name: value for name, value in fields.items() if value}, tuple(warnings))
+        short = {name: cut(route.columns, route.kind, name, value, warnings) for name, value in own.items()}
+        fields = {name: value for name, value in {**mapped.fields, **short}.items() if value}
+        return replace(mapped, fields=fields, warnings=tuple(warnings))
 
     def closing(self, route: CompiledRoute, signal: Signal, ended: datetime | None = None) -> MappedFields:
         """Fields written when the ticket is resolved. ``ended`` replaces the signal's own time when it is another
@@ -215,11 +224,12 @@ class Mapper:
         if ended is not None:
             others = {name: text for name, text in signal.details.items() if name != "communication"}
             signal = replace(signal, state=SignalState.RESOLVED, resolved_at=ended, details=others)
-        return _fill(route, route.resolve_fields, route.resolve_fallbacks, self._context(route, signal))
+        sources, fallbacks = route.resolve_fields, route.resolve_fallbacks
+        return fill(route.columns, route.kind, sources, fallbacks, self._context(route, signal))
 
     def repeated(self, route: CompiledRoute, signal: Signal) -> MappedFields:
         """Fields that every further message of a key repeats; none for kinds that can be looked up."""
-        return _fill(route, route.repeated, route.fallbacks, self._context(route, signal))
+        return fill(route.columns, route.kind, route.repeated, route.fallbacks, self._context(route, signal))
 
     def needs(self, connection: str) -> Needs:
         """What the routes will ask of a connection: kinds, fields and constant values."""
@@ -239,8 +249,8 @@ class Mapper:
                 values = columns.setdefault(name, set())
                 if source.constant is not None:
                     values.add(source.constant)
-                elif source.table is not None:
-                    values.update(source.table.values())
+                elif source.chain is not None:
+                    values.update(source.chain.table.values)
             for level in route.levels.values():
                 for role, value in ((FieldRole.IMPACT, level.impact), (FieldRole.URGENCY, level.urgency)):
                     for name in route.columns.named(route.kind, role):
@@ -273,7 +283,7 @@ class Mapper:
         window, kind = body.reopen_window, TicketKind(body.ticket)
         columns = self._registry.ticket_systems[self._config.connections[body.connection].type].fields
         plain = {**_by_column(columns, kind, FIELDS), **columns.defaults.get(kind, {})}
-        fields = self._sources({**plain, **_by_column(columns, kind, defaults)}, body.fields)
+        fields = self._field_sources.of({**plain, **_by_column(columns, kind, defaults)}, body.fields)
         closing = {
             **_by_column(columns, kind, {FieldRole.CLOSING_NOTE: closing_prefix + CLOSING_NOTE}),
             **columns.closing.get(kind, {}),
@@ -286,11 +296,11 @@ class Mapper:
             matches=matches,
             columns=columns,
             fields=fields,
-            fallbacks=self._sources(plain, {}),
+            fallbacks=self._field_sources.of(plain, {}),
             resolve_action=body.resolve.action,
             repeated=repeated,
-            resolve_fields={**repeated, **self._sources(closing, body.resolve.fields)},
-            resolve_fallbacks=self._sources(
+            resolve_fields={**repeated, **self._field_sources.of(closing, body.resolve.fields)},
+            resolve_fallbacks=self._field_sources.of(
                 {
                     **{name: plain[name] for name in repeated if name in plain},
                     **_by_column(columns, kind, {FieldRole.CLOSING_NOTE: CLOSING_NOTE}),
@@ -305,6 +315,7 @@ class Mapper:
             group=None if body.group is None or body.group.splits else compile_group(name, body.group),
             split=compile_split(body.group) if body.group is not None and body.group.splits else None,
             only_after=body.only_after,
+            open_after=None if body.open_after is None else compile_open_after(name, body.open_after),
             flapping=body.flapping,
             quiet=body.close_after_quiet,
             healthy=body.close_when_healthy,
@@ -325,22 +336,6 @@ class Mapper:
             "summary": summary(signal, layout, room - route.reserved_text),
             DATE_FORMAT: route.columns.date_format,
         }
-
-    def _sources(self, defaults: Mapping[str, FieldValue], given: Mapping[str, FieldValue]) -> dict[str, FieldSource]:
-        merged: dict[str, FieldValue] = {**defaults, **given}
-        return {name: self._source(value) for name, value in merged.items() if value is not None}
-
-    def _source(self, value: FieldValue) -> FieldSource:
-        if isinstance(value, Lookup):
-            return FieldSource(
-                render=compile_template(value.key),
-                table=self._lookups[value.lookup],
-                table_name=value.lookup,
-                default=None if value.default is None else compile_template(value.default),
-            )
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        dynamic = any(mark in text for mark in ("{{", "{%", "{#"))
-        return FieldSource(render=compile_template(text), constant=None if dynamic else text)
 
 
 def _levels(table: SeverityTable, body: RouteBody) -> dict[int | None, Levels]:
@@ -363,51 +358,3 @@ def _yielding(columns: FieldMap, kind: TicketKind, body: RouteBody) -> frozenset
 def _by_column(columns: FieldMap, kind: TicketKind, values: Mapping[FieldRole, Any]) -> dict[str, Any]:
     """Values by column instead of by role; those that the kind has no column for are left out."""
     return {column: value for role, value in values.items() for column in columns.named(kind, role)}
-
-
-def _fill(
-    route: CompiledRoute,
-    sources: Mapping[str, FieldSource],
-    fallbacks: Mapping[str, FieldSource],
-    context: dict[str, Any],
-) -> MappedFields:
-    fields: dict[str, str] = {}
-    warnings: list[str] = []
-    for name, source in sources.items():
-        value = _value(name, source, context, warnings)
-        if value is None and name in fallbacks and fallbacks[name] is not source:
-            value = _value(name, fallbacks[name], context, [])
-        if value:
-            fields[name] = _cut(route, name, value, warnings)
-    return MappedFields(fields, tuple(dict.fromkeys(warnings)))
-
-
-def _value(name: str, source: FieldSource, context: dict[str, Any], warnings: list[str]) -> str | None:
-    """The field's text, or None (with a warning) when there is none: a ticket is never lost for one field."""
-    if source.constant is not None:
-        return source.constant
-    missing: list[str] = []
-    try:
-        text = source.render(context, missing)
-        if source.table is not None:
-            found = source.table.get(fold_case(text))
-            if found is None and source.default is not None:
-                found = source.default(context, missing)
-            elif found is None:
-                warnings.append(f"{name}: lookup '{source.table_name}' has no entry '{text}'")
-            return found
-    except Exception as error:  # a template can raise anything: arithmetic, types, the sandbox's refusals
-        warnings.append(f"{name}: the template failed: {error}; the default is used")
-        return None
-    warnings.extend(f"{name}: the signal has no '{lost}'" for lost in missing)
-    return text
-
-
-def _cut(route: CompiledRoute, name: str, value: str, warnings: list[str]) -> str:
-    limit = route.columns.limit(name)
-    if name in route.columns.named(route.kind, FieldRole.TITLE):
-        value = " ".join(value.split())
-    if len(value) <= limit:
-        return value
-    warnings.append(f"{name}: cut from {len(value)} to {limit} characters")
-    return value[: limit - 1].rstrip() + "…"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from shared.core.conditions import When
 from shared.core.signal import Signal
 from shared.mapping.routes import compile_when
+from shared.mapping.templates import find
 
 _LONGEST = 120
 
@@ -61,6 +62,8 @@ def _found(name: str, key: str, signal: Signal) -> str:
         folded = key.casefold()
         places = [getattr(signal, name), *([signal.custom_properties] if name == "tags" else [])]
         values = [value for place in places for found, value in place.items() if found.casefold() == folded][:1]
+    elif name == "resource_tags":
+        values = dict.fromkeys(find(one.tags, key) for one in signal.resources)
     elif name in ("source", "kind", "rule", "title"):
         values = [getattr(signal, name)]
     else:

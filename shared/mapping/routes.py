@@ -69,11 +69,13 @@ def _fields(when: When) -> list[Predicate]:
         tests.append(_named(when.details, lambda s: (s.details,)))
     if when.tags is not None:
         tests.append(_named(when.tags, lambda s: (s.tags, s.custom_properties)))
+    if when.resource_tags is not None:
+        tests += [_tagged(name, patterns) for name, patterns in when.resource_tags.items()]
     return tests
 
 
 @lru_cache(maxsize=1024)
-def _pattern(text: str) -> re.Pattern[str]:
+def pattern(text: str) -> re.Pattern[str]:
     """``*`` and ``?`` as everywhere; everything else, brackets included, stands for itself. For values without case.
 
     A part between two ``*`` is looked for once, as early as it comes (atomic groups): nothing is tried again, so that
@@ -88,11 +90,11 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def matches_any(patterns: str | list[str]) -> Callable[[str], bool]:
     """A test whether a value matches any of the patterns, in any case; letters of other alphabets are other letters."""
-    compiled = [_pattern(text) for text in ([patterns] if isinstance(patterns, str) else patterns)]
+    compiled = [pattern(text) for text in ([patterns] if isinstance(patterns, str) else patterns)]
 
     def matches(value: str) -> bool:
         folded = fold_case(value)
-        return any(pattern.fullmatch(folded) for pattern in compiled)
+        return any(one.fullmatch(folded) for one in compiled)
 
     return matches
 
@@ -100,6 +102,17 @@ def matches_any(patterns: str | list[str]) -> Callable[[str], bool]:
 def _field(patterns: str | list[str], values: Callable[[Signal], Sequence[str | None]]) -> Predicate:
     matches = matches_any(patterns)
     return lambda signal: any(matches(value) for value in values(signal) if value is not None)
+
+
+def _tagged(name: str, patterns: str | list[str]) -> Predicate:
+    """A resource that has a tag with such a value."""
+    matches = matches_any(patterns)
+
+    def tagged(signal: Signal) -> bool:
+        values = [find(one.tags, name) for one in signal.resources]
+        return any(matches(value) for value in values if value is not None)
+
+    return tagged
 
 
 def _named(wanted: Mapping[str, str | list[str]], places: Callable[[Signal], Sequence[Mapping[str, str]]]) -> Predicate:

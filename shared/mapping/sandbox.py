@@ -175,11 +175,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return tree
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """No method of text that formats or grows without bounds, and of our own values nothing but their fields."""
+        """No method of text that formats or grows without bounds, and of our own values nothing but their fields
+        and properties."""
         if isinstance(obj, str):
             return attr not in _NO_METHODS and super().is_safe_attribute(obj, attr, value)
         own = getattr(type(obj), "model_fields", None) or getattr(type(obj), "__dataclass_fields__", None)
-        if own is not None and attr not in own:
+        if own is not None and attr not in own and not isinstance(getattr(type(obj), attr, None), property):
             return False
         return super().is_safe_attribute(obj, attr, value)
 

@@ -18,7 +18,7 @@ from shared.mapping.templates import compile_template, environment
 #: What a template of a ticket field may begin with, and the names that may follow. Empty: nothing, or anything.
 NAMES: Mapping[str, frozenset[str]] = {
     "signal": frozenset(one.name for one in fields(Signal)) | {"order"},
-    "resource": frozenset(one.name for one in fields(Resource)),
+    "resource": frozenset(one.name for one in fields(Resource)) | {"tags"},
     "levels": frozenset(Levels.model_fields),
     "source": frozenset(one.name for one in fields(SourceWords)),
     "route": frozenset(),

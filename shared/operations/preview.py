@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared.core.link import correlation
-from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.plugins import Previewed, Trap
+from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState, Unreadable, to_dict
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.mapping.parts import chosen, fired_part, parts_of
-from shared.payloads.parse import parse
 
 #: What the queue carries and a reader of the preview has no use for.
 _INNER = ("occurred_at", "opens", "origin", "warnings", "rows", "rows_from", "series", "part_of", "via")
@@ -22,42 +20,46 @@ _INNER = ("occurred_at", "opens", "origin", "warnings", "rows", "rows_from", "se
 #: Why a preview shows no values of a template.
 NOT_ASKED = "the ticket system was not asked for its values"
 
+_NO_TAGS = "tags of its resources count here, and were not read: ask with tags (bridge.py preview --tags, ?tags=true)"
+
 #: The signal as its source would change it now.
 BySource = Callable[[Signal], Previewed]
 
 
 def preview(
-    body: dict[str, Any] | list[Any],
+    items: Sequence[Signal | Unreadable],
     mapper: Mapper,
-    now: datetime,
-    schemas: Sequence[PayloadSchema],
-    foreign: ForeignReason = no_foreign_reason,
     by_source: BySource = Previewed,
     traps: Callable[[Signal], Sequence[Trap]] = lambda _signal: (),
+    *,
+    tags_read: bool = False,
 ) -> list[dict[str, Any]]:
-    """One object per item of the body, in order.
+    """One object per item of a payload, in order.
 
     Keys: ``outcome`` (ticket, no_ticket, no_route, quarantined), ``reason``, ``signal``, ``route``, ``connection``,
     ``ticket`` (not made yet: ``id``, ``number`` and ``url`` are None; ``kind``, ``connection``, ``fields``, and
     ``resolution`` for resolved signals, ``template`` where the route names one: ``name``, and ``asked``: whether the
-    ticket system was asked for its ``values``, which it was not here), ``warnings``, and what a source adds. Where each
-    row or item gets a ticket, ``ticket`` is None, and ``parts`` has ``signal``, ``ticket`` and ``warnings`` of each.
-    Stored links are not read: a Resolved shows the ticket it belongs to as it would be created, and what would resolve
-    it.
+    ticket system was asked for its ``values``, which it was not here), ``warnings``, ``lookups`` (which step of its
+    chain gave each field that is looked up), and what a source adds. Where each row or item gets a ticket, ``ticket`` is
+    None, and ``parts`` has ``signal``, ``ticket`` and ``warnings`` of each. Stored links are not read: a Resolved shows
+    the ticket it belongs to as it would be created, and what would resolve it.
 
     Args:
-        body: of a request to the webhook.
+        items: of ``shared.payloads.parse.parse``.
         mapper: the compiled configuration.
-        now: present time.
-        schemas, foreign: as in ``shared.payloads.parse.parse``.
         by_source: applies what sources would do first, for example the rules that assign findings to somebody.
         traps: what a signal shows of a rule that is set up badly; it is among the warnings.
+        tags_read: the tags of their resources are those of now.
     """
-    return [_item(item, mapper, by_source, traps) for item in parse(body, now, schemas, foreign)]
+    return [_item(item, mapper, by_source, traps, tags_read) for item in items]
 
 
 def _item(
-    item: Signal | Unreadable, mapper: Mapper, by_source: BySource, traps: Callable[[Signal], Sequence[Trap]]
+    item: Signal | Unreadable,
+    mapper: Mapper,
+    by_source: BySource,
+    traps: Callable[[Signal], Sequence[Trap]],
+    tags_read: bool,
 ) -> dict[str, Any]:
     if isinstance(item, Unreadable):
         return _answer("quarantined", item.reason)
@@ -66,6 +68,8 @@ def _item(
     unwanted = not_allowed(item, mapper.accept_only)
     if unwanted:
         return _answer("quarantined", unwanted, signal=shown, warnings=odd)
+    if not tags_read and mapper.tags.needed(item):
+        odd.append(_NO_TAGS)
     changed = by_source(item)
     item = changed.signal
     route = mapper.route(item)
@@ -77,9 +81,11 @@ def _item(
         return _answer("no_route", reason, signal=shown, warnings=odd)
     reason = f"{changed.reason}; {route.name} covers it" if changed.reason else f"route '{route.name}' matches"
     parts = _parts(mapper, route, item)
-    ticket, warnings = (None, []) if parts else _ticket(mapper, route, item)
+    ticket, warnings, lookups = (None, [], {}) if parts else _ticket(mapper, route, item)
     if parts and route.split is not None:
         reason += f": {len(parts)} {'ticket' if len(parts) == 1 else 'tickets'}, by {route.split.by}"
+    if route.open_after is not None and route.open_after.base(item):
+        reason += f"; held until {route.open_after.count} fired within {format_duration(route.open_after.within)}"
     if mapper.is_dry_run(item):
         reason += "; dry run: nothing is written outside"
     answer = _answer(
@@ -91,7 +97,12 @@ def _item(
         ticket=ticket,
         warnings=[*odd, *warnings],
     )
-    return {**answer, **({"parts": parts} if parts else {}), **changed.shown}
+    return {
+        **answer,
+        **({"lookups": lookups} if lookups else {}),
+        **({"parts": parts} if parts else {}),
+        **changed.shown,
+    }
 
 
 def _parts(mapper: Mapper, route: CompiledRoute, item: Signal) -> list[dict[str, Any]]:
@@ -104,14 +115,15 @@ def _parts(mapper: Mapper, route: CompiledRoute, item: Signal) -> list[dict[str,
     answers = []
     for part in chosen(found, route.split.most, (), route.split.by):
         signal = fired_part(item, found, part, route.name)
-        ticket, warnings = _ticket(mapper, route, signal)
+        ticket, warnings, lookups = _ticket(mapper, route, signal)
         shown = {name: value for name, value in to_dict(signal).items() if name not in _INNER}
-        answers.append({"signal": shown, "ticket": ticket, "warnings": [*found.warnings, *warnings]})
+        answer = {"signal": shown, "ticket": ticket, "warnings": [*found.warnings, *warnings]}
+        answers.append({**answer, **({"lookups": lookups} if lookups else {})})
     return answers
 
 
-def _ticket(mapper: Mapper, route: CompiledRoute, item: Signal) -> tuple[dict[str, Any], list[str]]:
-    """The ticket of a signal, and what was odd about filling it."""
+def _ticket(mapper: Mapper, route: CompiledRoute, item: Signal) -> tuple[dict[str, Any], list[str], Mapping[str, str]]:
+    """The ticket of a signal, what was odd about filling it, and where the fields that are looked up come from."""
     mapped = mapper.ticket(route, item)
     key = route.columns.key_fields(route.kind, correlation(item.key, 1))
     ticket: dict[str, Any] = {
@@ -124,12 +136,13 @@ def _ticket(mapper: Mapper, route: CompiledRoute, item: Signal) -> tuple[dict[st
     }
     if route.template:
         ticket["template"] = {"name": route.template, "asked": False, "reason": NOT_ASKED, "values": {}}
-    warnings = [*mapped.warnings]
+    warnings, lookups = [*mapped.warnings], dict(mapped.lookups)
     if item.state is SignalState.RESOLVED and route.resolve_action == "resolve":
         closing = mapper.closing(route, item)
         ticket["resolution"] = closing.fields
         warnings += closing.warnings
-    return ticket, warnings
+        lookups |= closing.lookups
+    return ticket, warnings, lookups
 
 
 def _answer(

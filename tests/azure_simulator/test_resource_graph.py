@@ -239,3 +239,25 @@ def test_throttling_can_be_ordered_and_the_tenant_limit_shown(arm: httpx.Client,
     assert (failed(refused, 429)[0], refused.headers["Retry-After"]) == ("RateLimiting", "4")
     control.set(graph_subscription_limit_hit=True)
     assert ask(arm, FINDINGS).headers["x-ms-tenant-subscription-limit-hit"] == "true"
+
+
+def test_union_adds_the_rows_of_another_table(arm: httpx.Client) -> None:
+    groups = rows(arm, "resourcecontainers | where type endswith 'subscriptions' | project id, tags")
+    machines = rows(arm, "resources | where type =~ 'Microsoft.Compute/virtualMachines' | project id, name")
+    both = rows(
+        arm,
+        "resources | where type =~ 'Microsoft.Compute/virtualMachines' | project id, name "
+        "| union (resourcecontainers | where type endswith 'subscriptions' | project id, tags) | order by id asc",
+    )
+    assert len(both) == len(groups) + len(machines)
+    assert [row["id"] for row in both] == sorted(row["id"] for row in both)
+    assert all(set(row) == {"id", "name", "tags"} for row in both)
+
+
+def test_union_takes_known_tables_in_brackets_and_three_at_most(arm: httpx.Client) -> None:
+    more = " | union (resourcecontainers | project id)"
+    assert rows(arm, f"resources | project id{more * 3} | count")
+    assert failed(ask(arm, f"resources | project id{more * 4}"))[0] == "BadRequest"
+    assert failed(ask(arm, "resources | union resourcecontainers"))[0] == "BadRequest"
+    assert failed(ask(arm, "resources | union (nothing | project id)"))[0] == "BadRequest"
+    assert failed(ask(arm, "resources | union (resourcecontainers | project id"))[0] == "BadRequest"

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from connectors.defender.assessments_api import FIXES as GRAPH_FIXES
 from connectors.defender.assessments_api import AssessmentsApi
 from connectors.defender.governance_api import FIXES as GOVERNANCE_FIXES
 from connectors.defender.governance_api import GovernanceApi
-from connectors.defender.resource_graph import FIXES as GRAPH_FIXES
-from connectors.defender.resource_graph import ResourceGraph
 from connectors.microsoft import Endpoint, ResourceManager
+from connectors.microsoft.resource_graph import ResourceGraph
 from local.azure import Simulator, running
 from tests.azure_simulator.support import ARM, NO_AUTHORITIES
 

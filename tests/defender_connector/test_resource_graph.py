@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.defender.resource_graph import ResourceGraph, ResourceGraphPage
+from connectors.microsoft.resource_graph import ResourceGraph, ResourceGraphPage
 from shared.core.errors import SourceRefused, SourceUnavailable
 from tests.defender_connector.conftest import Cloud
 

@@ -17,10 +17,10 @@ from connectors.defender.poll.poll import FindingsPoll
 from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.snapshot import Snapshot
 from connectors.defender.poll.tenants import DefenderTenants
-from connectors.defender.resource_graph import PAGE
 from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
 from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
+from connectors.microsoft.resource_graph import PAGE
 from local.azure import Simulator, running
 from local.azure.demo import inventory as places
 from local.azure.demo.findings import key_of

@@ -216,7 +216,7 @@ def _between_pages(stage: Stage, change: Any) -> Any:
     from contextlib import asynccontextmanager
     from unittest.mock import patch
 
-    from connectors.defender.resource_graph import ResourceGraph
+    from connectors.microsoft.resource_graph import ResourceGraph
 
     real = ResourceGraph._page
     done: list[Any] = []

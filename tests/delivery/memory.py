@@ -146,6 +146,7 @@ class MemoryGroups(GroupStore):
         self._windows = MemoryTable("groups", store.WINDOWS_CODEC, self.rows)
         self._counts = MemoryTable("groups", store.COUNT_CODEC, self.rows)
         self._members = MemoryTable("members", store.MEMBER_CODEC, self.rows)
+        self._bursts = MemoryTable("groups", store.BURSTS_CODEC, self.rows)
 
 
 async def _storage(place: str) -> None:

@@ -162,3 +162,15 @@ def test_what_would_be_refused_is_said_and_is_no_dead_letter() -> None:
     assert told(story)[-1][:2] == ("dry_run", "refused")
     assert "no route matches" in story.world.listener.outcomes[-1].reason
     assert story.world.kept.kept == {}
+
+
+def test_alerts_that_are_counted_before_a_ticket_are_rehearsed_apart_from_live_ones() -> None:
+    story = Story(sections=ROUTE % ", open_after: {count: 3, within: 10m}")
+    for number in range(3):
+        story.fired(number, key=f"alert:1:{number}", resource=f"vm-{number}")
+    story.later(5)
+    done = [(one.kind, one.decision) for one in story.world.listener.outcomes if one.mode == "dry_run"]
+    assert [decision for kind, decision in done if kind is OutcomeKind.GROUPED] == ["held", "held", "grouped"]
+    assert [decision for kind, decision in done if kind is OutcomeKind.DELIVERED] == ["created"]
+    assert "3 alerts so far on 3 resources" in str(calls(story)[0]["fields"]["description"])
+    assert story.world.groups.rows == {}

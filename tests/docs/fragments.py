@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
-from app.configuration import parse_config
+from app.configuration import load_config
 from shared.core.errors import ConfigurationError
 from tests.docs.pages import Block
 from tests.docs.tables import FRAGMENTS
 
 SETTINGS = {"SERVICENOW_URL": "https://contoso.service-now.com", "SERVICENOW_CLIENT_ID": "0123456789abcdef"}
+
+#: Files beside it.
+FILES = {"owners.csv": "resource_group,team\nrg-shop-*,Shop\n"}
+
 _CONNECTION = """
     type: servicenow
     url: ${SERVICENOW_URL}
@@ -31,10 +37,15 @@ default: {{connection: servicenow}}
 
 def mistakes(block: Block) -> list[str]:
     """What the loader finds wrong; nothing when the example is valid."""
-    try:
-        parse_config(whole(block), "bridge.yaml", SETTINGS)
-    except ConfigurationError as error:
-        return [str(error)]
+    with TemporaryDirectory() as folder:
+        for name, text in FILES.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        file = Path(folder) / "bridge.yaml"
+        file.write_text(whole(block), encoding="utf-8")
+        try:
+            load_config(file, SETTINGS)
+        except ConfigurationError as error:
+            return [str(error)]
     return []
 
 

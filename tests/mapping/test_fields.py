@@ -8,7 +8,8 @@ import pytest
 
 from shared.core.signal import Resource, Signal, SignalState
 from shared.core.ticket_system import TicketKind
-from shared.mapping.mapper import MappedFields, Mapper
+from shared.mapping.field_sources import MappedFields
+from shared.mapping.mapper import Mapper
 from tests.mapping.signals import VM, mapper, signal, unchecked_mapper
 
 

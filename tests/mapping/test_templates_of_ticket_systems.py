@@ -10,7 +10,6 @@ import pytest
 
 from app.configuration import parse_config
 from app.container import Container
-from app.preview import preview_with_templates
 from local import servicenow
 from shared.core.errors import ConfigurationError
 from shared.core.secrets import SettingSecrets
@@ -69,7 +68,7 @@ async def previewed(folder: Path, template: str, secrets: Mapping[str, str] | No
         services = Container({"BRIDGE_CONFIG": str(folder / "bridge.yaml")}, secrets=SettingSecrets(known))
         try:
             body = fixture("common/metric-static-fired", "azure_monitor")
-            (shown,) = await preview_with_templates(services, body, budgeted=False)
+            (shown,) = await services.previews.filled(services.preview(body), budgeted=False)
             return shown
         finally:
             await services.aclose()

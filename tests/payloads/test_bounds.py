@@ -137,7 +137,8 @@ def test_the_largest_payloads_are_read_in_time_and_fit(name: str) -> None:
 
 @pytest.mark.parametrize("part", ["id", "name", "type", "resource_group", "subscription_id"])
 def test_resources_are_bounded_however_they_came_to_be(part: str) -> None:
-    resources = tuple(replace(Resource(id="/a", name="b"), **{part: "日" * 1024 + str(n)}) for n in range(60))
+    texts: list[dict[str, Any]] = [{"id": "/a", "name": "b", part: "日" * 1024 + str(n)} for n in range(60)]
+    resources = tuple(Resource(**text) for text in texts)
     warnings = tuple("日" * 199 + str(n) for n in range(20))
     found = fit(
         Signal(

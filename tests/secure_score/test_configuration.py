@@ -14,6 +14,7 @@ from shared.core.errors import ConfigurationError
 from shared.core.ticket_system import TicketKind
 from shared.mapping.mapper import Mapper
 from shared.operations.preview import preview
+from shared.payloads.parse import parse
 from tests.mapping.signals import mapper
 from tests.payloads.findings import control
 from tests.payloads.support import RECEIVED
@@ -74,7 +75,7 @@ def test_the_section_alone_is_a_configuration() -> None:
 
 
 def of(routes: Mapper, **changes: Any) -> dict[str, Any]:
-    (item,) = preview(control(6.5, **changes), routes, RECEIVED, REGISTRY.schemas)
+    (item,) = preview(parse(control(6.5, **changes), RECEIVED, REGISTRY.schemas), routes)
     return item
 
 

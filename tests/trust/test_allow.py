@@ -16,6 +16,7 @@ from shared.core.signal import Resource, Signal, from_dict, to_dict
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.routes import compile_when, matches_any
 from shared.operations.preview import preview
+from shared.payloads.parse import parse as parse_body
 from tests.mapping.signals import CPU, VM, mapper, signal
 from tests.payloads.support import GUID, common, log, parse
 
@@ -209,7 +210,7 @@ def test_what_a_rules_author_writes_freely_opens_no_door() -> None:
 def test_the_preview_shows_a_refused_alert_as_quarantined() -> None:
     body = common(alertTargetIDs=[f"/subscriptions/{THEIRS}/resourceGroups/rg-shop-prod/providers/a/b/c"])
     built = mapper(f"default: {{connection: desk}}\naccept_only: {{subscriptions: ['{OURS}']}}\n")
-    (item,) = preview(body, built, datetime.now(UTC), REGISTRY.schemas)
+    (item,) = preview(parse_body(body, datetime.now(UTC), REGISTRY.schemas), built)
     assert (item["outcome"], item["ticket"], item["route"]) == ("quarantined", None, None)
     assert "accept_only.subscriptions does not allow" in item["reason"]
     assert item["signal"]["key"]

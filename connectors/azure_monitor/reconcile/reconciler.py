@@ -32,11 +32,11 @@ def rules_of(mapper: Mapper) -> ReconcileRules:
 
     def counted(signal: Signal) -> bool:
         route = mapper.route(signal)
-        grouped = route is not None and (route.group is not None or route.split is not None)
+        grouped = route is not None and (route.shares_tickets or route.split is not None)
         return grouped or any(throttle.matches(signal) for throttle in mapper.throttles)
 
     return ReconcileRules(
-        routed=lambda signal: mapper.route(signal) is not None and not_allowed(signal, mapper.accept_only) is None,
+        routed=lambda signal: mapper.may_route(signal) and not_allowed(signal, mapper.accept_only) is None,
         counted=counted,
     )
 

@@ -217,7 +217,8 @@ class AssignOwner:
         if stored is not None and (stored.value.stage is not LinkStage.NONE or stored.value.pending is not None):
             return True
         route = self._mapper.route(signal)
-        counted = route is not None and route.group is not None and bool(route.group.base(signal))
+        rules = None if route is None else route.group or route.open_after
+        counted = rules is not None and bool(rules.base(signal))
         return counted or any(throttle.matches(signal) for throttle in self._mapper.throttles)
 
 

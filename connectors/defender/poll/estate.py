@@ -12,9 +12,9 @@ from connectors.defender.poll import ancestry
 from connectors.defender.poll.ancestry import ManagementGroupPath, ManagementGroupPaths, with_ancestry
 from connectors.defender.poll.kinds import FindingKind, quoted
 from connectors.defender.poll.tenants import tenant_of
-from connectors.defender.resource_graph import PAGE, ResourceGraph, ResourceGraphPage
 from connectors.defender.settings import DefenderTenant
 from connectors.microsoft.azure_resources import is_id
+from connectors.microsoft.resource_graph import PAGE, ResourceGraph, ResourceGraphPage
 from shared.core.signal import Signal, SignalState
 from shared.payloads.builder import fit
 from shared.payloads.values import anything

@@ -15,8 +15,8 @@ from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.snapshot import PollProgress, Snapshot
 from connectors.defender.poll.tenants import DefenderTenants, tenant_of
 from connectors.defender.poll.unit import PollRun
-from connectors.defender.resource_graph import PAGE
 from connectors.defender.settings import DefenderPollSettings
+from connectors.microsoft.resource_graph import PAGE
 from shared.core.jobs import JobRun
 from shared.core.messages import QueueSender
 from shared.delivery.read_only import ForgetfulQueue

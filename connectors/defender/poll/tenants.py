@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from connectors.defender.assessments_api import FIXES as READ_FIXES
 from connectors.defender.assessments_api import AssessmentsApi
 from connectors.defender.governance_api import FIXES as GOVERNANCE_FIXES
 from connectors.defender.governance_api import GovernanceApi
-from connectors.defender.resource_graph import FIXES as GRAPH_FIXES
-from connectors.defender.resource_graph import ResourceGraph
 from connectors.defender.settings import DefenderSettings, DefenderTenant
 from connectors.microsoft import ResourceManager
 from connectors.microsoft.azure_resources import subscription_of
 from connectors.microsoft.clients import MicrosoftClients
+from connectors.microsoft.resource_graph import ResourceGraph
 
 
 class DefenderTenants:
@@ -39,7 +39,7 @@ class DefenderTenants:
         """Reads the recommendations of a resource, given its ARM id or that of its assessment."""
         index = self._index(resource_id)
         if index not in self._assessments:
-            self._assessments[index] = AssessmentsApi(self._manager(self._tenants[index], {403: GRAPH_FIXES[403]}))
+            self._assessments[index] = AssessmentsApi(self._manager(self._tenants[index], {403: READ_FIXES[403]}))
         return self._assessments[index]
 
     def governance(self, resource_id: str) -> GovernanceApi:
@@ -52,7 +52,7 @@ class DefenderTenants:
     def graphs(self) -> Iterator[tuple[DefenderTenant, ResourceGraph]]:
         """Every configured tenant with the Resource Graph as its identity sees it."""
         for entry in self._tenants:
-            yield entry, ResourceGraph(self._manager(entry, GRAPH_FIXES))
+            yield entry, ResourceGraph(self._manager(entry, READ_FIXES))
 
     def _manager(self, entry: DefenderTenant, fixes: Mapping[int, str]) -> ResourceManager:
         return self._clients.resource_manager(self._cloud, entry.sign_in, fixes)

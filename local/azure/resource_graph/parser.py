@@ -1,7 +1,8 @@
 """From a query to a plan that runs over rows.
 
-Known: where, project, project-away, extend, order by, sort by, take, limit, top, count, distinct and
-``summarize count() by``; and, or, not, comparisons, ``in``; paths into dynamic columns; the functions of ``values.py``.
+Known: where, project, project-away, extend, order by, sort by, take, limit, top, count, distinct, ``summarize count()
+by`` and ``union`` with up to three tables in brackets; and, or, not, comparisons, ``in``; paths into dynamic columns;
+the functions of ``values.py``.
 Everything else is refused as Resource Graph refuses what it does not support.
 """
 
@@ -28,7 +29,12 @@ _OPERATORS = (
     "count",
     "distinct",
     "summarize",
+    "union",
 )
+
+#: Other tables that one query may add. Source: Resource Graph docs, "Understanding the Azure Resource Graph query
+#: language", supported tabular operators.
+_MOST_UNIONS = 3
 
 
 class Parser:
@@ -45,6 +51,7 @@ class Parser:
         self._tables = tables
         self._now = now
         self._plan = Plan("", [])
+        self._unions = 0
 
     def parse(self) -> Plan:
         """The plan.
@@ -52,12 +59,7 @@ class Parser:
         Raises:
             BadQuery: it cannot be run.
         """
-        table = "resources"
-        if self._next.text.lower() not in _OPERATORS:
-            token = self._take()
-            table = token.text.lower()
-            if token.kind != "name" or table not in self._tables:
-                raise BadQuery(f"no table {token.text}", token, "DisallowedLogicalTableName")
+        table = "resources" if self._next.text.lower() in _OPERATORS else self._table()
         self._plan = Plan(table, list(self._tables[table]))
         while self._next.kind != "end":
             if self._plan.steps or self._place:
@@ -66,6 +68,29 @@ class Parser:
             if self._next.text == ";":
                 self._take()
         return self._plan
+
+    def _table(self) -> str:
+        token = self._take()
+        table = token.text.lower()
+        if token.kind != "name" or table not in self._tables:
+            raise BadQuery(f"no table {token.text}", token, "DisallowedLogicalTableName")
+        return table
+
+    def _union(self, token: Token) -> None:
+        """``union (table | ...)``: the rows of another table after those of this one."""
+        self._unions += 1
+        if self._unions > _MOST_UNIONS:
+            raise BadQuery("too many tables in one query", token, "InvalidQueryLanguage")
+        self._expect("(")
+        outer, table = self._plan, self._table()
+        self._plan = inner = Plan(table, list(self._tables[table]))
+        while not self._accept(")"):
+            self._expect("|")
+            self._operator()
+        self._plan = outer
+        outer.steps.append(inner)
+        outer.columns = list(dict.fromkeys((*outer.columns, *inner.columns)))
+        outer.ordered = False
 
     @property
     def _next(self) -> Token:
@@ -118,6 +143,8 @@ class Parser:
                 self._add(distinct)
             case "summarize":
                 self._summarize()
+            case "union":
+                self._union(token)
             case _:
                 raise BadQuery(f"operator {token.text} is not supported here", token, "InvalidQueryLanguage")
 

@@ -139,7 +139,8 @@ class ResourceGraph:
                 plan = Parser(query, dict(TABLES), self._clock.now()).parse()
             except BadQuery as problem:
                 raise self._invalid(problem) from problem
-            kept = plan, plan.run(self._tables.rows(plan.table, scope, self._settings().alerts_kept_days))
+            days = self._settings().alerts_kept_days
+            kept = plan, plan.run(lambda table: self._tables.rows(table, scope, days))
             if len(self._kept) >= 8:
                 self._kept.clear()
             self._kept[key] = kept

@@ -15,18 +15,20 @@ Step = Callable[[list[Row]], list[Row]]
 
 @dataclass(slots=True)
 class Plan:
-    """A parsed query. ``ordered``: its last rows have a fixed order; ``limited``: it says how many it wants."""
+    """A parsed query. ``ordered``: its last rows have a fixed order; ``limited``: it says how many it wants. A plan
+    among the steps adds the rows of its own table."""
 
     table: str
     columns: list[str]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step | Plan] = field(default_factory=list)
     ordered: bool = False
     limited: bool = False
 
-    def run(self, rows: list[Row]) -> list[Row]:
-        """The result, each row with exactly the plan's columns."""
+    def run(self, read: Callable[[str], list[Row]]) -> list[Row]:
+        """The result, each row with exactly the plan's columns. ``read`` gives the rows of a table."""
+        rows = read(self.table)
         for step in self.steps:
-            rows = step(rows)
+            rows = [*rows, *step.run(read)] if isinstance(step, Plan) else step(rows)
         return [{name: row.get(name) for name in self.columns} for row in rows]
 
 

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.core.letter_case import fold_case
 from shared.core.link import LinkStage
 from shared.core.messages import EndWhenQuiet, FlushGroup, QueueSender, ReadRows, SignalMessage
 from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState
-from shared.core.times import rfc3339
 from shared.delivery.grouping import model as m
+from shared.delivery.grouping.burst_counter import BurstCounter
+from shared.delivery.grouping.burst_model import BurstRules
 from shared.delivery.grouping.flusher import MOST_TRIES, Flusher, FlushOrder
-from shared.delivery.grouping.store import GroupStore
+from shared.delivery.grouping.store import GroupStore, at_start
 from shared.delivery.grouping.words import head_of, speak
 from shared.delivery.links import LinkStore
-from shared.mapping.groups import CompiledGroup, CompiledThrottle
+from shared.mapping.groups import NOTE_EVERY, CompiledGroup, CompiledOpenAfter, CompiledThrottle
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.platform.tables import RowOvertaken, Versioned, until_written
 
@@ -42,6 +42,7 @@ class Grouper:
         self._store = store
         self._flusher = Flusher(store, queue, now=now)
         self._now = now
+        self._bursts = BurstCounter(store, links, now)
         self._full: dict[str, datetime] = {}
 
     async def group(self, message: SignalMessage) -> SignalMessage | Outcome:
@@ -63,11 +64,27 @@ class Grouper:
         if route.group is not None and base:
             key = await self._instance(base, route.group, signal)
             return await self._join(message, key, route.name, _rules(route, route.group))
+        if route.open_after is not None and (base := route.open_after.base(signal)):
+            return await self._counted_first(message, route, route.open_after, base)
         for throttle in self._mapper.throttles:
             counted = throttle.base(signal) if throttle.matches(signal) else ""
             if counted:
                 return await self._throttled(message, route, throttle, counted)
         return message
+
+    async def _counted_first(
+        self, message: SignalMessage, route: CompiledRoute, rules: CompiledOpenAfter, base: str
+    ) -> SignalMessage | Outcome:
+        """Hold a signal until there are enough, or count it in the group of its burst."""
+        placed = await self._bursts.place(base, BurstRules(rules.count, rules.within), message.signal)
+        if not placed.group:
+            reason = f"a ticket is opened from {rules.count} firings within {format_duration(rules.within)} on"
+            kind, rule = OutcomeKind.GROUPED, "open_after"
+            return Outcome(kind, placed.decision, group=base, route=route.name, rule=rule, reason=reason)
+        joined = await self._join(message, placed.group, route.name, _burst_rules(rules), since=placed.start)
+        if isinstance(joined, Outcome) and placed.decision == "opened":
+            return replace(joined, decision="grouped")
+        return joined
 
     async def _counted_before(self, message: SignalMessage) -> SignalMessage | Outcome:
         """A signal that makes no ticket now: counted where its Fired was, so that the ticket of that group hears of it.
@@ -78,18 +95,21 @@ class Grouper:
         if signal.state is SignalState.FIRED or not self._mapper.no_ticket_route(signal):
             return message
         for route in self._mapper.grouping(signal):
+            after = route.open_after
+            if after is not None and (key := await self._bursts.counted_in(after.base(signal), signal)):
+                return await self._join(message, key, route.name, _burst_rules(after))
             if route.group is None or not (base := route.group.base(signal)):
                 continue
             keys = [base]
             if route.group.window is not None:
-                keys = [_at(base, begun) for begun in reversed((await self._store.starts(base)).value)]
+                keys = [at_start(base, begun) for begun in reversed((await self._store.starts(base)).value)]
             for key in keys:
                 if await self._store.member(key, signal.key) is not None:
                     return await self._join(message, key, route.name, _rules(route, route.group))
         for throttle in self._mapper.throttles:
             base = throttle.base(signal) if throttle.matches(signal) else ""
             for start in reversed((await self._store.starts(base)).value) if base else ():
-                if await self._store.member(key := _at(base, start), signal.key) is not None:
+                if await self._store.member(key := at_start(base, start), signal.key) is not None:
                     rules = m.GroupRules(throttle.note_every, summary=_summary(throttle, signal))
                     return await self._join(message, key, "", rules, throttle.name)
         return message
@@ -102,9 +122,17 @@ class Grouper:
         return await self._flusher.flush(message)
 
     async def _join(
-        self, message: SignalMessage, key: str, route: str, rules: m.GroupRules, rule: str = ""
+        self,
+        message: SignalMessage,
+        key: str,
+        route: str,
+        rules: m.GroupRules,
+        rule: str = "",
+        *,
+        since: datetime | None = None,
     ) -> SignalMessage | Outcome:
-        """Count a signal in a group, and order the flush that tells the group's ticket."""
+        """Count a signal in a group, and order the flush that tells the group's ticket. ``since``: when the group began
+        that it may be the first to write; None: with the signal."""
         signal = message.signal
         is_new, member = await self._count(key, signal)
         decision = "grouped" if is_new else "duplicate"
@@ -119,6 +147,7 @@ class Grouper:
                 if signal.state is SignalState.RESOLVED or not signal.opens:
                     return replace(grouped, decision="resolved_before_fired")
                 group = m.begin(key, route, head_of(signal), rules, member)
+                group = group if since is None else replace(group, since=since)
             else:
                 group = replace(stored.value, rules=rules)
                 began = (group.head.key, group.since) == (signal.key, signal.occurred_at)
@@ -176,12 +205,12 @@ class Grouper:
             start = _covering(stored.value, fired, window)
             if start is None and signal.state is SignalState.RESOLVED:
                 for begun in reversed(stored.value):  # the payload did not say when it fired
-                    if await self._store.member(_at(base, begun), signal.key) is not None:
-                        return _at(base, begun)
+                    if await self._store.member(at_start(base, begun), signal.key) is not None:
+                        return at_start(base, begun)
             if start is not None:
-                return _at(base, start)
+                return at_start(base, start)
             await self._store.write_starts(base, (*stored.value, fired), stored.etag)
-            return _at(base, fired)
+            return at_start(base, fired)
 
         contended = f"{base}: others kept beginning windows; the alert is tried again later"
         return await until_written(attempt, contended=contended, tries=MOST_TRIES)
@@ -198,18 +227,18 @@ class Grouper:
         rules = m.GroupRules(throttle.note_every, summary=_summary(throttle, signal))
         starts = await self._store.starts(base)
         for start in reversed(starts.value):
-            if await self._store.member(_at(base, start), signal.key) is not None:
-                return await self._join(message, _at(base, start), route.name, rules, throttle.name)
+            if await self._store.member(at_start(base, start), signal.key) is not None:
+                return await self._join(message, at_start(base, start), route.name, rules, throttle.name)
         if signal.state is SignalState.RESOLVED or not signal.opens:
             return message
         period = throttle.period(self._now())
-        if await self._takes(_at(base, period), throttle.tickets, period + throttle.per):
+        if await self._takes(at_start(base, period), throttle.tickets, period + throttle.per):
             return replace(message, passed_throttle=True)
         await self._begun(base, period)
-        joined = await self._join(message, _at(base, period), route.name, rules, throttle.name)
+        joined = await self._join(message, at_start(base, period), route.name, rules, throttle.name)
         if link is not None and link.resolved_by is not None and link.resolved_by > signal.order:
             over = replace(signal, state=SignalState.RESOLVED, occurred_at=link.resolved_by[0])
-            await self._join(replace(message, signal=over), _at(base, period), route.name, rules, throttle.name)
+            await self._join(replace(message, signal=over), at_start(base, period), route.name, rules, throttle.name)
         return joined
 
     async def _takes(self, counter: str, most: int, until: datetime) -> bool:
@@ -247,8 +276,8 @@ def _rules(route: CompiledRoute, group: CompiledGroup) -> m.GroupRules:
     return m.GroupRules(group.note_every, after.lasting, after.firings)
 
 
-def _at(base: str, start: datetime) -> str:
-    return fold_case(f"{base}@{rfc3339(start)}")
+def _burst_rules(rules: CompiledOpenAfter) -> m.GroupRules:
+    return m.GroupRules(NOTE_EVERY, firings=rules.count)
 
 
 def _covering(starts: tuple[datetime, ...], fired: datetime, window: timedelta) -> datetime | None:

@@ -7,13 +7,19 @@ Source: Microsoft Learn, "Scalability and performance targets for Table storage"
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
+from shared.core.letter_case import fold_case
 from shared.core.link import link_id
 from shared.core.signal import from_dict, to_dict
+from shared.core.times import rfc3339
+from shared.delivery.grouping.burst_model import Bursts
 from shared.delivery.grouping.model import Group, Member
-from shared.platform.codec import Coding, RowCodec
+from shared.platform.codec import WRONG_FORM, Coding, RowCodec, coding_of
 from shared.platform.storage import Storage
 from shared.platform.tables import RowAddress, Versioned, VersionedTable
 
@@ -38,6 +44,51 @@ class _Count:
     count: int
 
 
+#: Characters of a column; Table storage takes 64 KiB in UTF-16, where a character has up to four bytes. Source:
+#: Microsoft Learn, "Understanding the Table service data model".
+_COLUMN = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class _InPieces:
+    """Bursts as text, in as many columns as that needs: a hundred alerts with long keys are more than one holds."""
+
+    piece1: str
+    piece2: str = ""
+    piece3: str = ""
+    piece4: str = ""
+    piece5: str = ""
+    piece6: str = ""
+    piece7: str = ""
+    piece8: str = ""
+    piece9: str = ""
+
+
+class _BurstsCodec:
+    """Rows of bursts."""
+
+    def __init__(self) -> None:
+        self._pieces = RowCodec(_InPieces)
+        self._value = coding_of(Bursts)
+
+    def to_row(self, value: Bursts) -> dict[str, Any]:
+        """All columns of a value."""
+        text = json.dumps(self._value.write(value), separators=(",", ":"), ensure_ascii=False)
+        pieces = [text[begin : begin + _COLUMN] for begin in range(0, len(text), _COLUMN)]
+        return self._pieces.to_row(_InPieces(*pieces))
+
+    def from_row(self, row: Mapping[str, Any]) -> Bursts:
+        """Read what :meth:`to_row` wrote. Raises ValueError for anything else."""
+        found = self._pieces.from_row(row)
+        text = "".join(getattr(found, one.name) for one in fields(found))
+        try:
+            bursts: Bursts = self._value.read(json.loads(text))
+        except WRONG_FORM as error:
+            raise ValueError(f"no bursts: {error}") from error
+        return bursts
+
+
+BURSTS_CODEC = _BurstsCodec()
 GROUP_CODEC = RowCodec(Group, head=Coding(to_dict, from_dict, structured=True))
 MEMBER_CODEC = RowCodec(Member)
 WINDOWS_CODEC = RowCodec(_Windows)
@@ -52,6 +103,7 @@ class GroupStore:
         self._windows = VersionedTable(storage, GROUPS, WINDOWS_CODEC)
         self._counts = VersionedTable(storage, GROUPS, COUNT_CODEC)
         self._members = VersionedTable(storage, MEMBERS, MEMBER_CODEC)
+        self._bursts = VersionedTable(storage, GROUPS, BURSTS_CODEC)
 
     async def load(self, key: str) -> Versioned[Group] | None:
         """A group, None when there is none."""
@@ -84,6 +136,14 @@ class GroupStore:
         newest = _Windows(tuple(sorted(starts)[-MOST_STARTS:]))
         await self._windows.write(_spread(f"starts {base}"), newest, etag or None)
 
+    async def bursts(self, base: str) -> Versioned[Bursts]:
+        """What was counted before there is a ticket; an empty ETag when nothing was so far."""
+        return await self._bursts.load(_spread(f"bursts {base}")) or Versioned(Bursts(), "")
+
+    async def write_bursts(self, base: str, bursts: Bursts, etag: str) -> str:
+        """Write what was counted; the new ETag. Raises RowOvertaken."""
+        return await self._bursts.write(_spread(f"bursts {base}"), bursts, etag or None)
+
     async def count(self, counter: str) -> Versioned[int]:
         """A throttle's counter; an empty ETag when nothing was counted so far."""
         found = await self._counts.load(_spread(f"count {counter}"))
@@ -92,6 +152,11 @@ class GroupStore:
     async def write_count(self, counter: str, count: int, etag: str) -> None:
         """Write a counter. Raises RowOvertaken."""
         await self._counts.write(_spread(f"count {counter}"), _Count(count), etag or None)
+
+
+def at_start(base: str, start: datetime) -> str:
+    """Key of the group that began then: a window, a period of a throttle, or a burst."""
+    return fold_case(f"{base}@{rfc3339(start)}")
 
 
 def _spread(key: str) -> RowAddress:

@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.microsoft import ResourceManager
 from connectors.microsoft.pace import Sleep
+from connectors.microsoft.resource_manager import ResourceManager
 from shared.core.errors import SourceRefused, SourceUnavailable
 
 API_VERSION = "2022-10-01"
@@ -25,13 +25,8 @@ PATH = "/providers/Microsoft.ResourceGraph/resources"
 PAGE = 1_000
 MOST_SUBSCRIPTIONS = 1_000
 
-#: What to do about an answer, by status: for whoever opens the Resource Manager of a :class:`ResourceGraph`.
-FIXES: Mapping[int, str] = {
-    401: "Fix: the tenant is another one (give it a 'sign_in'), or the identity is disabled",
-    403: "Fix: assign roles Reader and Security Reader, or the actions that docs/defender-poll.md lists, to the app's "
-    "identity on the subscriptions or management groups",
-    429: "Too many queries of this identity (about 15 in 5 seconds); the next run repeats them",
-}
+#: Code with which it says that the identity sees none of the subscriptions that it was to look in.
+NO_SUBSCRIPTION = "NoValidSubscriptionsInQueryRequest"
 
 #: Nobody waits longer for a full quota within one run.
 _LONGEST_WAIT = 60.0
@@ -61,7 +56,7 @@ class ResourceGraph:
     """Runs queries of one identity.
 
     Args:
-        manager: makes the calls; opened with :data:`FIXES`, so that its errors say what to do.
+        manager: makes the calls; opened with fixes of its own, so that its errors say what to do.
         sleep: waits so many seconds.
     """
 

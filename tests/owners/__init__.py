@@ -1,0 +1,1 @@
+"""Owners of tickets: tags of resources in Azure, and tables in files."""
