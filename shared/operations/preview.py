@@ -40,9 +40,9 @@ def preview(
     ``ticket`` (not made yet: ``id``, ``number`` and ``url`` are None; ``kind``, ``connection``, ``fields``, and
     ``resolution`` for resolved signals, ``template`` where the route names one: ``name``, and ``asked``: whether the
     ticket system was asked for its ``values``, which it was not here), ``warnings``, ``lookups`` (which step of its
-    chain gave each field that is looked up), and what a source adds. Where each row or item gets a ticket, ``ticket`` is
-    None, and ``parts`` has ``signal``, ``ticket`` and ``warnings`` of each. Stored links are not read: a Resolved shows
-    the ticket it belongs to as it would be created, and what would resolve it.
+    chain gave each field that is looked up), and what a source adds. Where each row or item gets a ticket, ``ticket``
+    is None, and ``parts`` has ``signal``, ``ticket`` and ``warnings`` of each. Stored links are not read: a Resolved
+    shows the ticket it belongs to as it would be created, and what would resolve it.
 
     Args:
         items: of ``shared.payloads.parse.parse``.
