@@ -28,7 +28,17 @@ from shared.core.errors import (
 from shared.core.link import Link, LinkStage, link_id, ticket_id
 from shared.core.messages import SignalMessage
 from shared.core.signal import Resource, Signal, SignalState
-from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.ticket_system import (
+    ChangePage,
+    Closure,
+    Draft,
+    LogIn,
+    Note,
+    Phase,
+    Ticket,
+    TicketKind,
+    TicketRef,
+)
 from shared.delivery import links
 from shared.delivery.decision.rules import no_planned_work
 from shared.delivery.deliver import Deliverer
@@ -94,6 +104,9 @@ class Desk:
 
     def state_name(self, kind: TicketKind, state: str) -> str:
         return state
+
+    async def log_in(self) -> LogIn:
+        return LogIn("memory")
 
     async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
         raise AssertionError("delivery does not read changes")
