@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.core.secrets import KnownEnd
-from shared.operations.credentials import Credential, log_in_credentials, named_secrets, secret_credentials
+from shared.operations.credentials import CredentialReading, log_in_credentials, named_secrets, secret_credentials
 
 if TYPE_CHECKING:
     from app.container import Container
 
 
-async def look(services: Container) -> tuple[list[Credential], list[str]]:
+async def look(services: Container) -> tuple[list[CredentialReading], list[str]]:
     """Every credential as it is now, and the connections whose log-in cannot be read. Raises ConfigurationError."""
     named = named_secrets(services.config)
     known: dict[str, KnownEnd] = {}

@@ -18,8 +18,8 @@ from shared.core.ticket_system import LogIn
 from shared.core.times import rfc3339
 from shared.operations.credentials import (
     UNWELL,
-    Credential,
     CredentialKind,
+    CredentialReading,
     days_left,
     step_of,
     until,
@@ -45,7 +45,7 @@ class KnownCredential:
     """One row: a credential as it was read last, and the warning that was given.
 
     Attributes:
-        id, kind, name, places, advice: see ``Credential``.
+        id, kind, name, places, advice: see ``CredentialReading``.
         ends: the end that is known; that of the last successful reading while there is a problem.
         problem: why it could not be read the last time. read_at: when it was read last.
         warned: the step of the last warning for this end, in days; ``_NONE`` for none.
@@ -62,9 +62,9 @@ class KnownCredential:
     warned: int = _NONE
 
     @property
-    def credential(self) -> Credential:
+    def credential(self) -> CredentialReading:
         """What it is about."""
-        return Credential(self.id, self.kind, self.name, self.places, self.ends, self.advice, self.problem)
+        return CredentialReading(self.id, self.kind, self.name, self.places, self.ends, self.advice, self.problem)
 
     @property
     def step(self) -> int | None:
@@ -137,7 +137,7 @@ class CredentialWatch:
     def __init__(
         self,
         store: CredentialStore,
-        look: Callable[[], Awaitable[tuple[Sequence[Credential], Sequence[str]]]],
+        look: Callable[[], Awaitable[tuple[Sequence[CredentialReading], Sequence[str]]]],
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
@@ -169,7 +169,7 @@ class CredentialWatch:
         )
         return result
 
-    async def _note(self, found: Credential, run: JobRun, result: CredentialResult) -> None:
+    async def _note(self, found: CredentialReading, run: JobRun, result: CredentialResult) -> None:
         now = self._now()
         stored, etag = await self._store.load(found.id)
         ends = found.ends
@@ -202,7 +202,7 @@ class CredentialWatch:
         _say(row, stored, now, warn=due)
 
 
-def _count(result: CredentialResult, found: Credential, step: int | None) -> None:
+def _count(result: CredentialResult, found: CredentialReading, step: int | None) -> None:
     result.credentials += 1
     result.ending += step is not None
     result.without_end += found.ends is None and not found.problem

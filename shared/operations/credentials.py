@@ -46,7 +46,7 @@ class NamedSecret:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class CredentialReading:
     """Something that lets the bridge in somewhere.
 
     Attributes:
@@ -134,7 +134,7 @@ def _walk(value: Any, place: str, certificate: bool | None = None) -> Iterator[t
 
 async def secret_credentials(
     named: Iterable[NamedSecret], secrets: SecretSource, known: Mapping[str, KnownEnd]
-) -> list[Credential]:
+) -> list[CredentialReading]:
     """What is known of each secret. A failure is its ``problem``.
 
     Args:
@@ -144,14 +144,14 @@ async def secret_credentials(
     """
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(one: NamedSecret) -> Credential:
+    async def read(one: NamedSecret) -> CredentialReading:
         async with turns:
             return await _read(one, secrets, known.get(one.name))
 
     return list(await asyncio.gather(*map(read, named)))
 
 
-async def _read(named: NamedSecret, secrets: SecretSource, known: KnownEnd | None) -> Credential:
+async def _read(named: NamedSecret, secrets: SecretSource, known: KnownEnd | None) -> CredentialReading:
     ends = [] if known is None else [known.ends]
     said, problem, kind = SecretEnd(), "", "secret"
     if isinstance(secrets, KnowsEnds):
@@ -169,7 +169,7 @@ async def _read(named: NamedSecret, secrets: SecretSource, known: KnownEnd | Non
         except ValueError as error:
             problem = f"secret '{named.name}': {error}" if named.certificate else ""
     ends += [] if said.ends is None else [said.ends]
-    found = Credential(
+    found = CredentialReading(
         id=f"secret:{named.name}",
         kind="certificate" if named.certificate or kind == "certificate" else "secret",
         name=named.name,
@@ -180,7 +180,7 @@ async def _read(named: NamedSecret, secrets: SecretSource, known: KnownEnd | Non
     return replace(found, advice=_advice(found, said, known))
 
 
-def _advice(found: Credential, said: SecretEnd, known: KnownEnd | None) -> str:
+def _advice(found: CredentialReading, said: SecretEnd, known: KnownEnd | None) -> str:
     """How it is replaced: where it is made first, where it is stored then."""
     made = known.replace if known is not None else ""
     stored = said.replace or f"store the new value under the name {found.name}"
@@ -194,7 +194,7 @@ def _advice(found: Credential, said: SecretEnd, known: KnownEnd | None) -> str:
 
 async def log_in_credentials(
     names: Iterable[str], log_in: Callable[[str], Awaitable[LogIn]]
-) -> tuple[list[Credential], list[str]]:
+) -> tuple[list[CredentialReading], list[str]]:
     """Log-ins that a person gave and that end; and the connections whose log-in cannot be read now.
 
     Args:
@@ -211,5 +211,5 @@ async def log_in_credentials(
         if one.token_ends is not None:
             advice = f"Sign in again as {one.user or 'the integration user'}: see docs/operations.md, Credentials"
             places = (f"connections.{name}.auth",)
-            found.append(Credential(f"log-in:{name}", "log-in", name, places, one.token_ends, advice))
+            found.append(CredentialReading(f"log-in:{name}", "log-in", name, places, one.token_ends, advice))
     return found, unread
