@@ -43,7 +43,7 @@ async def run_checks(
         detail = f"There is no connection '{connection[:80]}'; known: {', '.join(known)}."
         raise _refused(RefusalReason.NOT_FOUND, "Unknown connection", detail, close)
     if not connection and only == "all":
-        for section in (await _bridge(services), await _configuration(services)):
+        for section in (await _bridge(services), await _configuration(services), await _credentials(services)):
             if section.lines:
                 yield section
     names = [connection] if connection else [] if only == "sources" else known
@@ -76,6 +76,31 @@ async def _configuration(services: Container) -> SectionCheck:
     with contextlib.suppress(StorageUnavailable, ConfigurationError):  # a check needs no storage
         lines += [CheckLine(one.code, CheckStatus.WARNING, one.text, one.fix) for one in await services.traps.read()]
     return SectionCheck("configuration and traps", tuple(lines))
+
+
+async def _credentials(services: Container) -> SectionCheck:
+    """Until when each secret, certificate and log-in lasts, read now; those without an end in one line."""
+    from app.credentials import look
+    from shared.operations.credentials import UNWELL, step_of, until
+
+    now, lines, without = services.now(), [], []
+    found, unread = await look(services)
+    for one in found:
+        if one.problem:
+            lines.append(CheckLine(one.name, CheckStatus.WARNING, *_with_fix(one.problem)))
+        if one.ends is None:
+            without += [] if one.problem else [one.name]
+            continue
+        step = step_of(one.ends, now)
+        verdict = CheckStatus.OK if step is None else CheckStatus.FAILED if step == 0 else CheckStatus.WARNING
+        health = ", and health says so" if step is not None and step <= UNWELL else ""
+        detail = f"{one.title} {until(one.ends, now)}{health}"
+        lines.append(CheckLine(one.name, verdict, detail, "" if step is None else one.advice))
+    if without:
+        fix = "Store them in a key vault with an expiry date (exp), so that the bridge warns before it"
+        lines.append(CheckLine("without an end", CheckStatus.OK, f"No end is known of: {', '.join(without)}", fix))
+    lines += [CheckLine(name, CheckStatus.WARNING, "How it logs in could not be read now") for name in unread]
+    return SectionCheck("credentials", tuple(lines))
 
 
 def _with_fix(text: str) -> tuple[str, str]:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from shared.mapping.mapper import Mapper
     from shared.operations.audit_log import AuditLog
     from shared.operations.connection_health import ConnectionHealthStore
+    from shared.operations.credential_watch import CredentialStore
     from shared.operations.health import Health
     from shared.operations.job_lease import JobLeases
     from shared.operations.parked_items import ParkedItems
@@ -216,6 +217,13 @@ class Container(Closing):
         from shared.operations.connection_health import ConnectionHealthStore
 
         return ConnectionHealthStore(self.storage, self.now)
+
+    @service
+    def credentials(self) -> CredentialStore:
+        """Until when secrets, certificates and log-ins last, as they were read last."""
+        from shared.operations.credential_watch import CredentialStore
+
+        return CredentialStore(self.storage)
 
     @service
     def traps(self) -> TrapWatch:

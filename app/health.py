@@ -11,14 +11,19 @@ from app.standby import ADVICE
 from shared.core.errors import BridgeError, ConfigurationError
 from shared.operations import health
 from shared.operations.connection_health import ConnectionHealth
+from shared.operations.credential_watch import credentials_shown, log_in_shown, reasons_of_credentials
 from shared.operations.health import Health, Reason
 from shared.operations.standing_warnings import standing_warnings
 
 if TYPE_CHECKING:
     from app.container import Container
+    from shared.core.ticket_system import LogIn
 
 #: Seconds for which an answer is kept: whoever asks more often costs nothing.
 KEPT_FOR = 10.0
+
+#: Seconds for reading how a connection logs in.
+_PATIENCE = 4.0
 
 
 class HealthReporter:
@@ -60,12 +65,15 @@ class HealthReporter:
         }
         reasons = health.reasons_of_configuration(problems)
         try:
-            look, connections, parked, depth, traps = await asyncio.gather(
-                services.standby.look(),
-                services.health.read(),
-                health.count_parked(services.parked, now),
-                services.queue.depth(),
-                services.traps.read(),
+            (look, connections, parked, depth, traps), (credentials, log_ins) = await asyncio.gather(
+                asyncio.gather(
+                    services.standby.look(),
+                    services.health.read(),
+                    health.count_parked(services.parked, now),
+                    services.queue.depth(),
+                    services.traps.read(),
+                ),
+                asyncio.gather(services.credentials.read(), self._log_ins(names)),
             )
         except BridgeError as error:
             text = f"The bridge's storage is not available ({error.code}): signals cannot be taken in."
@@ -74,6 +82,7 @@ class HealthReporter:
         reasons += health.reasons_of_functions(look, ADVICE)
         reasons += health.reasons_of_connections(names, connections, now)
         reasons += health.reasons_of_parked(parked)
+        reasons += reasons_of_credentials(credentials, now)
         unknown = ConnectionHealth()
         details |= {
             "warnings": [*warnings, *(trap.sentence for trap in traps)],
@@ -83,7 +92,24 @@ class HealthReporter:
                 "poison": look.waiting.poison,
             },
             "parked_within_an_hour": parked,
-            "connections": {name: connections.get(name, unknown).shown(now) for name in names},
+            "connections": {
+                name: connections.get(name, unknown).shown(now)
+                | {"log_in": log_in_shown(name, log_ins[name], credentials, now)}
+                for name in names
+            },
+            "credentials": credentials_shown(credentials, now),
             "functions": health.functions_shown(look),
         }
         return Health("degraded" if reasons else "ok", tuple(reasons), details)
+
+    async def _log_ins(self, names: list[str]) -> dict[str, LogIn | None]:
+        """How each connection logs in; None where that cannot be read now."""
+
+        async def read(name: str) -> LogIn | None:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    return await self._services.opened_systems.log_in(name)
+            except (BridgeError, TimeoutError):
+                return None
+
+        return dict(zip(names, await asyncio.gather(*map(read, names)), strict=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors.azure_monitor.plugin import PLUGIN as AZURE_MONITOR
+from connectors.bridge.plugin import PLUGIN as BRIDGE
 from connectors.defender.plugin import PLUGIN as DEFENDER
 from connectors.manual.plugin import PLUGIN as MANUAL
 from connectors.secure_score.plugin import PLUGIN as SECURE_SCORE
@@ -26,7 +27,7 @@ def _foreign(body: Fields) -> str:
 
 
 REGISTRY = Registry(
-    sources=(AZURE_MONITOR, DEFENDER, SECURE_SCORE, MANUAL),
+    sources=(AZURE_MONITOR, DEFENDER, SECURE_SCORE, MANUAL, BRIDGE),
     ticket_system_modules=("connectors.servicenow.plugin",),
     foreign=_foreign,
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shared.config.connection import ConnectionSettings
     from shared.core.link import Link
     from shared.core.plugins import TicketSystemPlugin
-    from shared.core.ticket_system import TicketKind, TicketSystem
+    from shared.core.ticket_system import LogIn, TicketKind, TicketSystem
 
 
 class OpenedSystems:
@@ -87,6 +87,10 @@ class OpenedSystems:
             self._systems[connection, budgeted] = found
             self._built(found)
         return found
+
+    async def log_in(self, connection: str) -> LogIn:
+        """How a connection logs in, whether it is disabled or not. Raises as :meth:`system`, and StorageUnavailable."""
+        return await self.real_system(connection, budgeted=False).log_in()
 
     def _connection(self, name: str) -> ConnectionSettings:
         settings = self._services.config.connections.get(name)

@@ -13,10 +13,11 @@ from shared.platform.log import record
 if TYPE_CHECKING:
     from app.container import Container
     from shared.core.plugins import Registry
+    from shared.operations.credential_watch import CredentialResult
     from shared.resync import FullCheckResult, ResyncResult, TicketSync
 
-#: The audit log is purged once a day. What people did with tickets, and changes under way, are read every five minutes.
-#: Once an hour, where it is due, every ticket is looked for.
+#: The audit log is purged once a day; every four hours somebody looks which credentials end. What people did with
+#: tickets, and changes under way, are read every five minutes. Once an hour, where due, every ticket is looked for.
 JOBS = (
     Job("purge_audit_log", "0 17 3 * * *", "delete old rows of the audit log"),
     Job(
@@ -29,6 +30,7 @@ JOBS = (
         "read the changes that hold alerts back",
         needs="a section of maintenance with changes_of",
     ),
+    Job("check_credentials", "50 7 */4 * * *", "look which secrets, certificates and log-ins end soon"),
 )
 
 
@@ -58,6 +60,7 @@ class Timers:
             "resync": self.resync,
             "full_check": self.full_check,
             "planned_work": self.collect_planned_work,
+            "check_credentials": self.check_credentials,
         }
 
     async def purge_audit_log(self, run: JobRun | None = None) -> None:
@@ -87,6 +90,21 @@ class Timers:
         Raises ConfigurationError and StorageUnavailable.
         """
         await self._services.planned_work.collect(self._services.opened_systems.real_system, run)
+
+    async def check_credentials(self, run: JobRun | None = None) -> CredentialResult:
+        """Look at every secret that the configuration names, and at log-ins that people gave; warn of what ends.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
+
+        Raises ConfigurationError and StorageUnavailable.
+        """
+        from app.credentials import look
+        from shared.operations.credential_watch import CredentialWatch
+
+        services = self._services
+        watch = CredentialWatch(services.credentials, lambda: look(services), services.now)
+        return await watch.run(run or JobRun())
 
     async def resync(self, run: JobRun | None = None) -> list[ResyncResult]:
         """Read what people did with tickets; nothing where the configuration does not want it.

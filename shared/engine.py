@@ -11,10 +11,12 @@ from shared.core.link import Link
 from shared.core.secrets import SecretSource
 from shared.core.ticket_system import TicketKind, TicketSystem
 from shared.delivery.links import LinkStore
+from shared.delivery.parked import ParkedStore
 from shared.delivery.queue import SignalQueue
 from shared.delivery.worker import Worker
 from shared.mapping.mapper import Mapper
 from shared.operations.connection_health import ConnectionHealthStore
+from shared.operations.credential_watch import CredentialStore
 from shared.operations.health import Health
 from shared.platform.storage import Storage
 
@@ -63,6 +65,16 @@ class Engine(Protocol):
     @property
     def queue(self) -> SignalQueue:
         """The signal queue."""
+        ...
+
+    @property
+    def parked(self) -> ParkedStore:
+        """Dead letters and quarantine."""
+        ...
+
+    @property
+    def credentials(self) -> CredentialStore:
+        """Until when secrets, certificates and log-ins last, as they were read last."""
         ...
 
     @property

@@ -97,6 +97,7 @@ def _classes(file: Path) -> Iterator[str]:
 #: What every folder under connectors/ has beside its code: tests, and a page of documentation.
 _CONNECTORS = {
     "azure_monitor": ("tests/reconcile", "docs/reconcile.md"),
+    "bridge": ("tests/own_problems", "docs/operations.md"),
     "defender": ("tests/defender_connector", "docs/defender.md"),
     "key_vault": ("tests/key_vault", "docs/configuration.md"),
     "manual": ("tests/manual", "docs/manual-tickets.md"),

@@ -1,7 +1,8 @@
 """Secrets from an Azure Key Vault, read with the app's identity when they are needed and kept for a quarter of an hour.
 
-Sources: Azure Key Vault REST API, "Get Secret", "Authentication, requests and responses" and "Error codes"; Azure RBAC
-built-in roles ("Key Vault Secrets User").
+Sources: Azure Key Vault REST API, "Get Secret", "Get Secret Versions", "Authentication, requests and responses" and
+"Error codes"; "About Azure Key Vault secrets" (a secret can be read after its ``exp``); Azure RBAC built-in roles ("Key
+Vault Secrets User": getSecret and readMetadata, which lists versions); Azure CLI, "az keyvault secret set".
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from shared.core.errors import ConfigurationError, SecretUnavailable
+from shared.core.secrets import SecretEnd
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-    from azure.core.exceptions import HttpResponseError
+    from azure.core.exceptions import AzureError, HttpResponseError
     from azure.identity.aio import DefaultAzureCredential
+    from azure.keyvault.secrets import SecretProperties
     from azure.keyvault.secrets.aio import SecretClient
+
+T = TypeVar("T")
 
 #: Seconds for which a value is used without asking again.
 KEEP = 900.0
@@ -40,6 +46,7 @@ _FORBIDDEN = {
     "SecretDisabled": "the secret is disabled. Fix: enable it, or set a new version",
     "ForbiddenByPolicy": "its access policy refuses us. Fix: allow the app's identity to get secrets",
 }
+_MISSING = "it does not exist. Fix: add it to the vault, or correct the name in bridge.yaml"
 _NO_ROLE = (
     "the app's identity may not read secrets. Fix: give it the role 'Key Vault Secrets User' on the vault; it takes "
     "some minutes to work"
@@ -107,6 +114,21 @@ class KeyVaultSecrets:
                     kept = self._kept[name] = _Kept(await self._read(name), self._clock())
         return kept.value
 
+    async def end_of(self, name: str) -> SecretEnd:
+        """See ``KnowsEnds.end_of``. It reads the list of versions, which holds no values. Where an access policy allows
+        ``get`` and not ``list``, the present version is read instead."""
+        if not _NAME.fullmatch(name):
+            raise SecretUnavailable(f"'{name}' cannot be the name of a secret: use letters, digits and dashes")
+        versions = await self._versions(name)
+        if not versions:
+            raise self._unavailable(name, _MISSING)
+        now = datetime.now(UTC)
+        present = max(versions, key=lambda one: one.created_on or datetime.min.replace(tzinfo=UTC))
+        usable = [one for one in versions if one.enabled and (one.expires_on is None or one.expires_on > now)]
+        vault = self._host.partition(".")[0]
+        replace = f"az keyvault secret set --vault-name {vault} --name {name} --file FILE --expires DATE"
+        return SecretEnd(present.expires_on, len(usable), replace)
+
     async def aclose(self) -> None:
         """Close connections, and forget every value."""
         self._kept.clear()
@@ -134,25 +156,57 @@ class KeyVaultSecrets:
         return self._client
 
     async def _read(self, name: str) -> str:
-        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceRequestError
+        async def read() -> str | None:
+            return (await self._connected().get_secret(name)).value
+
+        value = await self._explained(name, read())
+        if not value:
+            raise self._unavailable(name, "it has no value. Fix: set one")
+        return value
+
+    async def _versions(self, name: str) -> list[SecretProperties]:
+        """What is known of each version without its value. Raises SecretUnavailable."""
+        from azure.core.exceptions import HttpResponseError
+
+        async def read() -> list[SecretProperties]:
+            client = self._connected()
+            try:
+                return [one async for one in client.list_properties_of_secret_versions(name)]
+            except HttpResponseError as error:
+                if error.status_code != 403:
+                    raise
+            return [(await client.get_secret(name)).properties]
+
+        return await self._explained(name, read())
+
+    async def _explained(self, name: str, reading: Awaitable[T]) -> T:
+        """What is read of a secret. Raises SecretUnavailable for whatever the SDK raises."""
+        from azure.core.exceptions import AzureError
 
         try:
-            value = (await self._connected().get_secret(name)).value
-            problem = "it has no value. Fix: set one"
-        except ClientAuthenticationError as error:
-            value, problem = None, _unauthenticated(error)
-        except HttpResponseError as error:
-            value, problem = None, _refused(error)
-        except ServiceRequestError:
-            value, problem = None, "the vault cannot be reached. Fix: check KEY_VAULT_URL, DNS and the app's network"
-        except AzureError as error:
-            value, problem = None, f"the vault did not answer ({type(error).__name__}). It is tried again later"
-        except ValueError:  # the SDK's check that the vault that asks for a token is the vault that was called
-            value, problem = None, "the host is no vault of this cloud. Fix: check KEY_VAULT_URL"
-        if value:
-            return value
-        # What the SDK says may quote requests, so only its kind is passed on, and not as a cause.
-        raise SecretUnavailable(f"secret '{name}' of key vault {self._host}: {problem}")
+            return await reading
+        except (AzureError, ValueError) as error:
+            problem = _problem(error)
+        # Outside of the handler: what the SDK says may quote requests, so only its kind is passed on, not as a cause.
+        raise self._unavailable(name, problem)
+
+    def _unavailable(self, name: str, problem: str) -> SecretUnavailable:
+        return SecretUnavailable(f"secret '{name}' of key vault {self._host}: {problem}")
+
+
+def _problem(error: AzureError | ValueError) -> str:
+    """What went wrong, without a word of what the SDK says."""
+    from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+
+    if isinstance(error, ClientAuthenticationError):
+        return _unauthenticated(error)
+    if isinstance(error, HttpResponseError):
+        return _refused(error)
+    if isinstance(error, ServiceRequestError):
+        return "the vault cannot be reached. Fix: check KEY_VAULT_URL, DNS and the app's network"
+    if isinstance(error, ValueError):  # the SDK's check that the vault that asks for a token is the one that was called
+        return "the host is no vault of this cloud. Fix: check KEY_VAULT_URL"
+    return f"the vault did not answer ({type(error).__name__}). It is tried again later"
 
 
 def _unauthenticated(error: HttpResponseError) -> str:
@@ -167,7 +221,7 @@ def _unauthenticated(error: HttpResponseError) -> str:
 def _refused(error: HttpResponseError) -> str:
     status = error.status_code
     if status == 404:
-        return "it does not exist. Fix: add it to the vault, or correct the name in bridge.yaml"
+        return _MISSING
     if status == 403:
         return "HTTP 403, " + _FORBIDDEN.get(_inner_code(error), _NO_ROLE)
     if status == 429:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from shared.core.settings import Guid, SecretRef, SettingsModel
+from shared.core.settings import Guid, HoldsCertificate, SecretRef, SettingsModel
 
 
 class ManagedIdentitySettings(SettingsModel):
@@ -26,7 +26,7 @@ class SignIn(SettingsModel):
     """Application (client) id."""
     client_secret: SecretRef | None = None
     """Its client secret."""
-    certificate: SecretRef | None = None
+    certificate: Annotated[SecretRef | None, HoldsCertificate()] = None
     """Its certificate with the private RSA key: PEM, or what Key Vault keeps behind a certificate."""
     managed_identity: ManagedIdentitySettings | None = None
     """A managed identity of the app, where the application has a federated credential for it: there is no secret that

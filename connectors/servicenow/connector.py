@@ -9,6 +9,7 @@ from typing import Protocol
 import httpx
 
 from connectors.servicenow.affected import AFFECTED_KINDS, TicketItems
+from connectors.servicenow.auth.log_ins import log_in_of
 from connectors.servicenow.batch_finding import BatchFinding
 from connectors.servicenow.check.connection import ConnectionCheck
 from connectors.servicenow.client import Client
@@ -31,6 +32,7 @@ from shared.core.ticket_system import (
     Closure,
     Draft,
     LeftOut,
+    LogIn,
     Needs,
     Note,
     Person,
@@ -247,6 +249,10 @@ class ServiceNow:
     def state_name(self, kind: TicketKind, state: str) -> str:
         """See ``TicketSystem.state_name``."""
         return self._handlers[kind].state_name(kind, state)
+
+    async def log_in(self) -> LogIn:
+        """See ``TicketSystem.log_in``."""
+        return log_in_of(self._settings.auth)
 
     async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
         """See ``TicketSystem.changes_since``. Ours are the records that bear a correlation_id and our name in

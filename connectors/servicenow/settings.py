@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from connectors.servicenow.states import StateOverrides
 from shared.config.connection import ConnectionSettings
-from shared.core.settings import Duration, SecretRef, SettingsModel
+from shared.core.settings import Duration, HoldsCertificate, SecretRef, SettingsModel
 
 #: Name of a table or column of ServiceNow.
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
@@ -102,8 +102,9 @@ class OAuthJwtBearer(SettingsModel):
     """Client ID of the application registry record; issuer and audience of the token."""
     client_secret: SecretRef | None = None
     """Its client secret. Left out for public clients."""
-    private_key: SecretRef
-    """Private key in PEM form, not encrypted."""
+    private_key: Annotated[SecretRef, HoldsCertificate(always=False)]
+    """Private key in PEM form, not encrypted. Where its certificate stands beside it (what Key Vault keeps behind a
+    certificate), the bridge warns before that ends."""
     key_id: Annotated[str, Field(min_length=1)]
     """Key id (kid) of the JWT verifier map."""
     subject: Annotated[str, Field(min_length=1)]
@@ -130,7 +131,7 @@ class MutualTls(SettingsModel):
 
     type: Literal["mutual_tls"]
     """mutual_tls"""
-    certificate: SecretRef
+    certificate: Annotated[SecretRef, HoldsCertificate()]
     """Certificate in PEM form, with intermediate certificates after it."""
     private_key: SecretRef
     """Its private key in PEM form, not encrypted."""

@@ -233,8 +233,9 @@ def _show_health(running: Running, out: Console) -> None:
     called = [one["name"] for one in report["functions"] if one["last_called"]]
     reasons = "; ".join(reason["text"] for reason in report["reasons"]) or "nothing needs a person"
     functions = f"{len(report['functions'])} functions that Azure calls by itself"
+    out.print(f"\n{_log_in(report)}", markup=False, soft_wrap=True)
     text = (
-        f"\nHealth: {report['status']} ({reasons}). "
+        f"Health: {report['status']} ({reasons}). "
         f"Of the {functions}, {', '.join(called) or 'none'} left a sign of life. "
         "When Azure forgets to call them, webhooks, health checks and timers do their work: "
         "an alert has its ticket within three minutes. "
@@ -242,6 +243,18 @@ def _show_health(running: Running, out: Console) -> None:
         "then send an alert, and ask for the health once a minute."
     )
     out.print(text, markup=False, soft_wrap=True)
+
+
+def _log_in(report: dict[str, Any]) -> str:
+    """How each connection logs in, and how long that works."""
+    lines = []
+    for name, connection in report["connections"].items():
+        log_in = connection["log_in"] or {"kind": "unknown", "user": "", "days_left": None}
+        as_whom = f" as {log_in['user']}" if log_in["user"] else ""
+        days = log_in["days_left"]
+        lasts = "no end is known of its secrets (settings have none)" if days is None else f"{days} days left"
+        lines.append(f"Log-in of {name}: {log_in['kind']}{as_whom}, {lasts}.")
+    return " ".join(lines)
 
 
 def _invite(session: dict[str, Any], out: Console) -> None:

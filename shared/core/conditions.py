@@ -19,11 +19,12 @@ class When(SettingsModel):
     """
 
     source: Patterns | None = None
-    """Who noticed: azure_monitor, defender, secure_score, or manual for tickets by hand."""
+    """Who noticed: azure_monitor, defender, secure_score, manual for tickets by hand, or bridge for its own problems
+    (section ``report_itself``)."""
     kind: Patterns | None = None
     """What sort of signal. Azure Monitor: metric, log, activity, service_health, resource_health, prometheus,
     smart_detection, budget, backup, autoscale, other. Defender for Cloud: recommendation, sub_assessment,
-    security_alert. Secure Score: control."""
+    security_alert. Secure Score: control. The bridge itself: the reasons of ``report_itself``."""
     severity: Literal[0, 1, 2, 3, 4, "unknown"] | list[Literal[0, 1, 2, 3, 4, "unknown"]] | None = None
     """0 (critical) to 4 (verbose), or ``unknown`` for signals that have none."""
     rule: Patterns | None = None

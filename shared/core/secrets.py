@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 from shared.core.errors import SecretUnavailable
 
@@ -27,6 +29,38 @@ class SecretSource(Protocol):
 
     async def aclose(self) -> None:
         """Close connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEnd:
+    """What a source of secrets knows of a secret beside its value.
+
+    Attributes:
+        ends: when the version in use ends, UTC; None when it was stored without an end.
+        usable: versions that are enabled and have not ended: two while a new one replaces an old one.
+        replace: the command that stores a new value, with placeholders for what it cannot know.
+    """
+
+    ends: datetime | None = None
+    usable: int = 1
+    replace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEnd:
+    """What a source of signals knows of the end of a secret, and how it is replaced there."""
+
+    ends: datetime
+    replace: str = ""
+
+
+@runtime_checkable
+class KnowsEnds(Protocol):
+    """Optional part of a source of secrets: until when each is meant to be used."""
+
+    async def end_of(self, name: str) -> SecretEnd:
+        """When a secret ends, without reading its value where that is possible. Raises SecretUnavailable."""
         ...
 
 

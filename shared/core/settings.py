@@ -30,6 +30,17 @@ class SettingsModel(BaseModel):
     )
 
 
+class HoldsCertificate:
+    """Metadata of a field with a :class:`SecretRef`: the secret's value holds a certificate, whose end counts.
+
+    Args:
+        always: False where it may be a bare private key, of which no end is known.
+    """
+
+    def __init__(self, *, always: bool = True) -> None:
+        self.always = always
+
+
 class SecretRef(SettingsModel):
     """A secret by name; its value is never in the file."""
 

@@ -108,7 +108,7 @@ class Signal:
     """One thing noticed.
 
     Attributes:
-        source: who noticed: ``azure_monitor``, ``defender``, ``secure_score`` or ``manual``.
+        source: who noticed: ``azure_monitor``, ``defender``, ``secure_score``, ``manual`` or ``bridge``.
         kind: what sort of thing, e.g. ``metric``, ``log``, ``service_health``, ``recommendation``.
         key: identity across fired and resolved, ``type:version:payload``, never empty, lower case.
         state: fired, updated or resolved, by what the payload really says.

@@ -216,6 +216,27 @@ class CheckLine:
 
 
 @dataclass(frozen=True, slots=True)
+class LogIn:
+    """How a connection logs in: as whom, and until when that works without a person. It never holds a secret.
+
+    Attributes:
+        kind: way to log in, the ``type`` under ``auth``.
+        user: whom the connection acts as, as far as the configuration or the person who consented says: a user name,
+            or the client that stands for one; empty where only the system knows (a bare API key).
+        token_ends: until when a log-in that a person gave lasts (the end of its refresh token), UTC. None where tokens
+            are fetched anew with secrets of the configuration, or no end is known.
+        secret_ends: the earliest end of a secret or certificate that the log-in uses, UTC; None when none is known.
+            A connector fills in only what nobody else can know: the bridge itself adds what the key vault and the
+            certificates say of the secrets that the configuration names.
+    """
+
+    kind: str
+    user: str = ""
+    token_ends: datetime | None = None
+    secret_ends: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """What the configuration will ask of a connection, so that the check can test exactly that.
 
@@ -420,6 +441,13 @@ class TicketSystem(Protocol):
     async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
         """Those of the ids whose tickets are visible: the others were deleted, or hidden from us. One call per 100
         ids. All of them for kinds that cannot be looked up."""
+        ...
+
+    async def log_in(self) -> LogIn:
+        """How this connection logs in. Makes no call of the ticket system, and reads no secret's value.
+
+        Raises StorageUnavailable where the bridge keeps a log-in that cannot be read now.
+        """
         ...
 
     async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[CheckLine]:

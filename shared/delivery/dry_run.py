@@ -23,6 +23,7 @@ from shared.core.ticket_system import (
     CheckLine,
     Closure,
     Draft,
+    LogIn,
     Needs,
     Note,
     Phase,
@@ -111,6 +112,10 @@ class RehearsedSystem:
     def state_name(self, kind: TicketKind, state: str) -> str:
         """See ``TicketSystem``."""
         return self._real.state_name(kind, state)
+
+    async def log_in(self) -> LogIn:
+        """See ``TicketSystem``."""
+        return await self._real.log_in()
 
     async def create(self, draft: Draft) -> Ticket:
         """See ``TicketSystem``."""

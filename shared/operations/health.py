@@ -51,12 +51,14 @@ class Reason:
 
     Attributes:
         code: stable name. text: one sentence. since: since when. advice: what to do.
+        about: which connection, function or credential; empty where the code says it all.
     """
 
     code: str
     text: str
     since: datetime | None = None
     advice: str = ""
+    about: str = ""
 
     def shown(self) -> dict[str, Any]:
         """As JSON."""
@@ -108,7 +110,13 @@ def reasons_of_configuration(problems: int) -> list[Reason]:
 def reasons_of_functions(look: Look, advice: str) -> list[Reason]:
     """Functions that Azure does not call, and messages that wait."""
     found = [
-        Reason("function_not_called", f"Azure has not called the function {one.name}.", one.silent_since, advice)
+        Reason(
+            "function_not_called",
+            f"Azure has not called the function {one.name}.",
+            one.silent_since,
+            advice,
+            about=one.name,
+        )
         for one in look.functions
         if one.silent_since is not None
     ]
@@ -128,13 +136,15 @@ def reasons_of_connections(names: Sequence[str], health: Mapping[str, Connection
         one = health.get(name, ConnectionHealth())
         if one.is_failing:
             text = f"Calls to connection {name} fail ({one.last_error_code})."
-            found.append(Reason("connection_failing", text, one.last_success, f"Run bridge.py check {name}"))
+            found.append(Reason("connection_failing", text, one.last_success, f"Run bridge.py check {name}", name))
     for name in (*names, GENERAL):
         since = health.get(name, ConnectionHealth()).waits_since(now)
         if since is not None and now - since > WAITING_BOUND:
             what = f"for connection {name}" if name != GENERAL else "for a secret, storage, or a right configuration"
             found.append(
-                Reason("signals_wait", f"Signals wait {what}.", since, "Nothing is lost: they are tried again")
+                Reason(
+                    "signals_wait", f"Signals wait {what}.", since, "Nothing is lost: they are tried again", about=name
+                )
             )
     return found
 

@@ -36,6 +36,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "bridge.throttled": "of these: because of the budget or a rate limit",
         "bridge.dead_lettered": "signals that were refused for good, by code",
         "bridge.quarantined": "items that nobody could read",
+        "bridge.credential_ends": "warnings that a secret, certificate or log-in ends, by the days before its end",
         "bridge.refused_request": "requests that the webhook answered 4xx, by status",
     }
 )
@@ -44,6 +45,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
 HISTOGRAMS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "bridge.alert_to_ticket": ("s", "seconds from the webhook to the new or reopened ticket"),
+        "bridge.credential_days_left": ("d", "days until the first secret, certificate or log-in ends"),
         "bridge.ticket_system_calls": ("{call}", "calls to the ticket system that one delivery cost"),
     }
 )
@@ -121,10 +123,16 @@ class Measures:
 
         Args:
             event: its name.
-            fields: as given to ``shared.platform.log.record``. Read are source, severity and status; any may be missing
-                or of another type.
+            fields: as given to ``shared.platform.log.record``. Read are source, severity, status, kind, step and
+                days_left; any may be missing or of another type.
         """
-        if event in _EVENTS:
+        if event == "credential_ends":
+            yield Measure(
+                "bridge.credential_ends", 1, self._attributes(kind=fields.get("kind"), step=fields.get("step"))
+            )
+        elif event == "credentials_checked" and type(left := fields.get("days_left")) is int:
+            yield Measure("bridge.credential_days_left", left, {})
+        elif event in _EVENTS:
             severity = fields.get("severity")
             urgency = f"sev{severity}" if type(severity) is int and 0 <= severity <= 4 else ""
             common = self._attributes(source=fields.get("source"), urgency=urgency, status=fields.get("status"))

@@ -57,7 +57,7 @@ SCORE = HEAD + "secure_score:\n  connection: contoso\n  rules:\n"
          "mean 'service_health'?"),
         (when("kind: 'metrics*'"), "there is no kind 'metrics*'"),
         (when("source: azuremonitor"), "there is no source 'azuremonitor'. Fix: did you mean 'azure_monitor'?"),
-        (when("source: nagios"), "Fix: write one of azure_monitor, defender, manual, secure_score"),
+        (when("source: nagios"), "Fix: write one of azure_monitor, bridge, defender, manual, secure_score"),
         (when('resource_group: "!rg-dev-*"'), "Fix: write it without '!' under 'not'"),
         (when('kind: "!metric"'), "'!metric' is compared as it stands and matches nothing"),
         (when("not: {kind: metrics}"), "routes[0].when.not.kind: there is no kind 'metrics'"),

@@ -63,6 +63,12 @@ class TicketSystemConformance(Kinds):
         assert stage.system.kinds == set(self.kinds)
         assert {kind for kind in self.kinds if stage.system.findable(kind)} == set(self.findable)
 
+    async def test_it_says_how_it_logs_in_without_a_call(self, stage: Stage) -> None:
+        calls = await stage.calls()
+        log_in = await stage.system.log_in()
+        assert log_in.kind
+        assert await stage.calls() == calls
+
     # -- create ----------------------------------------------------------------------------------------------------
 
     async def test_create_bears_our_id_and_key(self, stage: Stage, any_kind: TicketKind) -> None:

@@ -28,7 +28,7 @@ from shared.core.errors import (
 from shared.core.link import Link, LinkStage, link_id, ticket_id
 from shared.core.messages import SignalMessage
 from shared.core.signal import Resource, Signal, SignalState
-from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.ticket_system import ChangePage, Closure, Draft, LogIn, Note, Phase, Ticket, TicketKind, TicketRef
 from shared.delivery import links
 from shared.delivery.decision.rules import no_planned_work
 from shared.delivery.deliver import Deliverer
@@ -95,6 +95,9 @@ class Desk:
     def state_name(self, kind: TicketKind, state: str) -> str:
         return state
 
+    async def log_in(self) -> LogIn:
+        return LogIn("memory")
+
     async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
         raise AssertionError("delivery does not read changes")
 
@@ -107,7 +110,6 @@ class Desk:
         self.hidden |= dict.fromkeys(self.rows, until or datetime.max.replace(tzinfo=UTC))
 
     def show(self) -> None:
-        """All rows can be seen."""
         self.hidden.clear()
 
     def _seen(self, ticket_id: str) -> Row | None:
@@ -121,10 +123,9 @@ class Desk:
                 if self._seen(row_id) is None:
                     raise OutcomeUnknown("a duplicate of a record that is not visible", connection="desk")
                 return self.rows[row_id]
-            row = Row(row_id, draft.kind, draft.correlation, number=f"INC{next(self._numbers):07}")
+            phase = Phase.OPEN if draft.closure is None else Phase.RESOLVED
+            row = Row(row_id, draft.kind, draft.correlation, phase, f"INC{next(self._numbers):07}")
             row.follows = draft.follows.number if draft.follows else ""
-            if draft.closure is not None:
-                row.phase = Phase.RESOLVED
             self.rows[row_id] = row
             if self.commit_delay:
                 self.hidden[row_id] = self.clock.now + self.commit_delay
@@ -143,8 +144,7 @@ class Desk:
             row = next((r for r in mine if self._seen(r.id) is not None), None)
         if row is None:
             return None
-        noted = any(marker in note for note in row.notes) if marker else None
-        return replace(self._ticket(row), noted=noted)
+        return replace(self._ticket(row), noted=any(marker in note for note in row.notes) if marker else None)
 
     async def comment(self, ref: TicketRef, note: Note) -> Ticket:
         return self._ticket(await self._act("comment", lambda: self._open_or_resolved(ref, note=note.text)))

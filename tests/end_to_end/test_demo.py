@@ -93,3 +93,8 @@ def test_health_says_which_functions_azure_has_called(shown: list[str]) -> None:
     (line,) = [line for line in shown if line.startswith("Health: ")]
     assert "deliver" in line
     assert "1 new quarantined item in the last hour" in line
+
+
+def test_the_log_in_of_the_connection_is_said_with_how_long_it_lasts(shown: list[str]) -> None:
+    (line,) = [line for line in shown if line.startswith("Log-in of ")]
+    assert "no end is known" in line or "days left" in line

@@ -7,6 +7,7 @@ import logging
 import socket
 import traceback
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +256,42 @@ async def test_no_value_shows(
     text = "".join(shown) + caplog.text + repr(secrets) + repr(vars(secrets))
     assert "demo-password" not in text
     assert "demo-vault-token" not in text
+
+
+async def test_given_two_versions_when_asked_for_the_end_then_the_newest_counts_and_no_value_is_read(
+    vault: Vault, secrets: KeyVaultSecrets
+) -> None:
+    vault.store("desk-key", "demo-old", created=1700000000, ends=4102444800)
+    vault.store("desk-key", "demo-new", created=1750000000, ends=4133980800)
+    found = await secrets.end_of("desk-key")
+    assert found.ends == datetime(2101, 1, 1, tzinfo=UTC)
+    assert found.usable == 2
+    assert found.replace.startswith("az keyvault secret set --vault-name localhost --name desk-key ")
+    assert vault.reads == ["desk-key/versions"]
+
+
+async def test_given_an_old_version_without_end_when_the_newest_has_none_then_no_end_is_known(
+    vault: Vault, secrets: KeyVaultSecrets
+) -> None:
+    vault.store("desk-key", "demo-old", created=1700000000, ends=1700000001)
+    vault.store("desk-key", "demo-new", created=1750000000)
+    found = await secrets.end_of("desk-key")
+    assert (found.ends, found.usable) == (None, 1)
+
+
+async def test_given_a_policy_without_list_when_asked_for_the_end_then_the_present_version_tells_it(
+    vault: Vault, secrets: KeyVaultSecrets
+) -> None:
+    vault.may_list = False
+    vault.store("desk-key", "demo-new", ends=4102444800)
+    found = await secrets.end_of("desk-key")
+    assert found.ends == datetime(2100, 1, 1, tzinfo=UTC)
+    assert vault.reads == ["desk-key/versions", "desk-key"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("nowhere", "it does not exist"), ("no name", "cannot be the name")])
+async def test_given_a_secret_that_is_not_there_when_asked_for_the_end_then_the_fix_is_said(
+    secrets: KeyVaultSecrets, name: str, said: str
+) -> None:
+    with pytest.raises(SecretUnavailable, match=said):
+        await secrets.end_of(name)

@@ -26,6 +26,8 @@ class Vault:
         self.ca_file = ""
         self.identity_url = ""
         self.secrets: dict[str, str] = {}
+        self.versions: dict[str, list[dict[str, Any]]] = {}
+        self.may_list = True
         self.refusals: dict[str, tuple[int, str, str]] = {}
         self.reads: list[str] = []
         self.asked = asyncio.Event()
@@ -34,6 +36,12 @@ class Vault:
         self.denied = False
         self.blips = 0
 
+    def store(self, name: str, value: str, created: int = 1700000000, ends: int | None = None) -> None:
+        """A new version of a secret. Times in seconds since 1970."""
+        self.secrets[name] = value
+        attributes = {"enabled": True, "created": created, "updated": created, "exp": ends}
+        self.versions.setdefault(name, []).append({key: one for key, one in attributes.items() if one is not None})
+
     async def get(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {ACCESS}" or self.denied:
             challenge = (
@@ -41,7 +49,8 @@ class Vault:
             )
             return _error(401, "Unauthorized", headers={"WWW-Authenticate": challenge})
         name = request.match_info["name"]
-        self.reads.append(name)
+        listed = request.match_info["tail"] == "versions"
+        self.reads.append(f"{name}/versions" if listed else name)
         self.asked.set()
         if self.gate is not None:
             await self.gate.wait()
@@ -51,12 +60,20 @@ class Vault:
         if name in self.refusals:
             status, code, inner = self.refusals[name]
             return _error(status, code, inner)
+        if listed and not self.may_list:
+            return _error(403, "Forbidden", "AccessDenied")
         if name not in self.secrets:
-            return _error(404, "SecretNotFound")
+            return web.json_response({"value": []}) if listed else _error(404, "SecretNotFound")
+        kept = self.versions.get(name, [{"enabled": True, "created": 1700000000, "updated": 1700000000}])
+        if listed:
+            items = [
+                {"id": f"{self.url}/secrets/{name}/{place:032x}", "attributes": one} for place, one in enumerate(kept)
+            ]
+            return web.json_response({"value": items, "nextLink": None})
         body = {
             "value": self.secrets[name],
             "id": f"{self.url}/secrets/{name}/{'0' * 32}",
-            "attributes": {"enabled": True, "created": 1700000000, "updated": 1700000000},
+            "attributes": kept[-1],
         }
         return web.json_response(body)
 

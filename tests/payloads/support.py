@@ -10,6 +10,7 @@ from typing import Any
 
 from app.registry import REGISTRY
 from connectors.azure_monitor.payloads import details as azure_monitor
+from connectors.bridge.payloads import problem as bridge
 from connectors.defender.payloads import details as defender
 from connectors.manual.payloads import details as manual
 from connectors.secure_score.payloads import details as secure_score
@@ -20,7 +21,7 @@ from shared.payloads import parse as reading
 _FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 #: Sources of signals; each has a folder of fixtures.
-SOURCES = ("azure_monitor", "defender", "secure_score", "manual")
+SOURCES = ("azure_monitor", "defender", "secure_score", "manual", "bridge")
 RECEIVED = datetime(2030, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 SUB = "3f6c1a52-7d0e-4b8c-9a41-5e2d7c9b0f13"
@@ -39,6 +40,7 @@ DETAILS: Mapping[str, Mapping[str, str]] = {
     "defender": {**builder.DETAILS, **defender.DETAILS},
     "secure_score": {**builder.DETAILS, **secure_score.DETAILS},
     "manual": {**builder.DETAILS, **manual.DETAILS},
+    "bridge": {**builder.DETAILS, **bridge.DETAILS},
 }
 
 

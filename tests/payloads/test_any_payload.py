@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from connectors.bridge.payloads.problem import REASONS
 from shared.core.signal import Signal, SignalState, Unreadable, from_dict, to_dict
 from shared.payloads.builder import LARGEST
 from tests.payloads.support import DETAILS, RECEIVED, every_name, fixture, names, parse
@@ -24,6 +25,7 @@ KINDS = {
     "defender": {"recommendation", "sub_assessment", "security_alert"},
     "secure_score": {"control"},
     "manual": {"manual"},
+    "bridge": set(REASONS),
 }
 
 ODD: tuple[Any, ...] = (

@@ -24,9 +24,9 @@ def _read_storm(body: Fields, received_at: datetime) -> Signal:
 STORM = PayloadSchema("a storm warning", lambda body: "storm" in body, _read_storm)
 
 
-def test_azure_monitor_is_tried_first_then_defender_then_secure_score_then_requests_by_hand() -> None:
+def test_azure_monitor_is_tried_first_then_the_others_in_the_order_of_the_registry() -> None:
     assert tuple(OWN) == SOURCES
-    assert REGISTRY.schemas == OWN["azure_monitor"] + OWN["defender"] + OWN["secure_score"] + OWN["manual"]
+    assert REGISTRY.schemas == tuple(schema for source in SOURCES for schema in OWN[source])
 
 
 @pytest.mark.parametrize(("source", "name"), every_name())

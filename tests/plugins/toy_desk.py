@@ -20,6 +20,7 @@ from shared.core.ticket_system import (
     CheckStatus,
     Closure,
     Draft,
+    LogIn,
     Needs,
     Note,
     Phase,
@@ -122,6 +123,9 @@ class ToyDesk:
     def state_name(self, kind: TicketKind, state: str) -> str:
         del kind
         return dict(self.settings.state_names()).get(state, state)
+
+    async def log_in(self) -> LogIn:
+        return LogIn("toy")
 
     async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
         del limit

@@ -74,6 +74,8 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "full_check": "timerTrigger",
         "reconcile": "timerTrigger",
         "purge_audit_log": "timerTrigger",
+        "check_credentials": "timerTrigger",
+        "report_itself": "timerTrigger",
         "health": "httpTrigger",
         "health_report": "httpTrigger",
         "deliver": "queueTrigger",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.servicenow.auth.advice import refused_credentials
+from connectors.servicenow.settings import ServiceNowSettings
 from shared.core.ticket_system import CheckStatus, Draft, Needs, TicketKind
 from tests.conformance.stage import Fault
 from tests.servicenow_connector.conftest import Stages
@@ -248,6 +250,64 @@ async def test_the_advice_for_refused_credentials_fits_the_kind_of_log_in(
     if auth["type"] == "api_key":
         assert "password" not in fix
         assert "basic" not in fix
+
+
+_CLIENT = {"client_id": "{client_id}", "client_secret": {"secret": "demo-client-secret"}}
+
+REFUSED_TOKENS = (
+    (
+        {"type": "oauth_client_credentials", **_CLIENT},
+        ("OAuth Application User who is active", "credential.grant_type.enabled"),
+        ("user name and password", "JWT", "REST API Key", "basic"),
+    ),
+    (
+        {"type": "oauth_password", "username": "azure.bridge", "password": {"secret": "demo-password"}, **_CLIENT},
+        ("user name and password", "ropc.grant_type.disabled"),
+        ("JWT", "OAuth Application User", "basic"),
+    ),
+    (
+        {
+            "type": "oauth_jwt_bearer",
+            "private_key": {"secret": "demo-jwt-key"},
+            "key_id": "unknown",
+            "subject": "azure.bridge",
+            **_CLIENT,
+        },
+        ("JWT verifier map", "has not ended", "both clocks agree"),
+        ("user name and password", "OAuth Application User", "basic"),
+    ),
+)
+
+
+@pytest.mark.parametrize(("auth", "advice", "never"), REFUSED_TOKENS)
+async def test_the_advice_for_a_refused_token_names_only_what_this_grant_uses(
+    stages: Stages, auth: dict[str, object], advice: tuple[str, ...], never: tuple[str, ...]
+) -> None:
+    async with stages(auth) as stage:
+        stage.known["DEMO_CLIENT_SECRET"] = "expired"
+        findings = await stage.system.check(needs())
+    (name,) = failed(findings)
+    fix = lines(findings)[name].fix
+    assert all(part in fix for part in advice)
+    assert not any(part in fix for part in never)
+
+
+@pytest.mark.parametrize(
+    ("auth", "whose"),
+    [
+        (REFUSED_TOKENS[0][0], "the OAuth Application User of the record"),
+        (REFUSED_TOKENS[1][0], "the user 'azure.bridge'"),
+        (REFUSED_TOKENS[2][0], "the user whom the subject 'azure.bridge' names"),
+    ],
+)
+async def test_the_advice_for_a_token_that_is_issued_and_refused_names_its_user(
+    auth: dict[str, object], whose: str
+) -> None:
+    settings = ServiceNowSettings.model_validate(
+        {"type": "servicenow", "url": "https://contoso.service-now.com", "auth": auth}
+    )
+    assert whose in refused_credentials(settings.auth)
+    assert "basic" not in refused_credentials(settings.auth)
 
 
 async def test_an_unmapped_certificate_is_answered_with_advice_about_certificates(stages: Stages) -> None:

@@ -6,7 +6,15 @@ authentication", "OAuth inbound".
 
 from __future__ import annotations
 
-from connectors.servicenow.settings import ApiKeyAuth, Auth, BasicAuth, MutualTls
+from connectors.servicenow.settings import (
+    ApiKeyAuth,
+    Auth,
+    BasicAuth,
+    MutualTls,
+    OAuthClientCredentials,
+    OAuthJwtBearer,
+    OAuthPassword,
+)
 
 
 def refused_credentials(auth: Auth, challenge: str = "") -> str:
@@ -32,6 +40,17 @@ def refused_credentials(auth: Auth, challenge: str = "") -> str:
             "service access only, or snc_basic_auth_api_access)."
         )
     return (
-        "The instance issued a token and refuses it: check that the user of the application registry record is active "
-        "and not locked out, and that the record was not changed meanwhile."
+        f"The instance issued a token and refuses it: check that {_token_user(auth)} is active and not locked out, and "
+        "that the application registry record was not changed meanwhile."
     )
+
+
+def _token_user(auth: Auth) -> str:
+    """Whom a token of this log-in acts as."""
+    if isinstance(auth, OAuthPassword):
+        return f"the user '{auth.username}'"
+    if isinstance(auth, OAuthJwtBearer):
+        return f"the user whom the subject '{auth.subject}' names"
+    if isinstance(auth, OAuthClientCredentials):
+        return "the OAuth Application User of the record"
+    return "its user"

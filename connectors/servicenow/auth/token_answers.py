@@ -21,19 +21,20 @@ from shared.core.errors import NotAuthorised, Throttled, Unavailable
 _DEFAULT_LIFE = 300.0
 
 _CAUSES = (
-    "The instance gives one answer for many causes; its system log has the true one. Check: client id and secret; user "
-    "name and password; that the user is active, not locked out and needs no password reset; that the scope is one "
-    "that the application registry record allows"
+    "The instance gives one answer for many causes; its system log has the true one. Check: that client id and secret "
+    "are those of an active application registry record; that the scope is one that the record allows"
 )
 
+#: What else can be wrong, by the grant: only what this grant uses.
 _CAUSES_BY_GRANT = {
-    "client_credentials": "; that the property glide.oauth.inbound.client.credential.grant_type.enabled is true and "
-    "the registry record names an OAuth Application User",
-    "password": "; that the property glide.oauth.inbound.ropc.grant_type.disabled is not true and the user may log in "
+    "client_credentials": "; that the property glide.oauth.inbound.client.credential.grant_type.enabled is true; that "
+    "the record names an OAuth Application User who is active, not locked out and needs no password reset",
+    "password": "; user name and password; that the user is active, not locked out and needs no password reset; that "
+    "the property glide.oauth.inbound.ropc.grant_type.disabled is not true and the user may log in "
     "interactively",
     "urn:ietf:params:oauth:grant-type:jwt-bearer": "; that the JWT verifier map has this key id and the certificate "
-    "that belongs to the private key, that the subject is the value of the registry record's user field, and that "
-    "both clocks agree",
+    "that belongs to the private key, and that this certificate has not ended; that the subject is the value of the "
+    "record's user field for a user who is active and not locked out; that both clocks agree",
 }
 
 

@@ -1,0 +1,1 @@
+"""The bridge itself as a source: what its health says becomes signals like any other."""

@@ -1,0 +1,1 @@
+"""Makes signals of the bridge's own problems."""

@@ -1,0 +1,215 @@
+"""What lets the bridge in elsewhere, and until when: the secrets that the configuration names, and log-ins of people.
+
+Everything here is read anew whenever it is asked for; ``credential_watch`` remembers it and warns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from shared.core.errors import BridgeError, SecretUnavailable
+from shared.core.secrets import KnownEnd, KnowsEnds, SecretEnd, SecretSource
+from shared.core.settings import HoldsCertificate, SecretRef
+from shared.core.ticket_system import LogIn
+from shared.platform.certificates import certificate_end
+
+#: A warning is given when no more than so many days are left; 0: it has ended.
+STEPS = (30, 14, 7, 1, 0)
+
+#: Days from which on health says so.
+UNWELL = 7
+
+#: Secrets that are asked for at the same time.
+_AT_ONCE = 4
+
+CredentialKind = Literal["secret", "certificate", "log-in"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSecret:
+    """A secret that the configuration names.
+
+    Attributes:
+        name: of the secret. places: where, each as ``connections.desk.auth.password``.
+        certificate: None for a secret that holds none; True where it must hold one; False where it may.
+    """
+
+    name: str
+    places: tuple[str, ...]
+    certificate: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialReading:
+    """Something that lets the bridge in somewhere.
+
+    Attributes:
+        id: stable: ``secret:<name>`` or ``log-in:<connection>``.
+        kind: ``secret``, ``certificate``, or ``log-in`` (what a person who consented gave).
+        name: of the secret or connection. places: where the configuration names it.
+        ends: the earliest end that is known, UTC; None when none is.
+        advice: how it is replaced. problem: why its end could not be read now; empty when it could.
+    """
+
+    id: str
+    kind: CredentialKind
+    name: str
+    places: tuple[str, ...]
+    ends: datetime | None = None
+    advice: str = ""
+    problem: str = ""
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """The connections that log in with it."""
+        found = [place.split(".")[1] for place in self.places if place.startswith("connections.")]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def title(self) -> str:
+        """For people: what it is and where it is used."""
+        what = f"log-in of connection {self.name}" if self.kind == "log-in" else f"{self.kind} {self.name}"
+        return f"{what} ({', '.join(self.places)})" if self.kind != "log-in" else what
+
+
+def days_left(ends: datetime, now: datetime) -> int:
+    """Whole days until then; negative or zero when less than a day is left or it has ended."""
+    return (ends - now) // timedelta(days=1)
+
+
+def step_of(ends: datetime | None, now: datetime) -> int | None:
+    """The warning that is due: the smallest of :data:`STEPS` that has been reached; None for none."""
+    if ends is None:
+        return None
+    left = ends - now
+    return next((step for step in sorted(STEPS) if left <= timedelta(days=step)), None)
+
+
+def until(ends: datetime, now: datetime) -> str:
+    """``ends in 6 days``, ``ends in less than a day``, ``ended 2 days ago``."""
+    left = days_left(ends, now)
+    if ends <= now:
+        ago = (now - ends) // timedelta(days=1)
+        return f"ended {_days(ago)} ago" if ago else "ended less than a day ago"
+    return f"ends in {_days(left)}" if left else "ends in less than a day"
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
+
+
+def named_secrets(config: BaseModel) -> list[NamedSecret]:
+    """Every secret that a configuration names, each once, in the order of the file. Pure."""
+    found: dict[str, NamedSecret] = {}
+    for place, ref, certificate in _walk(config, ""):
+        before = found.get(ref.secret)
+        if before is None:
+            found[ref.secret] = NamedSecret(ref.secret, (place,), certificate)
+        else:
+            both = [one for one in (before.certificate, certificate) if one is not None]
+            found[ref.secret] = NamedSecret(ref.secret, (*before.places, place), any(both) if both else None)
+    return list(found.values())
+
+
+def _walk(value: Any, place: str, certificate: bool | None = None) -> Iterator[tuple[str, SecretRef, bool | None]]:
+    if isinstance(value, SecretRef):
+        yield place, value, certificate
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            marks = [one.always for one in field.metadata if isinstance(one, HoldsCertificate)]
+            yield from _walk(getattr(value, name), f"{place}.{name}".lstrip("."), marks[0] if marks else None)
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _walk(one, f"{place}.{name}", certificate)
+    elif isinstance(value, list | tuple):
+        for index, one in enumerate(value):
+            yield from _walk(one, f"{place}[{index}]", certificate)
+
+
+async def secret_credentials(
+    named: Iterable[NamedSecret], secrets: SecretSource, known: Mapping[str, KnownEnd]
+) -> list[CredentialReading]:
+    """What is known of each secret. A failure is its ``problem``.
+
+    Args:
+        named: the secrets.
+        secrets: where they are.
+        known: what sources know of the ends of secrets, by name.
+    """
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(one: NamedSecret) -> CredentialReading:
+        async with turns:
+            return await _read(one, secrets, known.get(one.name))
+
+    return list(await asyncio.gather(*map(read, named)))
+
+
+async def _read(named: NamedSecret, secrets: SecretSource, known: KnownEnd | None) -> CredentialReading:
+    ends = [] if known is None else [known.ends]
+    said, problem, kind = SecretEnd(), "", "secret"
+    if isinstance(secrets, KnowsEnds):
+        try:
+            said = await secrets.end_of(named.name)
+        except SecretUnavailable as error:
+            problem = str(error)
+    if named.certificate is not None and not problem:
+        try:
+            end = certificate_end(await secrets.get(named.name, refresh=True))
+            ends += [] if end is None else [end]
+            kind = "secret" if end is None else "certificate"
+        except SecretUnavailable as error:
+            problem = str(error)
+        except ValueError as error:
+            problem = f"secret '{named.name}': {error}" if named.certificate else ""
+    ends += [] if said.ends is None else [said.ends]
+    found = CredentialReading(
+        id=f"secret:{named.name}",
+        kind="certificate" if named.certificate or kind == "certificate" else "secret",
+        name=named.name,
+        places=named.places,
+        ends=min(ends, default=None),
+        problem=problem,
+    )
+    return replace(found, advice=_advice(found, said, known))
+
+
+def _advice(found: CredentialReading, said: SecretEnd, known: KnownEnd | None) -> str:
+    """How it is replaced: where it is made first, where it is stored then."""
+    made = known.replace if known is not None else ""
+    stored = said.replace or f"store the new value under the name {found.name}"
+    first = made or (
+        "Have a new certificate signed and made known to the other side"
+        if found.kind == "certificate"
+        else "Make a new one on the other side"
+    )
+    return f"{first}; then: {stored}. Both stay valid meanwhile; the bridge takes the newest without a restart"
+
+
+async def log_in_credentials(
+    names: Iterable[str], log_in: Callable[[str], Awaitable[LogIn]]
+) -> tuple[list[CredentialReading], list[str]]:
+    """Log-ins that a person gave and that end; and the connections whose log-in cannot be read now.
+
+    Args:
+        names: of the connections.
+        log_in: how one logs in; raises a BridgeError when that cannot be read.
+    """
+    found, unread = [], []
+    for name in names:
+        try:
+            one = await log_in(name)
+        except BridgeError:
+            unread.append(name)
+            continue
+        if one.token_ends is not None:
+            advice = f"Sign in again as {one.user or 'the integration user'}: see docs/operations.md, Credentials"
+            places = (f"connections.{name}.auth",)
+            found.append(CredentialReading(f"log-in:{name}", "log-in", name, places, one.token_ends, advice))
+    return found, unread
