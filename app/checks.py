@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
+from app import sources
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.plugins import SectionCheck
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
@@ -48,11 +49,12 @@ async def run_checks(
                 yield section
     names = [connection] if connection else [] if only == "sources" else known
     for name in names:
-        lines = await services.system(name, budgeted=False).check(services.needs(name), probe_writes=probe_writes)
+        needs = sources.with_owners(services.sources, name, services.mapper.needs(name))
+        lines = await services.system(name, budgeted=False).check(needs, probe_writes=probe_writes)
         yield SectionCheck(name, tuple(lines))
     if connection or only == "connections":
         return
-    for section in await services.check_sources():
+    for section in await sources.check(services.sources):
         yield section
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from shared.config.model import BridgeConfig
     from shared.core.http import Handler
     from shared.core.link import Link
-    from shared.core.plugins import JobWork, Registry, SectionCheck
+    from shared.core.plugins import JobWork, Registry
     from shared.core.secrets import SecretSource
-    from shared.core.ticket_system import Needs, TicketKind, TicketSystem
+    from shared.core.ticket_system import TicketKind, TicketSystem
     from shared.delivery.links import LinkStore
     from shared.delivery.parked import ParkedStore
     from shared.delivery.planned_work import PlannedWorkCache
@@ -54,9 +54,6 @@ if TYPE_CHECKING:
     from shared.operations.vital_signs import VitalSigns
     from shared.platform.storage import Storage
     from shared.resync import TicketSync
-
-#: Time for the check of one subscription or tenant; a call alone may take a minute.
-MOST_TIME = timedelta(seconds=60)
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -285,19 +282,6 @@ class Container(Closing):
             if isinstance(source, kind):
                 return source
         raise KeyError(kind.__name__)
-
-    def needs(self, connection: str) -> Needs:
-        """What routes and sources ask of a connection, for its check."""
-        from app.sources import with_owners
-
-        return with_owners(self.sources, connection, self.mapper.needs(connection))
-
-    async def check_sources(self, most: timedelta = MOST_TIME) -> list[SectionCheck]:
-        """Test what the configuration asks of sources, side by side, each subscription or tenant for ``most`` at most;
-        needs no storage, changes nothing. Raises ConfigurationError."""
-        from app.sources import check
-
-        return await check(self.sources, most)
 
     # ---- delivery
 

@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     from shared.mapping.mapper import Mapper
 
 
-async def check(sources: Mapping[str, Source], most: timedelta) -> list[SectionCheck]:
-    """Test what the configuration asks of sources, side by side, each subscription or tenant for ``most`` at most."""
+#: Time for the check of one subscription or tenant; a call alone may take a minute.
+MOST_TIME = timedelta(seconds=60)
+
+
+async def check(sources: Mapping[str, Source], most: timedelta = MOST_TIME) -> list[SectionCheck]:
+    """Test what the configuration asks of sources, side by side, each subscription or tenant for ``most`` at most.
+
+    Needs no storage, changes nothing. Raises ConfigurationError.
+    """
     found = await asyncio.gather(*(source.check(most) for source in sources.values()))
     return [section for sections in found for section in sections]
 

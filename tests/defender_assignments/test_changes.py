@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from app.sources import with_owners
 from local import azure, servicenow
 from local.azurite import Azurite
 from shared.core.link import LinkStage
@@ -126,7 +127,7 @@ async def test_the_check_looks_for_the_owners_that_governance_names(house: House
         {"name": "off", "owner": {"value": "also.nobody"}, "disabled": True},
     ]
     services = house.configure(governance=rules)
-    needs = services.needs(house.connection)
+    needs = with_owners(services.sources, house.connection, services.mapper.needs(house.connection))
     assert needs.owners == {"david.loo", "nobody@contoso.example"}
     findings = await services.system(house.connection).check(needs)
     assert [line.name for line in findings if line.verdict is CheckStatus.FAILED] == ["owner nobody@contoso.example"]

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from app.container import Container
+from app.sources import check
 from connectors.microsoft import Endpoint
 from connectors.microsoft.clients import CloudEndpoints
 from local.azure import Simulator, running
@@ -115,7 +116,7 @@ class World:
     async def check(self, sections: dict[str, Any]) -> Said:
         """What is said, by section and line."""
         async with aclosing(self.services(sections)) as services:
-            found = said(await services.check_sources())
+            found = said(await check(services.sources))
             assert "storage" not in services.__dict__
         every = [line for lines in found.values() for line in lines.values()]
         assert all(line.fix for line in every if line.verdict is FAILED)
@@ -319,7 +320,7 @@ async def test_a_service_that_does_not_answer_costs_its_time_and_no_more(world: 
     await world.tell("POST", "/scenarios", type="slow", seconds=60, match={"path": "AlertsManagement"})
     began = asyncio.get_running_loop().time()
     async with aclosing(world.services(world.everything())) as services:
-        found = said(await services.check_sources(timedelta(seconds=4)))
+        found = said(await check(services.sources, timedelta(seconds=4)))
     assert asyncio.get_running_loop().time() - began < 30
     assert verdicts(found["reconcile"]) == {"sign-in": OK, "time": FAILED}
     assert verdicts(found["secure_score"])["score"] is OK

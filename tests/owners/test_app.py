@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from app.container import Container
+from app.sources import check
 from connectors.azure_monitor.plugin import PLUGIN
 from local.azurite import Azurite
 from shared.core.http import Request
@@ -152,7 +153,7 @@ async def test_check_says_whether_tags_can_be_read(start: Start, estate: Estate,
     tenant = world.simulator.tenant_id
 
     async def lines(text: str = ROUTES) -> dict[str, CheckLine]:
-        checked = await start(text).check_sources()
+        checked = await check(start(text).sources)
         return {line.name: line for one in checked if one.name == "resource_tags" for line in one.lines}
 
     found = (await lines())[f"{tenant}: tags"]

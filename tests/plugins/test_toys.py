@@ -11,6 +11,7 @@ import pytest
 
 from app.configuration import parse_config
 from app.container import Container
+from app.sources import check
 from local.azurite import Azurite
 from shared.core.errors import ConfigurationError
 from shared.core.http import Request
@@ -119,7 +120,7 @@ async def test_what_people_do_with_the_ticket_comes_back_and_is_pushed_to_the_so
 async def test_checks_preview_timers_and_endpoints_know_the_toys(world: World) -> None:
     (line,) = await world.services.system("toys").check(world.services.mapper.needs("toys"))
     assert line.detail == "attic is open; wanted are colour, damage, end, haste, headline, story"
-    (section,) = await world.services.check_sources()
+    (section,) = await check(world.services.sources)
     assert (section.name, section.lines[0].verdict, section.lines[0].detail) == (
         "factory",
         CheckStatus.OK,
