@@ -17,7 +17,7 @@ from shared.core.signal import Signal, SignalState, Unreadable, from_dict, to_di
 from shared.payloads.builder import LARGEST
 from tests.payloads.support import DETAILS, RECEIVED, every_name, fixture, names, parse
 
-KINDS = {
+KINDS: dict[str, set[str]] = {
     "azure_monitor": {
         *("metric", "log", "activity", "service_health", "resource_health", "prometheus", "smart_detection", "budget"),
         *("backup", "autoscale", "other"),
