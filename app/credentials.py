@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.core.secrets import KnownEnd
 from shared.operations.credentials import CredentialReading, log_in_credentials, named_secrets, secret_credentials
 
 if TYPE_CHECKING:
@@ -13,11 +12,7 @@ if TYPE_CHECKING:
 
 async def look(services: Container) -> tuple[list[CredentialReading], list[str]]:
     """Every credential as it is now, and the connections whose log-in cannot be read. Raises ConfigurationError."""
-    named = named_secrets(services.config)
-    known: dict[str, KnownEnd] = {}
-    for source in services.sources.values():
-        known |= await source.secret_ends()
-    found = await secret_credentials(named, services.secrets, known)
+    found = await secret_credentials(named_secrets(services.config), services.secrets)
     systems = services.opened_systems
     given, unread = await log_in_credentials(systems.enabled, systems.log_in)
     return [*found, *given], unread

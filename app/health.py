@@ -17,7 +17,7 @@ from shared.operations.standing_warnings import standing_warnings
 
 if TYPE_CHECKING:
     from app.container import Container
-    from shared.core.ticket_system import LogIn
+    from shared.core.log_in import LogIn
 
 #: Seconds for which an answer is kept: whoever asks more often costs nothing.
 KEPT_FOR = 10.0

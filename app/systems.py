@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from shared.budget import BudgetGate
     from shared.config.connection import ConnectionSettings
     from shared.core.link import Link
+    from shared.core.log_in import LogIn
     from shared.core.plugins import TicketSystemPlugin
-    from shared.core.ticket_system import LogIn, TicketKind, TicketSystem
+    from shared.core.ticket_system import TicketKind, TicketSystem
 
 
 class OpenedSystems:

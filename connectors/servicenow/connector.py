@@ -23,6 +23,7 @@ from connectors.servicenow.tables import ticket_tables
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
 from shared.core.findings import Findings
+from shared.core.log_in import LogIn
 from shared.core.rate_gate import RateGate, UnlimitedGate
 from shared.core.secrets import SecretSource
 from shared.core.ticket_system import (
@@ -32,7 +33,6 @@ from shared.core.ticket_system import (
     Closure,
     Draft,
     LeftOut,
-    LogIn,
     Needs,
     Note,
     Person,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shared.core.jobs import JobRun
     from shared.core.payload_schema import ForeignReason, PayloadSchema
     from shared.core.rate_gate import RateGate
-    from shared.core.secrets import KnownEnd, SecretSource
+    from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
     from shared.core.ticket_system import CheckLine, TicketKind, TicketSystem
 
@@ -313,11 +313,6 @@ class Source:
         """Whether the resources of a signal are healthy; None when this source cannot tell."""
         del signal
         return None
-
-    async def secret_ends(self) -> Mapping[str, KnownEnd]:
-        """What it knows of the ends of its secrets beside what the source of secrets says, by their names. Never
-        raises a BridgeError: what cannot be read is left out."""
-        return {}
 
     async def check(self, most: timedelta) -> list[SectionCheck]:
         """Test what the configuration asks of the source: sign-in, rights, what can be seen. Changes nothing.

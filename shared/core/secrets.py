@@ -47,14 +47,6 @@ class SecretEnd:
     replace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownEnd:
-    """What a source of signals knows of the end of a secret, and how it is replaced there."""
-
-    ends: datetime
-    replace: str = ""
-
-
 @runtime_checkable
 class KnowsEnds(Protocol):
     """Optional part of a source of secrets: until when each is meant to be used."""

@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from shared.core.log_in import LogIn
+
 
 class TicketKind(StrEnum):
     """What a route opens. Not every system has every kind; see ``TicketSystem.kinds``."""
@@ -213,27 +215,6 @@ class CheckLine:
     verdict: CheckStatus
     detail: str
     fix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LogIn:
-    """How a connection logs in: as whom, and until when that works without a person. It never holds a secret.
-
-    Attributes:
-        kind: way to log in, the ``type`` under ``auth``.
-        user: whom the connection acts as, as far as the configuration or the person who consented says: a user name,
-            or the client that stands for one; empty where only the system knows (a bare API key).
-        token_ends: until when a log-in that a person gave lasts (the end of its refresh token), UTC. None where tokens
-            are fetched anew with secrets of the configuration, or no end is known.
-        secret_ends: the earliest end of a secret or certificate that the log-in uses, UTC; None when none is known.
-            A connector fills in only what nobody else can know: the bridge itself adds what the key vault and the
-            certificates say of the secrets that the configuration names.
-    """
-
-    kind: str
-    user: str = ""
-    token_ends: datetime | None = None
-    secret_ends: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,10 +425,7 @@ class TicketSystem(Protocol):
         ...
 
     async def log_in(self) -> LogIn:
-        """How this connection logs in. Makes no call of the ticket system, and reads no secret's value.
-
-        Raises StorageUnavailable where the bridge keeps a log-in that cannot be read now.
-        """
+        """How this connection logs in. Neither calls the system nor reads a secret. Raises StorageUnavailable."""
         ...
 
     async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[CheckLine]:

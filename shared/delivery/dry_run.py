@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from shared.core.errors import Refused
 from shared.core.link import Link, link_id
+from shared.core.log_in import LogIn
 from shared.core.messages import EndWhenQuiet, FlushGroup, QueueSender, SignalMessage
 from shared.core.outcome import DRY_RUN, Outcome, OutcomeKind
 from shared.core.signal import Signal
@@ -23,7 +24,6 @@ from shared.core.ticket_system import (
     CheckLine,
     Closure,
     Draft,
-    LogIn,
     Needs,
     Note,
     Phase,

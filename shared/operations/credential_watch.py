@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.core.jobs import JobRun
-from shared.core.ticket_system import LogIn
+from shared.core.log_in import LogIn
 from shared.core.times import rfc3339
 from shared.operations.credentials import (
     UNWELL,

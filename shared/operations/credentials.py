@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from shared.core.errors import BridgeError, SecretUnavailable
-from shared.core.secrets import KnownEnd, KnowsEnds, SecretEnd, SecretSource
+from shared.core.log_in import LogIn
+from shared.core.secrets import KnowsEnds, SecretEnd, SecretSource
 from shared.core.settings import HoldsCertificate, SecretRef
-from shared.core.ticket_system import LogIn
 from shared.platform.certificates import certificate_end
 
 #: A warning is given when no more than so many days are left; 0: it has ended.
@@ -132,64 +132,53 @@ def _walk(value: Any, place: str, certificate: bool | None = None) -> Iterator[t
             yield from _walk(one, f"{place}[{index}]", certificate)
 
 
-async def secret_credentials(
-    named: Iterable[NamedSecret], secrets: SecretSource, known: Mapping[str, KnownEnd]
-) -> list[CredentialReading]:
-    """What is known of each secret. A failure is its ``problem``.
-
-    Args:
-        named: the secrets.
-        secrets: where they are.
-        known: what sources know of the ends of secrets, by name.
-    """
+async def secret_credentials(named: Iterable[NamedSecret], secrets: SecretSource) -> list[CredentialReading]:
+    """What is known of each secret, from where the secrets are. A failure is its ``problem``."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def read(one: NamedSecret) -> CredentialReading:
         async with turns:
-            return await _read(one, secrets, known.get(one.name))
+            return await _read(one, secrets)
 
     return list(await asyncio.gather(*map(read, named)))
 
 
-async def _read(named: NamedSecret, secrets: SecretSource, known: KnownEnd | None) -> CredentialReading:
-    ends = [] if known is None else [known.ends]
-    said, problem, kind = SecretEnd(), "", "secret"
+async def _read(named: NamedSecret, secrets: SecretSource) -> CredentialReading:
+    said, problem = SecretEnd(), ""
     if isinstance(secrets, KnowsEnds):
         try:
             said = await secrets.end_of(named.name)
         except SecretUnavailable as error:
             problem = str(error)
+    end = None
     if named.certificate is not None and not problem:
         try:
             end = certificate_end(await secrets.get(named.name, refresh=True))
-            ends += [] if end is None else [end]
-            kind = "secret" if end is None else "certificate"
         except SecretUnavailable as error:
             problem = str(error)
         except ValueError as error:
             problem = f"secret '{named.name}': {error}" if named.certificate else ""
-    ends += [] if said.ends is None else [said.ends]
-    found = CredentialReading(
+    kind: CredentialKind = "certificate" if named.certificate or end is not None else "secret"
+    return CredentialReading(
         id=f"secret:{named.name}",
-        kind="certificate" if named.certificate or kind == "certificate" else "secret",
+        kind=kind,
         name=named.name,
         places=named.places,
-        ends=min(ends, default=None),
+        ends=min((one for one in (end, said.ends) if one is not None), default=None),
+        advice=_advice(named.name, kind, said),
         problem=problem,
     )
-    return replace(found, advice=_advice(found, said, known))
 
 
-def _advice(found: CredentialReading, said: SecretEnd, known: KnownEnd | None) -> str:
+def _advice(name: str, kind: CredentialKind, said: SecretEnd) -> str:
     """How it is replaced: where it is made first, where it is stored then."""
-    made = known.replace if known is not None else ""
-    stored = said.replace or f"store the new value under the name {found.name}"
-    first = made or (
+    stored = said.replace or f"store the new value under the name {name}"
+    made = (
         "Have a new certificate signed and made known to the other side"
-        if found.kind == "certificate"
+        if kind == "certificate"
         else "Make a new one on the other side"
     )
-    return f"{first}; then: {stored}. Both stay valid meanwhile; the bridge takes the newest without a restart"
+    return f"{made}; then: {stored}. The bridge takes the newest without a restart. See docs/operations.md, Credentials"
 
 
 async def log_in_credentials(

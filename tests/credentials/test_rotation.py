@@ -34,7 +34,7 @@ async def test_given_a_key_that_is_replaced_by_a_new_version_when_the_old_one_is
         named = [NamedSecret("desk-key", ("connections.desk.auth.key",))]
         try:
             vault.store("desk-key", "demo-key-that-was-revoked", created=1700000000, ends=int(soon.timestamp()))
-            (before,) = await secret_credentials(named, secrets, {})
+            (before,) = await secret_credentials(named, secrets)
             assert before.ends == soon
             assert "az keyvault secret set --vault-name localhost --name desk-key" in before.advice
             assert any(line.verdict is CheckStatus.FAILED for line in await system.check(NEEDS))
@@ -42,7 +42,7 @@ async def test_given_a_key_that_is_replaced_by_a_new_version_when_the_old_one_is
             vault.store("desk-key", simulator.api_key, created=1750000000, ends=int(later.timestamp()))
             ticks += 61
             assert not any(line.verdict is CheckStatus.FAILED for line in await system.check(NEEDS))
-            (after,) = await secret_credentials(named, secrets, {})
+            (after,) = await secret_credentials(named, secrets)
             assert (after.ends, (await secrets.end_of("desk-key")).usable) == (later, 2)
         finally:
             await system.aclose()
@@ -55,6 +55,6 @@ async def test_given_settings_instead_of_a_vault_when_a_certificate_stands_besid
     ends = datetime(2027, 6, 1, tzinfo=UTC)
     secrets = SettingSecrets({"JWT_KEY": certificate(ends, key=True), "BARE": certificate(ends, key=True)[:200]})
     named = [NamedSecret("jwt-key", ("a",), False), NamedSecret("bare", ("b",), False)]
-    both, bare = await secret_credentials(named, secrets, {})
+    both, bare = await secret_credentials(named, secrets)
     assert (both.kind, both.ends, both.problem) == ("certificate", ends, "")
     assert (bare.kind, bare.ends, bare.problem) == ("secret", None, "")

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from app.checks import run_checks
+from connectors.servicenow.auth.log_ins import log_in_of
+from connectors.servicenow.settings import ServiceNowSettings
+from shared.core.errors import StorageUnavailable
 from shared.core.jobs import JobRun
+from shared.core.log_in import LogIn
+from shared.operations.credential_watch import CredentialWatch
+from shared.operations.credentials import CredentialReading, log_in_credentials
 from shared.operations.measures import Measures
 from tests.credentials.conftest import START, World
 from tests.credentials.vault import certificate
@@ -171,3 +177,52 @@ async def test_given_warnings_when_counted_then_metrics_have_the_step_and_the_da
     ]
     assert ("bridge.credential_ends", 1, {"kind": "secret", "step": "7"}) in found
     assert ("bridge.credential_days_left", 3, {}) in found
+
+
+async def test_given_a_log_in_of_a_person_when_it_ends_then_it_warns_once_and_stays_known_while_it_cannot_be_read(
+    world: World,
+) -> None:
+    ends = START + 6 * DAY + timedelta(microseconds=123456)
+    away = False
+
+    async def log_in(_connection: str) -> LogIn:
+        if away:
+            raise StorageUnavailable("the table does not answer")
+        return LogIn("oauth_authorization_code", "azure.bridge", token_ends=ends)
+
+    async def look() -> tuple[list[CredentialReading], list[str]]:
+        return await log_in_credentials(["desk"], log_in)
+
+    watch = CredentialWatch(world.services.credentials, look, world.now)
+    await watch.run(JobRun())
+    await watch.run(JobRun())
+    away = True
+    result = await watch.run(JobRun())
+    assert result.unread == 1
+    (row,) = (await world.rows()).values()
+    assert (row.id, row.step) == ("log-in:desk", 7)
+    (warned,) = world.said("credential_ends")
+    assert (warned["kind"], warned["days_left"]) == ("log-in", 6)
+    assert "Sign in again as azure.bridge" in warned["advice"]
+    assert reason(await world.services.health_report()) == ["The log-in of connection desk ends in 6 days."]
+
+
+@pytest.mark.parametrize(
+    ("auth", "user"),
+    [
+        ({"type": "basic", "username": "azure.bridge", "password": {"secret": "s"}}, "azure.bridge"),
+        ({"type": "api_key", "key": {"secret": "s"}}, ""),
+        ({"type": "oauth_client_credentials", "client_id": "c1", "client_secret": {"secret": "s"}}, "client c1"),
+        (
+            {"type": "oauth_jwt_bearer", "client_id": "c1", "private_key": {"secret": "s"}, "key_id": "k"},
+            "azure.bridge",
+        ),
+    ],
+)
+def test_a_log_in_says_whose_it_is_and_no_secret(auth: dict[str, Any], user: str) -> None:
+    if auth["type"] == "oauth_jwt_bearer":
+        auth = auth | {"subject": "azure.bridge"}
+    settings = ServiceNowSettings.model_validate(
+        {"type": "servicenow", "url": "https://contoso.service-now.com", "auth": auth}
+    )
+    assert log_in_of(settings.auth) == LogIn(auth["type"], user)

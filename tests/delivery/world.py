@@ -26,9 +26,10 @@ from shared.core.errors import (
     TicketSystemError,
 )
 from shared.core.link import Link, LinkStage, link_id, ticket_id
+from shared.core.log_in import LogIn
 from shared.core.messages import SignalMessage
 from shared.core.signal import Resource, Signal, SignalState
-from shared.core.ticket_system import ChangePage, Closure, Draft, LogIn, Note, Phase, Ticket, TicketKind, TicketRef
+from shared.core.ticket_system import ChangePage, Closure, Draft, Note, Phase, Ticket, TicketKind, TicketRef
 from shared.delivery import links
 from shared.delivery.decision.rules import no_planned_work
 from shared.delivery.deliver import Deliverer
@@ -81,8 +82,7 @@ class Desk:
         self.honours_ids = honours_ids
         self.hidden: dict[str, datetime] = {}
         self.neighbours: set[str] = set()
-        self.commit_delay = timedelta()
-        self.stubborn = 0
+        self.commit_delay, self.stubborn = timedelta(), 0
         self.rows: dict[str, Row] = {}
         self.calls: list[str] = []
         self.drafts: list[Draft] = []
@@ -123,9 +123,9 @@ class Desk:
                 if self._seen(row_id) is None:
                     raise OutcomeUnknown("a duplicate of a record that is not visible", connection="desk")
                 return self.rows[row_id]
-            phase = Phase.OPEN if draft.closure is None else Phase.RESOLVED
+            phase, follows = Phase.RESOLVED if draft.closure else Phase.OPEN, draft.follows
             row = Row(row_id, draft.kind, draft.correlation, phase, f"INC{next(self._numbers):07}")
-            row.follows = draft.follows.number if draft.follows else ""
+            row.follows = follows.number if follows else ""
             self.rows[row_id] = row
             if self.commit_delay:
                 self.hidden[row_id] = self.clock.now + self.commit_delay

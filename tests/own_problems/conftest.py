@@ -46,6 +46,9 @@ default: {{connection: {desk}}}
 {section}
 """
 
+#: Nobody calls the timers of these tests, so functions that are not called are left out.
+SECTION = "report_itself: {reasons: [connection_failing, dead_letters_grow, credential_ends]}"
+
 MINUTE = timedelta(minutes=1)
 
 
@@ -67,7 +70,7 @@ class World:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.later
 
-    def configured(self, section: str = "report_itself: {}", *, to: str = "") -> Container:
+    def configured(self, section: str = SECTION, *, to: str = "") -> Container:
         """The bridge starts (again) with this section, and the route of its own problems to this connection."""
         simulator = self.instance.simulator
         text = CONFIG.format(

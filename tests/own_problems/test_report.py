@@ -184,7 +184,7 @@ async def test_given_a_credential_that_ends_when_forty_days_pass_then_one_ticket
 async def test_given_many_problems_when_more_than_a_day_may_have_then_the_rest_waits_for_the_next_day(
     world: World,
 ) -> None:
-    world.configured("report_itself: {most_per_day: 1}")
+    world.configured("report_itself: {reasons: [credential_ends], most_per_day: 1}")
     for name in ("desk-password", "ops-password"):
         world.vault.store(name, world.vault.values[name], world.now() + 5 * DAY)
     await world.services.timers.check_credentials()
@@ -233,6 +233,7 @@ async def test_given_reasons_and_severities_when_the_section_names_them_then_onl
 async def test_given_routes_when_checked_then_each_reason_without_a_way_to_a_ticket_is_named(world: World) -> None:
     from connectors.bridge.source import BridgeSource
 
+    world.configured("report_itself: {}")
     (section,) = await world.services.source(BridgeSource).check(DAY)
     assert [(line.name, line.verdict.value) for line in section.lines] == [
         ("connection_failing", "warning"),

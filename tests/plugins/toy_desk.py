@@ -11,6 +11,7 @@ from shared.config.connection import ConnectionSettings
 from shared.core.errors import TicketMissing
 from shared.core.fields import FieldMap, FieldRole
 from shared.core.findings import Findings
+from shared.core.log_in import LogIn
 from shared.core.plugins import TicketSystemPlugin
 from shared.core.rate_gate import RateGate
 from shared.core.secrets import SecretSource
@@ -20,7 +21,6 @@ from shared.core.ticket_system import (
     CheckStatus,
     Closure,
     Draft,
-    LogIn,
     Needs,
     Note,
     Phase,

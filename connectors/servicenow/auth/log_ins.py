@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.servicenow.settings import ApiKeyAuth, Auth, BasicAuth, MutualTls, OAuthJwtBearer, OAuthPassword
-from shared.core.ticket_system import LogIn
+from shared.core.log_in import LogIn
 
 
 def log_in_of(auth: Auth) -> LogIn:
