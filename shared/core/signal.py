@@ -9,7 +9,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.core.letter_case import fold_case
 from shared.core.times import optional_moment, parse_moment, rfc3339
 
 
@@ -64,6 +63,8 @@ class Resource:
     def tags(self) -> Mapping[str, str]:
         """One view of all three: a tag of the resource goes before one of its group, and that before one of the
         subscription. Names compare without case, as Azure's do."""
+        from shared.core.letter_case import fold_case  # reading a payload does not need it
+
         found: dict[str, tuple[str, str]] = {}
         for tags in (self.subscription_tags, self.group_tags, self.own_tags):
             found |= {fold_case(name): (name, value) for name, value in tags.items()}
