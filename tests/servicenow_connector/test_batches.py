@@ -223,6 +223,18 @@ async def test_one_ticket_is_never_twice_in_a_batch(stage: SimulatedServiceNow) 
             assert len(set(ids)) == len(ids)
 
 
+async def test_nobody_waits_for_creates_that_left_already(stage: SimulatedServiceNow) -> None:
+    await stage.set(latency_ms=600)
+    async with backlog(stage) as worker:
+        tasks = [worker.start(draft(f"a{n}")) for n in range(16)]
+        await worker.until_a_batch_left()
+        await worker.gate.admit(urgent=False)
+        mine = worker.gate.companion()
+        assert mine is not None
+        assert mine.coming == 1
+        assert Counter(await asyncio.gather(*tasks)) == {"created": 16}
+
+
 async def test_deliveries_that_are_killed_meanwhile_take_nobody_along(stage: SimulatedServiceNow) -> None:
     await stage.set(latency_ms=100)
     async with backlog(stage) as worker:
