@@ -44,6 +44,23 @@ def draft(name: str, kind: TicketKind = TicketKind.INCIDENT) -> Draft:
     return Draft(kind, sys_id, f"alert:1:{name}", {"short_description": f"Disk {name} is full"})
 
 
+def drafts(count: int, prefix: str = "a") -> list[Draft]:
+    return [draft(f"{prefix}{number}") for number in range(count)]
+
+
+class _Together:
+    """Waits until so many deliveries were admitted or sent back."""
+
+    def __init__(self, count: int) -> None:
+        self._missing = count
+        self.all = asyncio.Event()
+
+    def arrive(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self.all.set()
+
+
 class Backlog:
     """A worker with a budget, in front of the simulator.
 
@@ -64,14 +81,19 @@ class Backlog:
         self.system = ServiceNow("contoso", settings, secrets, gate=self.gate, findings=findings)
         self.order: list[str] = []
 
-    def start(self, one: Draft, *, urgent: bool = False, name: str = "") -> asyncio.Task[str]:
-        """One delivery as a task of its own: ``created``, or the error's code."""
-        return asyncio.create_task(self._deliver(one, urgent, name))
+    def start(self, *drafts: Draft, urgent: bool = False, name: str = "") -> list[asyncio.Task[str]]:
+        """Deliveries as tasks of their own: each ``created``, or the error's code. None calls before all are admitted,
+        as where their messages were taken off the queue together."""
+        together = _Together(len(drafts))
+        return [asyncio.create_task(self._deliver(one, urgent, name, together)) for one in drafts]
 
-    async def _deliver(self, one: Draft, urgent: bool, name: str) -> str:
+    async def _deliver(self, one: Draft, urgent: bool, name: str, together: _Together) -> str:
         try:
-            await self.gate.admit(urgent=urgent)
-            await asyncio.sleep(0.005)  # the reservation
+            try:
+                await self.gate.admit(urgent=urgent)
+            finally:
+                together.arrive()
+            await together.all.wait()
             await self.system.create(one)
         except TicketSystemError as error:
             return error.code
@@ -81,11 +103,11 @@ class Backlog:
 
     async def deliver(self, count: int, prefix: str = "a") -> Counter[str]:
         """So many deliveries at once; how they ended."""
-        return Counter(await asyncio.gather(*(self.start(draft(f"{prefix}{n}")) for n in range(count))))
+        return Counter(await asyncio.gather(*self.start(*drafts(count, prefix))))
 
     async def again(self, count: int, prefix: str = "a") -> None:
         """What delivery does after an unknown outcome: look each ticket up, and create those that are not found."""
-        for one in (draft(f"{prefix}{n}") for n in range(count)):
+        for one in drafts(count, prefix):
             if await self.system.find(one.kind, one.id, one.correlation) is None:
                 await self.system.create(one)
 

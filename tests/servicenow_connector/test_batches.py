@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.servicenow.batch import PATH
-from tests.servicenow_connector.backlog import backlog, draft, seen
+from tests.servicenow_connector.backlog import backlog, draft, drafts, seen
 from tests.servicenow_connector.simulated import SimulatedServiceNow
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,9 +43,9 @@ async def test_an_urgent_create_does_not_wait_for_a_batch(stage: SimulatedServic
     await stage.set(latency_ms=150)
     async with backlog(stage) as worker:
         await worker.deliver(1, "first")  # until the worker holds its slots
-        tasks = [worker.start(draft(f"a{n}"), name="ordinary") for n in range(16)]
+        tasks = worker.start(*drafts(16), name="ordinary")
         await asyncio.sleep(0)
-        tasks.append(worker.start(draft("urgent"), urgent=True, name="urgent"))
+        tasks += worker.start(draft("urgent"), urgent=True, name="urgent")
         assert Counter(await asyncio.gather(*tasks)) == {"created": 17}
         assert worker.order[1] == "urgent"
         assert await worker.batches() == 1
@@ -54,9 +54,9 @@ async def test_an_urgent_create_does_not_wait_for_a_batch(stage: SimulatedServic
 async def test_batches_leave_a_call_in_flight_to_others(stage: SimulatedServiceNow) -> None:
     await stage.set(latency_ms=300)
     async with backlog(stage, calls=None) as worker:
-        tasks = [worker.start(draft(f"a{n}"), name="ordinary") for n in range(24)]
+        tasks = worker.start(*drafts(24), name="ordinary")
         await worker.until_a_batch_left()
-        tasks.append(worker.start(draft("urgent"), urgent=True, name="urgent"))
+        tasks += worker.start(draft("urgent"), urgent=True, name="urgent")
         assert Counter(await asyncio.gather(*tasks)) == {"created": 25}
         assert (await stage.told("/counters"))["max_in_flight"] <= 4
         assert await worker.batches() >= 3, "where calls are not rationed, they are spread over the calls in flight"
@@ -212,7 +212,7 @@ async def test_where_batches_get_no_answer_again_and_again_creates_go_alone(stag
 
 async def test_one_ticket_is_never_twice_in_a_batch(stage: SimulatedServiceNow) -> None:
     async with backlog(stage) as worker:
-        tasks = [worker.start(draft(f"a{n % 8}")) for n in range(16)]
+        tasks = worker.start(*drafts(8), *drafts(8))
         assert Counter(await asyncio.gather(*tasks)) == {"created": 16}
         assert await worker.tickets() == sorted(f"alert:1:a{n}" for n in range(8))
         requests = (await stage.told("/requests?limit=1000"))["requests"]
@@ -226,7 +226,7 @@ async def test_one_ticket_is_never_twice_in_a_batch(stage: SimulatedServiceNow) 
 async def test_nobody_waits_for_creates_that_left_already(stage: SimulatedServiceNow) -> None:
     await stage.set(latency_ms=600)
     async with backlog(stage) as worker:
-        tasks = [worker.start(draft(f"a{n}")) for n in range(16)]
+        tasks = worker.start(*drafts(16))
         await worker.until_a_batch_left()
         await worker.gate.admit(urgent=False)
         mine = worker.gate.companion()
@@ -238,7 +238,7 @@ async def test_nobody_waits_for_creates_that_left_already(stage: SimulatedServic
 async def test_deliveries_that_are_killed_meanwhile_take_nobody_along(stage: SimulatedServiceNow) -> None:
     await stage.set(latency_ms=100)
     async with backlog(stage) as worker:
-        tasks = [worker.start(draft(f"a{n}")) for n in range(16)]
+        tasks = worker.start(*drafts(16))
         await worker.until_a_batch_left()
         killed = [tasks[0], tasks[7]]  # the first one is that on whose account the batch was sent
         for task in killed:
@@ -253,7 +253,7 @@ async def test_deliveries_that_are_killed_meanwhile_take_nobody_along(stage: Sim
 async def test_a_worker_killed_with_a_batch_in_flight_leaves_one_ticket_for_each(stage: SimulatedServiceNow) -> None:
     await stage.order(type="timeout_after_commit", seconds=2.0, match=_BATCH, times=1)
     async with backlog(stage) as worker:
-        tasks = [worker.start(draft(f"a{n}")) for n in range(16)]
+        tasks = worker.start(*drafts(16))
         await worker.until_a_batch_left()
         for task in tasks:
             task.cancel()
