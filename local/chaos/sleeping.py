@@ -1,8 +1,8 @@
 """Azure stops calling the worker: alerts come on, or only the availability test calls. Is every ticket there in time?
 
 Three scenes one after the other, each with the trigger and all timers asleep: alerts that come at an even pace, some
-of them resolved soon; a few alerts and then nothing but a health check once a minute; and alerts in whose midst the
-trigger wakes up.
+of them resolved soon; a burst of alerts and then nothing but a health check once a minute; and alerts in whose midst
+the trigger wakes up.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def run(seed: int, size: Size, say: Callable[[str], None]) -> Part:
         alerts = backlog(seed + 1, size.alerts, datetime.now(UTC))
         first = _send(stage, _with_ends(alerts, seed, size.resolved), size.rate)
         came = _seen(stage, first)
-        say("nothing but a health check once a minute")
+        say("a burst, then nothing but a health check once a minute")
         quiet = _send(stage, backlog(seed + 2, size.pulse, datetime.now(UTC)), None)
         with _Pulse(stage):
             pulsed = _seen(stage, quiet)
@@ -77,7 +77,7 @@ def run(seed: int, size: Size, say: Callable[[str], None]) -> Part:
         must_be("tickets in a wrong state", len(ledger.wrong), 0),
         must_be("messages left", left, 0),
     ]
-    for name, times in (("alerts come on", came), ("health checks only", pulsed), ("the trigger wakes up", woken)):
+    for name, times in (("alerts come on", came), ("a burst, then silence", pulsed), ("the trigger wakes up", woken)):
         note = f"of {len(times):,}; median {percentile(times, 0.5):.0f} s"
         rows.append(at_most(f"slowest ticket, {name}: seconds", max(times), IN_TIME, note))
     rows.append(fact("messages that others worked on", f"{stood_in:,}", f"of {len(receipts):,}"))
