@@ -17,7 +17,11 @@ from shared.core.payload_schema import Fields
 from shared.core.plugins import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shared.core.secrets import SecretSource
+    from shared.engine import Engine
+    from shared.operations.credentials import EndElsewhere
 
 
 def _foreign(body: Fields) -> str:
@@ -38,3 +42,11 @@ def vault_secrets(url: str) -> SecretSource:
     from connectors.key_vault import KeyVaultSecrets
 
     return KeyVaultSecrets(url)
+
+
+async def ends_elsewhere(engine: Engine) -> Mapping[str, EndElsewhere]:
+    """Until when Microsoft Entra accepts the secrets of sign-ins, by name of the secret. Raises ConfigurationError."""
+    from connectors.microsoft.app_registrations import registered_ends
+    from connectors.microsoft.engine import clients_of
+
+    return await registered_ends(engine.config, clients_of(engine), engine.secrets)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from connectors.microsoft.graph import GRAPH
 from connectors.microsoft.log_analytics import LogAnalytics
 from connectors.microsoft.resource_manager import CLOUDS, ResourceManager
 from connectors.microsoft.rest import Endpoint
@@ -124,6 +125,10 @@ class MicrosoftClients:
     def endpoints(self, cloud: CloudName) -> CloudEndpoints:
         """Where a cloud is."""
         return self._endpoints or public_endpoints(cloud)
+
+    def graph(self, cloud: CloudName) -> Endpoint:
+        """Microsoft Graph of a cloud."""
+        return self.endpoints(cloud).graph or GRAPH[cloud]
 
     def credential(self, cloud: CloudName, sign_in: SignIn | None) -> AsyncTokenCredential:
         """The credential of an application, or of the app's own identity for None; closed with this object."""

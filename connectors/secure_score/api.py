@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -19,25 +18,14 @@ import httpx
 
 from connectors.microsoft import Endpoint, RestClient
 from connectors.microsoft.claims import Claims
+from connectors.microsoft.graph import GRAPH
 from connectors.microsoft.pace import Sleep
-from shared.core.clouds import CloudName
 from shared.core.errors import SourceRefused, SourceUnavailable
 
 if TYPE_CHECKING:
     import ssl
 
     from azure.core.credentials_async import AsyncTokenCredential
-
-#: Microsoft Graph by cloud.
-GRAPH: Mapping[CloudName, Endpoint] = MappingProxyType(
-    {
-        "public": Endpoint("https://graph.microsoft.com", "https://graph.microsoft.com/.default"),
-        "us_government": Endpoint("https://graph.microsoft.us", "https://graph.microsoft.us/.default"),
-        "china": Endpoint(
-            "https://microsoftgraph.chinacloudapi.cn", "https://microsoftgraph.chinacloudapi.cn/.default"
-        ),
-    }
-)
 
 _PROFILES = "/v1.0/security/secureScoreControlProfiles"
 _SCORES = "/v1.0/security/secureScores"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.microsoft.clients import MicrosoftClients
-from connectors.secure_score.api import GRAPH, SecureScores
+from connectors.secure_score.api import SecureScores
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import SourceRefused
 
@@ -42,6 +42,6 @@ class ScoreTenants:
         cloud = self._settings.cloud
         return SecureScores(
             self._clients.credential(cloud, found.sign_in),
-            self._clients.endpoints(cloud).graph or GRAPH[cloud],
+            self._clients.graph(cloud),
             transport=self._clients.connections(cloud),
         )

@@ -93,6 +93,7 @@ def run(seed: int, size: Size, say: Say) -> Part:
             left = settle(stage, size.patience + max(size.leases, default=0))
             seconds = time.monotonic() - begun
         struck = trouble.struck(stage)
+        trouble.end(stage)
         ledger = balance(sent.receipts, asyncio.run(read(stage)))
         postponed = len(stage.log.named("signal_postponed"))
         lease_rows, leases = instances.rows(killed, stage.log)

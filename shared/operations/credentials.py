@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -43,6 +43,18 @@ class NamedSecret:
     name: str
     places: tuple[str, ...]
     certificate: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndElsewhere:
+    """What the other side shows of a secret.
+
+    Attributes:
+        ends: until when it accepts it, UTC. problem: why that could not be read now; empty when it could.
+    """
+
+    ends: datetime | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +180,31 @@ async def _read(named: NamedSecret, secrets: SecretSource) -> CredentialReading:
         advice=_advice(named.name, kind, said),
         problem=problem,
     )
+
+
+def with_ends_elsewhere(
+    found: Iterable[CredentialReading], elsewhere: Mapping[str, EndElsewhere]
+) -> list[CredentialReading]:
+    """Readings of secrets with what the other side shows of them. Pure.
+
+    Where that could not be read now, no end is known: one that the vault alone gives might be later than the one that
+    counts, and would take back a warning.
+
+    Args:
+        found: the readings.
+        elsewhere: by name of the secret.
+    """
+    whole = []
+    for one in found:
+        other = elsewhere.get(one.name) if one.id.startswith("secret:") else None
+        if other is not None and other.problem:
+            whole.append(replace(one, ends=None, problem=one.problem or other.problem))
+        elif other is not None and not one.problem:
+            ends = [end for end in (one.ends, other.ends) if end is not None]
+            whole.append(replace(one, ends=min(ends, default=None)))
+        else:
+            whole.append(one)
+    return whole
 
 
 def _advice(name: str, kind: CredentialKind, said: SecretEnd) -> str:

@@ -1,4 +1,4 @@
-"""When a certificate ends. ``cryptography``, which PyJWT brings along, is imported when one is read.
+"""When a certificate ends, and its thumbprint. ``cryptography``, which PyJWT brings, is imported when one is read.
 
 Sources: RFC 5280, 4.1.2.5 (notAfter); RFC 7468 (textual form of certificates); "Azure Key Vault certificates: export"
 (the secret behind a certificate is PEM with its key, or PKCS 12 in base64 without a password).
@@ -26,10 +26,23 @@ def certificate_end(text: str) -> datetime | None:
 
     Raises ValueError for anything else; it never quotes the text, which may hold a private key.
     """
+    found = _certificates(text)
+    return min(one.not_valid_after_utc for one in found) if found else None
+
+
+def certificate_thumbprints(text: str) -> frozenset[str]:
+    """SHA-1 of each certificate in a text, in lower-case hexadecimal. Arguments, errors: :func:`certificate_end`."""
+    from cryptography.hazmat.primitives.hashes import SHA1
+
+    return frozenset(one.fingerprint(SHA1()).hex() for one in _certificates(text))  # noqa: S303 - a name, no protection
+
+
+def _certificates(text: str) -> list[Certificate]:
+    """All certificates; none for a bare private key. Raises ValueError for anything else."""
     if "\\n" in text and "\n" not in text.strip():
         text = text.replace("\\n", "\n")
     if "-----BEGIN" in text and _BEGIN not in text:
-        return None
+        return []
     found: list[Certificate] = []
     try:
         found = _of_pem(text) if _BEGIN in text else _of_pkcs12(text)
@@ -37,7 +50,7 @@ def certificate_end(text: str) -> datetime | None:
         found = []
     if not found:  # outside of the handler: what the library says may quote the text
         raise ValueError("it holds no certificate that can be read")
-    return min(one.not_valid_after_utc for one in found)
+    return found
 
 
 def _of_pem(text: str) -> list[Certificate]:

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import NoEncryption, load_pem_private_key, pkcs12
 
 from connectors.microsoft import Endpoint
+from connectors.microsoft.graph import GRAPH as CLOUDS
 from connectors.microsoft.settings import SignIn
 from connectors.microsoft.sign_in import EntraApplication
-from connectors.secure_score.api import GRAPH as CLOUDS
 from connectors.secure_score.api import SecureScores, is_settable
 from shared.core.errors import SourceRefused, SourceUnavailable
 from shared.core.secrets import SettingSecrets

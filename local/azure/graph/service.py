@@ -1,4 +1,4 @@
-"""Microsoft Graph: ``/security/secureScores`` and ``/security/secureScoreControlProfiles``.
+"""Microsoft Graph: ``secureScores`` and ``secureScoreControlProfiles`` of security, ``applications(appId=...)``.
 
 Source: Microsoft Graph docs, "List secureScores", "List secureScoreControlProfiles", "Update
 secureScoreControlProfile", "Microsoft Graph error responses". ``If-Match`` is not
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlencode
 from local.azure.call import Call, Caller, Refusal
 from local.azure.demo.identities import GRAPH_API, GRAPH_AUDIENCES
 from local.azure.entra.tokens import TokenProblem, Tokens
+from local.azure.graph.applications import Applications, is_application
 from local.azure.graph.store import SecureScores
 from local.azure.settings import Settings
 from local.azure.times import iso0, iso7
@@ -42,6 +43,7 @@ class Graph:
         self._clock = clock
         self._journal = journal
         self._settings = settings
+        self._applications = Applications(lambda: tokens.directory, clock)
 
     def prepare(self, call: Call) -> None:
         """Sign in and say what the call is about; scenarios look at both.
@@ -61,6 +63,9 @@ class Graph:
         call.caller = caller
         call.entry.user = caller.name
         segments = _segments(call)
+        if is_application(segments):
+            call.operation = call.entry.target = "applications/read"
+            return
         collection = _COLLECTIONS.get(segments[2].lower(), "") if len(segments) > 2 else ""
         if collection:
             call.operation = call.entry.target = f"{collection}/{'write' if call.method == 'PATCH' else 'read'}"
@@ -72,6 +77,8 @@ class Graph:
             Refusal: with Graph's error body.
         """
         segments = _segments(call)
+        if is_application(segments):
+            return self._applications.serve(call, segments[1], self.error)
         if not call.operation or segments[1].lower() != "security" or len(segments) > 4:
             raise self.error(call, 404, "ResourceNotFound", f"Resource not found for the segment '{segments[-1]}'.")
         collection = call.operation.partition("/")[0]
