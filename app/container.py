@@ -19,6 +19,7 @@ from shared.platform.log import listen
 
 if TYPE_CHECKING:
     from app.endpoints import Endpoints
+    from app.export import ExportServices
     from app.health import HealthReporter
     from app.jobs import JobRunner
     from app.previews import Previews
@@ -331,10 +332,17 @@ class Container(Closing):
 
         return Timers(self)
 
+    @service
+    def exports(self) -> ExportServices:
+        """The export of tickets and of the bridge's own log."""
+        from app.export import ExportServices
+
+        return ExportServices(self)
+
     @property
     def jobs(self) -> Mapping[str, JobWork]:
         """The work of every timer, by the name of its function."""
-        found = dict(self.timers.jobs())
+        found = dict(self.timers.jobs()) | dict(self.exports.jobs())
         for source in self.sources.values():
             found |= source.jobs()
         return found

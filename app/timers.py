@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.export import JOBS as EXPORT_JOBS
 from shared.core.jobs import JobRun
 from shared.core.plugins import Job, JobWork
 from shared.platform.log import record
@@ -36,7 +37,7 @@ JOBS = (
 
 def all_jobs(registry: Registry) -> tuple[Job, ...]:
     """The jobs of the engine and of all sources."""
-    return (*JOBS, *(job for source in registry.sources for job in source.jobs))
+    return (*JOBS, *EXPORT_JOBS, *(job for source in registry.sources for job in source.jobs))
 
 
 @dataclass(slots=True)
@@ -148,7 +149,10 @@ class Timers:
             missing_after=self._services.config.delivery.missing_after,
             now=self._services.now,
         )
-        return await check.run(run)
+        results = await check.run(run)
+        if not run.dry_run:
+            await self._services.exports.note_deleted(results)
+        return results
 
     def _ticket_sync(self, run: JobRun) -> TicketSync:
         """What follows tickets; in a dry run it writes nothing."""

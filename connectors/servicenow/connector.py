@@ -4,6 +4,7 @@ the handler of the kind of ticket."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import httpx
@@ -15,6 +16,7 @@ from connectors.servicenow.check.connection import ConnectionCheck
 from connectors.servicenow.client import Client
 from connectors.servicenow.creates import SharedCreates
 from connectors.servicenow.events import Events
+from connectors.servicenow.export import TicketExport
 from connectors.servicenow.people import People
 from connectors.servicenow.planned import PlannedChanges
 from connectors.servicenow.references import References
@@ -22,6 +24,7 @@ from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import ticket_tables
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
+from shared.core.export import RecordPage, Selection
 from shared.core.findings import Findings
 from shared.core.log_in import LogIn
 from shared.core.rate_gate import RateGate, UnlimitedGate
@@ -141,6 +144,7 @@ class ServiceNow:
         self._events = Events(self._client)
         self._people = People(self._client, self._tickets)
         self._items = TicketItems(self._client, self._references, settings.ci.affected)
+        self._export = TicketExport(self._client, self._tables, settings.url, settings.ci.resource_id_attribute)
         self._handlers: dict[TicketKind, KindHandler] = {
             **dict.fromkeys(self._tables, self._tickets),
             TicketKind.EVENT: self._events,
@@ -263,6 +267,28 @@ class ServiceNow:
     async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
         """See ``TicketSystem.existing``."""
         return await self._handlers[kind].existing(kind, ids)
+
+    @property
+    def export_kinds(self) -> frozenset[TicketKind]:
+        """See ``ExportsTickets.export_kinds``: all but events."""
+        return self._export.kinds
+
+    async def export_page(
+        self, kind: TicketKind, selection: Selection, watermark: str | None, *, limit: int
+    ) -> RecordPage:
+        """See ``ExportsTickets.export_page``."""
+        with self._client.operation():
+            return await self._export.page(kind, selection, watermark, limit)
+
+    async def export_count(self, kind: TicketKind, selection: Selection) -> int:
+        """See ``ExportsTickets.export_count``."""
+        with self._client.operation():
+            return await self._export.count(kind, selection)
+
+    async def export_deleted(self, kind: TicketKind, since: datetime, *, limit: int) -> RecordPage | None:
+        """See ``ExportsTickets.export_deleted``: None where the integration user may not read sys_audit_delete."""
+        with self._client.operation():
+            return await self._export.deleted(kind, since, limit)
 
     async def check(self, needs: Needs, *, probe_writes: bool = False) -> Sequence[CheckLine]:
         """Test the connection for what the configuration needs of it.

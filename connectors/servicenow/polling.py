@@ -1,39 +1,25 @@
-"""Reads which of our tickets changed, page by page, and which of them still exist.
-
-A page is one query by keyset: rows after the last one read, in the order of (sys_updated_on, sys_id). Offsets would
-lose rows while rows change. Each group of the query repeats the whole filter, since ``^NQ`` begins a new one.
-
-Source: ServiceNow docs, "Table API" (sysparm_query, X-Total-Count) and "Encoded query strings"; support articles on
-paging: the limit is applied before access rules hide rows, so a short page is no sign of the end, and the number of
-matches is.
-"""
+"""Reads which of our tickets changed, page by page, and which of them still exist."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from connectors.servicenow.client import Client
+from connectors.servicenow.keyset import KeysetReader, TableRead
 from connectors.servicenow.tables import TicketTable
-from connectors.servicenow.watermark import Watermark, WatermarkRead, decode, format_time, parse_time
-from connectors.servicenow.wire import WireCall, equal, is_sys_id, list_call, value
+from connectors.servicenow.watermark import WatermarkRead, parse_time
+from connectors.servicenow.wire import equal, is_sys_id, list_call, value
 from shared.core.errors import NotAuthorised
 from shared.core.link import DISPLAY
 from shared.core.ticket_system import ChangePage, Person, TicketKind, TicketRef, TicketSnapshot
 
-_LOG = logging.getLogger(__name__)
-
-#: Rows of a page at most.
-MAX_ROWS = 1000
-
 #: Ids of one existence check. The URL stays far below 8 KB, which every server accepts.
 BATCH = 100
 
-_ORDER = "ORDERBYsys_updated_on^ORDERBYsys_id"
-_OURS = f"{equal('correlation_display', DISPLAY)}^correlation_idISNOTEMPTY"
+#: The condition that a ticket is ours.
+OURS = f"{equal('correlation_display', DISPLAY)}^correlation_idISNOTEMPTY"
 
 #: Makes the reference to a ticket from its kind, its key and its record.
 RefOf = Callable[[TicketKind, str, Mapping[str, Any]], TicketRef]
@@ -62,22 +48,18 @@ class Polling:
 
     def __init__(self, client: Client, tables: Mapping[TicketKind, TicketTable], ref_of: RefOf) -> None:
         self._client = client
+        self._pages = KeysetReader(client)
         self._tables = tables
         self._ref_of = ref_of
 
     async def changes_since(self, kind: TicketKind, watermark: str | None, limit: int) -> ChangePage:
         """One page. See ``TicketSystem.changes_since``."""
         table = self._tables[kind]
-        mark = self._mark(table, watermark)
-        limit = min(max(limit, 1), MAX_ROWS)
-        before = datetime.now(UTC).timestamp()
-        found, total = await self._client.call_with_total(_page(table, mark, limit))
-        skew = self._client.response_facts.skew
-        read = [self._read(table, row) for row in found]
-        more = len(found) >= limit if total is None else total > mark.offset + limit
-        following = mark.advance(read, more=more, skipped=limit, now=None if skew is None else before + skew)
-        fresh = [row for row, one in zip(found, read, strict=True) if not mark.has_seen(one)]
-        return ChangePage(tuple(self._changed(kind, table, row) for row in fresh), following.encode(), more)
+        columns = (*_READ, table.code, *([table.counter] if table.counter else ()))
+        page = await self._pages.page(
+            TableRead(table.name, (OURS,), columns), watermark, limit, lambda row: self._read(table, row)
+        )
+        return ChangePage(tuple(self._changed(kind, table, row) for row in page.fresh), page.watermark, page.more)
 
     async def existing(self, kind: TicketKind, ids: Iterable[str]) -> frozenset[str]:
         """Those of the ids that are visible. See ``TicketSystem.existing``."""
@@ -90,20 +72,6 @@ class Polling:
             found = await self._client.call(list_call(table.name, f"sys_idIN{','.join(batch)}", ["sys_id"], len(batch)))
             seen.update((value(row, "sys_id") or "").lower() for row in found)
         return frozenset(one for one in ids if one.lower() in seen)
-
-    def _mark(self, table: TicketTable, watermark: str | None) -> Watermark:
-        if not watermark:
-            return Watermark()
-        try:
-            return decode(watermark)
-        except ValueError as error:
-            _LOG.warning(
-                "%s: the watermark of %s cannot be used, everything is read again: %s",
-                self._client.connection,
-                table.name,
-                error,
-            )
-            return Watermark()
 
     def _read(self, table: TicketTable, row: Mapping[str, Any]) -> WatermarkRead:
         """The part of a row that the watermark stores. Raises NotAuthorised for a row that is not ours: then the
@@ -143,22 +111,6 @@ class Polling:
             close_notes=text("close_notes"),
             reopened=_whole(text(table.counter)),
         )
-
-
-def _page(table: TicketTable, mark: Watermark, limit: int) -> WireCall:
-    """The query for the rows that follow a mark. It asks for the count, which tells whether more follow."""
-    if mark.after is not None:
-        at, sys_id = format_time(mark.after[0]), mark.after[1]
-        query = f"sys_updated_on>{at}^{_OURS}^NQsys_updated_on={at}^sys_id>{sys_id}^{_OURS}^{_ORDER}"
-    elif mark.since is not None:
-        query = f"sys_updated_on>={format_time(mark.since)}^{_OURS}^{_ORDER}"
-    else:
-        query = f"{_OURS}^{_ORDER}"
-    call = list_call(table.name, query, [*_READ, table.code, *([table.counter] if table.counter else ())], limit)
-    params = {name: text for name, text in call.params.items() if name != "sysparm_no_count"}
-    if mark.offset:
-        params["sysparm_offset"] = str(mark.offset)
-    return replace(call, params=params)
 
 
 def _whole(text: str) -> int:

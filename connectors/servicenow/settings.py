@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from connectors.servicenow.export_query import alternatives
 from connectors.servicenow.states import StateOverrides
 from shared.config.connection import ConnectionSettings
 from shared.core.settings import Duration, HoldsCertificate, SecretRef, SettingsModel
@@ -313,6 +314,15 @@ class ServiceNowSettings(ConnectionSettings):
                 "changes are created either through an import set or by the Change Management API. "
                 "Fix: take out import_set.change_request, or write change.api: table"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _query_can_be_combined(self) -> Self:
+        if self.export is not None and self.export.query:
+            try:
+                alternatives(self.export.query)
+            except ValueError as error:
+                raise ValueError(f"export.query: {error}") from None
         return self
 
     def state_names(self) -> Iterable[tuple[str, str]]:

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from connectors.servicenow.settings import Reference
 from connectors.servicenow.states import (
@@ -237,6 +238,12 @@ def _with_states(table: TicketTable, states: TicketStates) -> TicketTable:
         names=MappingProxyType({**table.names, **states.names}),
         steps=table.steps if steps is None else tuple(states.value(text) for text in steps),
     )
+
+
+def record_url(instance: str, table: str, sys_id: str) -> str:
+    """The address at which people open a record."""
+    page = quote(f"{table}.do?sys_id={sys_id}", safe="")
+    return f"{instance}/nav_to.do?uri={page}"
 
 
 def clean(value: str) -> str:

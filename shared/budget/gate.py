@@ -37,13 +37,16 @@ from shared.budget.quota import (
     Lease,
     QuotaRules,
     calls_per_delivery,
+    has_call_for_background,
+    limit_of,
+    roll,
     seats_of_call,
     window_at,
     window_opens,
 )
 from shared.budget.store import BudgetState, BudgetStore, SharedState, capacity_of, change_quota
 from shared.core.errors import BridgeError, CircuitOpen, MustWait
-from shared.core.rate_gate import CallReport, Companion
+from shared.core.rate_gate import CallReport, Companion, is_background
 
 
 @dataclass(frozen=True, weakref_slot=True, slots=True, eq=False)
@@ -264,6 +267,8 @@ class BudgetGate:
     async def acquire(self) -> Permit:
         """Spend a call: one set aside by ``admit``, or another of the same urgency. Raises as ``admit`` does."""
         admission = self._admission()
+        if admission is None and is_background():
+            await self._yield_to_deliveries()
         held = admission.held if admission is not None else HeldCalls(Lease())
         demand = _Demand(can_wait=False)
         if admission is not None:
@@ -285,6 +290,31 @@ class BudgetGate:
         else:
             self._coming.remove(admission.number)
         return permit
+
+    async def _yield_to_deliveries(self) -> None:
+        """Raise MustWait where a call of the background would be taken from deliveries. See ``in_background``."""
+        await self._shared.renew(strict=True)
+        state, now = self.state, self._now()
+        quota = roll(state.quota, self.rules, now)
+        nobody_waits = all(
+            is_due(state.backlog, capacity_of(state, self.rules), urgent, None, now) for urgent in (False, True)
+        )
+        if nobody_waits and has_call_for_background(quota, self.rules, now):
+            return
+        error = await self._must_wait(_Demand(can_wait=False))
+        if isinstance(error, MustWait) and quota.cool_until <= now:
+            error.message = "the calls that are left in this window are left to alerts"
+            error.advice = "It goes on as the window passes. If this lasts, raise budget.calls."
+        raise error
+
+    async def usage(self) -> tuple[int, int | None]:
+        """Calls of the present window that are used or leased, and how many it allows (None: any number).
+
+        Raises StorageUnavailable.
+        """
+        await self._shared.renew(strict=True)
+        quota = roll(self.state.quota, self.rules, self._now())
+        return quota.ordinary + quota.urgent, limit_of(quota, self.rules)
 
     async def _take_one_more(self, demand: _Demand, held: HeldCalls) -> _Demand:
         """Take a call that was not set aside, and make the attempt at an open circuit that is due."""

@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 #: This share of the reserve stays until the window ends; the rest becomes free in step with the time that passes.
 _RESERVE_TO_THE_END = 0.2
 
+#: Share of a window's calls that work in the background leaves to deliveries when the window begins.
+_LEFT_TO_DELIVERIES = 0.5
+
 #: Largest lease of calls for urgent work.
 _LARGEST_URGENT_LEASE = 4
 
@@ -242,6 +245,17 @@ def available_calls(quota: Quota, rules: QuotaRules, now: float, urgent: bool) -
     if now >= window_closes(rules, quota.skew, quota.window):
         free = min(free, limit - quota.carried - (0 if urgent else reserve_of(rules, limit, 1.0)))
     return max(free, 0)
+
+
+def has_call_for_background(quota: Quota, rules: QuotaRules, now: float) -> bool:
+    """Whether a call that nobody waits for may be leased: beside the reserve it leaves half of the window's calls to
+    deliveries that may still come, and less as the window passes. Takes a rolled quota."""
+    limit, free = limit_of(quota, rules), available_calls(quota, rules, now, urgent=False)
+    if limit is None or free is None:
+        return True
+    end = window_opens(rules, quota.skew, quota.window + 1)
+    left = min(max((end - now) / rules.per, 0.0), 1.0)
+    return free > limit * _LEFT_TO_DELIVERIES * left
 
 
 # Leases

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
+from shared.config.export import ExportSettings
 from shared.core.settings import Duration, SettingsModel
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)\s*%")
@@ -67,6 +68,8 @@ class ConnectionSettings(SettingsModel):
     total_timeout: Annotated[Duration, Field(ge=timedelta(seconds=2), le=timedelta(minutes=4))] = timedelta(minutes=2)
     """Longest time for one operation on a ticket, look-ups and log-in included. Must stay below
     ``delivery.lease``."""
+    export: ExportSettings | None = None
+    """Which tickets go to a log store. Left out: none."""
 
     def state_names(self) -> Iterable[tuple[str, str]]:
         """Stored value and name of every state of every kind of ticket on this connection."""

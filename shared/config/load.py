@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from shared.config.checks import FieldChecks, TemplateCheck, check_file, suggest_value
 from shared.config.conditions import ConditionChecks, check_accept_only, check_patterns
 from shared.config.explain import documented, explain, joined
+from shared.config.export import warn_exports
 from shared.config.lookup_files import load_tables
 from shared.config.model import AnySection, BridgeConfig, config_model
 from shared.config.unreachable import warn_file
@@ -203,9 +204,15 @@ class _Validation:
         warnings = [
             *of_tables,
             *warn_file(view),
+            *self._warn_exports(config, data),
             *(one for section in self._registry.sections for one in section.warn(view)),
         ]
         return LoadedConfig(config, tuple(self._placed(name, lines, warnings)))
+
+    def _warn_exports(self, config: BridgeConfig, data: Mapping[str, Any]) -> Iterator[Mistake]:
+        stores = [one.path for destination in self._registry.destinations for one in destination.sections()]
+        exports = {name: connection.export for name, connection in config.connections.items()}
+        return warn_exports(exports, stores, data)
 
     def _placed(self, name: str, lines: dict[ConfigPath, int], found: list[Mistake]) -> list[str]:
         """Sentences with line and path, in the order of the file."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from enum import StrEnum
@@ -187,6 +187,25 @@ class PrioritySemaphore:
             granted.set_result(None)
         for waiting in passed_over:
             heapq.heappush(self._waiting, waiting)
+
+
+_BACKGROUND: ContextVar[bool] = ContextVar("background", default=False)
+
+
+@contextmanager
+def in_background() -> Iterator[None]:
+    """Calls inside are the least urgent there are: a gate lets them out only while no delivery waits for a call, and
+    leaves calls to deliveries that may still come."""
+    token = _BACKGROUND.set(True)
+    try:
+        yield
+    finally:
+        _BACKGROUND.reset(token)
+
+
+def is_background() -> bool:
+    """Whether this call is one of :func:`in_background`."""
+    return _BACKGROUND.get()
 
 
 class CallCounter:

@@ -12,17 +12,20 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind
-from shared.core.times import rfc3339
+from shared.core.times import optional_moment, rfc3339
 from shared.platform.log import record
 from shared.platform.storage import Storage, storage_errors
 from shared.platform.tables import Operation, submit
+
+if TYPE_CHECKING:
+    from shared.core.signal import Signal
 
 TABLE = "actions"
 
@@ -68,6 +71,8 @@ class AuditEntry:
         severity: 0 to 4, None when the signal has none.
         calls: to the ticket system, by the last attempt. attempts: deliveries, the last one included.
         seconds: from the webhook to the end.
+        alert_rule: name of the rule that made the signal. resource, resource_type, subscription: of its first resource,
+            the id in lower case; empty where it names none. fired_at: when its source noticed the problem, UTC.
         reason: why it was refused, could not be read, or made no ticket.
         left_out: references that were not found, and what was looked for; one in a line.
         warnings: what was odd about the payload, and what mapping had to say; one in a line.
@@ -94,6 +99,11 @@ class AuditEntry:
     calls: int = 0
     attempts: int = 0
     seconds: float = 0.0
+    alert_rule: str = ""
+    resource: str = ""
+    resource_type: str = ""
+    subscription: str = ""
+    fired_at: datetime | None = None
     reason: str = ""
     left_out: str = ""
     warnings: str = ""
@@ -106,7 +116,7 @@ class AuditEntry:
         about: dict[str, Any] = {"key": outcome.key}
         if outcome.signal is not None:
             about = {name: getattr(outcome.signal, name) for name in ("key", "source", "kind", "title", "severity")}
-            about["state"] = outcome.signal.state.value
+            about |= {"state": outcome.signal.state.value, **_origin(outcome.signal)}
         if outcome.ticket is not None:
             about |= {
                 "ticket_kind": outcome.ticket.kind.value,
@@ -206,7 +216,7 @@ class AuditLog:
                 elif not written.done() and error is not None:
                     written.set_exception(error)
 
-    async def read(self, since: datetime, until: datetime) -> AsyncIterator[AuditEntry]:
+    async def read(self, since: datetime, until: datetime) -> AsyncGenerator[AuditEntry, None]:
         """Rows from ``since`` on and before ``until``, in order of time; fetched a thousand at a time.
 
         Raises StorageUnavailable.
@@ -268,13 +278,29 @@ class AuditLog:
         return deleted
 
 
+def _origin(signal: Signal) -> dict[str, Any]:
+    """Where a signal comes from."""
+    first = next(iter(signal.resources), None)
+    return {
+        "alert_rule": signal.rule or "",
+        "resource": (first.id or "").lower() if first else "",
+        "resource_type": (first.type or "") if first else "",
+        "subscription": (first.subscription_id or "") if first else "",
+        "fired_at": signal.fired_at,
+    }
+
+
 def _hour(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H}"
 
 
 def _entity(action: AuditEntry) -> dict[str, Any]:
     moment = action.time.astimezone(UTC)
-    values = asdict(action) | {"time": rfc3339(moment), "severity": -1 if action.severity is None else action.severity}
+    values = asdict(action) | {
+        "time": rfc3339(moment),
+        "severity": -1 if action.severity is None else action.severity,
+        "fired_at": rfc3339(action.fired_at) or "",
+    }
     shortened = {name: v[: _longest(name)] if isinstance(v, str) else v for name, v in values.items()}
     row_key = f"{moment:%M%S%f}-{action.id}"
     return {"PartitionKey": _hour(moment), "RowKey": row_key, **{_column(n): v for n, v in shortened.items()}}
@@ -290,6 +316,7 @@ def _action(entity: Mapping[str, Any]) -> AuditEntry:
     values: dict[str, Any] = {name: entity[column] for name, column in columns.items() if column in entity}
     values["time"] = datetime.fromisoformat(str(values["time"]))
     values["severity"] = None if values["severity"] == -1 else values["severity"]
+    values["fired_at"] = optional_moment(values.get("fired_at"))
     return AuditEntry(**values)
 
 

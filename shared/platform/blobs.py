@@ -65,6 +65,23 @@ class JsonBlob(Generic[T]):
         async with storage_errors(f"writing to container {self._container}"):
             await create_on_first_use(upload, container.create_container)
 
+    async def create(self, value: T) -> bool:
+        """Write the value where there is none yet; whether it was written."""
+        from azure.core.exceptions import ResourceExistsError
+
+        data = json.dumps(self._coding.write(value), separators=(",", ":")).encode()
+        container = self._storage.container(self._container)
+
+        async def upload() -> Any:
+            return await container.upload_blob(self._name, data, overwrite=False)
+
+        async with storage_errors(f"writing to container {self._container}"):
+            try:
+                await create_on_first_use(upload, container.create_container)
+            except ResourceExistsError:
+                return False
+        return True
+
     async def delete(self) -> None:
         """Delete it; nothing happens when there is none."""
         from azure.core.exceptions import ResourceNotFoundError

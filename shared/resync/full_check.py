@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.config.resync import ResyncSettings
 from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavailable
 from shared.core.jobs import JobRun
 from shared.core.link import Link, LinkStage
-from shared.core.ticket_system import TicketSystem, TicketSystems
+from shared.core.ticket_system import TicketRef, TicketSystem, TicketSystems
 from shared.delivery.links import PARTS, LinkStore
 from shared.platform.concurrency import for_each
 from shared.platform.log import record
@@ -43,6 +43,7 @@ class FullCheckResult:
         tickets: asked for. gone: believed to be deleted. hidden: missing too, but too many to be believed.
         unseen: missing for the first time, or not for long enough. returned: taken for deleted, and visible again.
         told: orders that a source be told. calls: to the ticket system.
+        deleted: the tickets that are gone.
         finished: False when the rest follows in the next run. reason: why the run broke off.
     """
 
@@ -54,6 +55,7 @@ class FullCheckResult:
     returned: int = 0
     told: int = 0
     calls: int = 0
+    deleted: list[TicketRef] = field(default_factory=list)
     finished: bool = True
     reason: str = ""
 
@@ -193,6 +195,7 @@ class FullCheck:
         others = [one for one in links if one.key not in keys]
         await for_each(others, lambda link: self._follower.tell(link, tally), limit=ABREAST)
         result.gone += tally.moved
+        result.deleted += tally.deleted
         result.unseen += len(gone) - tally.moved
         result.returned += tally.returned
         result.calls += len(back)

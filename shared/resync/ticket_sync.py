@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
@@ -16,7 +16,7 @@ from uuid import uuid4
 from shared.core.errors import UnreadableRow
 from shared.core.link import Link, LinkStage, link_id, link_ids
 from shared.core.messages import PushToSource, QueueSender
-from shared.core.ticket_system import TicketSystem
+from shared.core.ticket_system import TicketRef, TicketSystem
 from shared.delivery.decision.decide import believed_deleted, not_seen, reconcile_pending
 from shared.delivery.links import LinkStore
 from shared.platform.concurrency import for_each
@@ -46,6 +46,7 @@ class SyncCounts:
         moved: links that were written. known: of ours, and no news. left: earlier generations, or not ours.
         returned: tickets that were taken for deleted and are visible again.
         told: orders that a source be told. waiting: tickets whose making is not known to have succeeded yet.
+        deleted: tickets that are believed to be deleted from now on.
     """
 
     moved: int = 0
@@ -54,6 +55,7 @@ class SyncCounts:
     returned: int = 0
     told: int = 0
     waiting: list[SnapshotReading] | None = None
+    deleted: list[TicketRef] = field(default_factory=list)
 
 
 class TicketSync:
@@ -119,6 +121,7 @@ class TicketSync:
             if written is not None:
                 if written.stage is LinkStage.CLOSED and link.stage is not LinkStage.CLOSED:
                     tally.moved += 1
+                    tally.deleted += [written.ticket] if written.ticket is not None else []
                     if not self._dry_run:
                         about = {"connection": link.connection, "key": link.key, "ticket": _number(link)}
                         record("ticket_deleted", logging.WARNING, **about)

@@ -96,6 +96,11 @@ async def test_a_finished_signal_is_one_row_with_all_that_an_export_wants(storag
         calls=2,
         attempts=3,
         seconds=2.5,
+        alert_rule="cpu-high",
+        resource=(signal_.resources[0].id or "").lower(),
+        resource_type=signal_.resources[0].type or "",
+        subscription=signal_.resources[0].subscription_id or "",
+        fired_at=signal_.fired_at,
         reason="why",
         left_out="caller_id 'sam': several records fit in sys_user\ncmdb_ci 'vm-1': no record fits in cmdb_ci",
     )

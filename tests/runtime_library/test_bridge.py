@@ -73,6 +73,8 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "resync": "timerTrigger",
         "full_check": "timerTrigger",
         "reconcile": "timerTrigger",
+        "export_tickets": "timerTrigger",
+        "export_log": "timerTrigger",
         "purge_audit_log": "timerTrigger",
         "check_credentials": "timerTrigger",
         "report_itself": "timerTrigger",

@@ -115,6 +115,11 @@ class SimulatedServiceNow(Stage):
         answer = await self._admin.patch(f"/api/now/table/{TABLES[ref.kind]}/{ref.id}", json=fields)
         assert answer.status_code == 200, answer.text
 
+    async def patch(self, table: str, sys_id: str, **fields: str) -> None:
+        """Change a record of a table as an administrator."""
+        answer = await self._admin.patch(f"/api/now/table/{table}/{sys_id}", json=fields)
+        assert answer.status_code == 200, answer.text
+
     async def strike(self, fault: Fault) -> None:
         await self.order(**_FAULTS[fault])
 
@@ -179,8 +184,12 @@ class SimulatedServiceNow(Stage):
             }
             for n in range(count)
         ]
-        answer = await self._control.post("/rows", json={"table": TABLES[kind], "rows": rows})
-        return frozenset(answer.raise_for_status().json()["sys_ids"])
+        return frozenset(await self.put(TABLES[kind], rows))
+
+    async def put(self, table: str, rows: list[dict[str, str]]) -> list[str]:
+        """Put records into a table as they are; their ids."""
+        answer = await self._control.post("/rows", json={"table": table, "rows": rows})
+        return list(answer.raise_for_status().json()["sys_ids"])
 
     async def close(self, ref: TicketRef) -> None:
         if ref.kind is TicketKind.CHANGE_REQUEST:
