@@ -125,9 +125,12 @@ class ExportServices(Closing):
 
         Raises ConfigurationError and StorageUnavailable.
         """
+        settings = self.settings
+        if not settings or self.destination is None:
+            return {}
         from shared.export import export_statuses
 
-        return await export_statuses(self.store, self.settings) if self.destination is not None else {}
+        return await export_statuses(self.store, settings)
 
     async def note_deleted(self, results: Sequence[FullCheckResult]) -> None:
         """The full check found tickets to be deleted: a row of the export is to say so. Raises StorageUnavailable."""

@@ -18,6 +18,7 @@ from shared.operations.standing_warnings import standing_warnings
 if TYPE_CHECKING:
     from app.container import Container
     from shared.core.log_in import LogIn
+    from shared.export import ExportStatus
 
 #: Seconds for which an answer is kept: whoever asks more often costs nothing.
 KEPT_FOR = 10.0
@@ -65,7 +66,7 @@ class HealthReporter:
         }
         reasons = health.reasons_of_configuration(problems)
         try:
-            (look, connections, parked, depth, traps), (credentials, log_ins) = await asyncio.gather(
+            (look, connections, parked, depth, traps), (credentials, log_ins, exports) = await asyncio.gather(
                 asyncio.gather(
                     services.standby.look(),
                     services.health.read(),
@@ -73,7 +74,7 @@ class HealthReporter:
                     services.queue.depth(),
                     services.traps.read(),
                 ),
-                asyncio.gather(services.credentials.read(), self._log_ins(names)),
+                asyncio.gather(services.credentials.read(), self._log_ins(names), self._exports()),
             )
         except BridgeError as error:
             text = f"The bridge's storage is not available ({error.code}): signals cannot be taken in."
@@ -83,6 +84,10 @@ class HealthReporter:
         reasons += health.reasons_of_connections(names, connections, now)
         reasons += health.reasons_of_parked(parked)
         reasons += reasons_of_credentials(credentials, now)
+        if exports:
+            from shared.export import reasons_of_exports
+
+            reasons += reasons_of_exports(exports, now)
         unknown = ConnectionHealth()
         details |= {
             "warnings": [*warnings, *(trap.sentence for trap in traps)],
@@ -95,12 +100,20 @@ class HealthReporter:
             "connections": {
                 name: connections.get(name, unknown).shown(now)
                 | {"log_in": log_in_shown(name, log_ins[name], credentials, now)}
+                | ({"export": exports[name].shown(now)} if name in exports else {})
                 for name in names
             },
             "credentials": credentials_shown(credentials, now),
             "functions": health.functions_shown(look),
         }
         return Health("degraded" if reasons else "ok", tuple(reasons), details)
+
+    async def _exports(self) -> dict[str, ExportStatus]:
+        """How the export of each connection goes; none where nothing is exported. Raises StorageUnavailable."""
+        try:
+            return await self._services.exports.statuses()
+        except ConfigurationError:  # a reason of its own says so
+            return {}
 
     async def _log_ins(self, names: list[str]) -> dict[str, LogIn | None]:
         """How each connection logs in; None where that cannot be read now."""

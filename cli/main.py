@@ -13,6 +13,7 @@ import typer
 from cli.app_client import KEY, URL
 from cli.check import check
 from cli.create_ticket import create
+from cli.export import export_commands
 from cli.itsm_import.command import import_itsm_actions
 from cli.jobs import add_job_commands
 from cli.parked import parked_commands
@@ -124,6 +125,7 @@ app.command()(import_itsm_actions)
 app.command()(send_test)
 app.command()(report)
 add_job_commands(app)
+app.add_typer(export_commands, name="export")
 app.add_typer(routes_commands, name="routes")
 tickets_commands.command()(create)
 app.add_typer(tickets_commands, name="tickets")

@@ -24,6 +24,7 @@ KINDS = (
     "message_waits",
     "poison_queue",
     "credential_ends",
+    "export_lags",
 )
 
 

@@ -27,8 +27,8 @@ class ReportItself(SettingsModel):
     """How long a reason must persist. Credentials that end are reported at once, with a note for each further step."""
     severity: dict[ReasonName, Annotated[int, Field(ge=0, le=4)]] = Field(default_factory=dict)
     """Severities that differ, 0 (critical) to 4. Left out: 1 for ``connection_failing``, ``function_not_called`` and
-    ``message_waits``; 3 for ``quarantine_grow``; for ``credential_ends`` 3, 2 from 7 days and 1 from one day before the
-    end; else 2."""
+    ``message_waits``; 3 for ``quarantine_grow`` and ``export_lags``; for ``credential_ends`` 3, 2 from 7 days and 1
+    from one day before the end; else 2."""
     most_per_day: Annotated[int, Field(ge=1, le=200)] = 20
     """Most signals that begin or repeat a problem, per day (UTC). What comes on top waits until the next day. Ends are
     always sent."""

@@ -102,6 +102,8 @@ class ConnectionExport:
         kinds = [kind for kind in self._settings.ticket_kinds if kind in system.export_kinds]
         failures: list[BridgeError] = []
         for place, kind in enumerate(kinds):
+            if place and await self._tools.store.orders(self._name) != orders:
+                break  # somebody stopped it, or ordered a back-fill: the next run obeys
             now = self._tools.now()
             try:  # no kind takes the time of the others
                 await self._kind(system, kind, orders, now + (ends - now) / (len(kinds) - place))
@@ -147,7 +149,7 @@ class ConnectionExport:
             )
             # What was sent and is not noted is sent once more, under the same ids.
             await self._tools.store.note_position(self._name, kind, position)
-            if more and self._tools.now() >= ends:
+            if more and (self._tools.now() >= ends or await self._tools.store.orders(self._name) != orders):
                 self._result.finished = False
                 return
         await self._deletions(system, kind, position)

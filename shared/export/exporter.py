@@ -13,9 +13,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 from shared.config.export import ExportSettings
-from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavailable
+from shared.core.errors import BridgeError, CircuitOpen, MustWait, StorageUnavailable, UnreadableRow
 from shared.core.jobs import JobRun
 from shared.core.rate_gate import in_background
 from shared.core.ticket_system import TicketSystems
@@ -62,7 +63,7 @@ class Exporter:
         ends, run = self._tools.now() + self._most_time, run or JobRun()
         results = await asyncio.gather(*(self._connection(name, ends, run) for name in sorted(self._exports)))
         for _, failure in results:
-            if isinstance(failure, StorageUnavailable):
+            if _is_of_storage(failure):
                 raise failure
         return [result for result, _ in results if result.calls or result.reason]
 
@@ -80,7 +81,7 @@ class Exporter:
             failure = error
         if failure is not None:
             result.finished, result.reason = False, result.reason or str(failure)
-        if not isinstance(failure, StorageUnavailable):
+        if not _is_of_storage(failure):
             await self._note(name, result, failure)
         if result.calls or result.reason:
             expected = failure is None or isinstance(failure, MustWait | CircuitOpen)
@@ -109,3 +110,8 @@ class Exporter:
         else:
             notes = replace(notes, last_error=now, code=failure.code, reason=shortened(result.reason))
         await self._tools.store.note(name, notes)
+
+
+def _is_of_storage(failure: BridgeError | None) -> TypeGuard[StorageUnavailable]:
+    """Whether storage failed for all of them; what cannot be read concerns one connection."""
+    return isinstance(failure, StorageUnavailable) and not isinstance(failure, UnreadableRow)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.config.export import ExportSettings
+from shared.core.errors import UnreadableRow
 from shared.core.ticket_system import TicketKind
 from shared.core.times import rfc3339
 from shared.export.positions import ConnectionNotes, ExportOrders, ExportStore, KindPosition
@@ -108,16 +110,24 @@ class ExportStatus:
 
 async def export_statuses(store: ExportStore, exports: Mapping[str, ExportSettings]) -> dict[str, ExportStatus]:
     """The export of each connection that has one. Raises StorageUnavailable."""
-    return {
-        name: ExportStatus(
-            name,
-            settings.every,
-            await store.orders(name),
-            await store.notes(name),
-            {kind: await store.position(name, kind) for kind in settings.ticket_kinds},
-        )
-        for name, settings in exports.items()
-    }
+    found = await asyncio.gather(*(_status(store, name, settings) for name, settings in exports.items()))
+    return {one.connection: one for one in found}
+
+
+async def _status(store: ExportStore, name: str, settings: ExportSettings) -> ExportStatus:
+    kinds = settings.ticket_kinds
+    (orders, notes), positions = await asyncio.gather(
+        asyncio.gather(_orders(store, name), store.notes(name)),
+        asyncio.gather(*(store.position(name, kind) for kind in kinds)),
+    )
+    return ExportStatus(name, settings.every, orders, notes, dict(zip(kinds, positions, strict=True)))
+
+
+async def _orders(store: ExportStore, name: str) -> ExportOrders:
+    try:
+        return await store.orders(name)
+    except UnreadableRow:  # the run notes that it cannot go on because of it
+        return ExportOrders()
 
 
 def reasons_of_exports(statuses: Mapping[str, ExportStatus], now: datetime) -> list[Reason]:

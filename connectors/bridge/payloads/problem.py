@@ -26,6 +26,7 @@ ReasonName = Literal[
     "message_waits",
     "poison_queue",
     "credential_ends",
+    "export_lags",
 ]
 
 REASONS: tuple[ReasonName, ...] = get_args(ReasonName)
@@ -42,6 +43,7 @@ SEVERITIES: Mapping[str, int] = MappingProxyType(
         "function_not_called": 1,
         "message_waits": 1,
         "poison_queue": 2,
+        "export_lags": 3,
     }
 )
 
