@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from app import sources
+from app.export_checks import check_export
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.plugins import SectionCheck
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
@@ -51,7 +52,7 @@ async def run_checks(
     for name in names:
         needs = sources.with_owners(services.sources, name, services.mapper.needs(name))
         lines = await services.system(name, budgeted=False).check(needs, probe_writes=probe_writes)
-        yield SectionCheck(name, tuple(lines))
+        yield SectionCheck(name, (*lines, *await check_export(services, name)))
     if connection or only == "connections":
         return
     for section in await sources.check(services.sources):

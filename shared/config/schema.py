@@ -95,14 +95,17 @@ def _table(name: str, section: dict[str, Any], definitions: dict[str, Any]) -> s
     required = set(section.get("required", ()))
     rows = ["| name | value | default | |", "| --- | --- | --- | --- |"]
     for field, spec in sorted(section["properties"].items(), key=lambda item: item[0] not in required):
+        spec = _inlined(spec, definitions)
         default = "**required**" if field in required else _default(spec)
         text = " ".join(str(spec.get("description", "")).split())
-        rows.append(f"| `{field}` | {_cell(_type(_inlined(spec, definitions)))} | {default} | {_cell(text)} |")
+        rows.append(f"| `{field}` | {_cell(_type(spec))} | {default} | {_cell(text)} |")
     return f"### {title}\n\n{about}\n\n" + "\n".join(rows)
 
 
 def _inlined(spec: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """A reference to a mere list of values becomes that list."""
+    if "items" in spec:
+        return spec | {"items": _inlined(spec["items"], definitions)}
     found = definitions.get(str(spec.get("$ref", "")).rsplit("/", 1)[-1], {})
     return found if "enum" in found else spec
 
@@ -113,8 +116,10 @@ def _cell(text: str) -> str:
 
 def _default(spec: dict[str, Any]) -> str:
     value = spec.get("default")
-    if value is None or value in ({}, []):
+    if value is None or value in ({}, [], ""):
         return ""
+    if value == spec.get("items", {}).get("enum"):
+        return "all"
     if isinstance(value, dict):
         return "see there"
     return f"`{value}`" if not isinstance(value, bool) else f"`{str(value).lower()}`"

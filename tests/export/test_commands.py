@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 import typer
 
+from app.checks import run_checks
 from cli.export import _backfill, _preview, _set_stopped, _status
 from shared.core.errors import SourceRefused
 from shared.core.jobs import JobRun
+from shared.core.ticket_system import CheckStatus
 from tests.export.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -107,6 +109,27 @@ async def test_the_job_shows_progress_and_says_what_it_would_do(world: World) ->
     (part,) = run.parts()
     assert (part.name, part.counts["rows"], part.finished) == (world.name, 2, True)
     assert any(sample.startswith("export incident INC") for sample in run.samples)
+
+
+async def test_the_check_says_what_the_export_may_not_read(world: World) -> None:
+    world.configured("kinds: [incident, problem, change_request], more: [u_region], query: 'active=true'")
+    await world.add_many(1, seconds=60)
+    await world.desk.order(type="acl_refuse", match={"method": "GET", "table": "problem"})
+    sections = [one async for one in run_checks(world.services, connection=world.name)]
+    lines = {line.name: line for line in sections[0].lines if line.name.startswith("export ")}
+    assert lines["export incident"].verdict is CheckStatus.WARNING
+    assert lines["export incident"].detail == "No column is there, or shown, for u_region: they stay empty"
+    assert lines["export problem"].verdict is CheckStatus.FAILED
+    assert lines["export problem"].fix
+    world.configured("kinds: [incident], query: 'statee=1'")
+    sections = [one async for one in run_checks(world.services, connection=world.name)]
+    (line,) = [line for line in sections[0].lines if line.name == "export incident"]
+    assert (line.verdict, "names statee" in line.detail) == (CheckStatus.FAILED, True)
+    assert f"Correct connections.{world.name}.export.query" in line.fix
+    world.configured("kinds: [incident]")
+    sections = [one async for one in run_checks(world.services, connection=world.name)]
+    (line,) = [line for line in sections[0].lines if line.name == "export incident"]
+    assert (line.verdict, line.detail) == (CheckStatus.OK, "Tickets can be read; which ones were deleted is not told")
 
 
 async def test_a_ticket_of_the_bridge_that_the_full_check_misses_has_a_row(world: World) -> None:
