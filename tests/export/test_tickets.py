@@ -179,5 +179,13 @@ async def test_a_run_that_uses_its_time_up_goes_on_in_the_next_one(world: World)
     world.store.before = a_page_takes_long
     result = await world.export()
     assert (result.rows, result.finished) == (20, False)
+    shown = (await world.services.exports.statuses())[world.name].shown(world.now())
+    assert (shown["state"], shown["kinds"]["incident"]["rows"], shown["kinds"]["incident"]["expected"]) == (
+        "backfilling",
+        20,
+        25,
+    )
+    assert shown["lag_seconds"] >= 3600
     assert (await world.export()).finished
+    assert (await world.services.exports.statuses())[world.name].shown(world.now())["state"] == "ok"
     assert len(world.store.ids) == 25
