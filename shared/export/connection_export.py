@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.config.export import ExportSettings
-from shared.core.errors import BridgeError, NotAuthorised, Refused
-from shared.core.export import ExportsTickets, LogDestination, Selection, TicketRecord
+from shared.core.errors import BridgeError, CircuitOpen, MustWait, NotAuthorised, OutcomeUnknown, Refused, Unavailable
+from shared.core.export import ExportsTickets, LogDestination, RecordPage, Selection, TicketRecord
 from shared.core.jobs import JobRun
 from shared.core.ticket_system import TicketKind, TicketSystem
 from shared.core.times import parse_moment
@@ -19,6 +19,9 @@ from shared.platform.log import record
 
 #: Tickets that are asked for in one call.
 PAGE = 500
+
+#: Tickets that are asked for at least, however slow the instance is.
+_SMALLEST_PAGE = 10
 
 #: How often the timer runs; it is never exactly on time.
 _TIMER, _SLACK = timedelta(minutes=5), timedelta(minutes=1)
@@ -133,8 +136,7 @@ class ConnectionExport:
             return
         more = True
         while more:
-            page = await system.export_page(kind, self._selection(position), position.watermark, limit=self._tools.page)
-            self._result.calls += 1
+            page = await self._page(system, kind, position)
             position = self._say_lacking(kind, position, page.lacking)
             await self._send(page.records)
             more = page.more
@@ -143,6 +145,7 @@ class ConnectionExport:
                 watermark=page.watermark,
                 rows=position.rows + len(page.records),
                 pages=position.pages + 1,
+                limit=position.limit if page.more else 0,
                 read_to=max((one.changed_at for one in page.records), default=position.read_to),
                 ran_at=position.ran_at if more else began,
                 noted_at=self._tools.now(),
@@ -153,6 +156,20 @@ class ConnectionExport:
                 self._result.finished = False
                 return
         await self._deletions(system, kind, position)
+
+    async def _page(self, system: ExportsTickets, kind: TicketKind, position: KindPosition) -> RecordPage:
+        """The next page. Where the instance does not come to an answer, the next attempt asks for half as many."""
+        limit = position.limit or self._tools.page
+        self._result.calls += 1
+        try:
+            return await system.export_page(kind, self._selection(position), position.watermark, limit=limit)
+        except (MustWait, CircuitOpen):
+            self._result.calls -= 1  # nothing was sent
+            raise
+        except (OutcomeUnknown, Unavailable):
+            smaller = replace(position, limit=max(limit // 2, _SMALLEST_PAGE))
+            await self._tools.store.note_position(self._name, kind, smaller)
+            raise
 
     async def _begin(
         self, system: ExportsTickets, kind: TicketKind, orders: ExportOrders, before: KindPosition

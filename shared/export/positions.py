@@ -30,6 +30,7 @@ class KindPosition:
         order: id of the back-fill that this belongs to, empty for the first one.
         since: beginning of the back-fill. expected: rows that it will read, as counted when it began.
         rows: sent since then. pages: calls since then.
+        limit: tickets of a page, where the usual number took the instance too long; else 0.
         read_to: newest change that was sent.
         ran_at: when changes were last read to their end, None while the back-fill is under way.
         noted_at: when this was written.
@@ -44,6 +45,7 @@ class KindPosition:
     expected: int | None = None
     rows: int = 0
     pages: int = 0
+    limit: int = 0
     read_to: datetime | None = None
     ran_at: datetime | None = None
     noted_at: datetime | None = None

@@ -114,6 +114,17 @@ async def test_a_position_that_cannot_be_read_begins_the_export_anew(world: Worl
     assert (result.rows, len(world.store.ids), len(world.store.tickets)) == (3, 3, 6)
 
 
+async def test_an_order_that_cannot_be_read_stops_the_export_of_its_connection_and_says_so(world: World) -> None:
+    world.configured(OURS)
+    await world.add_many(3, seconds=60)
+    await JsonBlob(world.storage, CONTAINER, f"{world.name}/orders.json", int).write(7)
+    result = await world.export()
+    assert (result.rows, result.finished) == (0, False)
+    assert "orders.json" in result.reason
+    shown = (await world.services.exports.statuses())[world.name].shown(world.now())
+    assert (shown["state"], shown["last_error"]["code"]) == ("failing", "unreadable_row")
+
+
 async def test_a_dry_run_counts_and_sends_nothing(world: World) -> None:
     world.configured(OURS)
     await world.add_many(3, seconds=60)
@@ -166,6 +177,19 @@ async def test_changes_and_problems_are_exported_with_their_own_fields(world: Wo
     assert change.values[F.PLANNED_START] == datetime(2026, 3, 1, 8, tzinfo=UTC)
     assert change.values[F.STATE] == "New"
     assert (problem.kind, problem.phase, problem.values[F.STATE]) == (TicketKind.PROBLEM, Phase.OPEN, "New")
+
+
+@pytest.mark.parametrize("fault", ["slow_quota", "partial_result"])
+async def test_a_page_that_takes_the_instance_too_long_is_asked_for_in_smaller_parts(world: World, fault: str) -> None:
+    world.configured(OURS)
+    await world.add_many(400, seconds=3600)
+    # the count is answered, the first page is cut off by the instance's quota of time
+    await world.desk.order(type=fault, match={"method": "GET", "table": "incident"}, after=1, times=1)
+    result = await world.export()
+    assert (result.rows, result.finished) == (0, False)
+    assert result.reason
+    result = await world.export()
+    assert (result.rows, result.calls, result.finished) == (400, 3, True)  # two pages of 250, and deletions
 
 
 async def test_a_run_that_uses_its_time_up_goes_on_in_the_next_one(world: World) -> None:
