@@ -46,7 +46,7 @@ class Watermark:
         since: where this reading began; None: everything is read.
         after: the last row that this reading has seen, as time and id; None at its start.
         offset: rows after ``after`` that are hidden from us and were skipped.
-        newest: newest change seen so far.
+        newest: newest change seen so far; the instance's present time where a row bears a later one.
         started: when this reading began, None where the instance did not say.
         seen: marks of the rows read, by time, as far back as the next reading goes.
     """
@@ -76,7 +76,9 @@ class Watermark:
         for row in rows:
             at = _seconds(row.at)
             fresh.setdefault(at, set()).add(_digest(row))
-            after, newest = (at, row.id), max(at, at if newest is None else newest)
+            # A time that is still to come was written by an import: what changes until then must not be missed.
+            known = at if now is None else min(at, int(now))
+            after, newest = (at, row.id), known if newest is None else max(known, newest)
         seen = self.seen | {at: self.seen.get(at, frozenset()) | marks for at, marks in fresh.items()}
         started = self.started
         if self.after is None and self.offset == 0:

@@ -125,6 +125,15 @@ async def test_an_order_that_cannot_be_read_stops_the_export_of_its_connection_a
     assert (shown["state"], shown["last_error"]["code"]) == ("failing", "unreadable_row")
 
 
+async def test_a_ticket_that_an_import_dated_in_the_future_hides_no_change(world: World) -> None:
+    world.configured(OURS)
+    await world.add_many(1, seconds=-300 * 86_400)
+    await world.export()
+    await world.add_many(2, seconds=1)
+    assert (await world.export()).rows == 2
+    assert (await world.export()).rows == 0
+
+
 async def test_a_dry_run_counts_and_sends_nothing(world: World) -> None:
     world.configured(OURS)
     await world.add_many(3, seconds=60)

@@ -39,6 +39,18 @@ def test_the_next_reading_begins_before_the_newest_change() -> None:
     assert mark.since == int(NOW.timestamp()) - OVERLAP
 
 
+def test_a_row_from_the_future_hides_no_change_until_then() -> None:
+    ahead = row(2, at=NOW + timedelta(days=300))
+    mark = Watermark().advance([row(1), ahead], more=False, skipped=10, now=NOW.timestamp() + 1)
+    assert mark.since is not None
+    assert mark.since <= int(NOW.timestamp())
+    assert mark.has_seen(row(1))
+    assert mark.has_seen(ahead)
+    again = mark.advance([row(1), row(3), ahead], more=False, skipped=10, now=NOW.timestamp() + 60)
+    assert again.has_seen(row(3))
+    assert again.has_seen(ahead)
+
+
 def test_a_quiet_instance_lets_the_beginning_follow_its_clock_and_never_go_back() -> None:
     mark = Watermark().advance([row(1)], more=False, skipped=10, now=NOW.timestamp() + 3600)
     later = mark.advance([], more=False, skipped=10, now=NOW.timestamp() + 7200)
