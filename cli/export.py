@@ -13,7 +13,7 @@ from uuid import uuid4
 import typer
 
 from app.container import Container
-from cli.app_client import configured_app
+from cli.app_client import AppClient, configured_app
 from cli.runtime import err, fail, out, run
 from shared.config.export import USUAL_DAYS, ExportSettings
 from shared.core.errors import BridgeError, JobRunning
@@ -144,8 +144,8 @@ def _progress(at: Mapping[str, Any]) -> str:
 def backfill(connection: _Connection = "", days: _Days = 0, yes: _Yes = False, in_app: _InApp = False) -> None:
     """Export the tickets of past days once more, with progress.
 
-    The command does it in this process, with the call budget that the app uses. It may be ended with Ctrl-C: the app
-    goes on where it stood. A connection that was stopped is started by it.
+    It is done in this process, with the call budget that the app uses. Ctrl-C ends it, and the app goes on where it
+    stood. A connection that was stopped is started by it.
     """
     run(lambda services: _backfill(services, connection, days, yes, in_app))
 
@@ -153,6 +153,7 @@ def backfill(connection: _Connection = "", days: _Days = 0, yes: _Yes = False, i
 async def _backfill(services: Container, connection: str, days: int, yes: bool, in_app: bool) -> None:
     name, settings = _one(services, connection)
     _require_store(services)
+    client = configured_app() if in_app else None  # before anything is ordered
     days = days or settings.days
     if not yes:
         await _preview(services, name, days, as_json=False)
@@ -165,8 +166,8 @@ async def _backfill(services: Container, connection: str, days: int, yes: bool, 
         asked_at=services.now(),
     )
     await services.exports.store.order(name, orders)
-    if in_app:
-        await _start_in_app()
+    if client is not None:
+        await _start_in_app(client)
         out.print(f"{name}: ordered. bridge.py export status shows how far the app is.", markup=False)
         return
     with err.status(f"{name}: beginning ...") as shown:
@@ -174,8 +175,7 @@ async def _backfill(services: Container, connection: str, days: int, yes: bool, 
     await _status(services, name, as_json=False)
 
 
-async def _start_in_app() -> None:
-    client = configured_app()
+async def _start_in_app(client: AppClient) -> None:
     try:
         await client.call("POST", "/api/jobs/export_tickets", {"dry_run": False})
     finally:

@@ -65,7 +65,7 @@ class Exporter:
         for _, failure in results:
             if _is_of_storage(failure):
                 raise failure
-        return [result for result, _ in results if result.calls or result.reason]
+        return [result for result, _ in results if _did_something(result)]
 
     async def _connection(self, name: str, ends: datetime, run: JobRun) -> tuple[ExportResult, BridgeError | None]:
         result, failure = ExportResult(name), None
@@ -83,7 +83,7 @@ class Exporter:
             result.finished, result.reason = False, result.reason or str(failure)
         if not _is_of_storage(failure):
             await self._note(name, result, failure)
-        if result.calls or result.reason:
+        if _did_something(result):
             expected = failure is None or isinstance(failure, MustWait | CircuitOpen)
             record(
                 "tickets_exported",
@@ -101,7 +101,7 @@ class Exporter:
 
     async def _note(self, name: str, result: ExportResult, failure: BridgeError | None) -> None:
         """Remember how a run went, where that is news: a run in which no kind was due is none."""
-        if failure is None and not result.calls:
+        if failure is None and not _did_something(result):
             return
         now, notes = self._tools.now(), await self._tools.store.notes(name)
         notes = replace(notes, began_at=notes.began_at or now)
@@ -110,6 +110,10 @@ class Exporter:
         else:
             notes = replace(notes, last_error=now, code=failure.code, reason=shortened(result.reason))
         await self._tools.store.note(name, notes)
+
+
+def _did_something(result: ExportResult) -> bool:
+    return bool(result.calls or result.rows or result.reason)
 
 
 def _is_of_storage(failure: BridgeError | None) -> TypeGuard[StorageUnavailable]:

@@ -144,6 +144,16 @@ async def test_a_dry_run_counts_and_sends_nothing(world: World) -> None:
     assert await world.services.exports.export_tickets() == []
 
 
+async def test_an_export_that_is_wanted_every_hour_asks_nothing_in_between(world: World) -> None:
+    services = world.configured(f"{OURS}, every: 1h")
+    await world.add_many(1, seconds=60)
+    await world.export()
+    world.later += timedelta(minutes=30)
+    assert await services.exports.export_tickets() == []
+    assert (await world.export(always=True)).calls == 1
+    assert (await world.export(timedelta(hours=1))).calls >= 1
+
+
 async def test_two_connections_do_not_disturb_each_other(world: World) -> None:
     services = world.configured(OURS)
     text = services.config_path.read_text()
