@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
-import duckdb_kql
 
 from connectors.log_analytics.columns import TABLES, ColumnType
-from local.workbook.queries import definitions
+from local.workbook.engine import on_duckdb
 
 _SQL = {
     ColumnType.STRING: "VARCHAR",
@@ -26,8 +26,9 @@ _SQL = {
 class Logs:
     """Two tables, and queries on them. Close it."""
 
-    def __init__(self) -> None:
-        self._database = duckdb.connect()
+    def __init__(self, file: Path | str = ":memory:") -> None:
+        self._database = duckdb.connect(str(file))
+        self.run = on_duckdb(self._database)
         for table, columns in TABLES.items():
             declared = ", ".join(f'"{one.name}" {_SQL[one.type]}' for one in columns)
             self._database.execute(f'CREATE TABLE "{table}" ({declared})')
@@ -50,8 +51,7 @@ class Logs:
 
     def ask(self, kql: str) -> list[dict[str, Any]]:
         """Rows of a query, with the saved functions at hand."""
-        found = duckdb_kql.query(self._database, kql, functions=definitions())
-        return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+        return self.run(kql).dicts()
 
 
 def _stored(value: Any, type_: ColumnType) -> Any:

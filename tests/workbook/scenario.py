@@ -6,6 +6,7 @@ Written by hand and not by the exporter, so that an answer can be counted here.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from connectors.log_analytics.columns import LOG_TABLE, TICKETS_TABLE, WORK_ITEM_TYPES
@@ -173,9 +174,9 @@ def log() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def filled_logs() -> Logs:
+def filled_logs(file: Path | str = ":memory:") -> Logs:
     """A workspace with all of this. Close it."""
-    logs = Logs()
+    logs = Logs(file)
     for row in tickets():
         logs.add(TICKETS_TABLE, row)
     for row in log():
