@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
-from local.workbook.engine import on_duckdb
+import duckdb
+
 from local.workbook.queries import FOLDER, ROOT
 from local.workbook.render import render
+from local.workbook.workspace import Workspace
 from local.workbook.written import write
 
 
@@ -28,11 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if not options.rows.is_file():
         parser.error(f"{options.rows}: no such file")
-    import duckdb
-
     workbook = json.loads((FOLDER / "workbook.json").read_text(encoding="utf-8"))
-    with duckdb.connect(str(options.rows), read_only=True) as connection:
-        render(workbook, on_duckdb(connection), options.out)
+    try:
+        workspace = Workspace(options.rows)
+    except duckdb.Error as error:
+        parser.error(f"{options.rows}: no file of DuckDB that can be opened: {error}")
+    with closing(workspace):
+        render(workbook, workspace.run, options.out)
     print(f"wrote {options.out.resolve().as_uri()}")
     return 0
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from local.workbook.engine import Answer
+from local.workbook.answer import Answer
 
 _COLOURS: Final = ("#0078d4", "#ef6950", "#00b7c3", "#8764b8", "#498205", "#ca5010", "#69797e", "#e3008c")
 _WIDTH, _HEIGHT = 720, 240

@@ -12,8 +12,8 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from local.workbook.answer import Answer, RunQuery
 from local.workbook.charts import Span, drawn
-from local.workbook.engine import Answer, RunQuery
 from local.workbook.items import PORTAL
 from local.workbook.queries import ALL, filled, time_range
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.log_analytics.columns import LOG_TABLE, TICKETS_TABLE, WORK_ITEM_TYPES
 from local.workbook.queries import ALL, time_range
-from tests.workbook.logs import Logs
+from local.workbook.workspace import Workspace
 
 #: Noon of today, so that no run of the tests is near the border of a day; all rows are before it.
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
@@ -98,7 +98,7 @@ def status(connection: str, time: datetime, **more: Any) -> dict[str, Any]:
 
 
 def tickets() -> list[dict[str, Any]]:
-    """Rows of tickets: three of prod that count, one of test, one deleted, two changes; some twice, some late."""
+    """Rows of tickets: three of prod, one of test, one deleted, two changes, one a year old; some twice, some late."""
     web = {
         "ServiceDeskId_s": "INC0000001",
         "Title_s": "High CPU on web-01",
@@ -128,10 +128,12 @@ def tickets() -> list[dict[str, Any]]:
         # Deleted: nothing else is known of it any more.
         ticket("id-4", ago(7), 4, ServiceDeskId_s="INC0000004", CreatedDate_t=ago(7), Title_s="Made by mistake"),
         ticket("id-4", ago(6), 0, Deleted=True, Phase="", State="", RecordId="prod-id-4-gone"),
-        # Changes on the web server: one planned, one done.
+        # Changes on the web server: one planned, which changed twice in a second, and one done.
         ticket("id-5", ago(1), 0, kind="change_request", ServiceDeskId_s="CHG0000005", CreatedDate_t=ago(1),
+               Title_s="Patch web-01", AzureResourceId=WEB),
+        ticket("id-5", ago(1), 1, kind="change_request", ServiceDeskId_s="CHG0000005", CreatedDate_t=ago(1),
                Title_s="Patch web-01", State="Scheduled", AzureResourceId=WEB, PlannedStartDate_t=ago(-1)),
-        ticket("id-6", ago(1), 3, kind="change_request", ServiceDeskId_s="CHG0000006", CreatedDate_t=ago(20),
+        ticket("id-6", ago(1), 3, kind="change_request", ServiceDeskId_s="CHG0000006", CreatedDate_t=ago(40),
                Phase="closed", State="Closed", AzureResourceId=WEB, ClosedDate_t=ago(1)),
         # A year old: found by a back-fill, so its row is new.
         ticket("id-7", ago(365), 0, ServiceDeskId_s="INC0000007", CreatedDate_t=ago(370), TimeGenerated=ago(1)),
@@ -174,11 +176,9 @@ def log() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def filled_logs(file: Path | str = ":memory:") -> Logs:
+def filled_logs(file: Path | None = None) -> Workspace:
     """A workspace with all of this. Close it."""
-    logs = Logs(file)
-    for row in tickets():
-        logs.add(TICKETS_TABLE, row)
-    for row in log():
-        logs.add(LOG_TABLE, row)
+    logs = Workspace(file)
+    logs.add(TICKETS_TABLE, tickets())
+    logs.add(LOG_TABLE, log())
     return logs

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from connectors.log_analytics.columns import TICKETS_TABLE
 from local.workbook.kusto import analyse
 from local.workbook.queries import FUNCTIONS, ROOT
+from local.workbook.workspace import Workspace
 from tests.docs.pages import blocks_of
-from tests.workbook.logs import Logs
 from tests.workbook.scenario import SQL, ago, filled_logs, ticket
 
 PAGE = ROOT / "docs" / "log-analytics.md"
@@ -23,7 +24,7 @@ def examples() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def logs() -> Iterator[Logs]:
+def logs() -> Iterator[Workspace]:
     found = filled_logs()
     # A person's ticket about a database, half an hour after an alert on it.
     known: dict[str, Any] = {
@@ -31,7 +32,7 @@ def logs() -> Iterator[Logs]:
         "AzureResourceId": SQL,
         "ServiceDeskId_s": "INC0000010",
     }
-    found.add("ServiceDesk_CL", ticket("id-10", ago(5), Title_s="Shop is slow", Fields={"u_region": "EMEA"}, **known))
+    found.add(TICKETS_TABLE, [ticket("id-10", ago(5), Title_s="Shop is slow", Fields={"u_region": "EMEA"}, **known)])
     yield found
     found.close()
 
@@ -41,13 +42,13 @@ def test_every_example_is_a_query_that_log_analytics_takes(examples: list[str]) 
     assert {query: found.remarks for query, found in analyse({q: q for q in examples}).items() if found.remarks} == {}
 
 
-def rows(logs: Logs, examples: list[str], begins: str, *, now: str = "") -> list[dict[str, Any]]:
+def rows(logs: Workspace, examples: list[str], begins: str, *, now: str = "") -> list[dict[str, Any]]:
     """The answer to the example with this line."""
     (query,) = [one for one in examples if begins in one]
-    return logs.ask(query.replace("ago(1d)", now) if now else query)
+    return logs.run(query.replace("ago(1d)", now) if now else query).dicts()
 
 
-def test_alert_decision_and_ticket_stand_in_one_row(logs: Logs, examples: list[str]) -> None:
+def test_alert_decision_and_ticket_stand_in_one_row(logs: Workspace, examples: list[str]) -> None:
     found = rows(logs, examples, "StatusLogTime_t > ago(1d)", now="ago(365d)")
     by_decision = {(row["AlertRule"], row["Decision"]): row for row in found}
     assert by_decision["High CPU", "created"]["State"] == "Resolved"
@@ -56,28 +57,26 @@ def test_alert_decision_and_ticket_stand_in_one_row(logs: Logs, examples: list[s
     assert len(found) == 11
 
 
-def test_tickets_of_people_stand_beside_the_alert_before_them(logs: Logs, examples: list[str]) -> None:
+def test_tickets_of_people_stand_beside_the_alert_before_them(logs: Workspace, examples: list[str]) -> None:
     (found,) = rows(logs, examples, "not(OfBridge)")
     assert (found["ServiceDeskId_s"], found["Alert"]) == ("INC0000010", "Slow queries")
 
 
-def test_open_tickets_by_group(logs: Logs, examples: list[str]) -> None:
+def test_open_tickets_by_group(logs: Workspace, examples: list[str]) -> None:
     found = rows(logs, examples, "ServiceDeskOpenTickets()")
     assert sum(row["Tickets"] for row in found) == 6
     assert max(row["Oldest"] for row in found) in (371, 372)
 
 
-def test_states_of_a_ticket_in_order(logs: Logs, examples: list[str]) -> None:
-    logs.add("ServiceDesk_CL", ticket("id-11", ago(2), connection="servicenow", ServiceDeskId_s="INC0000001"))
-    logs.add(
-        "ServiceDesk_CL",
-        ticket("id-11", ago(1), 1, connection="servicenow", ServiceDeskId_s="INC0000001", State="Closed"),
-    )
+def test_states_of_a_ticket_in_order(logs: Workspace, examples: list[str]) -> None:
+    known: dict[str, Any] = {"connection": "servicenow", "ServiceDeskId_s": "INC0000001"}
+    new, closed = ticket("id-11", ago(2), **known), ticket("id-11", ago(1), 1, State="Closed", **known)
+    logs.add(TICKETS_TABLE, [new, closed])
     found = rows(logs, examples, "INC0000001")
     assert [(row["State"], row["Changes"]) for row in found] == [("New", 1), ("Closed", 1)]
 
 
-def test_columns_of_the_configuration(logs: Logs, examples: list[str]) -> None:
+def test_columns_of_the_configuration(logs: Workspace, examples: list[str]) -> None:
     found = {row["Region"]: row["Tickets"] for row in rows(logs, examples, "u_region")}
     assert found["EMEA"] == 1
 

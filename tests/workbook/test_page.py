@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import pytest
 
 from connectors.log_analytics.columns import TICKETS_TABLE
 from local.workbook.__main__ import main
-from local.workbook.engine import Answer
+from local.workbook.answer import Answer
 from local.workbook.queries import FOLDER
 from local.workbook.render import render
-from tests.workbook.logs import Logs
+from local.workbook.workspace import Workspace
 from tests.workbook.scenario import NOON, SHOP, ago, filled_logs, ticket
 
 WORKBOOK: dict[str, Any] = json.loads((FOLDER / "workbook.json").read_text(encoding="utf-8"))
@@ -59,20 +59,20 @@ class _Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def logs() -> Iterator[Logs]:
+def logs() -> Iterator[Workspace]:
     found = filled_logs()
     hostile: dict[str, Any] = {
         "Title_s": "<script>alert(1)</script>",
         "Url": "javascript:alert(1)",
         "ServiceDeskId_s": "INC0000666",
     }
-    found.add(TICKETS_TABLE, ticket("id-666", ago(28), CreatedDate_t=ago(400), **hostile))
+    found.add(TICKETS_TABLE, [ticket("id-666", ago(28), CreatedDate_t=ago(400), **hostile)])
     yield found
     found.close()
 
 
 @pytest.fixture(scope="module")
-def text(logs: Logs, tmp_path_factory: pytest.TempPathFactory) -> str:
+def text(logs: Workspace, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("page") / "workbook.html"
     render(WORKBOOK, logs.run, out, now=NOON)
     return out.read_text(encoding="utf-8")
@@ -113,25 +113,25 @@ def test_tables_show_the_answers_without_hidden_columns(page: _Reader) -> None:
     assert not {"Url", "AlertUrl", "SysId"} & set(head)
     assert rows[0][:4] == ["CHG0000005", "Patch web-01", "ChangeRequest", "Scheduled"]
     assert page.rows["places"][1:] == [
-        [SHOP, "microsoft.compute/virtualmachines", "3", "1"],
+        [SHOP, "microsoft.compute/virtualmachines", "2", "1"],
         ["bbbbbbbb-0000-4000-8000-000000000002", "microsoft.sql/servers", "1", "1"],
     ]
     assert page.links["changes"] == ["https://contoso.service-now.com/nav_to.do?uri=change_request.do?sys_id=id-5"]
 
 
 def test_charts_draw_the_values(page: _Reader) -> None:
-    assert len(page.marks["created"]) == 6
+    assert len(page.marks["created"]) == 5
     assert f"{ago(10, hours=12):%Y-%m-%d} 00:00, Incident: 1" in page.marks["created"]
     assert sorted(page.marks["delays"]) == ["Median: 100", "Median: 20", "P95: 100", "P95: 20"]
     assert "On Hold, Incident: 1" in page.marks["states"]
 
 
 def test_the_history_is_that_of_the_first_ticket(page: _Reader) -> None:
-    assert [row[1:4:2] for row in page.rows["history"][1:]] == [["ticket", "Scheduled"]]
+    assert [row[1:4:2] for row in page.rows["history"][1:]] == [["ticket", "New"], ["ticket", "Scheduled"]]
 
 
 def test_given_no_rows_when_the_page_is_written_then_every_part_says_so(tmp_path: Path) -> None:
-    logs, out = Logs(), tmp_path / "empty.html"
+    logs, out = Workspace(), tmp_path / "empty.html"
     render(WORKBOOK, logs.run, out)
     logs.close()
     shown = [item for item in WORKBOOK["items"] if item["type"] == 3 and "conditionalVisibility" not in item]
@@ -170,3 +170,17 @@ def test_the_command_reads_rows_from_a_file_and_says_where_the_page_is(
     with pytest.raises(SystemExit):
         main(["page", str(tmp_path / "missing.duckdb")])
     assert "missing.duckdb: no such file" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["page", str(out)])
+    assert "page.html: no file of DuckDB" in capsys.readouterr().err
+
+
+def test_given_rows_as_they_are_sent_when_they_are_added_then_times_are_times_and_strangers_are_refused() -> None:
+    logs = Workspace()
+    sent = {"TimeGenerated": "2026-03-01T12:00:00.000Z", "RecordId": "a", "SysId": "b", "Fields": {"u_region": "EMEA"}}
+    logs.add(TICKETS_TABLE, [sent])
+    (row,) = logs.run("ServiceDesk_CL | project TimeGenerated, Title_s, Deleted, R = tostring(Fields.u_region)").rows
+    assert row == (datetime(2026, 3, 1, 12), "", None, "EMEA")  # noqa: DTZ001 - the engine's times have no zone
+    with pytest.raises(KeyError, match="ServiceDesk_CL has no column Number"):
+        logs.add(TICKETS_TABLE, [{"Number": "INC0000001"}])
+    logs.close()

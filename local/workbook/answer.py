@@ -1,15 +1,10 @@
-"""Queries on tables in DuckDB, in place of a workspace."""
+"""What a query answers. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from local.workbook.queries import definitions
-
-if TYPE_CHECKING:
-    import duckdb
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +29,3 @@ class Answer:
 
 
 RunQuery: TypeAlias = Callable[[str], Answer]
-
-
-def on_duckdb(connection: duckdb.DuckDBPyConnection) -> RunQuery:
-    """Runs Kusto queries on the tables of a database, with the saved functions at hand.
-
-    The result raises duckdb_kql's ``KqlError`` for a query that the engine does not know, and duckdb's errors.
-    """
-    import duckdb_kql
-
-    functions = definitions()
-
-    def run(kql: str) -> Answer:
-        found = duckdb_kql.query(connection, kql, functions=functions)
-        return Answer(tuple(found.columns), tuple(map(tuple, found.fetchall())))
-
-    return run
