@@ -53,10 +53,14 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def time_range(end: datetime, length: timedelta, grain: str) -> dict[str, str]:
-    """What a workbook makes of the parameter TimeRange. ``grain`` is a timespan of Kusto such as ``1d``."""
-    iso = "%Y-%m-%dT%H:%M:%S.000Z"
+    """What a workbook makes of the parameter TimeRange: values that stand in a query as they are.
+
+    Source: Microsoft's documentation of workbooks, "make-series ... from {TimeRange:start} to {TimeRange:end} step
+    {TimeRange:grain}". ``grain`` is a timespan of Kusto such as ``1d``.
+    """
+    written = "datetime(%Y-%m-%dT%H:%M:%S.000Z)"
     return {
-        "TimeRange:startISO": (end - length).astimezone(UTC).strftime(iso),
-        "TimeRange:endISO": end.astimezone(UTC).strftime(iso),
+        "TimeRange:start": (end - length).astimezone(UTC).strftime(written),
+        "TimeRange:end": end.astimezone(UTC).strftime(written),
         "TimeRange:grain": grain,
     }
