@@ -53,8 +53,9 @@ bench: setup ## measure; writes benchmarks/results/
 chaos: setup ## a storm while everything breaks; writes benchmarks/results/chaos.json
 	@$(BIN)/python -m local chaos $(ARGS)
 
-schema: setup ## write docs/bridge.schema.json and the tables of docs/configuration.md anew
+schema: setup ## write schema, tables of the docs, and the workbook of infra/ anew
 	@$(BIN)/python -m app.configuration docs
+	@$(BIN)/python -m local.workbook write
 
 requirements: setup ## pin requirements*.txt anew from requirements*.in
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header requirements.in -o requirements.txt

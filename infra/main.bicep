@@ -70,6 +70,22 @@ param watchWebhooks object = {}
 @description('Regions that call /api/health, as population tags. Empty: five of the global cloud, or those of a sovereign one.')
 param watchLocations string[] = []
 
+@description('Whether tickets and the bridge\'s log can be exported to Log Analytics: tables, rule, functions, workbook, alert rules.')
+param exportTickets bool = false
+
+@description('Resource id of the workspace that gets the tables, in any group or subscription. Empty: that of the bridge.')
+param exportWorkspaceId string = ''
+
+@description('Days that exported rows are kept. The first 31 cost nothing.')
+@minValue(4)
+@maxValue(730)
+param exportRetentionDays int = 90
+
+@description('Minutes after which an export that is late raises an alert.')
+@minValue(15)
+@maxValue(1440)
+param exportLagMinutes int = 60
+
 // Built-in roles. Source: "Azure built-in roles", the same in every tenant.
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageBlobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
@@ -78,12 +94,17 @@ var storageQueueDataMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
 var storageTableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 var keyVaultSecretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
+var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
 var packageContainer = 'app-package'
 var webhookPath = '/api/alerts'
 var healthPath = '/api/health'
 var watchedText = 'Receivers are told when the bridge is down or unwell.'
 var unwatchedText = 'NOBODY is told when the bridge is down, and nothing calls it while no alert comes: set watchEmails, watchSms or watchWebhooks.'
+// Of /subscriptions/A/resourceGroups/B/providers/Microsoft.OperationalInsights/workspaces/C
+var exportWorkspace = empty(exportWorkspaceId) ? logs.id : exportWorkspaceId
+var exportWorkspaceParts = length(split(exportWorkspace, '/')) == 9 ? split(exportWorkspace, '/') : fail('exportWorkspaceId: no resource id of a workspace')
+var exportRule = 'dcr-bridge-${token}'
 var watched = !empty(watchEmails) || !empty(watchSms) || !empty(watchWebhooks)
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
@@ -153,7 +174,14 @@ module appAccess 'modules/access.bicep' = {
     vaultRoles: [
       keyVaultSecretsUser
     ]
+    ruleName: exportTickets ? exportRule : ''
+    ruleRoles: exportTickets ? [
+      monitoringMetricsPublisher
+    ] : []
   }
+  dependsOn: [
+    export
+  ]
 }
 
 module operatorAccess 'modules/access.bicep' = if (!empty(operatorId)) {
@@ -171,6 +199,8 @@ module operatorAccess 'modules/access.bicep' = if (!empty(operatorId)) {
     vaultRoles: [
       keyVaultSecretsOfficer
     ]
+    ruleName: ''
+    ruleRoles: []
   }
 }
 
@@ -192,6 +222,25 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   properties: {
     Application_Type: 'web'
     WorkspaceResourceId: logs.id
+  }
+}
+
+module exportTables 'modules/export_tables.bicep' = if (exportTickets) {
+  name: 'bridge-export-tables'
+  scope: resourceGroup(exportWorkspaceParts[2], exportWorkspaceParts[4])
+  params: {
+    workspaceName: exportWorkspaceParts[8]
+    retentionDays: exportRetentionDays
+  }
+}
+
+module export 'modules/export.bicep' = if (exportTickets) {
+  name: 'bridge-export'
+  params: {
+    location: exportTables!.outputs.location
+    token: token
+    workspaceId: exportWorkspace
+    ruleName: exportRule
   }
 }
 
@@ -284,7 +333,10 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
     APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
     SERVICENOW_URL: serviceNowUrl
     SERVICENOW_USERNAME: serviceNowUsername
-  })
+  }, exportTickets ? {
+    LOGS_INGESTION_ENDPOINT: export!.outputs.endpoint
+    LOGS_INGESTION_RULE: export!.outputs.immutableId
+  } : {})
 }
 
 module watch 'modules/watch.bicep' = if (watched) {
@@ -299,6 +351,19 @@ module watch 'modules/watch.bicep' = if (watched) {
     sms: watchSms
     webhooks: watchWebhooks
     locations: watchLocations
+  }
+}
+
+module exportAlerts 'modules/export_alerts.bicep' = if (exportTickets) {
+  name: 'bridge-export-alerts'
+  params: {
+    location: exportTables!.outputs.location
+    token: token
+    workspaceId: exportWorkspace
+    lagMinutes: exportLagMinutes
+    actionGroupIds: watched ? [
+      watch!.outputs.actionGroupId
+    ] : []
   }
 }
 
@@ -322,3 +387,6 @@ output storageAccountName string = storage.name
 
 @description('Object id of the identity of the app, for roles outside of this resource group.')
 output identityPrincipalId string = identity.properties.principalId
+
+@description('Resource id of the workbook; empty without export.')
+output workbookId string = exportTickets ? export!.outputs.workbookId : ''

@@ -270,3 +270,6 @@ resource overdue 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = {
     }
   }
 }
+
+@description('Resource id of the action group that is told.')
+output actionGroupId string = receivers.id

@@ -27,6 +27,7 @@ NOT_RUN = (
     NotRun("infra/README.md", "az ", _AZURE),
     NotRun("docs/owners.md", "az role assignment create", _AZURE),
     NotRun("infra/README.md", "func azure functionapp publish", _AZURE),
+    NotRun("docs/log-analytics.md", "az ", _AZURE),
     NotRun("docs/migrating-from-itsmc.md", "az ", _AZURE),
     NotRun("docs/operations.md", "az ", _AZURE),
     NotRun("docs/reconcile.md", "az ", _AZURE),

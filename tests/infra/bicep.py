@@ -13,6 +13,9 @@ ROOT = Path(__file__).parents[2]
 MAIN = ROOT / "infra" / "main.bicep"
 ACCESS = ROOT / "infra" / "modules" / "access.bicep"
 WATCH = ROOT / "infra" / "modules" / "watch.bicep"
+EXPORT = ROOT / "infra" / "modules" / "export.bicep"
+EXPORT_ALERTS = ROOT / "infra" / "modules" / "export_alerts.bicep"
+EXPORT_TABLES = ROOT / "infra" / "modules" / "export_tables.bicep"
 ACTION_GROUP = ROOT / "infra" / "action-group.bicep"
 FILES = sorted((ROOT / "infra").rglob("*.bicep"))
 
@@ -61,24 +64,28 @@ def only(template: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def text(value: Any) -> Any:
-    """An expression as it was written: ``storage.name``, ``a ? b : c``. Values that are none stay as they are."""
+    """An expression as it was written: ``storage.name``, ``a[1]``, ``a ? b : c``. Other values stay as they are."""
     if isinstance(value, dict) and "operator" in value:
         kind, operands = value["operator"]["type"], [text(one) for one in value["operator"]["operands"].values()]
         if kind == "conditional":
             condition, then, otherwise = operands
             return f"{condition} ? {then} : {otherwise}"
+        if kind == "index_accessor":
+            return f"{operands[0]}[{operands[1]}]"
         assert kind == "property_accessor", kind
         return ".".join(operands)
     return value
 
 
-def settings(template: dict[str, Any]) -> dict[str, Any]:
-    """The application settings that a template sets, with their expressions as text."""
+def settings(template: dict[str, Any], *, export: bool = False) -> dict[str, Any]:
+    """The application settings that a template sets, with their expressions as text; with those of the export too."""
     union = only(template, "Microsoft.Web/sites/config")["properties"]["function"]
     assert union["type"] == "union"
-    further, own = union["parameters"].values()
+    further, own, chosen = union["parameters"].values()
     assert further == "extraSettings", "the template's own settings come last, or those of the user could undo them"
-    return {name: text(value) for name, value in own.items()}
+    operands = chosen["operator"]["operands"]
+    assert (operands["condition"], operands["false_value"]) == ("exportTickets", {})
+    return {name: text(value) for name, value in (own | (operands["true_value"] if export else {})).items()}
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

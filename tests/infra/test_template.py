@@ -13,7 +13,23 @@ import yaml
 from lark.exceptions import UnexpectedInput
 
 from app.registry import REGISTRY
-from tests.infra.bicep import ACCESS, ACTION_GROUP, FILES, MAIN, ROOT, WATCH, body, leaves, names, only, parse, text
+from tests.infra.bicep import (
+    ACCESS,
+    ACTION_GROUP,
+    EXPORT,
+    EXPORT_ALERTS,
+    EXPORT_TABLES,
+    FILES,
+    MAIN,
+    ROOT,
+    WATCH,
+    body,
+    leaves,
+    names,
+    only,
+    parse,
+    text,
+)
 
 #: Source: "Azure built-in roles" (learn.microsoft.com/azure/role-based-access-control/built-in-roles).
 BUILT_IN = {
@@ -24,6 +40,7 @@ BUILT_IN = {
     "Storage Table Data Contributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
     "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
     "Key Vault Secrets Officer": "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
+    "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
 }
 
 
@@ -66,7 +83,14 @@ def test_every_parameter_is_described_and_no_api_is_a_preview(file: Path) -> Non
 
 def test_a_module_gets_exactly_the_parameters_that_it_has(template: dict[str, Any]) -> None:
     files = {name: MAIN.parent / module["detail"]["path"] for name, module in template["modules"].items()}
-    assert files == {"appAccess": ACCESS, "operatorAccess": ACCESS, "watch": WATCH}
+    assert files == {
+        "appAccess": ACCESS,
+        "operatorAccess": ACCESS,
+        "watch": WATCH,
+        "exportTables": EXPORT_TABLES,
+        "export": EXPORT,
+        "exportAlerts": EXPORT_ALERTS,
+    }
     for name, module in template["modules"].items():
         assert set(body(module)["params"]) == set(parse(files[name])["parameters"])
 
@@ -176,12 +200,12 @@ def test_operators_get_what_the_handbook_says_they_need(template: dict[str, Any]
     assert "condition" in template["modules"]["operatorAccess"]["config"]
 
 
-def test_roles_reach_no_further_than_storage_and_vault() -> None:
+def test_roles_reach_no_further_than_storage_vault_and_rule() -> None:
     template = parse(ACCESS)
     assignments = [r for r in template["resources"].values() if not r["existing"]]
     assert {r["type"] for r in assignments} == {"Microsoft.Authorization/roleAssignments"}
     scopes = {body(r)["scope"]: r["config"]["loop_type"]["detail"]["array_name"] for r in assignments}
-    assert scopes == {"storage": "storageRoles", "vault": "vaultRoles"}
+    assert scopes == {"storage": "storageRoles", "vault": "vaultRoles", "rule": "ruleRoles"}
     for assignment in assignments:
         inner = body(assignment)
         parts = inner["name"]["function"]["parameters"].values()
