@@ -31,7 +31,8 @@ async def run_checks(
         services: the services.
         connection: only this one.
         only: only the connections, or only Microsoft's services.
-        probe_writes: create and delete a test ticket on each connection; everything else changes nothing.
+        probe_writes: create and delete a test ticket on each connection. Otherwise nothing changes, but that the log
+            store gets one row.
 
     Raises:
         RequestRefused: there is no such connection, or a connection goes with ``only: sources``.
@@ -55,7 +56,7 @@ async def run_checks(
         yield SectionCheck(name, (*lines, *await check_export(services, name)))
     if connection or only == "connections":
         return
-    for section in await sources.check(services.sources):
+    for section in (*await sources.check(services.sources), *await services.exports.check()):
         yield section
 
 

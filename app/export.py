@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.service import Closing, service
 from shared.core.jobs import JobRun
-from shared.core.plugins import Job, JobWork
+from shared.core.plugins import Job, JobWork, SectionCheck
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -131,6 +131,14 @@ class ExportServices(Closing):
         from shared.export import export_statuses
 
         return await export_statuses(self.store, settings)
+
+    async def check(self) -> list[SectionCheck]:
+        """Test whether the log store takes rows, which sends it one; nothing where there is none, or in a dry run.
+
+        Raises ConfigurationError.
+        """
+        destination = None if self._services.is_dry_run else self.destination
+        return [] if destination is None else await destination.check()
 
     async def note_deleted(self, results: Sequence[FullCheckResult]) -> None:
         """The full check found tickets to be deleted: a row of the export is to say so. Raises StorageUnavailable."""

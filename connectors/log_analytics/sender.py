@@ -27,6 +27,7 @@ from connectors.log_analytics.tokens import LogTokens
 from connectors.microsoft.clients import MicrosoftClients
 from shared.core.clouds import CloudName
 from shared.core.errors import SourceError, SourceRefused, SourceUnavailable
+from shared.platform.guarded_session import AddressGuard
 from shared.platform.log import record
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class LogSender:
         self._now = now
         self._sleep = sleep
         self._client: LogsIngestionClient | None = None
+        self._guard = AddressGuard(settings.endpoint, allow_private=settings.allow_private_addresses)
 
     async def send_tickets(self, records: Sequence[TicketRecord]) -> int:
         """Send rows of tickets. See ``LogDestination``."""
@@ -216,6 +218,7 @@ class LogSender:
     async def _once(self, stream: str, piece: Piece) -> None:
         from azure.core.exceptions import AzureError, HttpResponseError
 
+        self._guard.refusal = ""
         try:
             await self._opened().upload(self._settings.rule, stream, list(piece))
         except HttpResponseError as error:
@@ -223,23 +226,32 @@ class LogSender:
         except SourceError:
             raise
         except AzureError as error:
-            host = self._settings.endpoint
+            host, forbidden = self._settings.endpoint, self._guard.refusal
+            if forbidden:
+                fix = "check 'endpoint' of log_analytics, or set 'allow_private_addresses' for a private endpoint"
+                raise SourceRefused(f"nothing was sent to the Logs Ingestion API: {forbidden}. Fix: {fix}") from None
             raise SourceUnavailable(
-                f"the Logs Ingestion API ({host}) did not answer: {type(error).__name__}. Fix: check 'endpoint' of "
+                f"the Logs Ingestion API ({host}) did not answer: {error}. Fix: check 'endpoint' of "
                 "log_analytics and the app's network"
             ) from None
 
     def _opened(self) -> LogsIngestionClient:
         if self._client is None:
+            import httpx
+            from azure.core.pipeline.transport import AioHttpTransport
             from azure.monitor.ingestion.aio import LogsIngestionClient
 
+            from shared.platform.guarded_session import guarded_session
+
             settings = self._settings
-            endpoints = self._clients.endpoints(settings.cloud)
+            # A file of authorities given to azure-core would be read, and a connection made, for every request.
+            trust = self._clients.endpoints(settings.cloud).trust or httpx.create_ssl_context(trust_env=False)
+            session = guarded_session(self._guard, trust)
             self._client = LogsIngestionClient(
                 settings.endpoint,
                 self._tokens(),
                 credential_scopes=[SCOPES[settings.cloud]],
-                connection_verify=endpoints.sign_in.get("connection_verify", True),
+                transport=AioHttpTransport(session=session, **_OPTIONS),
                 **_OPTIONS,
             )
         return self._client

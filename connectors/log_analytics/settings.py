@@ -44,6 +44,9 @@ class LogAnalyticsSettings(SettingsModel):
     """Immutable id of the data collection rule: ``dcr-`` and 32 characters; no resource id."""
     cloud: CloudName = "public"
     """Cloud of the workspace."""
+    allow_private_addresses: bool = False
+    """True: the endpoint may lead to private addresses, as with a private endpoint (Private Link). Left out: public
+    addresses only."""
     sign_in: SignIn | None = None
     """Application that sends the rows. Left out: the app's own identity. Either needs the role Monitoring Metrics
     Publisher on the rule."""
