@@ -1,7 +1,7 @@
-"""The two contracts that a folder under ``connectors/`` can fulfil, and the registry of those that do.
+"""The contracts that a folder under ``connectors/`` can fulfil, and the registry of those that do.
 
 A **ticket system** is where tickets are made; a **source** is where signals come from. Each says in its ``plugin.py``
-what it offers. ``app/registry.py`` is the one file that names the folders.
+what it offers. A **destination** is where the export goes. ``app/registry.py`` is the one file that names the folders.
 
 This module is on the path of a webhook's cold start: it imports no SDK and no pydantic, and plug-ins import what costs
 time inside the functions given here.
@@ -9,7 +9,7 @@ time inside the functions given here.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from shared.core.payload_schema import no_foreign_reason
 
 if TYPE_CHECKING:
+    from shared.core.export import LogDestination
     from shared.core.fields import FieldMap
     from shared.core.findings import Findings
     from shared.core.http import Handler
@@ -385,12 +386,29 @@ class SourcePlugin:
     open: Callable[[Any], Source] = _plain_source
 
 
+@dataclass(frozen=True, slots=True)
+class DestinationPlugin:
+    """Where the export of tickets and of the bridge's own log goes.
+
+    Attributes:
+        name: of the destination. title: what people call it.
+        sections: its sections of bridge.yaml.
+        open: makes the destination from the engine; None where the configuration has none.
+    """
+
+    name: str
+    title: str
+    sections: Callable[[], tuple[Section, ...]]
+    open: Callable[[Any], LogDestination | None]
+
+
 @dataclass(frozen=True, eq=False)
 class Registry:
     """The plug-ins of an app. Sources are imported with it; ticket systems when they are first asked for.
 
     Attributes:
         sources: in the order in which their payloads are tried.
+        destinations: of the export.
         ticket_system_modules: modules with a ``PLUGIN``.
         more_ticket_systems: plug-ins that are no module: those of tests.
         foreign: why a payload that no source can read is not taken, where it is known what it is.
@@ -400,6 +418,7 @@ class Registry:
     ticket_system_modules: tuple[str, ...] = ()
     more_ticket_systems: tuple[TicketSystemPlugin, ...] = field(default=())
     foreign: ForeignReason = no_foreign_reason
+    destinations: tuple[DestinationPlugin, ...] = ()
 
     @cached_property
     def ticket_systems(self) -> Mapping[str, TicketSystemPlugin]:
@@ -419,13 +438,9 @@ class Registry:
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
-        """All sections of sources."""
-        return tuple(section for source in self.sections_by_source() for section in source[1])
-
-    def sections_by_source(self) -> Iterator[tuple[SourcePlugin, tuple[Section, ...]]]:
-        """Each source with its sections."""
-        for source in self.sources:
-            yield source, source.sections()
+        """All sections of sources and destinations."""
+        found = [plugin.sections for plugin in self.sources] + [plugin.sections for plugin in self.destinations]
+        return tuple(section for sections in found for section in sections())
 
     def traps(self, signal: Signal) -> tuple[Trap, ...]:
         """What a signal shows of a rule or an action that is set up badly."""

@@ -1,0 +1,1 @@
+"""Azure Monitor Logs (Log Analytics) as the destination of the export."""
