@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from connectors.azure_monitor.plugin import PLUGIN as AZURE_MONITOR
 from connectors.bridge.plugin import PLUGIN as BRIDGE
 from connectors.defender.plugin import PLUGIN as DEFENDER
+from connectors.log_analytics.plugin import PLUGIN as LOG_ANALYTICS
 from connectors.manual.plugin import PLUGIN as MANUAL
 from connectors.secure_score.plugin import PLUGIN as SECURE_SCORE
 from shared.core.payload_schema import Fields
@@ -34,6 +35,7 @@ REGISTRY = Registry(
     sources=(AZURE_MONITOR, DEFENDER, SECURE_SCORE, MANUAL, BRIDGE),
     ticket_system_modules=("connectors.servicenow.plugin",),
     foreign=_foreign,
+    destinations=(LOG_ANALYTICS,),
 )
 
 

@@ -1,0 +1,267 @@
+"""Sends rows to a Log Analytics workspace through Azure's own client of the Logs Ingestion API.
+
+The client compresses, signs in and makes the request. What is here besides: pieces that stay below the limit of a call
+whatever surrounds the rows, one attempt at a time with the waits that the service asks for, a row that the service
+refuses left out so that it holds up no other, and errors that say what to do.
+
+Sources: Microsoft Learn, "Logs Ingestion API in Azure Monitor" (URL, 204, errors, Monitoring Metrics Publisher, half an
+hour until the role works), "Azure Monitor service limits" (1 MB for a call, Retry-After), "Send data to Azure Monitor
+Logs with Logs ingestion API"; azure-monitor-ingestion documentation (credential_scopes by cloud, upload).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from connectors.log_analytics.check import check_sending
+from connectors.log_analytics.columns import LOG_STREAM, TICKETS_STREAM
+from connectors.log_analytics.rows import Row, log_row, ticket_row
+from connectors.log_analytics.settings import LogAnalyticsSettings
+from connectors.microsoft.clients import MicrosoftClients
+from shared.core.clouds import CloudName
+from shared.core.errors import SourceError, SourceRefused, SourceUnavailable
+from shared.platform.log import record
+
+if TYPE_CHECKING:
+    from azure.core.exceptions import HttpResponseError
+    from azure.monitor.ingestion.aio import LogsIngestionClient
+
+    from shared.core.export import LogRow, TicketRecord
+    from shared.core.plugins import SectionCheck
+
+#: What tokens are asked for. Source: azure-monitor-ingestion documentation, "Configure client for non-public clouds".
+SCOPES: Mapping[CloudName, str] = MappingProxyType(
+    {
+        "public": "https://monitor.azure.com/.default",
+        "us_government": "https://monitor.azure.us/.default",
+        "china": "https://monitor.azure.cn/.default",
+    }
+)
+
+#: Bytes of the JSON of a piece. A call may have 1 MB, compressed or not.
+LARGEST_PIECE = 950_000
+
+#: Attempts at one piece, and the longest wait between two, in seconds: whoever sends comes back in five minutes.
+_MOST_TRIES = 3
+_LONGEST_WAIT = 20.0
+
+#: Requests that are spent on finding the rows of a piece that the service refuses.
+_MOST_SEARCHES = 64
+
+#: Rows that go in one request.
+Piece = tuple[Row, ...]
+
+#: Answers that speak of the rows, not of who sends them where.
+_OF_CONTENT = frozenset({400, 413})
+
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+
+_FIXES: Mapping[int, str] = MappingProxyType(
+    {
+        400: "Fix: deploy the tables and the data collection rule of this release (infra/), and look at the columns "
+        "that it names",
+        401: "Fix: the endpoint does not accept the token; check 'cloud' and 'sign_in' of log_analytics",
+        403: "Fix: assign the role Monitoring Metrics Publisher on the data collection rule to the identity that "
+        "sends; it takes up to 30 minutes to work",
+        404: "Fix: check 'rule' of log_analytics (the immutable id of the data collection rule) and that the rule has "
+        "both streams of this release",
+    }
+)
+
+#: What the client may do by itself: nothing is repeated, redirected or sent through a proxy that the environment names.
+_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {"retry_total": 0, "redirect_max": 0, "connection_timeout": 10, "read_timeout": 60, "use_env_settings": False}
+)
+
+
+class LogSender:
+    """A ``LogDestination``. See ``shared.core.export``.
+
+    Args:
+        settings: of the configuration.
+        clients: credentials of Microsoft's services.
+        now: the clock.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        settings: LogAnalyticsSettings,
+        clients: MicrosoftClients,
+        now: Callable[[], datetime],
+        *,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._now = now
+        self._sleep = sleep
+        self._client: LogsIngestionClient | None = None
+
+    async def send_tickets(self, records: Sequence[TicketRecord]) -> int:
+        """Send rows of tickets. See ``LogDestination``."""
+        return await self._send(TICKETS_STREAM, (ticket_row(one) for one in records))
+
+    async def send_log(self, rows: Sequence[LogRow]) -> int:
+        """Send rows of the bridge's own log. See ``LogDestination``."""
+        return await self._send(LOG_STREAM, (log_row(one) for one in rows))
+
+    async def check(self) -> list[SectionCheck]:
+        """Test sign-in, rule and role. See ``LogDestination``."""
+        credential = self._clients.credential(self._settings.cloud, self._settings.sign_in)
+        return await check_sending(self._settings, credential, SCOPES[self._settings.cloud], self.send_log, self._now())
+
+    async def aclose(self) -> None:
+        """Close connections. Credentials belong to whoever made them."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _send(self, stream: str, rows: Iterator[Row]) -> int:
+        requests = 0
+        refused: list[tuple[Piece, SourceRefused]] = []
+        for piece in pieces(rows):
+            requests += await self._deliver(stream, piece, refused)
+        if refused:
+            requests += await self._without_refused(stream, refused)
+        return requests
+
+    async def _deliver(self, stream: str, piece: Piece, refused: list[tuple[Piece, SourceRefused]]) -> int:
+        """Send a piece, in halves where it is too large; a refusal of its content is left for later."""
+        try:
+            return await self._post(stream, piece)
+        except SourceRefused as error:
+            if error.status == 413 and len(piece) > 1:
+                halves = [await self._deliver(stream, half, refused) for half in _halves(piece)]
+                return 1 + sum(halves)
+            if error.status not in _OF_CONTENT:
+                raise
+            refused.append((piece, error))
+            return 1
+
+    async def _without_refused(self, stream: str, refused: list[tuple[Piece, SourceRefused]]) -> int:
+        """Find the rows that the service refuses, name them, and send the others.
+
+        Raises SourceRefused when that takes too many requests: then it is not the content of single rows.
+        """
+        requests, accepted = 0, False
+        waiting = [piece for piece, _ in refused]
+        known = {id(piece) for piece in waiting}  # refused already: no need to ask again
+        while waiting:
+            piece = waiting.pop()
+            error: SourceRefused | None = refused[0][1]
+            if id(piece) not in known:
+                requests, error = requests + 1, await self._refusal(stream, piece)
+                accepted = accepted or error is None
+            if error is None:
+                continue
+            if len(piece) > 1:
+                if requests >= _MOST_SEARCHES and not accepted:
+                    raise error
+                waiting += _halves(piece)
+            else:
+                named = piece[0].get("RecordId", "")
+                record("export_row_left_out", logging.WARNING, stream=stream, record=named, reason=str(error))
+        return requests
+
+    async def _refusal(self, stream: str, piece: Piece) -> SourceRefused | None:
+        """Send a piece; why its content is refused, None where it is not."""
+        try:
+            await self._post(stream, piece)
+        except SourceRefused as error:
+            if error.status not in _OF_CONTENT:
+                raise
+            return error
+        return None
+
+    async def _post(self, stream: str, piece: Piece) -> int:
+        """Send a piece as it is; how many requests it took. What may pass is tried again.
+
+        Raises SourceUnavailable and SourceRefused.
+        """
+        for attempt in range(1, _MOST_TRIES + 1):
+            try:
+                await self._once(stream, piece)
+                return attempt
+            except SourceUnavailable as error:
+                wait = 2.0**attempt if error.retry_after is None else error.retry_after
+                if attempt == _MOST_TRIES or wait > _LONGEST_WAIT:
+                    raise
+                await self._sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+    async def _once(self, stream: str, piece: Piece) -> None:
+        from azure.core.exceptions import AzureError, HttpResponseError
+
+        try:
+            await self._opened().upload(self._settings.rule, stream, list(piece))
+        except HttpResponseError as error:
+            raise _failure(error) from None
+        except SourceError:
+            raise
+        except AzureError as error:
+            host = self._settings.endpoint
+            raise SourceUnavailable(
+                f"the Logs Ingestion API ({host}) did not answer: {type(error).__name__}. Fix: check 'endpoint' of "
+                "log_analytics and the app's network"
+            ) from None
+
+    def _opened(self) -> LogsIngestionClient:
+        if self._client is None:
+            from azure.monitor.ingestion.aio import LogsIngestionClient
+
+            settings = self._settings
+            endpoints = self._clients.endpoints(settings.cloud)
+            self._client = LogsIngestionClient(
+                settings.endpoint,
+                self._clients.credential(settings.cloud, settings.sign_in),
+                credential_scopes=[SCOPES[settings.cloud]],
+                connection_verify=endpoints.sign_in.get("connection_verify", True),
+                **_OPTIONS,
+            )
+        return self._client
+
+
+def pieces(rows: Iterator[Row]) -> Iterator[Piece]:
+    """Rows in pieces that stay below the limit of a call, in their order; no more than one piece is in memory."""
+    taken: list[Row] = []
+    size = 2
+    for row in rows:
+        length = len(json.dumps(row)) + 2  # ASCII, and what stands between two rows
+        if taken and size + length > LARGEST_PIECE:
+            yield tuple(taken)
+            taken, size = [], 2
+        taken.append(row)
+        size += length
+    if taken:
+        yield tuple(taken)
+
+
+def _halves(piece: Piece) -> list[Piece]:
+    middle = len(piece) // 2
+    return [piece[:middle], piece[middle:]]
+
+
+def _failure(error: HttpResponseError) -> SourceError:
+    """What an answer means."""
+    status = error.status_code or 0
+    code = str(getattr(getattr(error, "error", None), "code", "") or "")
+    words = str(getattr(getattr(error, "error", None), "message", "") or error.reason or "").strip().partition("\n")[0]
+    said = ": ".join(part for part in (code, words[:300]) if part)
+    text = f"the Logs Ingestion API answered {status}{f' ({said})' if said else ''}"
+    if status in _PASSING:
+        return SourceUnavailable(text, status=status, retry_after=_seconds(error))
+    return SourceRefused(f"{text}. {_FIXES.get(status, '')}".rstrip(), status=status)
+
+
+def _seconds(error: HttpResponseError) -> float | None:
+    """Retry-After of an answer."""
+    headers: Mapping[str, str] = getattr(error.response, "headers", {}) or {}
+    text = str(headers.get("Retry-After", ""))
+    return float(text) if text.isdecimal() else None
