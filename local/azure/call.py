@@ -10,7 +10,7 @@ from local.simulator_kit.calls import Answer
 #: What a scenario may match beside the path, with help.
 TRAITS = {
     "method": "a value or a list",
-    "service": "entra, identity, arm, graph or logs",
+    "service": "entra, identity, arm, graph, logs or ingestion",
     "operation": "Microsoft.AlertsManagement/alerts/read, secureScores/read, token ...; in phase arrival only Entra's",
     "user": "name of an identity, or a list; in phase arrival it is not known yet",
 }
@@ -40,11 +40,13 @@ class Refusal(Exception):
 class Call(calls.Call):
     """One request.
 
-    ``service`` is entra, identity, arm, graph or logs; ``operation`` is what it does in the words of the service's
-    permissions (``Microsoft.AlertsManagement/alerts/read``, ``secureScores/read``, ``token``).
+    ``service`` is entra, identity, arm, graph, logs or ingestion; ``operation`` is what it does in the words
+    of the service's permissions (``Microsoft.AlertsManagement/alerts/read``, ``secureScores/read``, ``token``).
     """
 
     caller: Caller | None = None
+    #: The body was too large to be read.
+    oversized: bool = False
     #: Headers that go out whatever the answer is (remaining quota).
     extra_headers: list[tuple[str, str]] = field(default_factory=list)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptography import x509
 
 from local.azure.arm.access import Access
@@ -27,6 +29,9 @@ from local.azure.entra.tokens import Tokens
 from local.azure.faults import KINDS, Faults
 from local.azure.graph.service import Graph
 from local.azure.graph.store import SecureScores
+from local.azure.ingestion.rules import DataCollectionRule
+from local.azure.ingestion.service import Ingestion
+from local.azure.ingestion.store import TableStore
 from local.azure.inventory import Inventory
 from local.azure.logs.service import Logs
 from local.azure.logs.store import LogStore
@@ -42,8 +47,15 @@ from local.simulator_kit.scenarios import Scenarios
 class Cloud:
     """State and services. Keys, addresses and the identity header outlive a reset, everything else begins anew."""
 
-    def __init__(self, certificate: x509.Certificate) -> None:
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        rules: Sequence[DataCollectionRule] = (),
+        tables: TableStore | None = None,
+    ) -> None:
         self._certificate = certificate
+        self._rules = tuple(rules)
+        self._ingested = tables or TableStore()
         self.clock = Clock()
         self.settings = Settings()
         self.journal = Journal()
@@ -90,7 +102,10 @@ class Cloud:
         )
         self.graph = Graph(self.scores, self.tokens, self.clock, self.journal, lambda: self.settings)
         self.logs = Logs(self.log_store, self.tokens, access, self.inventory, self.clock, lambda: self.settings)
-        self.faults = Faults(self.scenarios, self.clock, self.graph, self.resource_graph, self.logs)
+        self.ingestion = Ingestion(
+            self._ingested, self._rules, self.tokens, access, self.inventory, self.clock, lambda: self.settings
+        )
+        self.faults = Faults(self.scenarios, self.clock, self.graph, self.resource_graph, self.logs, self.ingestion)
 
     def reset(self, *, keep_settings: bool) -> None:
         """Back to the first day, now. Requests under way still count as in flight."""
@@ -102,4 +117,5 @@ class Cloud:
         self.journal.clear()
         self.keys.reset()
         self.tokens.reset(build_directory(self._certificate), self.settings)
+        self._ingested.drop()
         self._build()

@@ -9,6 +9,7 @@ from typing import Any
 
 from local.azure.cloud import Cloud
 from local.azure.control_data import DataControl
+from local.azure.control_ingestion import IngestionControl
 from local.azure.entra.mint import mint
 from local.simulator_kit import control
 from local.simulator_kit.control import Endpoints
@@ -39,6 +40,7 @@ class Control(control.Control):
                 "A token to order: identity, tenant, resource, version, claims, header, alg, key, secret.",
             ),
             **DataControl(self._cloud).endpoints(),
+            **IngestionControl(self._cloud).endpoints(),
         }
 
     def apply_now(self, scenario: Scenario, /) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from local.azure.arm.errors import arm_error
 from local.azure.call import Call, Refusal
 from local.azure.entra.errors import entra_error
 from local.azure.graph.service import Graph
+from local.azure.ingestion.service import Ingestion
 from local.azure.logs.service import Logs
 from local.azure.resource_graph.service import READ, ResourceGraph
 from local.simulator_kit import faults
@@ -49,13 +50,20 @@ class Faults(faults.Faults[Call]):
     """Applies the scenarios that are on."""
 
     def __init__(
-        self, scenarios: Scenarios, clock: Clock, graph: Graph, resource_graph: ResourceGraph, logs: Logs
+        self,
+        scenarios: Scenarios,
+        clock: Clock,
+        graph: Graph,
+        resource_graph: ResourceGraph,
+        logs: Logs,
+        ingestion: Ingestion,
     ) -> None:
         super().__init__(scenarios)
         self._clock = clock
         self._graph = graph
         self._resource_graph = resource_graph
         self._logs = logs
+        self._ingestion = ingestion
 
     def concerns(self, scenario: Scenario, call: Call, answer: Answer | None, /) -> bool:
         """Some kinds make sense for one service, or for lists, only."""
@@ -96,6 +104,8 @@ class Faults(faults.Faults[Call]):
                 return self._graph.error(call, 403, "Authorization_RequestDenied", "Insufficient privileges.")
             if call.service == "logs":
                 return self._logs.error(403, "InsufficientAccessError", "The provided credentials have no access.")
+            if call.service == "ingestion":
+                return self._ingestion.forbidden(call)
             if call.service != "arm":
                 return entra_error(call, self._clock, 401, "unauthorized_client", 7000112, "Application is disabled.")
             return forbidden(call.who, call.operation, call.path.partition("/providers/")[0] or "/", params["code"])
@@ -107,6 +117,8 @@ class Faults(faults.Faults[Call]):
             return self._resource_graph.throttled(seconds)
         if call.service == "logs":
             return self._logs.throttled(seconds)
+        if call.service == "ingestion":
+            return self._ingestion.throttled(seconds)
         if call.service == "graph":
             return self._graph.error(call, 429, "TooManyRequests", "Too many requests.", *headers)
         if call.service == "arm":
@@ -126,6 +138,8 @@ class Faults(faults.Faults[Call]):
         code = title.replace(" ", "")
         if call.service == "logs":
             return self._logs.error(status, code, title, headers)
+        if call.service == "ingestion":
+            return self._ingestion.error(status, code, title, headers)
         if call.service == "graph":
             return self._graph.error(call, status, code, title, *headers)
         if call.service == "arm":

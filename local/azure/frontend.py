@@ -5,6 +5,7 @@ One origin serves what in the world are several hosts; their paths do not overla
 * ``/msi/token``: the identity endpoint of an app;
 * ``/v1.0/...`` and ``/beta/...``: graph.microsoft.com;
 * ``/v1/...``: api.loganalytics.azure.com;
+* ``/dataCollectionRules/...``: an address of the Logs Ingestion API;
 * ``/subscriptions...`` and ``.../providers/...``: management.azure.com;
 * everything else below a tenant: login.microsoftonline.com.
 """
@@ -22,6 +23,7 @@ from local.azure.cloud import Cloud
 from local.azure.control import Control
 from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
 from local.azure.graph.service import is_graph
+from local.azure.ingestion.service import is_ingestion
 from local.azure.logs.service import is_logs
 from local.simulator_kit import frontend
 from local.simulator_kit.calls import Answer
@@ -35,6 +37,8 @@ class Frontend(frontend.Frontend[Call]):
 
     #: Resource Manager takes bodies up to 4 MB (docs: "Azure subscription and service limits").
     max_body = 4 * 1024 * 1024
+    #: The Logs Ingestion API limits the size of a body before it is decompressed, too.
+    decompresses = False
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud, Control(cloud))
@@ -47,7 +51,9 @@ class Frontend(frontend.Frontend[Call]):
             call.body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             entry.note = "the body is too large"
-        entry.body = call.body[:BODY_KEPT].decode("utf-8", "replace")
+            call.oversized = True
+        # Rows are looked at in their table.
+        entry.body = "" if call.service == "ingestion" else call.body[:BODY_KEPT].decode("utf-8", "replace")
         return call
 
     async def answer(self, _request: web.Request, call: Call, wait: Wait, /) -> Answer:
@@ -81,6 +87,10 @@ class Frontend(frontend.Frontend[Call]):
             cloud.logs.prepare(call)
             cloud.faults.handling(call)
             return cloud.logs.serve(call)
+        if call.service == "ingestion":
+            cloud.ingestion.prepare(call)
+            cloud.faults.handling(call)
+            return cloud.ingestion.serve(call)
         cloud.faults.handling(call)
         return cloud.managed_identity.serve(call) if call.service == "identity" else cloud.entra.serve(call)
 
@@ -90,7 +100,13 @@ class Frontend(frontend.Frontend[Call]):
         if answer.send < 1:
             data = data[: int(len(data) * answer.send)]
         response = web.Response(status=answer.status, body=data if request.method != "HEAD" else b"")
-        own = {"arm": self._cloud.arm.headers, "graph": self._cloud.graph.headers, "entra": self._cloud.entra.headers}
+        cloud = self._cloud
+        own = {
+            "arm": cloud.arm.headers,
+            "graph": cloud.graph.headers,
+            "entra": cloud.entra.headers,
+            "ingestion": cloud.ingestion.headers,
+        }
         headers = own[call.service](call) if call.service in own else []
         headers += [("Strict-Transport-Security", "max-age=31536000"), ("X-Content-Type-Options", "nosniff")]
         for name, value in (*headers, *call.extra_headers, *answer.headers):
@@ -110,6 +126,8 @@ def _service(path: str) -> str:
         return "graph"
     if is_logs(path):
         return "logs"
+    if is_ingestion(path):
+        return "ingestion"
     if lowered.startswith("/subscriptions") or "/providers/" in lowered:
         return "arm"
     return "entra"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ from local.azure.demo.inventory import DEVELOPMENT, PRODUCTION, RETAIL
 from local.azure.entra.keys import self_signed
 from local.azure.entra.managed_identity import PATH as IDENTITY_PATH
 from local.azure.frontend import Frontend
+from local.azure.ingestion.rules import DataCollectionRule
+from local.azure.ingestion.store import TableStore
 from local.scratch import scratch
 from local.simulator_kit.certificates import Certificates, ensure_certificates
 from local.simulator_kit.server import Endpoints, listening
@@ -55,7 +57,13 @@ class Simulator(Endpoints):
 
 @asynccontextmanager
 async def running(
-    *, port: int = 0, https_port: int = 0, certificates: Path | str | None = None, latency: float = 0.0
+    *,
+    port: int = 0,
+    https_port: int = 0,
+    certificates: Path | str | None = None,
+    latency: float = 0.0,
+    rules: Sequence[DataCollectionRule] = (),
+    tables: TableStore | None = None,
 ) -> AsyncIterator[Simulator]:
     """Run the clouds on the loopback interface while the context lasts. Nothing is kept afterwards.
 
@@ -65,14 +73,17 @@ async def running(
         certificates: directory of keys and certificates; shared with a ServiceNow simulator (its ``data``) both have
             the same authority. Without one, new ones are made.
         latency: seconds of service time added to every API call.
+        rules: data collection rules of the first day.
+        tables: what their rows go into, for whoever queries it from Python; None for an own one.
 
     Raises:
         OSError: a port is taken, or the directory cannot be written.
+        ValueError: the subscription of a rule is not known.
     """
     with scratch("azure") as folder:
         files = ensure_certificates(Path(certificates or folder))
         application, pem = _application_certificate(files, folder)
-        cloud = Cloud(application)
+        cloud = Cloud(application, rules, tables)
         cloud.settings.latency_ms = latency * 1000
         async with listening(Frontend(cloud), files, port=port, https_port=https_port) as endpoints:
             yield _describe(endpoints, pem, cloud)

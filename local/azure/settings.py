@@ -52,6 +52,17 @@ class Settings(Switches):
     logs_queries_per_window: int = switch(200, "Log queries per principal and window; above: 429.")
     logs_window_s: float = switch(30.0, "Seconds of that window.")
 
+    # Logs Ingestion (docs: "Azure Monitor service limits"; "Ingestion behavior of invalid data")
+    ingestion_body_limit: int = switch(1024 * 1024, "Bytes of a body, compressed or not; above: 413.")
+    ingestion_unsuitable: str = switch(
+        "replace",
+        "Values that do not fit their column, TimeGenerated that is missing or older than two days: null and the time "
+        "of receipt, or 400.",
+        "replace",
+        "refuse",
+    )
+    ingestion_refused_text: str = switch("", "400 for a body in which a text column holds this; empty for none.")
+
     # Microsoft Graph
     graph_page_size: int = switch(100, "Items per page of a Graph list without $top.")
     state_spelling: str = switch(

@@ -21,6 +21,8 @@ class Frontend(ABC, Generic[CallT]):
 
     #: Bytes of a body above which reading it fails with ``web.HTTPRequestEntityTooLarge``.
     max_body: ClassVar[int] = 4 * 1024 * 1024
+    #: Bodies reach :meth:`receive` decompressed.
+    decompresses: ClassVar[bool] = True
     #: Longest request line and header that the web server reads.
     max_line: ClassVar[int] = 64 * 1024
 

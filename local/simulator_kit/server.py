@@ -47,6 +47,7 @@ async def listening(
         max_line_size=frontend.max_line,
         max_field_size=frontend.max_line,
         keepalive_timeout=75.0,
+        auto_decompress=frontend.decompresses,
     )
     await runner.setup()
     try:

@@ -12,6 +12,7 @@ from tests.simulators import ControlClient
 ARM = "https://management.azure.com/.default"
 GRAPH = "https://graph.microsoft.com/.default"
 LOGS = "https://api.loganalytics.azure.com/.default"
+MONITOR = "https://monitor.azure.com/.default"
 ALERTS = "providers/Microsoft.AlertsManagement/alerts"
 ALERTS_VERSION = "2019-05-05-preview"
 

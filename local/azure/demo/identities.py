@@ -45,6 +45,8 @@ BRIDGE_ACTIONS = (
     "Microsoft.Security/alerts/read",
     "Microsoft.Security/locations/alerts/*",
 )
+#: Of the role Monitoring Metrics Publisher (docs: "Azure built-in roles for Monitor").
+PUBLISHER_ACTIONS = ("Microsoft.Insights/Metrics/Write", "Microsoft.Insights/Telemetry/Write")
 #: When the secret of ``lapsed`` ended: long ago.
 _LONG_AGO = 1_600_000_000.0
 
@@ -69,6 +71,8 @@ LOGS_AUDIENCES = (
     "https://api.loganalytics.us",
     "https://api.loganalytics.azure.cn",
 )
+#: Of the Logs Ingestion API, in all clouds.
+MONITOR_AUDIENCES = ("https://monitor.azure.com", "https://monitor.azure.us", "https://monitor.azure.cn")
 
 _APIS = [
     Api(ARM_API, "Windows Azure Service Management API", ARM_AUDIENCES),
@@ -76,7 +80,7 @@ _APIS = [
     Api(EXCHANGE_API, "AAD Token Exchange Endpoint", ("api://AzureADTokenExchange",), version=2),
     Api("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "Azure Key Vault", ("https://vault.azure.net",)),
     Api("e406a681-f3d4-42a8-90b6-c2b029497af1", "Azure Storage", ("https://storage.azure.com",)),
-    Api(guid("api monitor ingestion"), "Azure Monitor", ("https://monitor.azure.com",)),
+    Api(guid("api monitor ingestion"), "Azure Monitor", MONITOR_AUDIENCES),
     Api("ca7f3f0b-7d91-482c-8e09-c5d840d0eac5", "Log Analytics API", LOGS_AUDIENCES),
     Api("c5393580-f805-4401-95e8-94b7a6ef2fc2", "Office 365 Management APIs", ("https://manage.office.com",)),
     Api(WEBHOOK_API, "Azure ITSM Bridge webhook", (WEBHOOK_URI,), version=0),
@@ -106,16 +110,19 @@ def build_directory(certificate: x509.Certificate) -> Directory:
     ]
     writes, reads = {GRAPH_API: ("SecurityEvents.ReadWrite.All",)}, {GRAPH_API: ("SecurityEvents.Read.All",)}
     bridge, everything = Grant("/", BRIDGE_ACTIONS), Grant("/", ("*/read",))
+    publisher = Grant("/", PUBLISHER_ACTIONS)
     principals = [
-        _principal("bridge", CONTOSO, guid("app bridge"), writes, [bridge]),
-        _principal("bridge", FABRIKAM, guid("app bridge"), writes, [bridge]),
+        _principal("bridge", CONTOSO, guid("app bridge"), writes, [bridge, publisher]),
+        _principal("bridge", FABRIKAM, guid("app bridge"), writes, [bridge, publisher]),
         _principal("reader", CONTOSO, guid("app reader"), reads, [everything]),
         _principal("stranger", CONTOSO, guid("app stranger"), {}, []),
         _principal("lapsed", CONTOSO, guid("app lapsed"), writes, [bridge]),
         _principal("action-groups", CONTOSO, ACTION_GROUPS, {WEBHOOK_API: (ACTION_GROUPS_ROLE,)}, []),
         _principal("action-groups", FABRIKAM, ACTION_GROUPS, {WEBHOOK_API: (ACTION_GROUPS_ROLE,)}, []),
-        _managed("bridge-app", writes, bridge, "Microsoft.Web/sites/bridge-app"),
-        _managed("bridge-user", writes, bridge, "Microsoft.ManagedIdentity/userAssignedIdentities/bridge-user"),
+        _managed("bridge-app", writes, [bridge, publisher], "Microsoft.Web/sites/bridge-app"),
+        _managed(
+            "bridge-user", writes, [bridge, publisher], "Microsoft.ManagedIdentity/userAssignedIdentities/bridge-user"
+        ),
     ]
     return Directory([CONTOSO, FABRIKAM], list(_APIS), applications, principals)
 
@@ -127,8 +134,8 @@ def _principal(
     return Principal(name, tenant.id, client_id, guid(f"principal {name} {tenant.name}"), dict(roles), copies)
 
 
-def _managed(name: str, roles: Mapping[str, tuple[str, ...]], grant: Grant, resource: str) -> Principal:
-    one = _principal(name, CONTOSO, guid(f"managed identity {name}"), roles, [grant])
+def _managed(name: str, roles: Mapping[str, tuple[str, ...]], grants: list[Grant], resource: str) -> Principal:
+    one = _principal(name, CONTOSO, guid(f"managed identity {name}"), roles, grants)
     one.managed = True
     group = f"/subscriptions/{guid('subscription contoso production')}/resourceGroups/rg-bridge"
     one.resource_id = f"{group}/providers/{resource}"

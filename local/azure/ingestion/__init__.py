@@ -1,0 +1,1 @@
+"""The Logs Ingestion API of Azure Monitor, and the tables that its rows reach."""
