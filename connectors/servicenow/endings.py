@@ -22,7 +22,7 @@ from urllib.parse import quote
 from connectors.servicenow.client import Client
 from connectors.servicenow.refusals import aborted_by_state_rule
 from connectors.servicenow.tables import JOURNALS, TicketTable, note_text
-from connectors.servicenow.transitions import StateKept, StateTransitions, TicketRecord
+from connectors.servicenow.transitions import StateKept, StateTransitions, TicketRow
 from connectors.servicenow.wire import Purpose, WireCall, value
 from shared.core.errors import Refused, TicketMissing
 from shared.core.ticket_system import Closure, LeftOut, Note, Phase, Ticket, TicketKind, TicketRef
@@ -33,13 +33,13 @@ _LOG = logging.getLogger(__name__)
 class EndingRecords(Protocol):
     """Reads and writes the records of tickets."""
 
-    async def read(self, ref: TicketRef, also: tuple[str, ...] = ()) -> TicketRecord:
+    async def read(self, ref: TicketRef, also: tuple[str, ...] = ()) -> TicketRow:
         """Read a record with further columns. Raises TicketMissing for one that does not bear the key."""
         ...
 
     async def write(
         self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...] = (), note: Note | None = None
-    ) -> TicketRecord:
+    ) -> TicketRow:
         """Write fields and a note, and read further columns with what comes back."""
         ...
 

@@ -41,7 +41,7 @@ from connectors.servicenow.tables import (
     note_text,
 )
 from connectors.servicenow.templates import Templates
-from connectors.servicenow.transitions import TicketRecord
+from connectors.servicenow.transitions import TicketRow
 from connectors.servicenow.wire import (
     Purpose,
     WireCall,
@@ -155,7 +155,7 @@ class Tickets:
 
     async def write(
         self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...] = (), note: Note | None = None
-    ) -> TicketRecord:
+    ) -> TicketRow:
         """As :meth:`update`; the record has the further columns ``also``."""
         prepared, lost = await self.prepared(fields)
         if note is not None:
@@ -165,13 +165,13 @@ class Tickets:
         names = [*_READ, *also, *(name for name in prepared if name not in JOURNALS)]
         call = WireCall("PATCH", self._record(ref.kind, ref.id), Purpose.UPDATE, selected(names), prepared)
         row = await self._client.call(call)
-        return TicketRecord(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
+        return TicketRow(self._ticket(ref.kind, ref.correlation, row, ref, (*lost, *dropped(prepared, row))), row)
 
     async def resolve(self, ref: TicketRef, closure: Closure) -> Ticket:
         """See ``TicketEndings.resolve``."""
         return await self._endings.resolve(ref, closure)
 
-    async def read(self, ref: TicketRef, also: tuple[str, ...] = ()) -> TicketRecord:
+    async def read(self, ref: TicketRef, also: tuple[str, ...] = ()) -> TicketRow:
         """Read a ticket that is known by its id. Raises TicketMissing where it does not bear its key."""
         call = WireCall("GET", self._record(ref.kind, ref.id), Purpose.RECORD, selected([*_READ, *also]))
         row = await self._client.call(call)
@@ -181,7 +181,7 @@ class Tickets:
                 connection=self._client.connection,
                 advice="Somebody changed its correlation_id. The problem gets a new ticket.",
             )
-        return TicketRecord(self._ticket(ref.kind, ref.correlation, row, ref), row)
+        return TicketRow(self._ticket(ref.kind, ref.correlation, row, ref), row)
 
     async def reopen(self, ref: TicketRef, note: Note) -> Ticket:
         """Read the ticket; put it back to work unless it is closed. One that people reopened gets the note only.

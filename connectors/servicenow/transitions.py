@@ -31,7 +31,7 @@ MOST_STEPS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class TicketRecord:
+class TicketRow:
     """A record as it was read: the ticket, and its columns."""
 
     ticket: Ticket
@@ -42,14 +42,14 @@ class TicketRecord:
         return value(self.row, name) or ""
 
 
-class TicketRecords(Protocol):
+class TicketRows(Protocol):
     """Reads and writes the records of tickets."""
 
-    async def read(self, ref: TicketRef, also: tuple[str, ...]) -> TicketRecord:
+    async def read(self, ref: TicketRef, also: tuple[str, ...]) -> TicketRow:
         """Read a record with further columns. Raises TicketMissing for one that does not bear the key."""
         ...
 
-    async def write(self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...]) -> TicketRecord:
+    async def write(self, ref: TicketRef, fields: Mapping[str, str], also: tuple[str, ...]) -> TicketRow:
         """Write fields, and read further columns with what comes back."""
         ...
 
@@ -61,7 +61,7 @@ class StateKept(Refused):
 class StateTransitions:
     """Moves the records of one connection."""
 
-    def __init__(self, client: Client, records: TicketRecords) -> None:
+    def __init__(self, client: Client, records: TicketRows) -> None:
         self._client = client
         self._records = records
         self._api_available = True
@@ -118,9 +118,9 @@ class _Transition:
         self,
         table: TicketTable,
         model: StateModel,
-        records: TicketRecords,
+        records: TicketRows,
         next_states: Callable[[Ticket], Awaitable[NextStates | None]],
-        start: TicketRecord,
+        start: TicketRow,
         fields: Mapping[str, str],
         connection: str,
     ) -> None:

@@ -1,7 +1,7 @@
 """The contracts that a folder under ``connectors/`` can fulfil, and the registry of those that do.
 
-A **ticket system** is where tickets are made; a **source** is where signals come from. Each says in its ``plugin.py``
-what it offers. A **destination** is where the export goes. ``app/registry.py`` is the one file that names the folders.
+A **ticket system** is where tickets are made, a **source** where signals come from, a **destination** where the export
+goes. Each says in its ``plugin.py`` what it offers. ``app/registry.py`` is the one file that names the folders.
 
 This module is on the path of a webhook's cold start: it imports no SDK and no pydantic, and plug-ins import what costs
 time inside the functions given here.
@@ -391,8 +391,7 @@ class DestinationPlugin:
     """Where the export of tickets and of the bridge's own log goes.
 
     Attributes:
-        name: of the destination. title: what people call it.
-        sections: its sections of bridge.yaml.
+        name: of the destination. title: what people call it. sections: its sections of bridge.yaml.
         open: makes the destination from the engine; None where the configuration has none.
     """
 
