@@ -100,6 +100,7 @@ _CONNECTORS = {
     "bridge": ("tests/own_problems", "docs/operations.md"),
     "defender": ("tests/defender_connector", "docs/defender.md"),
     "key_vault": ("tests/key_vault", "docs/configuration.md"),
+    "log_analytics": ("tests/log_analytics", "docs/log-analytics.md"),
     "manual": ("tests/manual", "docs/manual-tickets.md"),
     "microsoft": ("tests/reconcile/test_reach.py", "docs/reconcile.md"),
     "secure_score": ("tests/secure_score", "docs/secure-score.md"),

@@ -25,10 +25,10 @@ _CUT = " [cut]"
 #: Bytes of all further columns of a ticket together.
 _LONGEST_MORE = 60_000
 
-Row = dict[str, Any]
+JsonRow = dict[str, Any]
 
 
-def ticket_row(record: TicketRecord) -> Row:
+def ticket_row(record: TicketRecord) -> JsonRow:
     """The row of a ticket; columns without a value are left out."""
     kind = record.kind
     state = record.values.get(ExportField.STATE)
@@ -51,7 +51,7 @@ def ticket_row(record: TicketRecord) -> Row:
     return _row(TICKET_COLUMNS, known)
 
 
-def log_row(row: LogRow) -> Row:
+def log_row(row: LogRow) -> JsonRow:
     """The row of a line of the bridge's own log; columns without a value are left out."""
     known = {name: getattr(row, name) for name in row.__slots__}
     return _row(LOG_COLUMNS, {**known, "action_status": 1.0 if row.succeeded else 0.0})
@@ -63,7 +63,7 @@ def record_id(record: TicketRecord) -> str:
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _row(columns: tuple[Column, ...], known: Mapping[str, Any]) -> Row:
+def _row(columns: tuple[Column, ...], known: Mapping[str, Any]) -> JsonRow:
     found = {column.name: _value(column.type, known.get(column.source)) for column in columns}
     return {name: value for name, value in found.items() if value is not None}
 

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.log_analytics.check import check_sending
 from connectors.log_analytics.columns import LOG_STREAM, TICKETS_STREAM
-from connectors.log_analytics.rows import Row, log_row, ticket_row
+from connectors.log_analytics.rows import JsonRow, log_row, ticket_row
 from connectors.log_analytics.settings import LogAnalyticsSettings
+from connectors.log_analytics.tokens import LogTokens
 from connectors.microsoft.clients import MicrosoftClients
 from shared.core.clouds import CloudName
 from shared.core.errors import SourceError, SourceRefused, SourceUnavailable
@@ -51,14 +52,18 @@ LARGEST_PIECE = 950_000
 _MOST_TRIES = 3
 _LONGEST_WAIT = 20.0
 
-#: Requests that are spent on finding the rows of a piece that the service refuses.
+#: Requests that are spent on finding a row that the service takes, when it refused them all.
 _MOST_SEARCHES = 64
 
 #: Rows that go in one request.
-Piece = tuple[Row, ...]
+Piece = tuple[JsonRow, ...]
+
+#: A piece whose content the service refuses, and its words.
+RefusedPiece = tuple[Piece, SourceRefused]
 
 #: Answers that speak of the rows, not of who sends them where.
-_OF_CONTENT = frozenset({400, 413})
+_TOO_LARGE = 413
+_OF_CONTENT = frozenset({400, _TOO_LARGE})
 
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -76,7 +81,13 @@ _FIXES: Mapping[int, str] = MappingProxyType(
 
 #: What the client may do by itself: nothing is repeated, redirected or sent through a proxy that the environment names.
 _OPTIONS: Mapping[str, Any] = MappingProxyType(
-    {"retry_total": 0, "redirect_max": 0, "connection_timeout": 10, "read_timeout": 60, "use_env_settings": False}
+    {
+        "retry_total": 0,
+        "permit_redirects": False,
+        "connection_timeout": 10,
+        "read_timeout": 60,
+        "use_env_settings": False,
+    }
 )
 
 
@@ -114,8 +125,7 @@ class LogSender:
 
     async def check(self) -> list[SectionCheck]:
         """Test sign-in, rule and role. See ``LogDestination``."""
-        credential = self._clients.credential(self._settings.cloud, self._settings.sign_in)
-        return await check_sending(self._settings, credential, SCOPES[self._settings.cloud], self.send_log, self._now())
+        return await check_sending(self._settings, self._tokens(), self.send_log, self._now())
 
     async def aclose(self) -> None:
         """Close connections. Credentials belong to whoever made them."""
@@ -123,62 +133,69 @@ class LogSender:
         if client is not None:
             await client.close()
 
-    async def _send(self, stream: str, rows: Iterator[Row]) -> int:
-        requests = 0
-        refused: list[tuple[Piece, SourceRefused]] = []
+    async def _send(self, stream: str, rows: Iterator[JsonRow]) -> int:
+        requests = taken = 0
+        refused: list[RefusedPiece] = []
         for piece in pieces(rows):
             requests += await self._deliver(stream, piece, refused)
+            taken += len(piece)
         if refused:
-            requests += await self._without_refused(stream, refused)
+            accepted = taken > sum(len(piece) for piece, _ in refused)
+            requests += await self._without_refused(stream, refused, accepted)
         return requests
 
-    async def _deliver(self, stream: str, piece: Piece, refused: list[tuple[Piece, SourceRefused]]) -> int:
+    async def _deliver(self, stream: str, piece: Piece, refused: list[RefusedPiece]) -> int:
         """Send a piece, in halves where it is too large; a refusal of its content is left for later."""
-        try:
-            return await self._post(stream, piece)
-        except SourceRefused as error:
-            if error.status == 413 and len(piece) > 1:
-                halves = [await self._deliver(stream, half, refused) for half in _halves(piece)]
-                return 1 + sum(halves)
-            if error.status not in _OF_CONTENT:
-                raise
+        requests, error = await self._tried(stream, piece)
+        if error is None:
+            return requests
+        if error.status == _TOO_LARGE and len(piece) > 1:
+            for half in _halves(piece):
+                requests += await self._deliver(stream, half, refused)
+        else:
             refused.append((piece, error))
-            return 1
-
-    async def _without_refused(self, stream: str, refused: list[tuple[Piece, SourceRefused]]) -> int:
-        """Find the rows that the service refuses, name them, and send the others.
-
-        Raises SourceRefused when that takes too many requests: then it is not the content of single rows.
-        """
-        requests, accepted = 0, False
-        waiting = [piece for piece, _ in refused]
-        known = {id(piece) for piece in waiting}  # refused already: no need to ask again
-        while waiting:
-            piece = waiting.pop()
-            error: SourceRefused | None = refused[0][1]
-            if id(piece) not in known:
-                requests, error = requests + 1, await self._refusal(stream, piece)
-                accepted = accepted or error is None
-            if error is None:
-                continue
-            if len(piece) > 1:
-                if requests >= _MOST_SEARCHES and not accepted:
-                    raise error
-                waiting += _halves(piece)
-            else:
-                named = piece[0].get("RecordId", "")
-                record("export_row_left_out", logging.WARNING, stream=stream, record=named, reason=str(error))
         return requests
 
-    async def _refusal(self, stream: str, piece: Piece) -> SourceRefused | None:
-        """Send a piece; why its content is refused, None where it is not."""
+    async def _without_refused(self, stream: str, refused: list[RefusedPiece], accepted: bool) -> int:
+        """Find the rows that the service refuses, leave them out by name, and send the others.
+
+        Args:
+            refused: pieces, and why each was.
+            accepted: other rows of the same call were taken.
+
+        Raises SourceRefused where no row at all is taken: then it is not the content of single rows, and none is left
+        out. A row that is too large for any request is, in any case.
+        """
+        requests = 0
+        waiting, left_out = list(refused), list[RefusedPiece]()
+        while waiting:
+            piece, error = waiting.pop()
+            if len(piece) == 1:
+                left_out.append((piece, error))
+                continue
+            if requests >= _MOST_SEARCHES and not accepted:
+                raise error
+            for half in _halves(piece):
+                made, again = await self._tried(stream, half)
+                requests += made
+                accepted = accepted or again is None
+                waiting += [(half, again)] if again else []
+        for _, error in left_out:
+            if not accepted and error.status != _TOO_LARGE:
+                raise error
+        for (row,), error in left_out:
+            named = row.get("RecordId", "")
+            record("export_row_left_out", logging.WARNING, stream=stream, record=named, reason=str(error))
+        return requests
+
+    async def _tried(self, stream: str, piece: Piece) -> tuple[int, SourceRefused | None]:
+        """Send a piece: how many requests it took, and why its content is refused, None where it is not."""
         try:
-            await self._post(stream, piece)
+            return await self._post(stream, piece), None
         except SourceRefused as error:
             if error.status not in _OF_CONTENT:
                 raise
-            return error
-        return None
+            return 1, error
 
     async def _post(self, stream: str, piece: Piece) -> int:
         """Send a piece as it is; how many requests it took. What may pass is tried again.
@@ -220,17 +237,21 @@ class LogSender:
             endpoints = self._clients.endpoints(settings.cloud)
             self._client = LogsIngestionClient(
                 settings.endpoint,
-                self._clients.credential(settings.cloud, settings.sign_in),
+                self._tokens(),
                 credential_scopes=[SCOPES[settings.cloud]],
                 connection_verify=endpoints.sign_in.get("connection_verify", True),
                 **_OPTIONS,
             )
         return self._client
 
+    def _tokens(self) -> LogTokens:
+        settings = self._settings
+        return LogTokens(self._clients.credential(settings.cloud, settings.sign_in), SCOPES[settings.cloud])
 
-def pieces(rows: Iterator[Row]) -> Iterator[Piece]:
+
+def pieces(rows: Iterator[JsonRow]) -> Iterator[Piece]:
     """Rows in pieces that stay below the limit of a call, in their order; no more than one piece is in memory."""
-    taken: list[Row] = []
+    taken: list[JsonRow] = []
     size = 2
     for row in rows:
         length = len(json.dumps(row)) + 2  # ASCII, and what stands between two rows

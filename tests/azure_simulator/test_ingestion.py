@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import httpx
@@ -330,7 +330,9 @@ def credential(clouds: Simulator) -> Iterator[ClientSecretCredential]:
 def test_given_azures_own_client_when_it_sends_rows_then_they_arrive(
     clouds: Simulator, control: Control, credential: ClientSecretCredential
 ) -> None:
-    many = [{**ROW, "RecordId": f"{number}", "Fields": {"text": "x" * 60_000}} for number in range(40)]
+    many: list[MutableMapping[str, Any]] = [
+        {**ROW, "RecordId": f"{number}", "Fields": {"text": "x" * 60_000}} for number in range(40)
+    ]
     with LogsIngestionClient(clouds.https_url, credential, connection_verify=clouds.ca_file) as client:
         client.upload(RULE, STREAM, many)
         with pytest.raises(HttpResponseError) as raised:

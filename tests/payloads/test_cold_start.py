@@ -14,6 +14,7 @@ import sys
 OWN = ("shared.payloads", "shared.core.signal", "shared.core.times", "shared.core.payload_schema")
 OWN += ("connectors.azure_monitor.payloads",)
 PLUGINS = ("shared.core.plugins", "app.registry", "connectors.microsoft.azure_resources")
+PLUGINS += ("connectors.log_analytics", "connectors.log_analytics.plugin")
 SOURCES = ("azure_monitor", "defender", "secure_score", "manual", "bridge")
 before = set(sys.modules)
 import app.registry, shared.payloads.parse
