@@ -231,15 +231,19 @@ class LogSender:
 
     def _opened(self) -> LogsIngestionClient:
         if self._client is None:
+            from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+            from azure.core.pipeline.transport import AioHttpTransport
             from azure.monitor.ingestion.aio import LogsIngestionClient
 
             settings = self._settings
-            endpoints = self._clients.endpoints(settings.cloud)
+            # A file of authorities given to azure-core would be read, and a connection made, for every request.
+            connector = TCPConnector(ssl=self._clients.endpoints(settings.cloud).trust or True)
+            session = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
             self._client = LogsIngestionClient(
                 settings.endpoint,
                 self._tokens(),
                 credential_scopes=[SCOPES[settings.cloud]],
-                connection_verify=endpoints.sign_in.get("connection_verify", True),
+                transport=AioHttpTransport(session=session, **_OPTIONS),
                 **_OPTIONS,
             )
         return self._client

@@ -13,6 +13,7 @@ from connectors.log_analytics.columns import LOG_COLUMNS, LOG_TABLE, TICKET_COLU
 from connectors.log_analytics.rows import ticket_row
 from shared.core.export import ExportField
 from shared.core.ticket_system import TicketKind
+from tests.log_analytics.elsewhere import Elsewhere
 from tests.log_analytics.world import World, log_row, ticket, tickets, titled
 
 INCIDENT, CHANGE, PROBLEM = TicketKind.INCIDENT, TicketKind.CHANGE_REQUEST, TicketKind.PROBLEM
@@ -66,6 +67,17 @@ async def test_given_a_ticket_that_changed_when_it_is_sent_again_then_its_row_ha
     assert names[0] == names[1]
     assert len(set(names)) == 4
     assert [row["Deleted"] for row in world.rows()] == [False, False, False, True, False]
+
+
+async def test_given_several_requests_when_they_are_made_then_they_share_a_connection(
+    world: World, servers: tuple[Elsewhere, Elsewhere]
+) -> None:
+    _, server = servers
+    sender = world.open(endpoint=server.address)
+    for _ in range(3):
+        await sender.send_tickets([ticket()])
+    assert len(server.asked) == 3
+    assert len(server.connections) == 1
 
 
 async def test_given_nothing_when_it_is_sent_then_no_request_is_made(world: World) -> None:
