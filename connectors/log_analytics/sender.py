@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.log_analytics.check import check_sending
 from connectors.log_analytics.columns import LOG_STREAM, TICKETS_STREAM
-from connectors.log_analytics.rows import JsonRow, log_row, ticket_row
+from connectors.log_analytics.rows import JsonRow, log_row, shortened, ticket_row
 from connectors.log_analytics.settings import LogAnalyticsSettings
 from connectors.log_analytics.tokens import LogTokens
 from connectors.microsoft.clients import MicrosoftClients
@@ -77,6 +77,12 @@ _FIXES: Mapping[int, str] = MappingProxyType(
         404: "Fix: check 'rule' of log_analytics (the immutable id of the data collection rule) and that the rule has "
         "both streams of this release",
     }
+)
+
+#: Of an answer that is no error, and no 204 either.
+_NOT_AZURE = (
+    "Fix: something between the app and Azure Monitor answers in its place; check 'endpoint' of log_analytics and the "
+    "proxies of the app's network"
 )
 
 #: What the client may do by itself: nothing is repeated, redirected or sent through a proxy that the environment names.
@@ -259,6 +265,9 @@ def pieces(rows: Iterator[JsonRow]) -> Iterator[Piece]:
     size = 2
     for row in rows:
         length = len(json.dumps(row)) + 2  # ASCII, and what stands between two rows
+        if length > LARGEST_PIECE:
+            row = shortened(row, LARGEST_PIECE - 2)
+            length = len(json.dumps(row)) + 2
         if taken and size + length > LARGEST_PIECE:
             yield tuple(taken)
             taken, size = [], 2
@@ -282,7 +291,8 @@ def _failure(error: HttpResponseError) -> SourceError:
     text = f"the Logs Ingestion API answered {status}{f' ({said})' if said else ''}"
     if status in _PASSING:
         return SourceUnavailable(text, status=status, retry_after=_seconds(error))
-    return SourceRefused(f"{text}. {_FIXES.get(status, '')}".rstrip(), status=status)
+    fix = _FIXES.get(status, _NOT_AZURE if status < 400 else "")
+    return SourceRefused(f"{text}. {fix}".rstrip(), status=status)
 
 
 def _seconds(error: HttpResponseError) -> float | None:

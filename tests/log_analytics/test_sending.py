@@ -144,6 +144,21 @@ async def test_given_many_long_columns_when_they_are_sent_then_the_object_of_the
     assert found["u_\ufffd"] == "\ufffd"
 
 
+@pytest.mark.parametrize("text", ["x" * 70_000, "ü" * 70_000, "\0" * 70_000], ids=["ascii", "umlauts", "control"])
+async def test_given_long_texts_in_all_columns_when_they_are_sent_then_the_row_still_fits_in_a_call(
+    world: World, text: str
+) -> None:
+    values = dict.fromkeys(ExportField, text)
+    requests = await world.sender.send_tickets([ticket(values=values, more={"u_a": text, "u_b": text}), ticket()])
+    assert requests <= 2
+    long, short = world.rows()
+    assert long["Title_s"].startswith(text[:400])
+    assert long["Title_s"].endswith(" [cut]")
+    assert long["Fields"].keys() == {"u_a", "u_b"}
+    assert (long["RecordId"], long["TimeGenerated"]) != ("", None)
+    assert short["Title_s"] == "the title"
+
+
 async def test_given_two_tables_when_a_query_joins_them_then_key_and_correlation_meet(world: World) -> None:
     await world.sender.send_tickets(tickets(2, correlation="key-1"))
     await world.sender.send_log([log_row(key="key-1"), log_row(id="b", key="key-2")])
