@@ -8,6 +8,7 @@ time of receipt where it lies more than two days back or more than a day ahead; 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
@@ -61,6 +62,24 @@ def record_id(record: TicketRecord) -> str:
     """What names the row of a record: the same for the same revision of the same ticket, whenever it is sent."""
     parts = (record.connection, record.kind.value, record.id, record.revision, "deleted" if record.deleted else "")
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def shortened(row: JsonRow, most: int) -> JsonRow:
+    """The row with its texts cut until its JSON has no more bytes than so many, or texts of 1,000 bytes.
+
+    Only needed for several long texts in one row: one alone always fits in a call.
+    """
+    for longest in (16_000, 4_000, 1_000):
+        if len(json.dumps(row)) <= most:
+            break
+        row = {name: _cut(value, longest) for name, value in row.items()}
+    return row
+
+
+def _cut(value: Any, longest: int) -> Any:
+    if isinstance(value, dict):
+        return {name: clean(text, longest // len(value)) for name, text in value.items()}
+    return clean(value, longest) if isinstance(value, str) else value
 
 
 def _row(columns: tuple[Column, ...], known: Mapping[str, Any]) -> JsonRow:

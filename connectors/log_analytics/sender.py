@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.log_analytics.check import check_sending
 from connectors.log_analytics.columns import LOG_STREAM, TICKETS_STREAM
-from connectors.log_analytics.rows import JsonRow, log_row, ticket_row
+from connectors.log_analytics.rows import JsonRow, log_row, shortened, ticket_row
 from connectors.log_analytics.settings import LogAnalyticsSettings
 from connectors.log_analytics.tokens import LogTokens
 from connectors.microsoft.clients import MicrosoftClients
 from shared.core.clouds import CloudName
 from shared.core.errors import SourceError, SourceRefused, SourceUnavailable
-from shared.platform.guarded_session import AddressGuard
 from shared.platform.log import record
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from shared.core.export import LogRow, TicketRecord
     from shared.core.plugins import SectionCheck
+    from shared.platform.guarded_session import AddressGuard
 
 #: What tokens are asked for. Source: azure-monitor-ingestion documentation, "Configure client for non-public clouds".
 SCOPES: Mapping[CloudName, str] = MappingProxyType(
@@ -80,6 +80,12 @@ _FIXES: Mapping[int, str] = MappingProxyType(
     }
 )
 
+#: Of an answer that is no error, and no 204 either.
+_NOT_AZURE = (
+    "Fix: something between the app and Azure Monitor answers in its place; check 'endpoint' of log_analytics and the "
+    "proxies of the app's network"
+)
+
 #: What the client may do by itself: nothing is repeated, redirected or sent through a proxy that the environment names.
 _OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
@@ -115,7 +121,7 @@ class LogSender:
         self._now = now
         self._sleep = sleep
         self._client: LogsIngestionClient | None = None
-        self._guard = AddressGuard(settings.endpoint, allow_private=settings.allow_private_addresses)
+        self._guard: AddressGuard | None = None
 
     async def send_tickets(self, records: Sequence[TicketRecord]) -> int:
         """Send rows of tickets. See ``LogDestination``."""
@@ -218,20 +224,22 @@ class LogSender:
     async def _once(self, stream: str, piece: Piece) -> None:
         from azure.core.exceptions import AzureError, HttpResponseError
 
-        self._guard.refusal = ""
         try:
-            await self._opened().upload(self._settings.rule, stream, list(piece))
+            client = self._opened()
+            if self._guard is not None:
+                self._guard.refusal = ""
+            await client.upload(self._settings.rule, stream, list(piece))
         except HttpResponseError as error:
             raise _failure(error) from None
         except SourceError:
             raise
         except AzureError as error:
-            host, forbidden = self._settings.endpoint, self._guard.refusal
+            host, forbidden = self._settings.endpoint, "" if self._guard is None else self._guard.refusal
             if forbidden:
                 fix = "check 'endpoint' of log_analytics, or set 'allow_private_addresses' for a private endpoint"
                 raise SourceRefused(f"nothing was sent to the Logs Ingestion API: {forbidden}. Fix: {fix}") from None
             raise SourceUnavailable(
-                f"the Logs Ingestion API ({host}) did not answer: {error}. Fix: check 'endpoint' of "
+                f"the Logs Ingestion API ({host}) did not answer: {type(error).__name__}. Fix: check 'endpoint' of "
                 "log_analytics and the app's network"
             ) from None
 
@@ -241,11 +249,12 @@ class LogSender:
             from azure.core.pipeline.transport import AioHttpTransport
             from azure.monitor.ingestion.aio import LogsIngestionClient
 
-            from shared.platform.guarded_session import guarded_session
+            from shared.platform.guarded_session import AddressGuard, guarded_session
 
             settings = self._settings
             # A file of authorities given to azure-core would be read, and a connection made, for every request.
             trust = self._clients.endpoints(settings.cloud).trust or httpx.create_ssl_context(trust_env=False)
+            self._guard = AddressGuard(settings.endpoint, allow_private=settings.allow_private_addresses)
             session = guarded_session(self._guard, trust)
             self._client = LogsIngestionClient(
                 settings.endpoint,
@@ -267,6 +276,9 @@ def pieces(rows: Iterator[JsonRow]) -> Iterator[Piece]:
     size = 2
     for row in rows:
         length = len(json.dumps(row)) + 2  # ASCII, and what stands between two rows
+        if length > LARGEST_PIECE:
+            row = shortened(row, LARGEST_PIECE - 2)
+            length = len(json.dumps(row)) + 2
         if taken and size + length > LARGEST_PIECE:
             yield tuple(taken)
             taken, size = [], 2
@@ -290,7 +302,8 @@ def _failure(error: HttpResponseError) -> SourceError:
     text = f"the Logs Ingestion API answered {status}{f' ({said})' if said else ''}"
     if status in _PASSING:
         return SourceUnavailable(text, status=status, retry_after=_seconds(error))
-    return SourceRefused(f"{text}. {_FIXES.get(status, '')}".rstrip(), status=status)
+    fix = _FIXES.get(status, _NOT_AZURE if status < 400 else "")
+    return SourceRefused(f"{text}. {fix}".rstrip(), status=status)
 
 
 def _seconds(error: HttpResponseError) -> float | None:

@@ -45,8 +45,8 @@ class LogAnalyticsSettings(SettingsModel):
     cloud: CloudName = "public"
     """Cloud of the workspace."""
     allow_private_addresses: bool = False
-    """True: the endpoint may lead to private addresses, as with a private endpoint (Private Link). Left out: public
-    addresses only."""
+    """Whether ``endpoint`` may lead to a private address: for a data collection endpoint behind Azure Monitor Private
+    Link. Otherwise nothing is sent there, whatever DNS says."""
     sign_in: SignIn | None = None
     """Application that sends the rows. Left out: the app's own identity. Either needs the role Monitoring Metrics
     Publisher on the rule."""

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp import web
 
 from local.azure import Simulator, TableStore, running
+from local.simulator_kit.certificates import ensure_certificates
 from tests.azure_simulator.support import Control
+from tests.log_analytics.elsewhere import Elsewhere
 from tests.log_analytics.world import RULE, World
 from tests.simulators import NO_AUTHORITIES, in_background
 
@@ -41,3 +44,24 @@ async def world(background: tuple[Simulator, TableStore], control: Control) -> A
     found = World(*background, control)
     yield found
     await found.aclose()
+
+
+@pytest.fixture
+async def servers(certificates: Path) -> AsyncIterator[tuple[Elsewhere, Elsewhere]]:
+    """The first sends every request to the second."""
+    context = ensure_certificates(certificates).server_context()
+    runners, found = [], []
+    for _ in range(2):
+        server = Elsewhere("")
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", server.answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        server.address = f"https://127.0.0.1:{runner.addresses[0][1]}"
+        runners.append(runner)
+        found.append(server)
+    found[0].redirect = f"{found[1].address}/elsewhere"
+    yield found[0], found[1]
+    for runner in runners:
+        await runner.cleanup()

@@ -90,6 +90,13 @@ async def test_given_a_service_that_stays_broken_when_rows_are_sent_then_three_a
     assert (world.waits, world.posts()) == ([2, 4], [503] * 3)
 
 
+async def test_given_a_page_of_a_proxy_when_rows_are_sent_then_it_is_not_taken_for_the_service(world: World) -> None:
+    world.control.order("page", match={"service": "ingestion"})
+    with pytest.raises(SourceRefused, match="answers in its place") as raised:
+        await world.sender.send_tickets(tickets(3))
+    assert (raised.value.status, world.posts()) == (200, [200])
+
+
 async def test_given_no_server_when_rows_are_sent_then_the_error_names_its_address(world: World) -> None:
     sender = world.open(endpoint="https://127.0.0.1:1")
     with pytest.raises(SourceUnavailable, match=r"https://127\.0\.0\.1:1.*did not answer"):

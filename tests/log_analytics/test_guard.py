@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
+from shared.core.errors import SourceRefused
+from shared.core.export import LogRow
 from shared.platform.guarded_session import AddressGuard, guarded_session
+from tests.log_analytics.world import World
 
 
 def opened(guard: AddressGuard, address: str) -> None:
@@ -58,3 +62,11 @@ async def test_a_public_name_that_resolves_to_this_machine_gets_not_even_a_conne
                 await session.post(f"https://localhost:{port}")  # any name that resolves so
     assert "leads to the loopback address" in guard.refusal
     assert not connected.is_set()
+
+
+async def test_given_an_endpoint_inside_the_network_when_rows_are_sent_then_nothing_leaves_and_the_option_is_named(
+    world: World,
+) -> None:
+    sender = world.open(endpoint="https://10.1.2.3")
+    with pytest.raises(SourceRefused, match=r"leads to the private address 10\.1\.2\.3.*allow_private_addresses"):
+        await sender.send_log([LogRow("1", datetime.now(UTC), "INFO", "Something happened.", succeeded=True)])

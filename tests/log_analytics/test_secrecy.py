@@ -4,54 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from aiohttp import web
 
-from local.simulator_kit.certificates import ensure_certificates
 from shared.core.errors import SourceRefused
+from tests.log_analytics.elsewhere import Elsewhere
 from tests.log_analytics.world import PUBLISH, World, titled
 
 TITLE = "a-title-that-nobody-else-may-read"
-
-
-class Elsewhere:
-    """Answers over TLS with the stand-in's certificate; keeps the headers of what it was asked."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.asked: list[dict[str, str]] = []
-        self.redirect = ""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(dict(request.headers))
-        await request.read()
-        headers = {"Location": self.redirect} if self.redirect else {}
-        return web.Response(status=307 if self.redirect else 204, headers=headers)
-
-
-@pytest.fixture
-async def servers(certificates: Path) -> AsyncIterator[tuple[Elsewhere, Elsewhere]]:
-    """The first sends every request to the second."""
-    context: ssl.SSLContext = ensure_certificates(certificates).server_context()
-    runners, found = [], []
-    for _ in range(2):
-        server = Elsewhere("")
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", server.answer)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        server.address = f"https://127.0.0.1:{runner.addresses[0][1]}"
-        runners.append(runner)
-        found.append(server)
-    found[0].redirect = f"{found[1].address}/elsewhere"
-    yield found[0], found[1]
-    for runner in runners:
-        await runner.cleanup()
 
 
 async def test_given_an_answer_that_leads_elsewhere_when_rows_are_sent_then_the_token_does_not_follow(

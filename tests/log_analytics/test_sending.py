@@ -13,6 +13,7 @@ from connectors.log_analytics.columns import LOG_COLUMNS, LOG_TABLE, TICKET_COLU
 from connectors.log_analytics.rows import ticket_row
 from shared.core.export import ExportField
 from shared.core.ticket_system import TicketKind
+from tests.log_analytics.elsewhere import Elsewhere
 from tests.log_analytics.world import World, log_row, ticket, tickets, titled
 
 INCIDENT, CHANGE, PROBLEM = TicketKind.INCIDENT, TicketKind.CHANGE_REQUEST, TicketKind.PROBLEM
@@ -66,6 +67,17 @@ async def test_given_a_ticket_that_changed_when_it_is_sent_again_then_its_row_ha
     assert names[0] == names[1]
     assert len(set(names)) == 4
     assert [row["Deleted"] for row in world.rows()] == [False, False, False, True, False]
+
+
+async def test_given_several_requests_when_they_are_made_then_they_share_a_connection(
+    world: World, servers: tuple[Elsewhere, Elsewhere]
+) -> None:
+    _, server = servers
+    sender = world.open(endpoint=server.address)
+    for _ in range(3):
+        await sender.send_tickets([ticket()])
+    assert len(server.asked) == 3
+    assert len(server.connections) == 1
 
 
 async def test_given_nothing_when_it_is_sent_then_no_request_is_made(world: World) -> None:
@@ -130,6 +142,21 @@ async def test_given_many_long_columns_when_they_are_sent_then_the_object_of_the
     assert sorted(found) == ["u_0", "u_1", "u_2", "u_3", "u_4", "u_\ufffd"]
     assert found["u_0"].endswith("ü [cut]")
     assert found["u_\ufffd"] == "\ufffd"
+
+
+@pytest.mark.parametrize("text", ["x" * 70_000, "ü" * 70_000, "\0" * 70_000], ids=["ascii", "umlauts", "control"])
+async def test_given_long_texts_in_all_columns_when_they_are_sent_then_the_row_still_fits_in_a_call(
+    world: World, text: str
+) -> None:
+    values = dict.fromkeys(ExportField, text)
+    requests = await world.sender.send_tickets([ticket(values=values, more={"u_a": text, "u_b": text}), ticket()])
+    assert requests <= 2
+    long, short = world.rows()
+    assert long["Title_s"].startswith(text[:400])
+    assert long["Title_s"].endswith(" [cut]")
+    assert long["Fields"].keys() == {"u_a", "u_b"}
+    assert (long["RecordId"], long["TimeGenerated"]) != ("", None)
+    assert short["Title_s"] == "the title"
 
 
 async def test_given_two_tables_when_a_query_joins_them_then_key_and_correlation_meet(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -65,7 +66,8 @@ class World:
             CloudEndpoints(
                 Endpoint(self.clouds.https_url, ARM),
                 self.clouds.https_url,
-                sign_in={"disable_instance_discovery": True, "connection_verify": self.clouds.ca_file},
+                ssl.create_default_context(cafile=self.clouds.ca_file),
+                {"disable_instance_discovery": True, "connection_verify": self.clouds.ca_file},
             ),
         )
         sender = LogSender(settings, clients, lambda: datetime.now(UTC), sleep=self._sleep)
