@@ -4,6 +4,7 @@ the handler of the kind of ticket."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 import httpx
@@ -18,7 +19,7 @@ from connectors.servicenow.events import Events
 from connectors.servicenow.people import People
 from connectors.servicenow.planned import PlannedChanges
 from connectors.servicenow.references import References
-from connectors.servicenow.settings import ServiceNowSettings
+from connectors.servicenow.settings import OAuthAuthorizationCode, ServiceNowSettings
 from connectors.servicenow.tables import ticket_tables
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
@@ -42,6 +43,7 @@ from shared.core.ticket_system import (
     TicketRef,
     TicketTemplate,
 )
+from shared.core.tokens import ConsentDesk, TokenEnds, TokenStore
 
 
 class KindHandler(Protocol):
@@ -112,6 +114,7 @@ class ServiceNow:
         transport: used instead of the network.
         gate: lets requests out; the call budget. Without one only ``max_in_flight`` counts.
         findings: where the check keeps what it has seen; without, creates share no call.
+        tokens: where workers share tokens; without one they are this object's own.
 
     Raises ConfigurationError when the file that ``ca_bundle`` names cannot be used.
     """
@@ -127,11 +130,13 @@ class ServiceNow:
         transport: httpx.AsyncBaseTransport | None = None,
         gate: RateGate | None = None,
         findings: Findings | None = None,
+        tokens: TokenStore | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
         gate = gate or UnlimitedGate(settings.max_in_flight)
-        self._client = Client(name, settings, secrets, transport, gate)
+        self._client = Client(name, settings, secrets, transport, gate, tokens)
+        self._clock = tokens.now if tokens is not None else lambda: datetime.now(UTC)
         self._batches = BatchFinding(settings, findings)
         self._creates = SharedCreates(self._client, gate, self._batches, settings.max_in_flight)
         self._tables = ticket_tables(settings.states)
@@ -287,6 +292,28 @@ class ServiceNow:
             self._batches,
         )
         return await check.run(needs, probe_writes=probe_writes)
+
+    async def token_ends(self) -> TokenEnds | None:
+        """See ``KeepsTokens.token_ends``."""
+        oauth = self._client.oauth
+        return await oauth.keeper.ends() if oauth is not None else None
+
+    async def refresh_tokens(self, *, dry_run: bool = False, always: bool = False) -> bool:
+        """See ``KeepsTokens.refresh_tokens``."""
+        oauth = self._client.oauth
+        if oauth is None:
+            return False
+        async with self._client.token_endpoint() as endpoint:
+            return await oauth.keeper.use_refresh_token(oauth.wire(endpoint), dry_run=dry_run, always=always)
+
+    def consent_desk(self) -> ConsentDesk | None:
+        """See ``TakesConsent.consent_desk``."""
+        from connectors.servicenow.consent import ServiceNowConsent
+
+        auth, oauth = self._settings.auth, self._client.oauth
+        if not isinstance(auth, OAuthAuthorizationCode) or oauth is None:
+            return None
+        return ServiceNowConsent(self._client, self._settings.url, auth, oauth, self._clock)
 
     async def aclose(self) -> None:
         """Close connections."""

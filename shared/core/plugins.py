@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
     from shared.core.ticket_system import CheckLine, TicketKind, TicketSystem
+    from shared.core.tokens import TokenStore
 
 #: A place in bridge.yaml: names and positions, from the top.
 ConfigPath = tuple[str | int, ...]
@@ -38,6 +39,23 @@ Mistake = tuple[ConfigPath, str]
 
 def _no_closing_mistakes(_settings: Any, _kind: TicketKind, _fields: Mapping[str, Any]) -> Mapping[str, str]:
     return {}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionServices:
+    """What the engine gives to the ticket system of a connection.
+
+    Attributes:
+        secrets: the secrets that its settings name.
+        gate: every call passes it; None: only the connection's own limit of calls in flight counts.
+        findings: where its check keeps what it has seen.
+        tokens: where workers share the tokens of a log-in.
+    """
+
+    secrets: SecretSource
+    gate: RateGate | None
+    findings: Findings
+    tokens: TokenStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +71,14 @@ class TicketSystemPlugin:
         working_states: per kind, stored values of the states in which people work on a ticket.
         closing_mistakes: fields written when resolving that contradict the connection, each with a sentence that names
             the fix; takes settings, kind of ticket, and fields by name.
-        open: makes the ticket system of a connection from its name, settings, secrets, the gate that every call
-            passes (None: only its own limit of calls in flight counts), and the place where its check keeps what it
-            has seen.
+        open: makes the ticket system of a connection from its name, its settings and what the engine gives it.
     """
 
     name: str
     title: str
     settings: type[Any]
     fields: FieldMap
-    open: Callable[[str, Any, SecretSource, RateGate | None, Findings], TicketSystem]
+    open: Callable[[str, Any, ConnectionServices], TicketSystem]
     working_states: Mapping[TicketKind, frozenset[str]] = field(default_factory=dict)
     closing_mistakes: Callable[[Any, TicketKind, Mapping[str, Any]], Mapping[str, str]] = _no_closing_mistakes
 

@@ -7,9 +7,9 @@ instance does not show it to the integration user, says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from connectors.servicenow.account import own_records, own_roles
 from connectors.servicenow.batch_finding import BatchFinding
 from connectors.servicenow.check.batch import BatchCheck
 from connectors.servicenow.check.foreign import check_foreign
@@ -28,14 +28,13 @@ from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import CI_FIELD, TicketTable
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
-from connectors.servicenow.wire import list_call, value
+from connectors.servicenow.wire import value
 from shared.core.errors import NotSent, Refused, SecretUnavailable, Throttled, TicketSystemError, Unavailable
 from shared.core.ticket_system import CheckLine, Needs, TicketKind
 
 #: Seconds that the two clocks may differ. Beyond, signed tokens are refused and times in tickets mislead.
 MAX_SKEW = 120.0
 
-_ME = "sys_id=javascript:gs.getUserID()"
 _BEFORE_USER = ("secrets", "reachable", "awake", "authenticated", "api access")
 
 
@@ -127,7 +126,7 @@ class ConnectionCheck:
             await self._client.log_in()
             logged_in = True
             report.ok("secrets", "every secret of the connection has a value")
-            self._me = await self._client.call(list_call("sys_user", _ME, ["sys_id", "user_name"], 2))
+            self._me = await own_records(self._client)
         except SecretUnavailable as error:
             report.failed("secrets", str(error), "Give the secret a value where the message says.")
             return "secrets", "there are no credentials"
@@ -152,7 +151,7 @@ class ConnectionCheck:
             report.warning(
                 "user", "the instance does not show us our own user record", "Allow the user to read sys_user."
             )
-        roles, total = await self._roles()
+        roles, total = await own_roles(self._client)
         if "snc_read_only" in roles:
             report.failed(
                 "roles",
@@ -178,19 +177,6 @@ class ConnectionCheck:
         else:
             report.ok("roles", ", ".join(sorted(roles)))
         return roles
-
-    async def _roles(self) -> tuple[frozenset[str], int | None]:
-        """The roles that are visible, and how many there are, visible or not; None where that is not known."""
-        call = list_call("sys_user_has_role", "user=javascript:gs.getUserID()", ["role.name", "user"], 200)
-        params = {name: text for name, text in call.params.items() if name != "sysparm_no_count"}
-        try:
-            found, total = await self._client.call_with_total(replace(call, params=params))
-        except TicketSystemError:
-            return frozenset(), None  # usual: only administrators may read this table
-        users = {value(row, "user") for row in found}
-        if len(users) != 1:  # no rows, or the condition was ignored and these are the roles of all users
-            return frozenset(), total
-        return frozenset(name for row in found if (name := value(row, "role.name"))), total
 
     def _response_facts(self, report: CheckReport) -> None:
         skew = self._client.response_facts.skew
