@@ -293,6 +293,11 @@ class ServiceNow:
         )
         return await check.run(needs, probe_writes=probe_writes)
 
+    @property
+    def shares_tokens(self) -> bool:
+        """See ``KeepsTokens.shares_tokens``."""
+        return self._client.oauth is not None and self._client.oauth.keeper.is_shared
+
     async def token_ends(self) -> TokenEnds | None:
         """See ``KeepsTokens.token_ends``."""
         oauth = self._client.oauth

@@ -177,6 +177,11 @@ class TokenEnds:
 class KeepsTokens(Protocol):
     """Optional part of a ticket system: its log-in exchanges secrets for tokens."""
 
+    @property
+    def shares_tokens(self) -> bool:
+        """Whether workers share them, and so one refresh token."""
+        ...
+
     async def token_ends(self) -> TokenEnds | None:
         """Until when they live; None for a log-in without tokens. Asks the ticket system nothing.
 

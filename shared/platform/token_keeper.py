@@ -57,6 +57,10 @@ _EARLY = timedelta(seconds=60)
 _PATIENCE = 30.0
 _LOOK_EVERY = 0.2
 
+#: A source of secrets that gave none is left alone for so long, while there are tokens to go on with: each attempt
+#: would cost a call several seconds.
+_SOURCE_RESTS = timedelta(minutes=1)
+
 #: A refresh token that was not used for this share of its life is used by the timer.
 _UNUSED_SHARE = 4
 
@@ -97,12 +101,17 @@ class TokenKeeper:
         self._held: HeldTokens | None = None
         self._issued_for: tuple[str, ...] = ()
         self._material: _Material | None = None
-        self._is_source_away = False
+        self._ask_source_at = self._now() - _SOURCE_RESTS
         self._version = 0
         self._task: asyncio.Task[HeldTokens] | None = None
 
     def __repr__(self) -> str:
         return f"<TokenKeeper of {self._connection}>"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether workers share the tokens."""
+        return self._store is not None
 
     async def access(self, wire: TokenWire) -> tuple[str, int]:
         """The access token, and its version for :meth:`renew`.
@@ -177,17 +186,17 @@ class TokenKeeper:
 
     async def _read(self, *, refresh: bool) -> _Material:
         """The secrets; those that were read last while their source gives none. Raises SecretUnavailable."""
+        if self._material is not None and not refresh and self._now() < self._ask_source_at:
+            return self._material
         try:
             secrets = await self._grant.secrets(refresh=refresh)
             self._material = _Material(secrets, await self._grant.stored(refresh=refresh))
-            self._is_source_away = False
         except SecretUnavailable as error:
             if self._material is None:
                 raise
-            if self._is_source_away:
-                return self._material
-            self._is_source_away = True
-            record("secrets_not_read", logging.WARNING, connection=self._connection, reason=str(error))
+            if self._now() >= self._ask_source_at + _SOURCE_RESTS:  # once for each time that it is away
+                record("secrets_not_read", logging.WARNING, connection=self._connection, reason=str(error))
+            self._ask_source_at = self._now() + _SOURCE_RESTS
         return self._material
 
     async def _is_superseded(self, held: HeldTokens) -> bool:
@@ -195,7 +204,7 @@ class TokenKeeper:
         if not held.base:
             return False
         try:
-            return not held.descends_from(await self._grant.stored(refresh=False))
+            return not held.descends_from((await self._read(refresh=False)).stored)
         except SecretUnavailable:
             return False
 
