@@ -66,7 +66,7 @@ class Consents:
             await self._revoked(desk, token.token)
             raise
         record("consent_stored", connection=connection, ends=token.ends.isoformat() if token.ends else None)
-        return await self._revoked(desk, before) if before and before != token.token else ""
+        return await self._revoked(desk, before, token.token) if before and before != token.token else ""
 
     async def end(self, connection: str, desk: ConsentDesk) -> tuple[bool, str]:
         """Revoke the refresh token at the ticket system and disable the secret, whatever fails of that.
@@ -86,10 +86,10 @@ class Consents:
         record("consent_ended", logging.WARNING, connection=connection, reason=problem or None)
         return bool(token), problem
 
-    async def _revoked(self, desk: ConsentDesk, token: str) -> str:
+    async def _revoked(self, desk: ConsentDesk, token: str, spare: str = "") -> str:
         """Revoke a token; what went wrong."""
         try:
-            await desk.revoke(token)
+            await desk.revoke(token, spare=spare)
         except TicketSystemError as error:
             return str(error)
         return ""

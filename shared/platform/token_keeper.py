@@ -357,6 +357,10 @@ class TokenKeeper:
                 return held
         token = StoredToken(held.refresh, held.refresh_ends)
         try:
+            newest = await self._grant.stored(refresh=True)
+            if not held.descends_from(newest):  # a person consented meanwhile: that token must stay
+                self._material = _Material(material.secrets, newest)
+                return held
             await self._grant.keep(token)
         except SecretUnavailable as error:
             record("refresh_token_not_stored", logging.WARNING, connection=self._connection, reason=str(error))

@@ -54,4 +54,4 @@ async def test_given_one_consent_when_400_days_pass_then_no_call_fails_and_hardl
     calls = (await world.token_calls())[1:]  # the first was the consent
     assert {call["status"] for call in calls} == {200}
     assert len(calls) <= 1.1 * least
-    assert world.vault.ends[TOKEN] > (world.now() + timedelta(days=60)).timestamp()
+    assert world.vault.present(TOKEN)["exp"] > (world.now() + timedelta(days=60)).timestamp()

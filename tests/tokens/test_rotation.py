@@ -175,3 +175,21 @@ async def test_given_workers_with_an_older_token_in_their_cache_when_one_replace
     calls = await world.token_calls()
     assert len(calls) - before == 6
     assert {call["status"] for call in calls} == {200}
+
+
+async def test_given_a_person_who_consents_while_a_worker_replaces_the_token_then_her_token_stays(world: World) -> None:
+    await world.set(refresh_rotates=True)
+    await world.consent()
+    worker = world.worker()
+    await look(worker)
+    await world.advance(timedelta(minutes=20))
+    await look(worker)  # reads the secret anew, and keeps it for a quarter of an hour
+    hers = await world.consent()
+    await world.advance(timedelta(minutes=9, seconds=30))
+    await look(worker)  # renews with the token that it knows
+    assert world.vault.secrets[TOKEN] == hers
+    await world.advance(HALF_HOUR)
+    await look(worker)
+    held = await world.held()
+    assert held is not None
+    assert world.vault.secrets[TOKEN] == held.refresh != hers  # hers was used, and replaced
