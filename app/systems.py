@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from shared.core.connection_services import ConnectionServices
 from shared.core.errors import ConfigurationError, ConnectionDisabled, Refused
-from shared.core.plugins import ConnectionServices
 
 if TYPE_CHECKING:
     from app.container import Container

@@ -18,7 +18,7 @@ from shared.core.plugins import TicketSystemPlugin
 from shared.core.ticket_system import TicketKind
 
 if TYPE_CHECKING:
-    from shared.core.plugins import ConnectionServices
+    from shared.core.connection_services import ConnectionServices
     from shared.core.ticket_system import TicketSystem
 
 _TASK: dict[FieldRole, tuple[str, ...]] = {

@@ -19,16 +19,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from shared.core.payload_schema import no_foreign_reason
 
 if TYPE_CHECKING:
+    from shared.core.connection_services import ConnectionServices
     from shared.core.fields import FieldMap
-    from shared.core.findings import Findings
     from shared.core.http import Handler
     from shared.core.jobs import JobRun
     from shared.core.payload_schema import ForeignReason, PayloadSchema
-    from shared.core.rate_gate import RateGate
-    from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
     from shared.core.ticket_system import CheckLine, TicketKind, TicketSystem
-    from shared.core.tokens import TokenStore
 
 #: A place in bridge.yaml: names and positions, from the top.
 ConfigPath = tuple[str | int, ...]
@@ -39,23 +36,6 @@ Mistake = tuple[ConfigPath, str]
 
 def _no_closing_mistakes(_settings: Any, _kind: TicketKind, _fields: Mapping[str, Any]) -> Mapping[str, str]:
     return {}
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionServices:
-    """What the engine gives to the ticket system of a connection.
-
-    Attributes:
-        secrets: the secrets that its settings name.
-        gate: every call passes it; None: only the connection's own limit of calls in flight counts.
-        findings: where its check keeps what it has seen.
-        tokens: where workers share the tokens of a log-in.
-    """
-
-    secrets: SecretSource
-    gate: RateGate | None
-    findings: Findings
-    tokens: TokenStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Literal
 
 from shared.config.connection import ConnectionSettings
+from shared.core.connection_services import ConnectionServices
 from shared.core.errors import TicketMissing
 from shared.core.fields import FieldMap, FieldRole
 from shared.core.log_in import LogIn
-from shared.core.plugins import ConnectionServices, TicketSystemPlugin
+from shared.core.plugins import TicketSystemPlugin
 from shared.core.ticket_system import (
     ChangePage,
     CheckLine,
