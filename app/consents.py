@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from shared.core.errors import ConfigurationError, SecretUnavailable, TicketSystemError
-from shared.core.secrets import SecretKeeper
+from shared.core.errors import BridgeError, ConfigurationError, ConsentMissing, SecretUnavailable, TicketSystemError
 from shared.core.tokens import TakesConsent
 from shared.platform.log import record
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Consents:
-    """Puts refresh tokens into the secret store, and takes them out."""
+    """Keeps what a consent gave, and ends it."""
 
     def __init__(self, services: Container) -> None:
         self._services = services
@@ -37,59 +37,49 @@ class Consents:
             )
         return desk
 
-    def store(self, secret: str) -> SecretKeeper:
-        """The secret store. Raises SecretUnavailable where it cannot be written."""
-        source = self._services.secrets
-        if not isinstance(source, SecretKeeper):
-            raise SecretUnavailable(
-                f"secret '{secret}' cannot be written: without a key vault, secrets are application settings, and a "
-                "token in a file would be a password in a file. Fix: set KEY_VAULT_URL (az login as somebody with the "
-                "role 'Key Vault Secrets Officer'). To try the bridge on your machine, choose a log-in that needs no "
-                "person, such as oauth_client_credentials: all simulated instances offer it"
-            )
-        return source
-
     async def keep(self, connection: str, desk: ConsentDesk, token: StoredToken) -> str:
-        """Store a refresh token, and revoke the one before.
+        """Keep a refresh token, and revoke what the connection used before.
 
-        Returns what went wrong with that, empty when nothing did. Raises SecretUnavailable when the new one could not
-        be stored; it is revoked then.
+        Returns what went wrong with that, empty when nothing did. Raises SecretUnavailable, StorageUnavailable and
+        TicketSystemError when the new one could not be kept; it is revoked then.
         """
-        store = self.store(desk.secret)
         try:
-            before = await store.get(desk.secret, refresh=True)
+            before = await desk.issued()
         except SecretUnavailable:
-            before = ""
+            before = ()  # there is none yet, or it was disabled; a vault that is away refuses the new one, too
         try:
-            await store.put(desk.secret, token.token, token.ends)
-        except SecretUnavailable:
-            await self._revoked(desk, token.token)
+            await desk.keep(token)
+        except BridgeError:
+            await _revoked(desk, (token.token,))
             raise
         record("consent_stored", connection=connection, ends=token.ends.isoformat() if token.ends else None)
-        return await self._revoked(desk, before, token.token) if before and before != token.token else ""
+        return await _revoked(desk, (one for one in before if one != token.token))
 
     async def end(self, connection: str, desk: ConsentDesk) -> tuple[bool, str]:
-        """Revoke the refresh token at the ticket system and disable the secret, whatever fails of that.
+        """Revoke the tokens of a connection and forget them, whatever fails of that.
 
-        Returns whether there was a token, and what went wrong. Raises SecretUnavailable when the secret could not be
-        disabled.
+        Returns whether there were any, and what went wrong. Raises SecretUnavailable and StorageUnavailable when they
+        could not be forgotten.
         """
-        store = self.store(desk.secret)
+        tokens, problem = [], ""
         try:
-            token = await store.get(desk.secret, refresh=True)
+            tokens = list(await desk.issued())
+        except ConsentMissing:
+            pass
         except SecretUnavailable as error:
-            token, problem = "", str(error)
-        else:
-            problem = await self._revoked(desk, token)
-        await store.disable(desk.secret)
+            problem = str(error)
+        problem = await _revoked(desk, tokens) or problem
         await desk.forget()
         record("consent_ended", logging.WARNING, connection=connection, reason=problem or None)
-        return bool(token), problem
+        return bool(tokens), problem
 
-    async def _revoked(self, desk: ConsentDesk, token: str, spare: str = "") -> str:
-        """Revoke a token; what went wrong."""
+
+async def _revoked(desk: ConsentDesk, tokens: Iterable[str]) -> str:
+    """Revoke tokens; what went wrong first."""
+    problem = ""
+    for token in tokens:
         try:
-            await desk.revoke(token, spare=spare)
+            await desk.revoke(token)
         except TicketSystemError as error:
-            return str(error)
-        return ""
+            problem = problem or str(error)
+    return problem

@@ -35,7 +35,7 @@ def connect(
     ] = False,
     wait: Annotated[int, typer.Option(min=10, max=3600, help="Seconds to wait for the browser.")] = 600,
 ) -> None:
-    """Log in to a connection as its integration user; the token goes into Key Vault, and no password is stored.
+    """Log in to a connection as its integration user; the token goes into Key Vault, and no password is kept.
 
     Opens the browser. What waits for the connection is delivered afterwards, without a deployment.
     """
@@ -66,7 +66,6 @@ async def connecting(
     """
     consents = Consents(services)
     desk = consents.desk(connection)
-    consents.store(desk.secret)  # before anybody logs in for nothing
     if with_password:
         token = await _by_password(desk)
     else:
@@ -77,14 +76,14 @@ async def connecting(
         token = await desk.redeem(request, answer.code)
     problem = await consents.keep(connection, desk, token)
     ends = f"; it ends on {token.ends:%Y-%m-%d}" if token.ends is not None else ""
-    out.print(f"stored as secret '{desk.secret}'{ends}", markup=False)
+    out.print(f"the token is in {desk.place}{ends}", markup=False)
     if problem:
         err.print(f"the token before was not revoked: {problem}", style="yellow", markup=False)
     await _show_account(connection, desk)
 
 
 def disconnect(connection: _Connection) -> None:
-    """Take the consent to a connection back: revoke the token at the ticket system, and disable the secret.
+    """Take the consent to a connection back: revoke its tokens at the ticket system, and forget them.
 
     What is for the connection waits on the queue until somebody connects it again.
     """
@@ -97,10 +96,10 @@ async def disconnecting(services: Container, connection: str) -> None:
     consents = Consents(services)
     desk = consents.desk(connection)
     there, problem = await consents.end(connection, desk)
-    out.print(f"secret '{desk.secret}' is disabled; what is for {connection} waits", markup=False)
+    out.print(f"no token is kept any more; what is for {connection} waits", markup=False)
     if problem:
-        fail(f"the token was not revoked: {problem}", 1)
-    out.print("the token is revoked" if there else "there was no token", markup=False)
+        fail(f"not every token was revoked: {problem}", 1)
+    out.print("the tokens are revoked" if there else "there was no token", markup=False)
 
 
 async def _by_password(desk: ConsentDesk) -> StoredToken:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from shared.core.errors import ConfigurationError, SecretUnavailable
+from shared.core.errors import ConfigurationError, SecretMissing, SecretUnavailable
 from shared.core.secrets import SecretEnd
 
 if TYPE_CHECKING:
@@ -45,14 +45,13 @@ _OPTIONS: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "ret
 
 _CONTENT = "application/x-oauth-refresh-token"
 
-_MISSING = "it does not exist. Fix: add it to the vault, or correct the name in bridge.yaml"
 
 _FORBIDDEN = {
     "ForbiddenByFirewall": "its firewall refuses us. Fix: let the app's subnet or outbound addresses through",
     "ForbiddenByConnection": "it takes private connections only. Fix: route the app through its private endpoint",
-    "SecretDisabled": "the secret is disabled. Fix: enable it, or set a new version",
     "ForbiddenByPolicy": "its access policy refuses us. Fix: allow the app's identity to get secrets",
 }
+_DISABLED = "HTTP 403, the secret is disabled. Fix: enable it, or set a new version"
 _MISSING = "it does not exist. Fix: add it to the vault, or correct the name in bridge.yaml"
 _NO_ROLE_TO_WRITE = (
     "this identity may not write secrets. Fix: give it the role 'Key Vault Secrets Officer' on this secret or on the "
@@ -231,7 +230,8 @@ class KeyVaultSecrets:
         return await self._explained(name, read())
 
     async def _explained(self, name: str, work: Awaitable[T], *, no_role: str = _NO_ROLE) -> T:
-        """What becomes of a call about a secret. Raises SecretUnavailable for whatever the SDK raises."""
+        """What becomes of a call about a secret. Raises SecretUnavailable for whatever the SDK raises, SecretMissing
+        where there is none that is enabled."""
         from azure.core.exceptions import AzureError
 
         try:
@@ -242,7 +242,8 @@ class KeyVaultSecrets:
         raise self._unavailable(name, problem)
 
     def _unavailable(self, name: str, problem: str) -> SecretUnavailable:
-        return SecretUnavailable(f"secret '{name}' of key vault {self._host}: {problem}")
+        kind = SecretMissing if problem in (_MISSING, _DISABLED) else SecretUnavailable
+        return kind(f"secret '{name}' of key vault {self._host}: {problem}")
 
 
 def _check(name: str) -> None:
@@ -278,8 +279,12 @@ def _refused(error: HttpResponseError, no_role: str) -> str:
     status = error.status_code
     if status == 404:
         return _MISSING
+    if status == 403 and _inner_code(error) == "SecretDisabled":
+        return _DISABLED
     if status == 403:
         return "HTTP 403, " + _FORBIDDEN.get(_inner_code(error), no_role)
+    if status == 409:
+        return "a deleted secret has this name. Fix: recover it (az keyvault secret recover), or purge it"
     if status == 409:
         return "a deleted secret has this name. Fix: recover it (az keyvault secret recover), or purge it"
     if status == 429:

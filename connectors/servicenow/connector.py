@@ -10,7 +10,7 @@ from typing import Protocol
 import httpx
 
 from connectors.servicenow.affected import AFFECTED_KINDS, TicketItems
-from connectors.servicenow.auth.log_ins import log_in_of
+from connectors.servicenow.auth.log_ins import LogIns
 from connectors.servicenow.batch_finding import BatchFinding
 from connectors.servicenow.check.connection import ConnectionCheck
 from connectors.servicenow.client import Client
@@ -43,7 +43,7 @@ from shared.core.ticket_system import (
     TicketRef,
     TicketTemplate,
 )
-from shared.core.tokens import ConsentDesk, TokenEnds, TokenStore
+from shared.core.tokens import ConsentDesk, TokenStore
 
 
 class KindHandler(Protocol):
@@ -137,6 +137,7 @@ class ServiceNow:
         gate = gate or UnlimitedGate(settings.max_in_flight)
         self._client = Client(name, settings, secrets, transport, gate, tokens)
         self._clock = tokens.now if tokens is not None else lambda: datetime.now(UTC)
+        self._log_ins = LogIns(settings, self._client.oauth, findings, self._clock)
         self._batches = BatchFinding(settings, findings)
         self._creates = SharedCreates(self._client, gate, self._batches, settings.max_in_flight)
         self._tables = ticket_tables(settings.states)
@@ -257,7 +258,7 @@ class ServiceNow:
 
     async def log_in(self) -> LogIn:
         """See ``TicketSystem.log_in``."""
-        return log_in_of(self._settings.auth)
+        return await self._log_ins.read()
 
     async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
         """See ``TicketSystem.changes_since``. Ours are the records that bear a correlation_id and our name in
@@ -290,6 +291,7 @@ class ServiceNow:
             self._events,
             self._people,
             self._batches,
+            self._log_ins,
         )
         return await check.run(needs, probe_writes=probe_writes)
 
@@ -297,11 +299,6 @@ class ServiceNow:
     def shares_tokens(self) -> bool:
         """See ``KeepsTokens.shares_tokens``."""
         return self._client.oauth is not None and self._client.oauth.keeper.is_shared
-
-    async def token_ends(self) -> TokenEnds | None:
-        """See ``KeepsTokens.token_ends``."""
-        oauth = self._client.oauth
-        return await oauth.keeper.ends() if oauth is not None else None
 
     async def refresh_tokens(self, *, dry_run: bool = False, always: bool = False) -> bool:
         """See ``KeepsTokens.refresh_tokens``."""
@@ -318,7 +315,7 @@ class ServiceNow:
         auth, oauth = self._settings.auth, self._client.oauth
         if not isinstance(auth, OAuthAuthorizationCode) or oauth is None:
             return None
-        return ServiceNowConsent(self._client, self._settings.url, auth, oauth, self._clock)
+        return ServiceNowConsent(self._client, self._settings.url, auth, oauth, self._log_ins, self._clock)
 
     async def aclose(self) -> None:
         """Close connections."""

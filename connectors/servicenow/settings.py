@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from connectors.servicenow.states import StateOverrides
 from shared.config.connection import ConnectionSettings
-from shared.core.settings import Duration, HoldsCertificate, SecretRef, SettingsModel
+from shared.core.settings import Duration, HoldsCertificate, HoldsConsent, SecretRef, SettingsModel
 
 #: Name of a table or column of ServiceNow.
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
@@ -99,8 +99,9 @@ class OAuthAuthorizationCode(SettingsModel):
     """Client ID of the application registry record."""
     client_secret: SecretRef
     """Its client secret."""
-    refresh_token: SecretRef
-    """The refresh token. ``bridge.py connect`` puts it into Key Vault under this name."""
+    refresh_token: Annotated[SecretRef, HoldsConsent()]
+    """The refresh token. ``bridge.py connect`` puts it into Key Vault under this name; where no vault is configured,
+    it is kept in the bridge's storage, encrypted with the client secret."""
     redirect_url: Annotated[str, AfterValidator(checked_redirect)] = "http://127.0.0.1:8400/"
     """One of the redirect URLs of the registry record. An http address of this machine: ``bridge.py connect`` listens
     there for the browser. Any other: the address that the browser shows in the end is pasted (``--paste``)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from shared.core.errors import SecretUnavailable
+from shared.core.errors import SecretMissing
 
 
 class SecretSource(Protocol):
@@ -58,7 +58,7 @@ class KnowsEnds(Protocol):
 
 @runtime_checkable
 class SecretKeeper(SecretSource, Protocol):
-    """A source that also takes values. All methods raise SecretUnavailable."""
+    """A source that also takes values: a key vault. All methods raise SecretUnavailable."""
 
     async def expires_on(self, name: str, *, refresh: bool = False) -> datetime | None:
         """When the secret's present value ends, UTC; None where that is not noted."""
@@ -88,7 +88,7 @@ class SettingSecrets:
         del refresh  # settings are read each time
         value = self._settings.get(setting_name(name), "")
         if not value:
-            raise SecretUnavailable(
+            raise SecretMissing(
                 f"secret '{name}' has no value: set {setting_name(name)} in local.settings.json (Values) or in the "
                 f"environment, or set KEY_VAULT_URL and add a secret '{name}' to that vault"
             )

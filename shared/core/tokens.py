@@ -9,10 +9,13 @@ Source: RFC 6749, 1.5 and 6 (refresh tokens); RFC 9700, 4.14.2 (rotation).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
+
+from shared.core.errors import BridgeError
 
 #: A secret is cached for a quarter of an hour; in that time a refresh token is replaced once or twice.
 _MOST_PAST = 8
@@ -113,6 +116,15 @@ class TokenGrant(Protocol):
         """Put a refresh token into the secret store. Raises SecretUnavailable."""
         ...
 
+    def needs_person(self, *, refused: bool, ended: datetime | None) -> BridgeError | None:
+        """The error where no refresh token works and the secrets alone give none; None where they do.
+
+        Args:
+            refused: there was a refresh token, and it was refused.
+            ended: when it ended, UTC; None where it has not, or nobody knows.
+        """
+        ...
+
     def learn(self, *values: str) -> None:
         """Values that are taken out of whatever is printed."""
         ...
@@ -122,7 +134,7 @@ class TokenWire(Protocol):
     """The token endpoint, as a grant uses it. Raises as ``TicketSystem``; NotAuthorised for what is refused."""
 
     async def log_in(self, secrets: tuple[str, ...]) -> IssuedTokens:
-        """Tokens for the secrets alone. NotAuthorised, with advice, where a person has to consent."""
+        """Tokens for the secrets alone."""
         ...
 
     async def use(self, secrets: tuple[str, ...], refresh: str) -> IssuedTokens:
@@ -165,12 +177,10 @@ class TokenEnds:
     Attributes:
         access: of the access token.
         refresh: of the refresh token, or of the consent.
-        by_person: whether a person has to log in again when that ends.
     """
 
     access: datetime | None
     refresh: datetime | None
-    by_person: bool
 
 
 @runtime_checkable
@@ -180,13 +190,6 @@ class KeepsTokens(Protocol):
     @property
     def shares_tokens(self) -> bool:
         """Whether workers share them, and so one refresh token."""
-        ...
-
-    async def token_ends(self) -> TokenEnds | None:
-        """Until when they live; None for a log-in without tokens. Asks the ticket system nothing.
-
-        Raises SecretUnavailable, StorageUnavailable, NotAuthorised.
-        """
         ...
 
     async def refresh_tokens(self, *, dry_run: bool = False, always: bool = False) -> bool:
@@ -229,13 +232,8 @@ class ConsentDesk(Protocol):
     """How a person gives a connection its refresh token, and takes it back. Raises as ``TicketSystem``."""
 
     @property
-    def secret(self) -> str:
-        """Name of the secret that holds the refresh token."""
-        ...
-
-    @property
-    def redirect(self) -> str:
-        """The redirect URL that is registered."""
+    def place(self) -> str:
+        """Where the refresh token is kept, for people."""
         ...
 
     def ask(self) -> ConsentRequest:
@@ -250,12 +248,21 @@ class ConsentDesk(Protocol):
         """The refresh token for a user name and password, which are not kept."""
         ...
 
-    async def revoke(self, token: str, *, spare: str = "") -> None:
-        """End a token, and the tokens that workers share now; not ``spare``, which may be one of them, issued again."""
+    async def issued(self) -> Sequence[str]:
+        """The tokens that the connection uses now, that which is kept first; none where none is. Asks nobody but the
+        secret store and the bridge's storage. Raises SecretUnavailable when it cannot be read."""
+        ...
+
+    async def keep(self, token: StoredToken) -> None:
+        """Keep a refresh token in place of that before. Raises SecretUnavailable, StorageUnavailable."""
+        ...
+
+    async def revoke(self, token: str) -> None:
+        """End a token."""
         ...
 
     async def forget(self) -> None:
-        """Let workers share no tokens any more. Raises StorageUnavailable."""
+        """Keep no token any more. Raises SecretUnavailable, StorageUnavailable."""
         ...
 
     async def account(self) -> Account:

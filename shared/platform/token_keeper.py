@@ -25,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -142,8 +143,9 @@ class TokenKeeper:
             since = held.refreshed_at or held.access_ends
             due = bool(held.refresh) and self._now() - since >= self._grant.refresh_life / _UNUSED_SHARE
         has_any = material.stored is not None or bool(held and held.refresh)
-        if not (due or (always and has_any)) or dry_run:
-            return due or (always and has_any)
+        due = due or (always and has_any)
+        if not due or dry_run:
+            return due
         before = held.access if held is not None else ""
         await self._alone(lambda: self._work(wire, before))
         return True
@@ -155,7 +157,23 @@ class TokenKeeper:
         stored = material.stored
         newer = stored is not None and (held is None or not held.descends_from(stored))
         refresh = stored.ends if newer and stored is not None else held.refresh_ends if held is not None else None
-        return TokenEnds(held.access_ends if held is not None else None, refresh, stored is not None)
+        return TokenEnds(held.access_ends if held is not None and held.access else None, refresh)
+
+    async def keep_consent(self, token: StoredToken) -> None:
+        """Let workers share a refresh token that a person gave, and no secret store keeps: sealed like all tokens.
+
+        Raises SecretUnavailable, StorageUnavailable, and NotSent when another worker renews for too long.
+        """
+        material, now = await self._read(refresh=True), self._now()
+        base = material.stored.fingerprint if material.stored is not None else ""
+        held = HeldTokens("", now, now, token.token, token.ends, now, base)
+        if self._store is None:
+            self._held = held
+            return
+        async with AsyncExitStack() as stack:
+            await self._take_turn(self._store, stack)
+            await self._store.save(self._connection, material.secrets, held)
+        self._held = None
 
     async def forget(self) -> None:
         """Keep none any more, here and in the store. Raises StorageUnavailable."""
@@ -166,9 +184,10 @@ class TokenKeeper:
     async def tokens_in_store(self) -> HeldTokens | None:
         """What workers share now, None when it cannot be read."""
         try:
-            return await self._load(await self._read(refresh=False))
+            secrets = await self._grant.secrets(refresh=False)
         except SecretUnavailable:
             return None
+        return await self._load(_Material(secrets, None))
 
     async def aclose(self) -> None:
         """Wait for a renewal that is under way: what it was given must not be lost."""
@@ -248,6 +267,19 @@ class TokenKeeper:
             return False
         return found.descends_from(material.stored)
 
+    async def _take_turn(self, store: TokenStore, stack: AsyncExitStack) -> None:
+        """Be the only one who renews, until the stack ends. Raises NotSent after too long a wait."""
+        give_up_at = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            try:
+                await stack.enter_async_context(store.renewing(self._connection))
+            except JobRunning as running:
+                if asyncio.get_running_loop().time() >= give_up_at:
+                    raise NotSent(f"the token is being renewed: {running}", connection=self._connection) from None
+                await asyncio.sleep(_LOOK_EVERY)
+            else:
+                return
+
     async def _load(self, material: _Material) -> HeldTokens | None:
         if self._store is None:
             return self._held
@@ -285,6 +317,7 @@ class TokenKeeper:
         started = self._now()
         used, issued = await self._by_refresh(wire, material, before)
         if issued is None:
+            self._check_person(material, before)
             issued = await wire.log_in(material.secrets)
         held = self._described(issued, used, material, before, started)
         await self._save(material.secrets, held)
@@ -311,6 +344,16 @@ class TokenKeeper:
             except NotAuthorised as error:
                 record("refresh_token_refused", connection=self._connection, reason=str(error))
         return "", None
+
+    def _check_person(self, material: _Material, before: HeldTokens | None) -> None:
+        """Raise what the grant says where only a person can go on from here."""
+        stored = material.stored
+        newest = stored is not None and (before is None or not before.descends_from(stored))
+        ends = stored.ends if stored is not None and newest else before.refresh_ends if before is not None else None
+        refused = stored is not None or bool(before is not None and before.refresh)
+        error = self._grant.needs_person(refused=refused, ended=ends if ends and ends <= self._now() else None)
+        if error is not None:
+            raise error
 
     def _described(
         self, issued: IssuedTokens, used: str, material: _Material, before: HeldTokens | None, started: datetime

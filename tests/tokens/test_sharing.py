@@ -121,12 +121,10 @@ async def test_given_another_consent_when_a_worker_has_tokens_of_the_old_one_the
 async def test_given_a_revoked_consent_when_somebody_consents_again_then_calls_go_through(
     world: World,
 ) -> None:
-    token = await world.consent()
+    await world.consent()
     worker = world.worker()
     await look(worker)
-    desk = world.worker().consent_desk()
-    assert desk is not None
-    await desk.revoke(token)
+    await world.revoke()
     with pytest.raises(NotAuthorised, match=f"bridge.py connect {world.name}"):
         await look(worker)
     await world.consent()

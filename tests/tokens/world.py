@@ -182,6 +182,13 @@ class World:
         await self.secrets().put(TOKEN, token.token, token.ends)
         return token.token
 
+    async def revoke(self) -> None:
+        """Somebody revokes every token at the instance."""
+        desk = self.worker().consent_desk()
+        assert desk is not None
+        for token in await desk.issued():
+            await desk.revoke(token)
+
     async def held(self) -> HeldTokens | None:
         """What workers share now."""
         return await self.store().load(self.name, (self.simulator.client_secret,))

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connectors.servicenow.auth.credentials import CredentialSecrets, Secret
 from connectors.servicenow.auth.oauth import GrantSecrets
@@ -20,13 +20,18 @@ from connectors.servicenow.settings import (
     OAuthJwtBearer,
     OAuthPassword,
 )
-from shared.core.errors import NotAuthorised, SecretUnavailable
+from shared.core.errors import BridgeError, ConsentMissing, NotAuthorised, SecretMissing, SecretUnavailable
 from shared.core.secrets import SecretKeeper
 from shared.core.tokens import StoredToken
 
 
 def _client(client_id: str, secret: str) -> dict[str, str]:
     return {"client_id": client_id, "client_secret": secret} if secret else {"client_id": client_id}
+
+
+def connect_advice(connection: str) -> str:
+    """What to do where only a person can log in."""
+    return f"Log in as the integration user (bridge.py connect {connection}): what is for it waits until then"
 
 
 class _WithClientSecret:
@@ -55,6 +60,11 @@ class _WithClientSecret:
         """Never called, because none is stored."""
         del token
         raise SecretUnavailable(f"{self._secrets.connection}: the grant keeps no refresh token")
+
+    def needs_person(self, *, refused: bool, ended: datetime | None) -> BridgeError | None:
+        """Nobody: the secrets of the configuration give tokens."""
+        del refused, ended
+        return None
 
     def learn(self, *values: str) -> None:
         """See ``TokenGrant.learn``."""
@@ -103,8 +113,8 @@ class Password(_WithClientSecret):
 
 
 class AuthorizationCode(_WithClientSecret):
-    """The refresh token that a person's consent gave (``bridge.py connect``). It is in the secret store, and where the
-    instance replaces it, the new one is put there."""
+    """The refresh token that a person's consent gave (``bridge.py connect``). It is in the key vault, and where the
+    instance replaces it, the new one is put there. Without a vault the token store keeps it, sealed."""
 
     name = "authorization_code"
     shared = True
@@ -120,32 +130,55 @@ class AuthorizationCode(_WithClientSecret):
         return (await self._secrets.read(self._settings.client_secret, refresh=refresh),)
 
     async def stored(self, *, refresh: bool) -> StoredToken | None:
-        """The refresh token, and the end that is noted with it."""
-        ref, source = self._settings.refresh_token, self._secrets.source
+        """The refresh token, and the end that is noted with it; None where there is no vault, and no setting has it."""
+        ref, vault = self._settings.refresh_token, self.vault
         try:
             token = await self._secrets.read(ref, refresh=refresh)
-        except SecretUnavailable as error:
-            raise SecretUnavailable(f"{error}. {_connect(self._secrets.connection)}") from error
-        ends = await source.expires_on(ref.secret) if isinstance(source, SecretKeeper) else None
-        return StoredToken(token, ends)
+        except SecretMissing as error:
+            if vault is None:
+                return None
+            raise self.needs_person(refused=False, ended=None) from error
+        return StoredToken(token, await vault.expires_on(ref.secret) if vault is not None else None)
 
     async def keep(self, token: StoredToken) -> None:
-        """Put the refresh token into the secret store."""
-        ref, source = self._settings.refresh_token, self._secrets.source
-        if not isinstance(source, SecretKeeper):
-            raise SecretUnavailable(
-                f"secret '{ref.secret}' cannot be written: application settings are read only. Fix: set KEY_VAULT_URL"
-            )
-        await source.put(ref.secret, token.token, token.ends)
+        """Put the refresh token into the vault."""
+        ref, vault = self._settings.refresh_token, self.vault
+        if vault is None:
+            raise SecretUnavailable(f"secret '{ref.secret}' is an application setting, and those cannot be written")
+        await vault.put(ref.secret, token.token, token.ends)
+
+    async def forget(self) -> None:
+        """Let the refresh token be read no more; nothing without a vault. Raises SecretUnavailable."""
+        if self.vault is not None:
+            await self.vault.disable(self._settings.refresh_token.secret)
+
+    @property
+    def vault(self) -> SecretKeeper | None:
+        """Where secrets can be written, None where there is no such place."""
+        source = self._secrets.source
+        return source if isinstance(source, SecretKeeper) else None
+
+    def needs_person(self, *, refused: bool, ended: datetime | None) -> BridgeError:
+        """Always: user name and password are stored nowhere."""
+        if not refused:
+            return ConsentMissing(f"nobody has consented yet, or the consent was taken back. {self._connect()}")
+        if ended is not None:
+            said = f"the consent ended on {ended:%Y-%m-%d}, with its refresh token"
+            return NotAuthorised(said, connection=self._secrets.connection, advice=self._connect())
+        return NotAuthorised(
+            "the instance refuses the refresh token: the consent was revoked there, or has ended",
+            connection=self._secrets.connection,
+            advice=f"{self._connect()}. If nobody revoked it: the client id and the secret "
+            f"'{self._settings.client_secret.secret}' must be those of the registry record, and the user active",
+        )
 
     def form(self, secrets: GrantSecrets) -> Mapping[str, str]:
         """Raises NotAuthorised: only a person can log in."""
         del secrets
-        raise NotAuthorised(
-            "the instance accepts the refresh token no more: the consent was revoked or has ended",
-            connection=self._secrets.connection,
-            advice=_connect(self._secrets.connection),
-        )
+        raise self.needs_person(refused=True, ended=None)
+
+    def _connect(self) -> str:
+        return connect_advice(self._secrets.connection)
 
     def code_form(self, secrets: GrantSecrets, code: str, redirect: str, verifier: str) -> dict[str, str]:
         """The fields that exchange a code for tokens (RFC 6749, 4.1.3; RFC 7636, 4.5)."""
@@ -156,10 +189,6 @@ class AuthorizationCode(_WithClientSecret):
         """The fields that exchange a user name and password for tokens, once."""
         user = {"username": user_name, "password": password}
         return {"grant_type": Password.name, **_client(self._client_id, secrets[0]), **user, **self._scope}
-
-
-def _connect(connection: str) -> str:
-    return f"Log in as the integration user once (bridge.py connect {connection}): what is for it waits until then"
 
 
 class JwtBearer(_WithClientSecret):
