@@ -169,7 +169,7 @@ class ConnectionCheck:
             line, reason = "awake", "the instance does not answer for now"
         elif logged_in and (error.status == 403 or isinstance(error, Refused)):
             line, reason = "api access", "the API cannot be used"
-        elif not logged_in and "consent" in self._before_user:
+        elif error.status is None and "consent" in self._before_user:  # said by the log-in, not by an answer to a call
             line, reason = "consent", "the consent is not accepted"
         else:
             line, reason = "authenticated", "the credentials are not accepted"
