@@ -102,7 +102,8 @@ class TokenKeeper:
         self._held: HeldTokens | None = None
         self._issued_for: tuple[str, ...] = ()
         self._material: _Material | None = None
-        self._ask_source_at = self._now() - _SOURCE_RESTS
+        self._ask_source_at = self._superseded_rests_until = self._now() - _SOURCE_RESTS
+        self._by_person = grant.needs_person(refused=False, ended=None) is not None
         self._version = 0
         self._task: asyncio.Task[HeldTokens] | None = None
 
@@ -121,7 +122,12 @@ class TokenKeeper:
         """
         held = self._held
         if held is None or self._now() >= held.renew_at or await self._is_superseded(held):
-            held = await self._alone(lambda: self._work(wire, ""))
+            try:
+                held = await self._alone(lambda: self._work(wire, ""))
+            except NotAuthorised:
+                if held is None or self._now() >= held.access_ends:
+                    raise
+                self._superseded_rests_until = self._now() + _SOURCE_RESTS  # the new secrets are not valid yet
         return held.access, self._version
 
     async def renew(self, wire: TokenWire, version: int, refused: str) -> None:
@@ -219,13 +225,14 @@ class TokenKeeper:
         return self._material
 
     async def _is_superseded(self, held: HeldTokens) -> bool:
-        """Whether a newer refresh token is in the secret store."""
-        if not held.base:
+        """Whether other secrets, or a newer refresh token, are in the secret store now."""
+        if self._now() < self._superseded_rests_until:
             return False
         try:
-            return not held.descends_from((await self._read(refresh=False)).stored)
+            material = await self._read(refresh=False)
         except SecretUnavailable:
             return False
+        return material.secrets != self._issued_for or (bool(held.base) and not held.descends_from(material.stored))
 
     def _adopt(self, held: HeldTokens, secrets: tuple[str, ...]) -> HeldTokens:
         self._grant.learn(held.access, held.refresh)
@@ -248,7 +255,7 @@ class TokenKeeper:
                 async with self._store.renewing(self._connection):
                     found = await self._load(material)
                     if found is None or not self._usable(found, material, refused):
-                        return await self._obtain(wire, found, material.secrets, refused)
+                        return await self._obtain(wire, *self._before(found, material), refused)
             except JobRunning as running:
                 if found is not None and found.access != refused and self._now() < found.access_ends:
                     break
@@ -257,10 +264,15 @@ class TokenKeeper:
                 await asyncio.sleep(_LOOK_EVERY)
                 found = await self._load(material)
             except (StorageUnavailable, ConfigurationError):  # a check by people, or storage is away
-                return await self._obtain(wire, found, material.secrets, refused)
+                return await self._obtain(wire, *self._before(found, material), refused)
             except JobInterrupted as error:
                 raise NotSent(f"the token was not renewed: {error}", connection=self._connection) from error
         return self._adopt(found, material.secrets)
+
+    def _before(self, found: HeldTokens | None, material: _Material) -> tuple[HeldTokens | None, tuple[str, ...]]:
+        """The tokens before, and the secrets for which they were issued. Other secrets than those now do not open what
+        the store has: then they are the ones of this process."""
+        return (found, material.secrets) if found is not None else (self._held, self._issued_for)
 
     def _usable(self, found: HeldTokens, material: _Material, refused: str) -> bool:
         if found.access == refused or self._now() >= found.renew_at:
@@ -313,7 +325,7 @@ class TokenKeeper:
     ) -> HeldTokens:
         """One renewal; see the steps at the top."""
         of_these = found_for == material.secrets
-        before = found if of_these or material.stored is not None else None
+        before = found if of_these or self._by_person else None  # a new password takes no token of the old one
         started = self._now()
         used, issued = await self._by_refresh(wire, material, before)
         if issued is None:

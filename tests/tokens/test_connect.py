@@ -40,13 +40,7 @@ def redirect() -> str:
 
 async def registered(world: World, redirect: str) -> str:
     """Register a redirect URL, as an administrator; the lines of bridge.yaml with it."""
-    auth = (world.simulator.username, world.simulator.password)
-    async with httpx.AsyncClient(base_url=world.simulator.url, auth=auth, verify=NO_AUTHORITIES) as admin:
-        query = {"sysparm_query": f"client_id={world.simulator.client_id}"}
-        (client,) = (await admin.get("/api/now/table/oauth_entity", params=query)).json()["result"]
-        change = {"redirect_url": redirect}
-        answer = await admin.patch(f"/api/now/table/oauth_entity/{client['sys_id']}", json=change)
-        answer.raise_for_status()
+    await world.change_client({"redirect_url": redirect})
     return CODE.replace("https://contoso.example/callback", redirect)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+import os
+import sys
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from shared.core.errors import NotAuthorised, NotSent
-from tests.tokens.world import TOKEN, World, look
+from shared.core.secrets import SettingSecrets
+from tests.simulators import NO_AUTHORITIES
+from tests.tokens.world import SECRET, TOKEN, World, look
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -57,21 +61,38 @@ async def test_given_a_worker_that_died_while_it_renewed_when_the_token_has_ende
     world: World,
 ) -> None:
     await world.consent()
-    short = world.store(timedelta(seconds=1))
-    holding = asyncio.create_task(_hold(short.renewing(world.name)))
-    await asyncio.sleep(0.3)
-    worker = world.worker(store=short)
-    working = asyncio.create_task(look(worker))
-    await asyncio.sleep(0.3)
-    assert not working.done()
-    holding.cancel()
-    await asyncio.wait([holding])
+    """A process that is killed releases nothing: its lease has to run out."""
+    environment = {**os.environ, "STORAGE": world.settings["AzureWebJobsStorage"], "CONNECTION": world.name}
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RENEWING, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert other.stdout is not None
+    assert await other.stdout.readline() == b"renewing\n"
+    working = asyncio.create_task(look(world.worker(store=world.store(timedelta(seconds=1)))))
+    await asyncio.sleep(1.5)
+    assert not working.done()  # it lives, and renews its lease
+    other.kill()
+    await other.wait()
     await asyncio.wait_for(working, 10)
 
 
-async def _hold(lease: AbstractAsyncContextManager[object]) -> None:
-    async with lease:
+RENEWING = """
+import asyncio, os
+from datetime import UTC, datetime, timedelta
+from shared.operations.job_lease import JobLeases
+from shared.operations.token_store import TableTokens
+from shared.platform.storage import Storage
+
+async def main():
+    storage = Storage({"AzureWebJobsStorage": os.environ["STORAGE"]})
+    leases = JobLeases(storage, term=timedelta(seconds=1))
+    store = TableTokens(storage, leases, "another process", lambda: datetime.now(UTC))
+    async with store.renewing(os.environ["CONNECTION"]):
+        print("renewing", flush=True)
         await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
 
 
 async def test_given_a_caller_who_gives_up_when_a_renewal_is_under_way_then_what_it_gets_is_kept(world: World) -> None:
@@ -165,3 +186,60 @@ async def test_given_stored_tokens_when_the_row_is_read_then_no_token_is_in_it(w
     assert await world.store().load(world.name, ("another secret",)) is None
     assert token not in repr(held) + str(held)
     assert world.vault.present(TOKEN)["exp"] == pytest.approx((world.now() + timedelta(days=100)).timestamp(), abs=60)
+
+
+async def test_given_a_new_client_secret_when_the_vault_has_it_before_the_instance_then_no_call_fails(
+    world: World,
+) -> None:
+    await world.consent()
+    workers = [world.worker() for _ in range(2)]
+    for worker in workers:
+        await look(worker)
+    old = await world.held()
+    await world.secrets().put(SECRET, "demo-client-secret-2", None)
+    await world.advance(timedelta(minutes=16))  # workers read secrets anew
+    for worker in workers:
+        await look(worker)  # the instance refuses the new one, and the token of the old one lives
+    await world.replace_client_secret("demo-client-secret-2")
+    await world.advance(timedelta(minutes=2))
+    for worker in (*workers, world.worker()):
+        await look(worker)
+    new = await world.store().load(world.name, ("demo-client-secret-2",))
+    assert (old is not None, new is not None) == (True, True)
+    assert old is not None
+    assert new is not None
+    assert new.access != old.access
+    assert new.refresh == old.refresh  # the consent is the same
+    async with httpx.AsyncClient(base_url=world.simulator.url, verify=NO_AUTHORITIES) as anybody:
+        bearer = {"Authorization": f"Bearer {old.access}"}
+        answer = await anybody.get("/api/now/table/incident?sysparm_limit=1", headers=bearer)
+    assert answer.status_code == 401  # what the old secret gave is revoked
+
+
+async def test_given_a_new_client_secret_when_the_instance_has_it_before_the_vault_then_the_first_refusal_reads_it(
+    world: World,
+) -> None:
+    await world.consent()
+    worker = world.worker()
+    await look(worker)
+    await world.replace_client_secret("demo-client-secret-2")
+    await world.advance(timedelta(minutes=10))
+    await look(worker)
+    await world.secrets().put(SECRET, "demo-client-secret-2", None)
+    await world.revoke_access()
+    await look(worker)  # its cache of the vault is ten minutes old
+
+
+async def test_given_no_vault_and_a_new_client_secret_when_a_worker_lives_then_the_consent_is_kept(
+    world: World,
+) -> None:
+    given = {"SERVICENOW_CLIENT_SECRET": world.simulator.client_secret}
+    worker = world.worker(secrets=SettingSecrets(given))
+    desk = worker.consent_desk()
+    assert desk is not None
+    await desk.keep(await desk.by_password(world.simulator.integration_username, world.simulator.integration_password))
+    await look(worker)
+    await world.replace_client_secret("demo-client-secret-2")
+    given["SERVICENOW_CLIENT_SECRET"] = "demo-client-secret-2"
+    await look(worker)
+    await look(world.worker(secrets=SettingSecrets(given)))

@@ -33,6 +33,7 @@ from tests.simulators import NO_AUTHORITIES
 REDIRECT = "https://contoso.example/callback"
 PERSON = "interactive.user"
 TOKEN = "servicenow-refresh-token"
+SECRET = "servicenow-client-secret"
 NOBODY = "0" * 32
 
 CONFIG = """
@@ -188,6 +189,27 @@ class World:
         assert desk is not None
         for token in await desk.issued():
             await desk.revoke(token)
+
+    async def revoke_access(self) -> None:
+        """Somebody revokes the access token at the instance."""
+        held = await self.held()
+        assert held is not None
+        desk = self.worker().consent_desk()
+        assert desk is not None
+        await desk.revoke(held.access)
+
+    async def replace_client_secret(self, value: str) -> None:
+        """An administrator gives the registry record another client secret."""
+        await self.change_client({"client_secret": value})
+
+    async def change_client(self, change: dict[str, str]) -> None:
+        """An administrator changes the registry record."""
+        auth = (self.simulator.username, self.simulator.password)
+        async with httpx.AsyncClient(base_url=self.simulator.url, auth=auth, verify=NO_AUTHORITIES) as admin:
+            query = {"sysparm_query": f"client_id={self.simulator.client_id}"}
+            (client,) = (await admin.get("/api/now/table/oauth_entity", params=query)).json()["result"]
+            answer = await admin.patch(f"/api/now/table/oauth_entity/{client['sys_id']}", json=change)
+            answer.raise_for_status()
 
     async def held(self) -> HeldTokens | None:
         """What workers share now."""
