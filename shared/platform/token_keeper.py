@@ -270,9 +270,12 @@ class TokenKeeper:
         return self._adopt(found, material.secrets)
 
     def _before(self, found: HeldTokens | None, material: _Material) -> tuple[HeldTokens | None, tuple[str, ...]]:
-        """The tokens before, and the secrets for which they were issued. Other secrets than those now do not open what
-        the store has: then they are the ones of this process."""
-        return (found, material.secrets) if found is not None else (self._held, self._issued_for)
+        """The tokens before, and the secrets for which they were issued: those of this process, where its secrets were
+        replaced, because the new ones do not open what the store has. Else none in the store means that they were
+        forgotten on purpose."""
+        if found is None and self._issued_for != material.secrets:
+            return self._held, self._issued_for
+        return found, material.secrets
 
     def _usable(self, found: HeldTokens, material: _Material, refused: str) -> bool:
         if found.access == refused or self._now() >= found.renew_at:
