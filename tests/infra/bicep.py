@@ -12,6 +12,7 @@ from pycep import BicepParser
 ROOT = Path(__file__).parents[2]
 MAIN = ROOT / "infra" / "main.bicep"
 ACCESS = ROOT / "infra" / "modules" / "access.bicep"
+CONSENT = ROOT / "infra" / "modules" / "consent.bicep"
 WATCH = ROOT / "infra" / "modules" / "watch.bicep"
 ACTION_GROUP = ROOT / "infra" / "action-group.bicep"
 FILES = sorted((ROOT / "infra").rglob("*.bicep"))
