@@ -1,4 +1,4 @@
-"""More than a year with one consent: several workers, restarts, a vault that is away, idle months."""
+"""More than a year with one consent: several workers, restarts, kills, a vault that is away, idle months."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.servicenow import ServiceNow
+from tests.tokens.mortal import Fate, Killed, mortal
 from tests.tokens.world import TOKEN, World, look
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,7 +22,9 @@ IDLE = range(30, 42)  # sixty days in which nothing is to be delivered
 
 async def _settings(world: World, how: str) -> dict[str, Any]:
     if how == "replaced":
-        await world.set(refresh_rotates=True)
+        await world.set(
+            refresh_rotates=True, rotation_grace_s=60.0
+        )  # for a kill between the answer and the first write
         return {}
     await world.set(refresh_extends=True)
     return {"refresh_token_extended": True}
@@ -35,7 +38,7 @@ async def test_given_one_consent_when_400_days_pass_then_no_call_fails_and_hardl
     await world.consent(world.worker(auth=auth))
     chance = random.Random(how)
     workers: list[ServiceNow] = [world.worker(auth=auth) for _ in range(3)]
-    least = 0
+    least = killed = 0
     for step in range(int(timedelta(days=DAYS) / STEP)):
         await world.advance(STEP)
         restarted = step % 7 == 3
@@ -46,6 +49,12 @@ async def test_given_one_consent_when_400_days_pass_then_no_call_fails_and_hardl
             least += await workers[0].refresh_tokens()  # the timer
             continue
         least += 1
+        if step % 9 == 4 and not world.vault.away:
+            fate = Fate(chance.choice((1, 2, 3)), after=chance.random() < 0.5)
+            try:
+                await look(mortal(world, fate, auth))
+            except Killed:
+                killed += 1
         if step % 4 == 0:
             await asyncio.gather(*(look(worker) for worker in workers))
         else:
@@ -54,4 +63,5 @@ async def test_given_one_consent_when_400_days_pass_then_no_call_fails_and_hardl
     calls = (await world.token_calls())[1:]  # the first was the consent
     assert {call["status"] for call in calls} == {200}
     assert len(calls) <= 1.1 * least
+    assert killed >= 4
     assert world.vault.present(TOKEN)["exp"] > (world.now() + timedelta(days=60)).timestamp()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from connectors.key_vault import KeyVaultSecrets
 from shared.core.errors import NotAuthorised
-from shared.core.tokens import HeldTokens, fingerprint
-from shared.operations.token_store import TableTokens
+from shared.core.tokens import fingerprint
+from tests.tokens.mortal import Fate, Killed, mortal
 from tests.tokens.world import TOKEN, World, look
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -20,76 +18,6 @@ HALF_HOUR = timedelta(minutes=30)
 
 #: Writes of a renewal: the new tokens to the token store, the refresh token to the vault, its fingerprint to the store.
 WRITES = 3
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Fate:
-    """Kills before or after the write with a number."""
-
-    def __init__(self, at: int, *, after: bool) -> None:
-        self.at = at
-        self.after = after
-        self.writes = 0
-
-    def before_write(self) -> None:
-        self.writes += 1
-        if self.writes > self.at or (self.writes == self.at and not self.after):
-            raise Killed
-
-    def after_write(self) -> None:
-        if self.writes == self.at:
-            raise Killed
-
-
-class MortalStore:
-    """The token store of a worker that is killed."""
-
-    def __init__(self, real: TableTokens, fate: Fate) -> None:
-        self._real = real
-        self._fate = fate
-        self.now = real.now
-
-    async def load(self, connection: str, secrets: tuple[str, ...]) -> HeldTokens | None:
-        return await self._real.load(connection, secrets)
-
-    async def save(self, connection: str, secrets: tuple[str, ...], tokens: HeldTokens) -> None:
-        self._fate.before_write()
-        await self._real.save(connection, secrets, tokens)
-        self._fate.after_write()
-
-    async def forget(self, connection: str) -> None:
-        await self._real.forget(connection)
-
-    def renewing(self, connection: str) -> AbstractAsyncContextManager[object]:
-        return self._real.renewing(connection)
-
-
-class MortalVault:
-    """The secrets of a worker that is killed."""
-
-    def __init__(self, real: KeyVaultSecrets, fate: Fate) -> None:
-        self._real = real
-        self._fate = fate
-
-    async def get(self, name: str, *, refresh: bool = False) -> str:
-        return await self._real.get(name, refresh=refresh)
-
-    async def expires_on(self, name: str, *, refresh: bool = False) -> datetime | None:
-        return await self._real.expires_on(name, refresh=refresh)
-
-    async def put(self, name: str, value: str, expires_on: datetime | None) -> None:
-        self._fate.before_write()
-        await self._real.put(name, value, expires_on)
-        self._fate.after_write()
-
-    async def disable(self, name: str) -> bool:
-        return await self._real.disable(name)
-
-    async def aclose(self) -> None:
-        await self._real.aclose()
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -105,9 +33,8 @@ async def test_given_a_renewal_when_the_worker_is_killed_at_a_write_then_others_
     await look(bystander)
     await world.advance(HALF_HOUR)
     fate = Fate(write, after=after)
-    mortal = world.worker(store=MortalStore(world.store(), fate), secrets=MortalVault(world.secrets(), fate))
     with pytest.raises(Killed):
-        await look(mortal)
+        await look(mortal(world, fate))
     for _ in range(3):
         await look(world.worker())
         await look(bystander)
@@ -121,7 +48,7 @@ async def test_given_all_writes_then_there_are_as_many_as_the_kills_cover(world:
     await world.set(refresh_rotates=True)
     await world.consent()
     fate = Fate(99, after=False)
-    await look(world.worker(store=MortalStore(world.store(), fate), secrets=MortalVault(world.secrets(), fate)))
+    await look(mortal(world, fate))
     assert fate.writes == WRITES
 
 
@@ -132,7 +59,7 @@ async def test_given_no_grace_when_the_answer_is_lost_then_somebody_has_to_conse
     await world.consent()
     fate = Fate(1, after=False)
     with pytest.raises(Killed):
-        await look(world.worker(store=MortalStore(world.store(), fate), secrets=MortalVault(world.secrets(), fate)))
+        await look(mortal(world, fate))
     with pytest.raises(NotAuthorised, match=f"bridge.py connect {world.name}"):
         await look(world.worker())
     await world.consent()
