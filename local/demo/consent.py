@@ -68,8 +68,8 @@ class Consent(Surroundings):
             text=True,
         )
 
-    def connected(self) -> None:
-        """Wait until somebody has consented. Raises NotRunning when it does not work."""
+    def connected(self) -> str:
+        """Wait until somebody has consented; what the command said. Raises NotRunning when it does not work."""
         try:
             said, _ = self._command.communicate(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -77,6 +77,7 @@ class Consent(Surroundings):
             raise NotRunning("bridge.py connect did not end in time") from None
         if self._command.returncode != 0:
             raise NotRunning(f"bridge.py connect failed: {said.strip()[-600:]}")
+        return said
 
     def close(self) -> None:
         """End the command, if it still runs."""

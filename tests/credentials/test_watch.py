@@ -100,6 +100,8 @@ async def test_given_a_certificate_when_it_ends_before_its_secret_then_its_end_c
         7,
         ["connections.other.auth.certificate"],
     )
+    assert "Have a new certificate signed" in warned["advice"]
+    assert "az keyvault secret set --vault-name contoso --name other-cert" in warned["advice"]
     report = (await world.services.health_report()).shown()
     assert report["connections"]["other"]["log_in"]["days_left"] == 6
     assert report["connections"]["desk"]["log_in"]["days_left"] is None
