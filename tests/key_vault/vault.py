@@ -32,6 +32,7 @@ class Vault:
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.may_list = True
         self.written: list[str] = []
+        self.deleted: set[str] = set()
         self.read_only = False
         self.away = False
         self.refusals: dict[str, tuple[int, str, str]] = {}
@@ -75,6 +76,8 @@ class Vault:
         name, body = request.match_info["name"], await request.json()
         if self.read_only:
             return _error(403, "Forbidden", "ForbiddenByRbac")
+        if name in self.deleted:
+            return _error(409, "Conflict", "ObjectIsDeletedButRecoverable")
         created = self.present(name)["created"] + 1 if name in self.secrets else _LONG_AGO
         self.store(name, body["value"], created, body.get("attributes", {}).get("exp"))
         self.written.append(name)
