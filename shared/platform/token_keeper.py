@@ -26,7 +26,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +49,7 @@ from shared.core.tokens import (
     fingerprint,
 )
 from shared.platform.log import record
+from shared.platform.token_material import SOURCE_RESTS, Material, MaterialReader
 
 #: A token is replaced this long before it ends, or a tenth of its life when that is less.
 _EARLY = timedelta(seconds=60)
@@ -58,23 +58,11 @@ _EARLY = timedelta(seconds=60)
 _PATIENCE = 30.0
 _LOOK_EVERY = 0.2
 
-#: A source of secrets that gave none is left alone for so long, while there are tokens to go on with: each attempt
-#: would cost a call several seconds.
-_SOURCE_RESTS = timedelta(minutes=1)
-
 #: A refresh token that was not used for this share of its life is used by the timer.
 _UNUSED_SHARE = 4
 
 #: The noted end of a refresh token is corrected in the secret store when it moved by this share of its life.
 _MOVED_SHARE = 10
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class _Material:
-    """What is exchanged for tokens: secrets, and the refresh token of the secret store."""
-
-    secrets: tuple[str, ...]
-    stored: StoredToken | None
 
 
 class TokenKeeper:
@@ -101,8 +89,8 @@ class TokenKeeper:
         self._now = store.now if store is not None else now
         self._held: HeldTokens | None = None
         self._issued_for: tuple[str, ...] = ()
-        self._material: _Material | None = None
-        self._ask_source_at = self._superseded_rests_until = self._now() - _SOURCE_RESTS
+        self._material = MaterialReader(connection, grant, self._now)
+        self._superseded_rests_until = self._now()
         self._by_person = grant.needs_person(refused=False, ended=None) is not None
         self._version = 0
         self._task: asyncio.Task[HeldTokens] | None = None
@@ -127,7 +115,7 @@ class TokenKeeper:
             except NotAuthorised:
                 if held is None or self._now() >= held.access_ends:
                     raise
-                self._superseded_rests_until = self._now() + _SOURCE_RESTS  # the new secrets are not valid yet
+                self._superseded_rests_until = self._now() + SOURCE_RESTS  # the new secrets are not valid yet
         return held.access, self._version
 
     async def renew(self, wire: TokenWire, version: int, refused: str) -> None:
@@ -141,7 +129,7 @@ class TokenKeeper:
         """See ``KeepsTokens.refresh_tokens``."""
         if self._store is None:
             return False
-        material = await self._read(refresh=False)
+        material = await self._material.read(refresh=False)
         held = await self._load(material)
         if held is None:
             due = material.stored is not None  # nobody has used it yet
@@ -158,7 +146,7 @@ class TokenKeeper:
 
     async def ends(self) -> TokenEnds:
         """Until when the tokens live. Raises SecretUnavailable, StorageUnavailable."""
-        material = await self._read(refresh=False)
+        material = await self._material.read(refresh=False)
         held = await self._store.load(self._connection, material.secrets) if self._store is not None else self._held
         stored = material.stored
         newer = stored is not None and (held is None or not held.descends_from(stored))
@@ -170,7 +158,7 @@ class TokenKeeper:
 
         Raises SecretUnavailable, StorageUnavailable, and NotSent when another worker renews for too long.
         """
-        material, now = await self._read(refresh=True), self._now()
+        material, now = await self._material.read(refresh=True), self._now()
         base = material.stored.fingerprint if material.stored is not None else ""
         held = HeldTokens("", now, now, token.token, token.ends, now, base)
         if self._store is None:
@@ -193,12 +181,13 @@ class TokenKeeper:
             secrets = await self._grant.secrets(refresh=False)
         except SecretUnavailable:
             return None
-        return await self._load(_Material(secrets, None))
+        return await self._load(Material(secrets, None))
 
     async def aclose(self) -> None:
         """Wait for a renewal that is under way: what it was given must not be lost."""
         if self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
+        await self._material.aclose()
 
     # ---- within the process
 
@@ -209,28 +198,12 @@ class TokenKeeper:
             self._task.add_done_callback(_retrieve)
         return await asyncio.shield(self._task)
 
-    async def _read(self, *, refresh: bool) -> _Material:
-        """The secrets; those that were read last while their source gives none. Raises SecretUnavailable."""
-        if self._material is not None and not refresh and self._now() < self._ask_source_at:
-            return self._material
-        try:
-            secrets = await self._grant.secrets(refresh=refresh)
-            self._material = _Material(secrets, await self._grant.stored(refresh=refresh))
-        except SecretUnavailable as error:
-            if self._material is None:
-                raise
-            if self._now() >= self._ask_source_at + _SOURCE_RESTS:  # once for each time that it is away
-                record("secrets_not_read", logging.WARNING, connection=self._connection, reason=str(error))
-            self._ask_source_at = self._now() + _SOURCE_RESTS
-        return self._material
-
     async def _is_superseded(self, held: HeldTokens) -> bool:
         """Whether other secrets, or a newer refresh token, are in the secret store now."""
         if self._now() < self._superseded_rests_until:
             return False
-        try:
-            material = await self._read(refresh=False)
-        except SecretUnavailable:
+        material = await self._material.glance()
+        if material is None:
             return False
         return material.secrets != self._issued_for or (bool(held.base) and not held.descends_from(material.stored))
 
@@ -247,7 +220,7 @@ class TokenKeeper:
         """Tokens that are not ``refused``: those of another worker, or new ones."""
         if self._store is None:
             return await self._obtain(wire, self._held, self._issued_for, refused)
-        material = await self._read(refresh=False)
+        material = await self._material.read(refresh=False)
         found = await self._load(material)
         give_up_at = asyncio.get_running_loop().time() + _PATIENCE
         while found is None or not self._usable(found, material, refused):
@@ -269,7 +242,7 @@ class TokenKeeper:
                 raise NotSent(f"the token was not renewed: {error}", connection=self._connection) from error
         return self._adopt(found, material.secrets)
 
-    def _before(self, found: HeldTokens | None, material: _Material) -> tuple[HeldTokens | None, tuple[str, ...]]:
+    def _before(self, found: HeldTokens | None, material: Material) -> tuple[HeldTokens | None, tuple[str, ...]]:
         """The tokens before, and the secrets for which they were issued: those of this process, where its secrets were
         replaced, because the new ones do not open what the store has. Else none in the store means that they were
         forgotten on purpose."""
@@ -277,7 +250,7 @@ class TokenKeeper:
             return self._held, self._issued_for
         return found, material.secrets
 
-    def _usable(self, found: HeldTokens, material: _Material, refused: str) -> bool:
+    def _usable(self, found: HeldTokens, material: Material, refused: str) -> bool:
         if found.access == refused or self._now() >= found.renew_at:
             return False
         return found.descends_from(material.stored)
@@ -295,7 +268,7 @@ class TokenKeeper:
             else:
                 return
 
-    async def _load(self, material: _Material) -> HeldTokens | None:
+    async def _load(self, material: Material) -> HeldTokens | None:
         if self._store is None:
             return self._held
         try:
@@ -312,19 +285,19 @@ class TokenKeeper:
 
         ``found``: the tokens so far, which were issued for the secrets ``found_for``.
         """
-        material = await self._read(refresh=bool(refused))
+        material = await self._material.read(refresh=bool(refused))
         try:
             return await self._exchange(wire, material, found, found_for)
         except NotAuthorised:
             if refused:
                 raise
-            fresh = await self._read(refresh=True)
+            fresh = await self._material.read(refresh=True)
             if fresh == material:
                 raise
         return await self._exchange(wire, fresh, found, found_for)
 
     async def _exchange(
-        self, wire: TokenWire, material: _Material, found: HeldTokens | None, found_for: tuple[str, ...]
+        self, wire: TokenWire, material: Material, found: HeldTokens | None, found_for: tuple[str, ...]
     ) -> HeldTokens:
         """One renewal; see the steps at the top."""
         of_these = found_for == material.secrets
@@ -343,7 +316,7 @@ class TokenKeeper:
         return held
 
     async def _by_refresh(
-        self, wire: TokenWire, material: _Material, before: HeldTokens | None
+        self, wire: TokenWire, material: Material, before: HeldTokens | None
     ) -> tuple[str, IssuedTokens | None]:
         """The refresh token that was accepted, and what it gave; empty and None when there is none, or none is."""
         ours = before.refresh if before is not None else ""
@@ -360,7 +333,7 @@ class TokenKeeper:
                 record("refresh_token_refused", connection=self._connection, reason=str(error))
         return "", None
 
-    def _check_person(self, material: _Material, before: HeldTokens | None) -> None:
+    def _check_person(self, material: Material, before: HeldTokens | None) -> None:
         """Raise what the grant says where only a person can go on from here."""
         stored = material.stored
         newest = stored is not None and (before is None or not before.descends_from(stored))
@@ -371,7 +344,7 @@ class TokenKeeper:
             raise error
 
     def _described(
-        self, issued: IssuedTokens, used: str, material: _Material, before: HeldTokens | None, started: datetime
+        self, issued: IssuedTokens, used: str, material: Material, before: HeldTokens | None, started: datetime
     ) -> HeldTokens:
         life = timedelta(seconds=issued.life)
         refresh = issued.refresh or used
@@ -401,7 +374,7 @@ class TokenKeeper:
         except (StorageUnavailable, ConfigurationError) as error:  # the others will renew for themselves
             record("tokens_not_shared", logging.WARNING, connection=self._connection, reason=str(error))
 
-    async def _store_refresh_token(self, material: _Material, held: HeldTokens) -> HeldTokens:
+    async def _store_refresh_token(self, material: Material, held: HeldTokens) -> HeldTokens:
         """Steps 3 and 4: a refresh token that was replaced, or whose end has moved by much, goes to the secret store.
 
         Without the right to write there, the token store keeps it alone.
@@ -417,14 +390,14 @@ class TokenKeeper:
         try:
             newest = await self._grant.stored(refresh=True)
             if not held.descends_from(newest):  # a person consented meanwhile: that token must stay
-                self._material = _Material(material.secrets, newest)
+                self._material.note(Material(material.secrets, newest))
                 return held
             await self._grant.keep(token)
         except SecretUnavailable as error:
             record("refresh_token_not_stored", logging.WARNING, connection=self._connection, reason=str(error))
             return held
         record("refresh_token_stored", connection=self._connection)
-        self._material = _Material(material.secrets, token)
+        self._material.note(Material(material.secrets, token))
         kept = held.based_on(token.fingerprint)
         if kept != held:
             await self._save(material.secrets, kept)

@@ -123,6 +123,20 @@ async def test_given_a_vault_that_is_away_for_hours_when_tokens_live_then_nothin
     await look(world.worker())
 
 
+async def test_given_a_vault_that_hangs_when_tokens_live_then_no_call_waits_for_it(world: World) -> None:
+    await world.consent()
+    worker = world.worker()
+    await look(worker)
+    await world.advance(timedelta(minutes=16))  # what the vault said is to be read anew
+    world.vault.gate = asyncio.Event()
+    try:
+        await asyncio.wait_for(asyncio.gather(*(look(worker) for _ in range(4))), 4)
+    finally:
+        world.vault.gate.set()
+        world.vault.gate = None
+    await look(worker)
+
+
 async def test_given_another_consent_when_a_worker_has_tokens_of_the_old_one_then_it_uses_the_new_one_within_minutes(
     world: World,
 ) -> None:
