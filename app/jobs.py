@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from platform import node
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from app.machine import machine_of
 from shared.core.errors import BridgeError, JobInterrupted, JobRunning, KeyContended, StorageUnavailable
 from shared.core.jobs import JobRun
 from shared.core.times import rfc3339
@@ -173,7 +173,6 @@ class JobRunner:
 
     @asynccontextmanager
     async def _leased(self, name: str, by: str, for_at_most: timedelta) -> AsyncIterator[None]:
-        settings = self._services.settings  # names of the instance: Azure App Service, environment variables
-        machine = settings.get("WEBSITE_INSTANCE_ID", "")[:8] or settings.get("CONTAINER_NAME", "") or node()
-        async with self._services.job_leases.hold(name, for_at_most, holder=f"{by} on {machine}"):
+        holder = f"{by} on {machine_of(self._services.settings)}"
+        async with self._services.job_leases.hold(name, for_at_most, holder=holder):
             yield

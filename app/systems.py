@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from shared.core.connection_services import ConnectionServices
 from shared.core.errors import ConfigurationError, ConnectionDisabled, Refused
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from shared.core.log_in import LogIn
     from shared.core.plugins import TicketSystemPlugin
     from shared.core.ticket_system import TicketKind, TicketSystem
+    from shared.core.tokens import TokenStore
 
 
 class OpenedSystems:
@@ -73,6 +76,8 @@ class OpenedSystems:
         """The same, in a dry run too: for what only reads. Raises as :meth:`system`."""
         found = self._systems.get((connection, budgeted))
         if found is None:
+            from shared.operations.findings import ConnectionFindings
+
             settings = self._connection(connection)
             if settings.disabled and budgeted:
                 raise ConnectionDisabled(
@@ -81,10 +86,10 @@ class OpenedSystems:
                     advice="Take 'disabled: true' out of bridge.yaml to deliver them",
                 )
             gate = self.budget(connection) if budgeted else None
-            from shared.operations.findings import ConnectionFindings
-
-            findings = ConnectionFindings(self._services.storage, connection)
-            found = self._plugin(connection).open(connection, settings, self._services.secrets, gate, findings)
+            services = self._services
+            findings = ConnectionFindings(services.storage, connection)
+            given = ConnectionServices(services.secrets, gate, findings, self._tokens)
+            found = self._plugin(connection).open(connection, settings, given)
             self._systems[connection, budgeted] = found
             self._built(found)
         return found
@@ -92,6 +97,17 @@ class OpenedSystems:
     async def log_in(self, connection: str) -> LogIn:
         """How a connection logs in, whether it is disabled or not. Raises as :meth:`system`, and StorageUnavailable."""
         return await self.real_system(connection, budgeted=False).log_in()
+
+    @cached_property
+    def _tokens(self) -> TokenStore:
+        """Where workers share the tokens of connections."""
+        from app.machine import machine_of
+        from shared.operations.job_lease import JobLeases
+        from shared.operations.token_store import TERM, TableTokens
+
+        services = self._services
+        leases = JobLeases(services.storage, term=TERM)
+        return TableTokens(services.storage, leases, machine_of(services.settings), services.now)
 
     def _connection(self, name: str) -> ConnectionSettings:
         settings = self._services.config.connections.get(name)

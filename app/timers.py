@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.export import JOBS as EXPORT_JOBS
+from shared.core.errors import BridgeError
 from shared.core.jobs import JobRun
 from shared.core.plugins import Job, JobWork
 from shared.platform.log import record
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from shared.resync import FullCheckResult, ResyncResult, TicketSync
 
 #: The audit log is purged once a day; every four hours somebody looks which credentials end. What people did with
-#: tickets, and changes under way, are read every five minutes. Once an hour, where due, every ticket is looked for.
+#: tickets, and changes under way, are read every five minutes. Once an hour, where due, every ticket is looked for, and
+#: a refresh token used.
 JOBS = (
     Job("purge_audit_log", "0 17 3 * * *", "delete old rows of the audit log"),
     Job(
@@ -32,6 +35,12 @@ JOBS = (
         needs="a section of maintenance with changes_of",
     ),
     Job("check_credentials", "50 7 */4 * * *", "look which secrets, certificates and log-ins end soon"),
+    Job(
+        "refresh_tokens",
+        "50 11 * * * *",
+        "use refresh tokens that were not used for long, before they end",
+        needs="a connection whose log-in has a refresh token (auth.type oauth_authorization_code or oauth_password)",
+    ),
 )
 
 
@@ -48,6 +57,14 @@ class PurgeResult:
     blobs: int = 0
 
 
+@dataclass(slots=True)
+class TokensRefreshed:
+    """What was done for the tokens of a connection: 1 when they were refreshed, and why not."""
+
+    refreshed: int = 0
+    reason: str = ""
+
+
 class Timers:
     """One method for each timer. Nothing happens where the configuration does not ask for it, or it is not due."""
 
@@ -62,6 +79,7 @@ class Timers:
             "full_check": self.full_check,
             "planned_work": self.collect_planned_work,
             "check_credentials": self.check_credentials,
+            "refresh_tokens": self.refresh_tokens,
         }
 
     async def purge_audit_log(self, run: JobRun | None = None) -> None:
@@ -106,6 +124,33 @@ class Timers:
         services = self._services
         watch = CredentialWatch(services.credentials, lambda: look(services), services.now)
         return await watch.run(run or JobRun())
+
+    async def refresh_tokens(self, run: JobRun | None = None) -> list[TokensRefreshed]:
+        """Use the refresh tokens of connections that were idle for long; access tokens are renewed when needed.
+
+        Args:
+            run: what is asked for; the run of a timer when None.
+
+        Raises ConfigurationError. What goes wrong with one connection is logged, and does not stop the others.
+        """
+        from shared.core.tokens import KeepsTokens
+
+        run, found = run or JobRun(), []
+        for name in self._services.opened_systems.enabled:
+            system = self._services.opened_systems.real_system(name)
+            if not isinstance(system, KeepsTokens) or not system.shares_tokens:
+                continue
+            result = TokensRefreshed()
+            run.follow(name, result)
+            found.append(result)
+            try:
+                result.refreshed = int(await system.refresh_tokens(dry_run=run.dry_run, always=run.always))
+            except BridgeError as error:
+                result.reason = str(error)
+                record("tokens_not_refreshed", logging.WARNING, connection=name, code=error.code, reason=str(error))
+            if result.refreshed:
+                record("tokens_refreshed", connection=name, dry_run=run.dry_run or None)
+        return found
 
     async def resync(self, run: JobRun | None = None) -> list[ResyncResult]:
         """Read what people did with tickets; nothing where the configuration does not want it.

@@ -12,6 +12,7 @@ import typer
 
 from cli.app_client import KEY, URL
 from cli.check import check
+from cli.connect import connect, disconnect
 from cli.create_ticket import create
 from cli.export import export_commands
 from cli.itsm_import.command import import_itsm_actions
@@ -121,6 +122,8 @@ def _session(path: Path) -> dict[str, str]:
 app.command()(validate)
 app.command()(preview)
 app.command()(check)
+app.command()(connect)
+app.command()(disconnect)
 app.command()(import_itsm_actions)
 app.command()(send_test)
 app.command()(report)

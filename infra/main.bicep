@@ -30,6 +30,9 @@ param extraSettings object = {}
 @description('Object id of the user or group that sets secrets and replays dead letters. Empty: nobody.')
 param operatorId string = ''
 
+@description('Secrets with refresh tokens that the app may write: refresh_token of each connection. Run bridge.py connect before.')
+param consents string[] = []
+
 @description('What operatorId is.')
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param operatorType string = 'User'
@@ -183,6 +186,16 @@ module appAccess 'modules/access.bicep' = {
     export
   ]
 }
+
+module consentAccess 'modules/consent.bicep' = [for consentName in consents: {
+  name: 'bridge-access-${uniqueString(consentName)}'
+  params: {
+    principalId: identity.properties.principalId
+    vaultName: vault.name
+    consentName: consentName
+    role: keyVaultSecretsOfficer
+  }
+}]
 
 module operatorAccess 'modules/access.bicep' = if (!empty(operatorId)) {
   name: 'bridge-access-operator'

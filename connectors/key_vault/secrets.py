@@ -1,8 +1,11 @@
 """Secrets from an Azure Key Vault, read with the app's identity when they are needed and kept for a quarter of an hour.
 
-Sources: Azure Key Vault REST API, "Get Secret", "Get Secret Versions", "Authentication, requests and responses" and
-"Error codes"; "About Azure Key Vault secrets" (a secret can be read after its ``exp``); Azure RBAC built-in roles ("Key
-Vault Secrets User": getSecret and readMetadata, which lists versions); Azure CLI, "az keyvault secret set".
+Refresh tokens are written there, too, each as a new version with its end.
+
+Sources: Azure Key Vault REST API, "Get Secret", "Get Secret Versions", "Set Secret", "Update Secret", "Authentication,
+requests and responses" and "Error codes"; "About Azure Key Vault secrets" (a secret can be read after its ``exp``);
+Azure RBAC built-in roles ("Key Vault Secrets User": getSecret and readMetadata, which lists versions; "Key Vault
+Secrets Officer"); Azure CLI, "az keyvault secret set".
 """
 
 from __future__ import annotations
@@ -16,14 +19,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from shared.core.errors import ConfigurationError, SecretUnavailable
+from shared.core.errors import ConfigurationError, SecretMissing, SecretUnavailable
 from shared.core.secrets import SecretEnd
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.exceptions import AzureError, HttpResponseError
     from azure.identity.aio import DefaultAzureCredential
-    from azure.keyvault.secrets import SecretProperties
+    from azure.keyvault.secrets import KeyVaultSecret, SecretProperties
     from azure.keyvault.secrets.aio import SecretClient
 
 T = TypeVar("T")
@@ -40,13 +43,20 @@ _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 #: A ticket waits while a secret is read, so the vault gets little time; the delivery is tried again later anyway.
 _OPTIONS: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
 
+_CONTENT = "application/x-oauth-refresh-token"
+
+
 _FORBIDDEN = {
     "ForbiddenByFirewall": "its firewall refuses us. Fix: let the app's subnet or outbound addresses through",
     "ForbiddenByConnection": "it takes private connections only. Fix: route the app through its private endpoint",
-    "SecretDisabled": "the secret is disabled. Fix: enable it, or set a new version",
     "ForbiddenByPolicy": "its access policy refuses us. Fix: allow the app's identity to get secrets",
 }
+_DISABLED = "HTTP 403, the secret is disabled. Fix: enable it, or set a new version"
 _MISSING = "it does not exist. Fix: add it to the vault, or correct the name in bridge.yaml"
+_NO_ROLE_TO_WRITE = (
+    "this identity may not write secrets. Fix: give it the role 'Key Vault Secrets Officer' on this secret or on the "
+    "vault; it takes some minutes to work"
+)
 _NO_ROLE = (
     "the app's identity may not read secrets. Fix: give it the role 'Key Vault Secrets User' on the vault; it takes "
     "some minutes to work"
@@ -59,6 +69,7 @@ class _Kept:
 
     value: str
     read_at: float
+    expires_on: datetime | None = None
 
 
 class KeyVaultSecrets:
@@ -103,22 +114,46 @@ class KeyVaultSecrets:
 
     async def get(self, name: str, *, refresh: bool = False) -> str:
         """The secret's present value, see ``SecretSource.get``. Raises SecretUnavailable."""
-        if not _NAME.fullmatch(name):
-            raise SecretUnavailable(f"'{name}' cannot be the name of a secret: use letters, digits and dashes")
+        return (await self._get(name, refresh=refresh)).value
+
+    async def expires_on(self, name: str, *, refresh: bool = False) -> datetime | None:
+        """See ``SecretKeeper.expires_on``: the attribute ``exp``, read together with the value."""
+        return (await self._get(name, refresh=refresh)).expires_on
+
+    async def put(self, name: str, value: str, expires_on: datetime | None) -> None:
+        """See ``SecretKeeper.put``."""
+        kept = self._kept.get(name)
+        is_noted = (
+            kept is not None
+            and kept.value == value
+            and await self._write(name, lambda client: client.update_secret_properties(name, expires_on=expires_on))
+        )
+        if not is_noted:
+            await self._write(
+                name, lambda client: client.set_secret(name, value, expires_on=expires_on, content_type=_CONTENT)
+            )
+        self._kept[name] = _Kept(value, self._clock(), expires_on)
+
+    async def disable(self, name: str) -> bool:
+        """See ``SecretKeeper.disable``. Not deleted: a deleted secret keeps its name from being used again."""
+        self._kept.pop(name, None)
+        return await self._write(name, lambda client: client.update_secret_properties(name, enabled=False))
+
+    async def _get(self, name: str, *, refresh: bool) -> _Kept:
+        _check(name)
         longest = REFRESH_AT_MOST_EVERY if refresh else KEEP
         kept = self._fresh(name, longest)
         if kept is None:
             async with self._locks.setdefault(name, asyncio.Lock()):
                 kept = self._fresh(name, longest)
                 if kept is None:
-                    kept = self._kept[name] = _Kept(await self._read(name), self._clock())
-        return kept.value
+                    kept = self._kept[name] = await self._read(name)
+        return kept
 
     async def end_of(self, name: str) -> SecretEnd:
         """See ``KnowsEnds.end_of``. It reads the list of versions, which holds no values. Where an access policy allows
         ``get`` and not ``list``, the present version is read instead."""
-        if not _NAME.fullmatch(name):
-            raise SecretUnavailable(f"'{name}' cannot be the name of a secret: use letters, digits and dashes")
+        _check(name)
         versions = await self._versions(name)
         if not versions:
             raise self._unavailable(name, _MISSING)
@@ -155,14 +190,29 @@ class KeyVaultSecrets:
             self._client = SecretClient(self._url, credential, **self._options)
         return self._client
 
-    async def _read(self, name: str) -> str:
-        async def read() -> str | None:
-            return (await self._connected().get_secret(name)).value
+    async def _read(self, name: str) -> _Kept:
+        async def read() -> KeyVaultSecret:
+            return await self._connected().get_secret(name)
 
-        value = await self._explained(name, read())
-        if not value:
+        found = await self._explained(name, read())
+        if not found.value:
             raise self._unavailable(name, "it has no value. Fix: set one")
-        return value
+        return _Kept(found.value, self._clock(), found.properties.expires_on)
+
+    async def _write(self, name: str, work: Callable[[SecretClient], Awaitable[object]]) -> bool:
+        """Change a secret; False when there is none. Raises SecretUnavailable."""
+        _check(name)
+
+        async def write() -> bool:
+            from azure.core.exceptions import ResourceNotFoundError
+
+            try:
+                await work(self._connected())
+            except ResourceNotFoundError:
+                return False
+            return True
+
+        return await self._explained(name, write(), no_role=_NO_ROLE_TO_WRITE)
 
     async def _versions(self, name: str) -> list[SecretProperties]:
         """What is known of each version without its value. Raises SecretUnavailable."""
@@ -179,29 +229,36 @@ class KeyVaultSecrets:
 
         return await self._explained(name, read())
 
-    async def _explained(self, name: str, reading: Awaitable[T]) -> T:
-        """What is read of a secret. Raises SecretUnavailable for whatever the SDK raises."""
+    async def _explained(self, name: str, work: Awaitable[T], *, no_role: str = _NO_ROLE) -> T:
+        """What becomes of a call about a secret. Raises SecretUnavailable for whatever the SDK raises, SecretMissing
+        where there is none that is enabled."""
         from azure.core.exceptions import AzureError
 
         try:
-            return await reading
+            return await work
         except (AzureError, ValueError) as error:
-            problem = _problem(error)
+            problem = _problem(error, no_role)
         # Outside of the handler: what the SDK says may quote requests, so only its kind is passed on, not as a cause.
         raise self._unavailable(name, problem)
 
     def _unavailable(self, name: str, problem: str) -> SecretUnavailable:
-        return SecretUnavailable(f"secret '{name}' of key vault {self._host}: {problem}")
+        kind = SecretMissing if problem in (_MISSING, _DISABLED) else SecretUnavailable
+        return kind(f"secret '{name}' of key vault {self._host}: {problem}")
 
 
-def _problem(error: AzureError | ValueError) -> str:
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise SecretUnavailable(f"'{name}' cannot be the name of a secret: use letters, digits and dashes")
+
+
+def _problem(error: AzureError | ValueError, no_role: str) -> str:
     """What went wrong, without a word of what the SDK says."""
     from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
 
     if isinstance(error, ClientAuthenticationError):
         return _unauthenticated(error)
     if isinstance(error, HttpResponseError):
-        return _refused(error)
+        return _refused(error, no_role)
     if isinstance(error, ServiceRequestError):
         return "the vault cannot be reached. Fix: check KEY_VAULT_URL, DNS and the app's network"
     if isinstance(error, ValueError):  # the SDK's check that the vault that asks for a token is the one that was called
@@ -218,12 +275,18 @@ def _unauthenticated(error: HttpResponseError) -> str:
     return f"the app's identity is not accepted (HTTP {error.status_code}). Fix: check the vault's tenant"
 
 
-def _refused(error: HttpResponseError) -> str:
+def _refused(error: HttpResponseError, no_role: str) -> str:
     status = error.status_code
     if status == 404:
         return _MISSING
+    if status == 403 and _inner_code(error) == "SecretDisabled":
+        return _DISABLED
     if status == 403:
-        return "HTTP 403, " + _FORBIDDEN.get(_inner_code(error), _NO_ROLE)
+        return "HTTP 403, " + _FORBIDDEN.get(_inner_code(error), no_role)
+    if status == 409:
+        return "a deleted secret has this name. Fix: recover it (az keyvault secret recover), or purge it"
+    if status == 409:
+        return "a deleted secret has this name. Fix: recover it (az keyvault secret recover), or purge it"
     if status == 429:
         return "the vault is overloaded (HTTP 429). It is tried again later"
     return f"the vault answered HTTP {status}. It is tried again later"

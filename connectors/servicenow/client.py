@@ -21,6 +21,8 @@ import httpx
 from connectors.servicenow.answers import call_report, interpret
 from connectors.servicenow.auth import CredentialSecrets, Redactor, RequestAuth, Secret, credential
 from connectors.servicenow.auth.advice import refused_credentials
+from connectors.servicenow.auth.credentials import TokenEndpoint
+from connectors.servicenow.auth.oauth import OAuthCredential
 from connectors.servicenow.batch import BatchReply, batch_call, batch_report, read_batch
 from connectors.servicenow.failures import BROKEN, failure, is_unsent, unanswered
 from connectors.servicenow.pool import ConnectionPool
@@ -30,6 +32,7 @@ from connectors.servicenow.wire import Purpose, ServiceNowReply, WireCall, http_
 from shared.core.errors import NotAuthorised, NotSent, SecretUnavailable, TicketSystemError
 from shared.core.rate_gate import CallReport, RateGate, SystemCondition, UnlimitedGate, spend
 from shared.core.secrets import SecretSource
+from shared.core.tokens import TokenStore
 from shared.core.version import VERSION
 from shared.platform.guarded_transport import GuardedTransport
 
@@ -66,6 +69,7 @@ class Client:
         secrets: where secrets come from.
         transport: used instead of the network; the settings about TLS have no effect then.
         gate: lets requests out; without one only ``max_in_flight`` counts.
+        tokens: where workers share tokens.
 
     Raises ConfigurationError when ``ca_bundle`` cannot be used.
     """
@@ -77,6 +81,7 @@ class Client:
         secrets: SecretSource,
         transport: httpx.AsyncBaseTransport | None = None,
         gate: RateGate | None = None,
+        tokens: TokenStore | None = None,
     ) -> None:
         self.connection = connection
         self.response_facts = ResponseFacts()
@@ -87,7 +92,8 @@ class Client:
                 connection, settings.ca_bundle
             )  # so that a wrong path shows at the start, not at the first alert
         self._redactor = Redactor()
-        self._credential = credential(settings.auth, CredentialSecrets(secrets, self._redactor, connection))
+        self.secrets = CredentialSecrets(secrets, self._redactor, connection)
+        self._credential = credential(settings.auth, self.secrets, tokens)
         self._gate = gate or UnlimitedGate(settings.max_in_flight)
         self._pool: ConnectionPool | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -169,8 +175,20 @@ class Client:
         async with self.within_deadline("logging in"), self._gate.slot():
             await self._credential.authenticate(_Endpoint(self))
 
+    @property
+    def oauth(self) -> OAuthCredential | None:
+        """The credential, where it exchanges secrets for tokens."""
+        return self._credential.oauth
+
+    @asynccontextmanager
+    async def token_endpoint(self) -> AsyncIterator[TokenEndpoint]:
+        """The token endpoint, for requests that belong to no call."""
+        async with self.within_deadline("the token endpoint"), self._gate.slot():
+            yield _Endpoint(self)
+
     async def aclose(self) -> None:
         """Close connections. A call made afterwards opens new ones."""
+        await self._credential.aclose()
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.aclose()

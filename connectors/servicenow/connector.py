@@ -4,13 +4,13 @@ the handler of the kind of ticket."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import httpx
 
 from connectors.servicenow.affected import AFFECTED_KINDS, TicketItems
-from connectors.servicenow.auth.log_ins import log_in_of
+from connectors.servicenow.auth.log_ins import LogIns
 from connectors.servicenow.batch_finding import BatchFinding
 from connectors.servicenow.check.connection import ConnectionCheck
 from connectors.servicenow.client import Client
@@ -20,7 +20,7 @@ from connectors.servicenow.export import TicketExport
 from connectors.servicenow.people import People
 from connectors.servicenow.planned import PlannedChanges
 from connectors.servicenow.references import References
-from connectors.servicenow.settings import ServiceNowSettings
+from connectors.servicenow.settings import OAuthAuthorizationCode, ServiceNowSettings
 from connectors.servicenow.tables import ticket_tables
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
@@ -45,6 +45,7 @@ from shared.core.ticket_system import (
     TicketRef,
     TicketTemplate,
 )
+from shared.core.tokens import ConsentDesk, TokenStore
 
 
 class KindHandler(Protocol):
@@ -115,6 +116,7 @@ class ServiceNow:
         transport: used instead of the network.
         gate: lets requests out; the call budget. Without one only ``max_in_flight`` counts.
         findings: where the check keeps what it has seen; without, creates share no call.
+        tokens: where workers share tokens; without one they are this object's own.
 
     Raises ConfigurationError when the file that ``ca_bundle`` names cannot be used.
     """
@@ -130,11 +132,14 @@ class ServiceNow:
         transport: httpx.AsyncBaseTransport | None = None,
         gate: RateGate | None = None,
         findings: Findings | None = None,
+        tokens: TokenStore | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
         gate = gate or UnlimitedGate(settings.max_in_flight)
-        self._client = Client(name, settings, secrets, transport, gate)
+        self._client = Client(name, settings, secrets, transport, gate, tokens)
+        self._clock = tokens.now if tokens is not None else lambda: datetime.now(UTC)
+        self._log_ins = LogIns(settings, self._client.oauth, findings, self._clock)
         self._batches = BatchFinding(settings, findings)
         self._creates = SharedCreates(self._client, gate, self._batches, settings.max_in_flight)
         self._tables = ticket_tables(settings.states)
@@ -256,7 +261,7 @@ class ServiceNow:
 
     async def log_in(self) -> LogIn:
         """See ``TicketSystem.log_in``."""
-        return log_in_of(self._settings.auth)
+        return await self._log_ins.read()
 
     async def changes_since(self, kind: TicketKind, watermark: str | None, *, limit: int) -> ChangePage:
         """See ``TicketSystem.changes_since``. Ours are the records that bear a correlation_id and our name in
@@ -311,8 +316,31 @@ class ServiceNow:
             self._events,
             self._people,
             self._batches,
+            self._log_ins,
         )
         return await check.run(needs, probe_writes=probe_writes)
+
+    @property
+    def shares_tokens(self) -> bool:
+        """See ``KeepsTokens.shares_tokens``."""
+        return self._client.oauth is not None and self._client.oauth.keeper.is_shared
+
+    async def refresh_tokens(self, *, dry_run: bool = False, always: bool = False) -> bool:
+        """See ``KeepsTokens.refresh_tokens``."""
+        oauth = self._client.oauth
+        if oauth is None:
+            return False
+        async with self._client.token_endpoint() as endpoint:
+            return await oauth.keeper.use_refresh_token(oauth.wire(endpoint), dry_run=dry_run, always=always)
+
+    def consent_desk(self) -> ConsentDesk | None:
+        """See ``TakesConsent.consent_desk``."""
+        from connectors.servicenow.consent import ServiceNowConsent
+
+        auth, oauth = self._settings.auth, self._client.oauth
+        if not isinstance(auth, OAuthAuthorizationCode) or oauth is None:
+            return None
+        return ServiceNowConsent(self._client, self._settings.url, auth, oauth, self._log_ins, self._clock)
 
     async def aclose(self) -> None:
         """Close connections."""

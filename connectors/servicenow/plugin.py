@@ -18,9 +18,7 @@ from shared.core.plugins import TicketSystemPlugin
 from shared.core.ticket_system import TicketKind
 
 if TYPE_CHECKING:
-    from shared.core.findings import Findings
-    from shared.core.rate_gate import RateGate
-    from shared.core.secrets import SecretSource
+    from shared.core.connection_services import ConnectionServices
     from shared.core.ticket_system import TicketSystem
 
 _TASK: dict[FieldRole, tuple[str, ...]] = {
@@ -117,12 +115,17 @@ def _key_fields(kind: TicketKind, correlation: str) -> Mapping[str, str]:
     return {"correlation_id": correlation, "correlation_display": DISPLAY}
 
 
-def _open(
-    name: str, settings: ServiceNowSettings, secrets: SecretSource, gate: RateGate | None, findings: Findings
-) -> TicketSystem:
+def _open(name: str, settings: ServiceNowSettings, services: ConnectionServices) -> TicketSystem:
     from connectors.servicenow.connector import ServiceNow
 
-    return ServiceNow(name, settings, secrets, gate=gate, findings=findings)
+    return ServiceNow(
+        name,
+        settings,
+        services.secrets,
+        gate=services.gate,
+        findings=services.findings,
+        tokens=services.tokens,
+    )
 
 
 def _closing_mistakes(settings: ServiceNowSettings, kind: TicketKind, fields: Mapping[str, Any]) -> Mapping[str, str]:

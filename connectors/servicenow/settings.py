@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from connectors.servicenow.export_query import alternatives
 from connectors.servicenow.states import StateOverrides
 from shared.config.connection import ConnectionSettings
-from shared.core.settings import Duration, HoldsCertificate, SecretRef, SettingsModel
+from shared.core.settings import Duration, HoldsCertificate, HoldsConsent, SecretRef, SettingsModel
 
 #: Name of a table or column of ServiceNow.
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
@@ -75,6 +75,47 @@ class OAuthClientCredentials(SettingsModel):
     """Its client secret."""
     scope: str | None = None
     """OAuth scope to ask for, for example ``useraccount``. Left out: none is sent."""
+
+
+def checked_redirect(value: str) -> str:
+    """Check a redirect URL. Raises ValueError."""
+    parts = urlsplit(value)
+    on_this_machine = parts.scheme == "http" and _loopback(parts.hostname or "")
+    if not (on_this_machine or (parts.scheme == "https" and parts.hostname)) or "@" in parts.netloc or parts.fragment:
+        raise ValueError(
+            "neither an address of this machine nor https. Fix: write it as the registry record has it, such as "
+            "http://127.0.0.1:8400/"
+        )
+    return value
+
+
+class OAuthAuthorizationCode(SettingsModel):
+    """OAuth 2.0 authorization code grant: a person logs in as the integration user once and consents (``bridge.py
+    connect``); the bridge stores the refresh token and no password. The consent ends with the refresh token: see
+    ``refresh_token_lifetime``."""
+
+    type: Literal["oauth_authorization_code"]
+    """oauth_authorization_code"""
+    client_id: Annotated[str, Field(min_length=1)]
+    """Client ID of the application registry record."""
+    client_secret: SecretRef
+    """Its client secret."""
+    refresh_token: Annotated[SecretRef, HoldsConsent()]
+    """The refresh token. ``bridge.py connect`` puts it into Key Vault under this name; where no vault is configured,
+    it is kept in the bridge's storage, encrypted with the client secret."""
+    redirect_url: Annotated[str, AfterValidator(checked_redirect)] = "http://127.0.0.1:8400/"
+    """One of the redirect URLs of the registry record. An http address of this machine: ``bridge.py connect`` listens
+    there for the browser. Any other: the address that the browser shows in the end is pasted (``--paste``)."""
+    refresh_token_lifetime: Annotated[Duration, Field(ge=timedelta(minutes=10), le=timedelta(days=36500))] = timedelta(
+        days=100
+    )
+    """Refresh Token Lifespan of the registry record. The instance does not tell it, and the end of the consent is
+    computed from it."""
+    refresh_token_extended: bool = False
+    """Whether the instance moves the end of the refresh token whenever it is used. An instance that replaces it is
+    noticed without this."""
+    scope: str | None = None
+    """OAuth scope to ask for. Left out: none is sent."""
 
 
 class OAuthPassword(SettingsModel):
@@ -139,7 +180,13 @@ class MutualTls(SettingsModel):
 
 
 Auth = Annotated[
-    BasicAuth | OAuthClientCredentials | OAuthPassword | OAuthJwtBearer | ApiKeyAuth | MutualTls,
+    BasicAuth
+    | OAuthClientCredentials
+    | OAuthAuthorizationCode
+    | OAuthPassword
+    | OAuthJwtBearer
+    | ApiKeyAuth
+    | MutualTls,
     Field(discriminator="type"),
 ]
 

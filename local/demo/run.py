@@ -17,6 +17,7 @@ from rich.table import Table
 
 from local.demo.alerts import Azure
 from local.demo.clouds import SECTIONS, Clouds
+from local.demo.consent import Consent, free_port, properties, with_consent
 from local.demo.log_alerts import ROUTES, LogAlerts
 from local.demo.surroundings import Step
 from local.running import NotRunning, Running
@@ -105,15 +106,22 @@ def run(arguments: list[str], *, leave: bool) -> int:
     try:
         progress.print("starting storage emulator, simulators and function app ...")
         folder = stack.enter_context(scratch("demo"))
-        own = _own_configuration(arguments)
-        more = [] if own else ["--clouds", "--config", str(_configuration(folder))]
+        own, port = _own_configuration(arguments), free_port()
+        more = [] if own else ["--clouds", "--config", str(_configuration(folder, port))]
         running = Running([*arguments, *more], heard=heard)
         starting = False
+        consent = None if own else Consent(running, port)
+        if consent is not None:
+            stack.callback(consent.close)
         told: list[Story] = []
         azure = Azure()
         for batch in stories(azure):
             told += _deliver(running, batch, progress)
         told.append(_storm(running, azure, progress))
+        if consent is not None:
+            consent.connected()
+            alert = azure.metric(str(uuid4()), machine="vm-shop-07", properties=properties())
+            told += _deliver(running, [Story("through a connection made by consent", alert)], progress)
         for story in told:
             story.outcome["state"] = _state(running, story.outcome.get("ticket", ""))
         steps: list[Step] = []
@@ -151,11 +159,12 @@ def _own_configuration(arguments: list[str]) -> bool:
     return any(one.split("=")[0] in ("--config", "--servicenow-url", "--app") for one in arguments)
 
 
-def _configuration(folder: Path) -> Path:
-    """The shipped configuration with the demo's routes of log alerts, and its sections of Defender and Secure Score."""
+def _configuration(folder: Path, port: int) -> Path:
+    """The shipped configuration with the demo's routes of log alerts, its connection made by consent, and its sections
+    of Defender and Secure Score."""
     file = folder / "bridge.yaml"
     shipped = (APP / "bridge.yaml").read_text("utf-8").replace("routes:\n", ROUTES, 1)
-    file.write_text(shipped + SECTIONS.read_text("utf-8"), "utf-8")
+    file.write_text(with_consent(shipped, port) + SECTIONS.read_text("utf-8"), "utf-8")
     return file
 
 
@@ -233,7 +242,7 @@ def _show_health(running: Running, out: Console) -> None:
     called = [one["name"] for one in report["functions"] if one["last_called"]]
     reasons = "; ".join(reason["text"] for reason in report["reasons"]) or "nothing needs a person"
     functions = f"{len(report['functions'])} functions that Azure calls by itself"
-    out.print(f"\n{_log_in(report)}", markup=False, soft_wrap=True)
+    out.print("\n" + "\n".join(_log_ins(report)), markup=False, soft_wrap=True)
     text = (
         f"Health: {report['status']} ({reasons}). "
         f"Of the {functions}, {', '.join(called) or 'none'} left a sign of life. "
@@ -245,7 +254,7 @@ def _show_health(running: Running, out: Console) -> None:
     out.print(text, markup=False, soft_wrap=True)
 
 
-def _log_in(report: dict[str, Any]) -> str:
+def _log_ins(report: dict[str, Any]) -> list[str]:
     """How each connection logs in, and how long that works."""
     lines = []
     for name, connection in report["connections"].items():
@@ -254,7 +263,7 @@ def _log_in(report: dict[str, Any]) -> str:
         days = log_in["days_left"]
         lasts = "no end is known of its secrets (settings have none)" if days is None else f"{days} days left"
         lines.append(f"Log-in of {name}: {log_in['kind']}{as_whom}, {lasts}.")
-    return " ".join(lines)
+    return lines
 
 
 def _invite(session: dict[str, Any], out: Console) -> None:

@@ -152,8 +152,6 @@ class Frontend(frontend.Frontend[Call]):
         """Addresses outside the REST API."""
         if call.path == TOKEN_PATH:
             return self._instance.oauth.token(call)
-        if call.path == "/oauth_auth.do":
-            return self._instance.oauth.authorise(call)
         if call.path == "/oauth_revoke_token.do":
             return self._instance.oauth.revoke(call)
         if call.path == HIBERNATION_PATH:

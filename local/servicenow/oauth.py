@@ -1,7 +1,7 @@
-"""The OAuth endpoints: ``/oauth_token.do``, ``/oauth_auth.do``, ``/oauth_revoke_token.do``.
+"""The OAuth endpoints ``/oauth_token.do`` and ``/oauth_revoke_token.do``, and what ``/oauth_auth.do`` decides.
 
-Source: ServiceNow docs, "OAuth 2.0 with inbound REST". Whatever goes wrong, the answer is the same 401; the reason is
-in the instance's system log only (``syslog`` here, too).
+Source: ServiceNow docs, "OAuth 2.0 with inbound REST", "Authorization code grant workflow". Whatever goes wrong, the
+answer is the same 401; the reason is in the instance's system log only (``syslog`` here, too).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from local.servicenow.jwt_grant import verify_assertion
 from local.servicenow.reading import Services
 from local.servicenow.store import Row
 from local.servicenow.tokens import Code, Token, Tokens
-from local.simulator_kit.calls import Answer, html
+from local.simulator_kit.calls import Answer
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 CODE_LIFETIME = 60.0
@@ -117,12 +117,13 @@ class OAuth:
         return " ".join(asked or allowed)
 
     def _issue(self, request: _Request, user: str, grant: str, *, refresh: bool) -> Token:
-        client = request.client
-        access_life = int(client.get("access_token_lifespan") or 1800)
-        refresh_life = int(client.get("refresh_token_lifespan") or 8_640_000) if refresh else 0
-        scope = self._scope(request)
+        access_life, refresh_life = _lifetimes(request.client)
         return self._tokens.issue(
-            client=client.sys_id, user=user, scope=scope, lifetimes=(access_life, refresh_life), grant=grant
+            client=request.client.sys_id,
+            user=user,
+            scope=self._scope(request),
+            lifetimes=(access_life, refresh_life if refresh else 0),
+            grant=grant,
         )
 
     def _password(self, request: _Request) -> Token:
@@ -143,8 +144,9 @@ class OAuth:
         if token is None or token.client != request.client.sys_id:
             raise OAuthError("refresh token unknown, expired or of another client", "invalid_grant")
         self._require_user(self._store.get("sys_user", token.user))
-        life = int(request.client.get("access_token_lifespan") or 1800)
-        return self._tokens.renew(token, life, rotate=self._settings.refresh_rotates)
+        settings = self._settings
+        rotate = settings.rotation_grace_s if settings.refresh_rotates else None
+        return self._tokens.renew(token, _lifetimes(request.client), extend=settings.refresh_extends, rotate=rotate)
 
     def _client_credentials(self, request: _Request) -> Token:
         if not self._properties.on("glide.oauth.inbound.client.credential.grant_type.enabled"):
@@ -172,39 +174,58 @@ class OAuth:
             digest = hashlib.sha256(request.field("code_verifier").encode()).digest()
             if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != code.challenge:
                 raise OAuthError("code_verifier does not fit", "invalid_grant")
+        self._require_user(self._store.get("sys_user", code.user))
         return self._issue(request, code.user, "authorization_code", refresh=True)
 
     def _require_user(self, user: Row | None) -> None:
         if user is None or user.get("active") != "true" or user.get("locked_out") == "true":
             raise OAuthError("the user is gone, inactive or locked", "invalid_grant")
 
-    def authorise(self, call: Call) -> Answer:
-        """``GET /oauth_auth.do``: the user signs in with basic authentication instead of a login page."""
-        found = self._store.lookup("oauth_entity", "client_id", call.param("client_id")) or []
-        redirect = call.param("redirect_uri")
-        if (
-            not found
-            or call.param("response_type") != "code"
-            or redirect not in found[0].get("redirect_url").split(",")
+    def asked(self, param: Callable[[str], str]) -> Row:
+        """The client of a request for consent; ``param`` gives its parameters.
+
+        Raises:
+            ValueError: the request is not valid. Nobody is sent anywhere then: the address may be an attacker's.
+        """
+        found = self._store.lookup("oauth_entity", "client_id", param("client_id")) or []
+        client = next((row for row in found if row.get("active") == "true"), None)
+        if client is None:
+            raise ValueError("client_id names no active application")
+        if param("redirect_uri") not in [url.strip() for url in client.get("redirect_url").split(",") if url.strip()]:
+            raise ValueError("redirect_uri is none of the redirect URLs of the application")
+        if param("response_type") != "code":
+            raise ValueError("response_type must be code")
+        if param("code_challenge_method") not in ("", "S256") or (
+            client.get("public_client") == "true" and not param("code_challenge")
         ):
-            return html(400, "Invalid request", "client_id, response_type or redirect_uri is not valid")
-        try:
-            user = self._authentication.sign_in(call)
-        except ApiError:
-            answer = html(401, "Log in", "Log in to allow access")
-            answer.headers.append(("WWW-Authenticate", self._settings.challenge))
-            return answer
-        challenge = call.param("code_challenge") if call.param("code_challenge_method") == "S256" else ""
+            raise ValueError("code_challenge with the method S256 is required")
+        return client
+
+    def allowed(self, client: Row, user: str, param: Callable[[str], str]) -> str:
+        """The address to which the browser goes after the user allowed access, with the code."""
         ends = self._clock.timestamp() + CODE_LIFETIME
-        text = self._tokens.add_code(Code(found[0].sys_id, user.sys_id, redirect, ends, challenge))
-        query = urlencode({"code": text, "state": call.param("state")})
-        return Answer(302, raw=b"", content_type="text/html", headers=[("Location", f"{redirect}?{query}")])
+        code = Code(client.sys_id, user, param("redirect_uri"), ends, param("code_challenge"))
+        return _with(param("redirect_uri"), code=self._tokens.add_code(code), state=param("state"))
+
+    @staticmethod
+    def denied(param: Callable[[str], str]) -> str:
+        """The address to which the browser goes after the user denied access."""
+        return _with(param("redirect_uri"), error="access_denied", state=param("state"))
 
     def revoke(self, call: Call) -> Answer:
         """``GET /oauth_revoke_token.do?token=...``: no credentials are needed."""
         form = dict(parse_qsl(call.body.decode("utf-8", "replace"))) if call.method == "POST" else {}
         self._tokens.revoke(call.param("token") or form.get("token", ""))
         return Answer(200, raw=b"", content_type="text/html;charset=UTF-8")
+
+
+def _lifetimes(client: Row) -> tuple[int, int]:
+    """Seconds that access and refresh tokens of a client live."""
+    return int(client.get("access_token_lifespan") or 1800), int(client.get("refresh_token_lifespan") or 8_640_000)
+
+
+def _with(address: str, **params: str) -> str:
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(params)}"
 
 
 def _basic_credentials(header: str) -> tuple[str, str] | None:

@@ -113,7 +113,10 @@ class Settings(Switches):
     )
 
     # OAuth and sign-in
-    refresh_rotates: bool = switch(False, "Refreshing gives a new refresh token and ends the old one.")
+    refresh_rotates: bool = switch(False, "Refreshing gives a new refresh token, and the old one ends.")
+    rotation_grace_s: float = switch(0.0, "Seconds for which a replaced refresh token still works.")
+    refresh_extends: bool = switch(False, "Refreshing moves the end of the refresh token.")
+    sso_user: str = switch("", "Single sign-on: user as whom the identity provider sends everybody back; empty: none.")
     oauth_errors: str = switch("denied", "Error body of the token endpoint.", "denied", "specific")
     mfa_code: str = switch("246810", "One-time code the MFA user appends to the password.")
     api_key_in_query: bool = switch(False, "Accept the API key as query parameter x-sn-apikey.")

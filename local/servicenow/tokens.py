@@ -1,7 +1,9 @@
 """Issued OAuth tokens and authorisation codes.
 
-Source: ServiceNow docs, "OAuth 2.0". A password grant while the previous access token still lives returns that one; a
-refresh returns the same refresh token, whose end is not moved. All times are the instance's.
+Source: ServiceNow docs, "OAuth 2.0"; KB0791140, "Managing OAuth Tokens". A password grant while the previous access
+token still lives returns that one; a refresh returns the same refresh token, whose end is not moved. The
+settings ``refresh_extends``, ``refresh_rotates`` and ``rotation_grace_s`` make an instance that differs. All times are
+the instance's.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ class Token:
     refresh: str = ""
     refresh_ends: float = 0.0
     grant: str = ""
+    before: str = ""  # the refresh token that the present one replaced, and until when it still works
+    before_ends: float = 0.0
 
 
 @dataclass(slots=True)
@@ -88,18 +92,35 @@ class Tokens:
         return None
 
     def refreshable(self, refresh: str) -> Token | None:
-        """The grant of a living refresh token."""
+        """The grant of a living refresh token, or of one that was replaced a moment ago."""
+        now = self._clock.timestamp()
         token = self._by_refresh.get(refresh)
-        return token if token and token.refresh_ends > self._clock.timestamp() else None
+        if token is not None:
+            return token if token.refresh_ends > now else None
+        for token in self._by_id.values():
+            if refresh and token.before == refresh and min(token.before_ends, token.refresh_ends) > now:
+                return token
+        return None
 
-    def renew(self, token: Token, access_life: int, *, rotate: bool) -> Token:
-        """A new access token for the grant; the refresh token stays, or is replaced when ``rotate``."""
+    def renew(self, token: Token, lifetimes: tuple[int, int], *, extend: bool, rotate: float | None) -> Token:
+        """A new access token for the grant; the one before it ends.
+
+        Args:
+            token: the grant.
+            lifetimes: of access and refresh token, seconds.
+            extend: the refresh token lives its whole life from now.
+            rotate: it is replaced by another one with a life of its own, and works for so many seconds beside it.
+        """
+        now = self._clock.timestamp()
         self._by_access.pop(token.access, None)
         token.access = f"access-{secrets.token_hex(32)}"
-        token.access_ends = self._clock.timestamp() + access_life
-        if rotate:
+        token.access_ends = now + lifetimes[0]
+        if rotate is not None:
             self._by_refresh.pop(token.refresh, None)
+            token.before, token.before_ends = token.refresh, now + rotate
             token.refresh = f"refresh-{secrets.token_hex(32)}"
+        if extend or rotate is not None:
+            token.refresh_ends = now + lifetimes[1]
         self._store(token)
         return token
 

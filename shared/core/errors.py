@@ -3,6 +3,8 @@
     BridgeError
     ├── ConfigurationError      bridge.yaml or a setting is wrong; lists every problem at once
     ├── SecretUnavailable       a secret has no value, or the vault did not answer            retry
+    │   └── SecretMissing       there is no such secret, or it is disabled                    retry
+    │       └── ConsentMissing  a person has to consent first                                 retry
     ├── StorageUnavailable      the bridge's own queue, table or blob storage did not answer  retry
     │   └── UnreadableRow       a stored row is damaged, or was written by another release    retry
     ├── KeyContended            too many workers on one key; nothing is wrong, only busy      retry
@@ -62,6 +64,16 @@ class SecretUnavailable(BridgeError):
 
     code = "secret_unavailable"
     retry = True
+
+
+class SecretMissing(SecretUnavailable):
+    """There is no such secret, or it is disabled."""
+
+
+class ConsentMissing(SecretMissing):
+    """Nobody has consented to what a connection does, or the consent was taken back."""
+
+    code = "consent_missing"
 
 
 class StorageUnavailable(BridgeError):

@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from shared.core.payload_schema import no_foreign_reason
 
 if TYPE_CHECKING:
+    from shared.core.connection_services import ConnectionServices
     from shared.core.export import LogDestination
     from shared.core.fields import FieldMap
-    from shared.core.findings import Findings
     from shared.core.http import Handler
     from shared.core.jobs import JobRun
     from shared.core.payload_schema import ForeignReason, PayloadSchema
-    from shared.core.rate_gate import RateGate
-    from shared.core.secrets import SecretSource
     from shared.core.signal import Signal
     from shared.core.ticket_system import CheckLine, TicketKind, TicketSystem
 
@@ -54,16 +52,14 @@ class TicketSystemPlugin:
         working_states: per kind, stored values of the states in which people work on a ticket.
         closing_mistakes: fields written when resolving that contradict the connection, each with a sentence that names
             the fix; takes settings, kind of ticket, and fields by name.
-        open: makes the ticket system of a connection from its name, settings, secrets, the gate that every call
-            passes (None: only its own limit of calls in flight counts), and the place where its check keeps what it
-            has seen.
+        open: makes the ticket system of a connection from its name, its settings and what the engine gives it.
     """
 
     name: str
     title: str
     settings: type[Any]
     fields: FieldMap
-    open: Callable[[str, Any, SecretSource, RateGate | None, Findings], TicketSystem]
+    open: Callable[[str, Any, ConnectionServices], TicketSystem]
     working_states: Mapping[TicketKind, frozenset[str]] = field(default_factory=dict)
     closing_mistakes: Callable[[Any, TicketKind, Mapping[str, Any]], Mapping[str, str]] = _no_closing_mistakes
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from shared.core.errors import SecretUnavailable
+from shared.core.errors import SecretMissing
 
 
 class SecretSource(Protocol):
@@ -56,6 +56,23 @@ class KnowsEnds(Protocol):
         ...
 
 
+@runtime_checkable
+class SecretKeeper(SecretSource, Protocol):
+    """A source that also takes values: a key vault. All methods raise SecretUnavailable."""
+
+    async def expires_on(self, name: str, *, refresh: bool = False) -> datetime | None:
+        """When the secret's present value ends, UTC; None where that is not noted."""
+        ...
+
+    async def put(self, name: str, value: str, expires_on: datetime | None) -> None:
+        """Keep a value as the secret's newest version, or note another end of the present one."""
+        ...
+
+    async def disable(self, name: str) -> bool:
+        """Let the present value be read no more; False when there is none."""
+        ...
+
+
 def setting_name(secret: str) -> str:
     """The application setting that holds a secret where no vault is configured: ``a-name`` -> ``A_NAME``."""
     return secret.upper().replace("-", "_")
@@ -71,7 +88,7 @@ class SettingSecrets:
         del refresh  # settings are read each time
         value = self._settings.get(setting_name(name), "")
         if not value:
-            raise SecretUnavailable(
+            raise SecretMissing(
                 f"secret '{name}' has no value: set {setting_name(name)} in local.settings.json (Values) or in the "
                 f"environment, or set KEY_VAULT_URL and add a secret '{name}' to that vault"
             )

@@ -41,6 +41,11 @@ class HoldsCertificate:
         self.always = always
 
 
+class HoldsConsent:
+    """Metadata of a field with a :class:`SecretRef`: its value is what a person's consent gave. The log-in of its
+    connection says until when it lasts, and nobody stores it by hand."""
+
+
 class SecretRef(SettingsModel):
     """A secret by name; its value is never in the file."""
 

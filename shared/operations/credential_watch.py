@@ -263,8 +263,9 @@ def log_in_shown(
 ) -> dict[str, Any] | None:
     """How a connection logs in, as JSON; None where that cannot be read now.
 
-    ``secret_ends`` is the earliest end of its secrets and certificates, ``days_left`` the whole days until something
-    ends; null while no end is known.
+    ``token_ends`` is the end of what a person consented to, ``secret_ends`` the earliest end of its secrets and
+    certificates, ``days_left`` the whole days until one of them; ``access_ends`` the end of the access token that all
+    workers use, which is renewed by itself; null while no end is known.
     """
     if log_in is None:
         return None
@@ -275,7 +276,9 @@ def log_in_shown(
         "user": whole.user,
         "token_ends": rfc3339(whole.token_ends),
         "secret_ends": rfc3339(whole.secret_ends),
+        "access_ends": rfc3339(whole.access_ends),
         "days_left": None if first is None else days_left(first, now),
+        "problem": whole.problem,
     }
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from shared.core.errors import BridgeError, SecretUnavailable
 from shared.core.log_in import LogIn
 from shared.core.secrets import KnowsEnds, SecretEnd, SecretSource
-from shared.core.settings import HoldsCertificate, SecretRef
+from shared.core.settings import HoldsCertificate, HoldsConsent, SecretRef
 from shared.platform.certificates import certificate_end
 
 #: A warning is given when no more than so many days are left; 0: it has ended.
@@ -117,7 +117,8 @@ def _days(count: int) -> str:
 
 
 def named_secrets(config: BaseModel) -> list[NamedSecret]:
-    """Every secret that a configuration names, each once, in the order of the file. Pure."""
+    """Every secret that a configuration names, each once, in the order of the file; not those that hold a person's
+    consent, which :func:`log_in_credentials` finds. Pure."""
     found: dict[str, NamedSecret] = {}
     for place, ref, certificate in _walk(config, ""):
         before = found.get(ref.secret)
@@ -134,6 +135,8 @@ def _walk(value: Any, place: str, certificate: bool | None = None) -> Iterator[t
         yield place, value, certificate
     elif isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
+            if any(isinstance(one, HoldsConsent) for one in field.metadata):
+                continue
             marks = [one.always for one in field.metadata if isinstance(one, HoldsCertificate)]
             yield from _walk(getattr(value, name), f"{place}.{name}".lstrip("."), marks[0] if marks else None)
     elif isinstance(value, Mapping):
@@ -221,7 +224,8 @@ def _advice(name: str, kind: CredentialKind, said: SecretEnd) -> str:
 async def log_in_credentials(
     names: Iterable[str], log_in: Callable[[str], Awaitable[LogIn]]
 ) -> tuple[list[CredentialReading], list[str]]:
-    """Log-ins that a person gave and that end; and the connections whose log-in cannot be read now.
+    """Log-ins that a person gave and that end, or that a person has to give; and the connections whose log-in cannot be
+    read now.
 
     Args:
         names: of the connections.
@@ -234,8 +238,13 @@ async def log_in_credentials(
         except BridgeError:
             unread.append(name)
             continue
-        if one.token_ends is not None:
-            advice = f"Sign in again as {one.user or 'the integration user'}: see docs/operations.md, Credentials"
+        if one.token_ends is not None or one.problem:
+            advice = (
+                f"Sign in again as {one.user or 'the integration user'}: bridge.py connect {name}. See "
+                "docs/operations.md, Credentials"
+            )
             places = (f"connections.{name}.auth",)
-            found.append(CredentialReading(f"log-in:{name}", "log-in", name, places, one.token_ends, advice))
+            found.append(
+                CredentialReading(f"log-in:{name}", "log-in", name, places, one.token_ends, advice, one.problem)
+            )
     return found, unread

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from app.checks import run_checks
-from connectors.servicenow.auth.log_ins import log_in_of
+from connectors.servicenow import ServiceNow
 from connectors.servicenow.settings import ServiceNowSettings
 from shared.core.errors import StorageUnavailable
 from shared.core.jobs import JobRun
 from shared.core.log_in import LogIn
+from shared.core.secrets import SettingSecrets
 from shared.operations.credential_watch import CredentialWatch
 from shared.operations.credentials import CredentialReading, log_in_credentials
 from shared.operations.measures import Measures
@@ -64,7 +65,9 @@ async def test_given_a_warning_when_a_new_version_is_stored_then_that_is_said_on
         "user": "",
         "token_ends": None,
         "secret_ends": "2027-03-06T00:00:00.000Z",
+        "access_ends": None,
         "days_left": 5,
+        "problem": "",
     }
     world.vault.store("desk-key", "demo-key-0002", START + 300 * DAY)
     await world.restart()
@@ -97,6 +100,8 @@ async def test_given_a_certificate_when_it_ends_before_its_secret_then_its_end_c
         7,
         ["connections.other.auth.certificate"],
     )
+    assert "Have a new certificate signed" in warned["advice"]
+    assert "az keyvault secret set --vault-name contoso --name other-cert" in warned["advice"]
     report = (await world.services.health_report()).shown()
     assert report["connections"]["other"]["log_in"]["days_left"] == 6
     assert report["connections"]["desk"]["log_in"]["days_left"] is None
@@ -203,7 +208,7 @@ async def test_given_a_log_in_of_a_person_when_it_ends_then_it_warns_once_and_st
     assert (row.id, row.step) == ("log-in:desk", 7)
     (warned,) = world.said("credential_ends")
     assert (warned["kind"], warned["days_left"]) == ("log-in", 6)
-    assert "Sign in again as azure.bridge" in warned["advice"]
+    assert "Sign in again as azure.bridge: bridge.py connect desk" in warned["advice"]
     assert reason(await world.services.health_report()) == ["The log-in of connection desk ends in 6 days."]
 
 
@@ -214,15 +219,26 @@ async def test_given_a_log_in_of_a_person_when_it_ends_then_it_warns_once_and_st
         ({"type": "api_key", "key": {"secret": "s"}}, ""),
         ({"type": "oauth_client_credentials", "client_id": "c1", "client_secret": {"secret": "s"}}, "client c1"),
         (
+            {
+                "type": "oauth_authorization_code",
+                "client_id": "c1",
+                "client_secret": {"secret": "s"},
+                "refresh_token": {"secret": "t"},
+            },
+            "",
+        ),
+        (
             {"type": "oauth_jwt_bearer", "client_id": "c1", "private_key": {"secret": "s"}, "key_id": "k"},
             "azure.bridge",
         ),
     ],
 )
-def test_a_log_in_says_whose_it_is_and_no_secret(auth: dict[str, Any], user: str) -> None:
+async def test_a_log_in_says_whose_it_is_and_no_secret(auth: dict[str, Any], user: str) -> None:
     if auth["type"] == "oauth_jwt_bearer":
         auth = auth | {"subject": "azure.bridge"}
     settings = ServiceNowSettings.model_validate(
         {"type": "servicenow", "url": "https://contoso.service-now.com", "auth": auth}
     )
-    assert log_in_of(settings.auth) == LogIn(auth["type"], user)
+    system = ServiceNow("desk", settings, SettingSecrets({"S": "demo-secret-0001"}))
+    assert await system.log_in() == LogIn(auth["type"], user)
+    await system.aclose()

@@ -44,6 +44,7 @@ def cells(lines: list[str], first: str) -> list[str]:
         ("a Resolved that overtook its Fired", "remembered: its Fired is to come", "", "0"),
         ("... and its Fired", "new ticket, born resolved", "Resolved", "1"),
         ("custom JSON nobody can read", "quarantined", "", "0"),
+        ("through a connection made by consent", "new ticket", "New", "2"),
         ("25 machines of one service at once", "1 new ticket, 24 more counted in it", "New", "2"),
     ],
 )
@@ -95,6 +96,7 @@ def test_health_says_which_functions_azure_has_called(shown: list[str]) -> None:
     assert "1 new quarantined item in the last hour" in line
 
 
-def test_the_log_in_of_the_connection_is_said_with_how_long_it_lasts(shown: list[str]) -> None:
-    (line,) = [line for line in shown if line.startswith("Log-in of ")]
-    assert "no end is known" in line or "days left" in line
+def test_the_log_in_of_each_connection_is_said_with_how_long_it_lasts(shown: list[str]) -> None:
+    by_consent, shipped = [line for line in shown if line.startswith("Log-in of ")]
+    assert by_consent == "Log-in of by-consent: oauth_authorization_code as interactive.user, 99 days left."
+    assert "no end is known" in shipped

@@ -12,6 +12,7 @@ from pycep import BicepParser
 ROOT = Path(__file__).parents[2]
 MAIN = ROOT / "infra" / "main.bicep"
 ACCESS = ROOT / "infra" / "modules" / "access.bicep"
+CONSENT = ROOT / "infra" / "modules" / "consent.bicep"
 WATCH = ROOT / "infra" / "modules" / "watch.bicep"
 EXPORT = ROOT / "infra" / "modules" / "export.bicep"
 EXPORT_ALERTS = ROOT / "infra" / "modules" / "export_alerts.bicep"

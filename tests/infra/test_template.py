@@ -16,6 +16,7 @@ from app.registry import REGISTRY
 from tests.infra.bicep import (
     ACCESS,
     ACTION_GROUP,
+    CONSENT,
     EXPORT,
     EXPORT_ALERTS,
     EXPORT_TABLES,
@@ -85,6 +86,7 @@ def test_a_module_gets_exactly_the_parameters_that_it_has(template: dict[str, An
     files = {name: MAIN.parent / module["detail"]["path"] for name, module in template["modules"].items()}
     assert files == {
         "appAccess": ACCESS,
+        "consentAccess": CONSENT,
         "operatorAccess": ACCESS,
         "watch": WATCH,
         "exportTables": EXPORT_TABLES,
@@ -184,7 +186,13 @@ def test_the_app_gets_the_roles_that_its_error_message_asks_for_and_no_more(temp
     vault = (ROOT / "connectors" / "key_vault" / "secrets.py").read_text(encoding="utf-8")
     asked = set(re.findall(r"Storage \w+ Data \w+", storage))
     assert roles(template, "appAccess", "storageRoles") == asked
-    assert roles(template, "appAccess", "vaultRoles") == set(re.findall(r"role '(Key Vault [\w ]+)'", vault))
+    consent = body(template["modules"]["consentAccess"])["params"]
+    written = {"Key Vault Secrets Officer"} if consent["role"] == "keyVaultSecretsOfficer" else set()
+    named = set(re.findall(r"role '(Key Vault [\w ]+)'", vault))
+    assert (roles(template, "appAccess", "vaultRoles"), written) == (
+        {"Key Vault Secrets User"},
+        named - {"Key Vault Secrets User"},
+    )
     access = body(template["modules"]["appAccess"])["params"]
     assert text(access["principalId"]) == "identity.properties.principalId"
     assert access["principalType"] == "ServicePrincipal"
@@ -215,6 +223,20 @@ def test_roles_reach_no_further_than_storage_vault_and_rule() -> None:
         assert definition["type"] == "subscription_resource_id"
         assert definition["parameters"]["resource_type"] == "Microsoft.Authorization/roleDefinitions"
         assert definition["parameters"]["resource_name_1"] == "role"
+
+
+def test_the_app_may_write_the_secrets_of_consents_and_no_other(template: dict[str, Any]) -> None:
+    assert template["parameters"]["consents"]["default"] == []
+    module = parse(CONSENT)
+    (assignment,) = [body(r) for r in module["resources"].values() if not r["existing"]]
+    assert assignment["scope"] == "consent"
+    secret = body(module["resources"]["consent"])
+    assert (secret["parent"], secret["name"]) == ("vault", "consentName")
+    parts = assignment["name"]["function"]["parameters"].values()
+    assert {text(part) for part in parts} == {"consent.id", "principalId", "role"}
+    given = body(template["modules"]["consentAccess"])["params"]
+    assert text(given["principalId"]) == "identity.properties.principalId"
+    assert given["consentName"] == "consentName"
 
 
 def test_no_secret_goes_in_unguarded_and_no_key_comes_out(template: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A stand-in for a Key Vault and for the identity endpoint of an app: https, the challenge, and the answers of the REST
-API (Azure Key Vault REST API reference, "Get Secret" and "Error codes")."""
+API (Azure Key Vault REST API reference, "Get Secret", "Get Secret Versions", "Set Secret", "Update Secret"
+and "Error codes")."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ from azure.core.credentials import AccessToken
 TENANT = "11111111-1111-1111-1111-111111111111"
 ACCESS = "demo-vault-token"
 
+_LONG_AGO = 1700000000
+
 
 class Vault:
     """Secrets by name, and everything that was asked for."""
@@ -28,6 +31,10 @@ class Vault:
         self.secrets: dict[str, str] = {}
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.may_list = True
+        self.written: list[str] = []
+        self.deleted: set[str] = set()
+        self.read_only = False
+        self.away = False
         self.refusals: dict[str, tuple[int, str, str]] = {}
         self.reads: list[str] = []
         self.asked = asyncio.Event()
@@ -36,18 +43,63 @@ class Vault:
         self.denied = False
         self.blips = 0
 
-    def store(self, name: str, value: str, created: int = 1700000000, ends: int | None = None) -> None:
+    def store(self, name: str, value: str, created: int = _LONG_AGO, ends: int | None = None) -> None:
         """A new version of a secret. Times in seconds since 1970."""
         self.secrets[name] = value
         attributes = {"enabled": True, "created": created, "updated": created, "exp": ends}
         self.versions.setdefault(name, []).append({key: one for key, one in attributes.items() if one is not None})
 
-    async def get(self, request: web.Request) -> web.Response:
+    def present(self, name: str) -> dict[str, Any]:
+        """The attributes of a secret's present version: ``enabled``, and ``exp`` where its end is noted."""
+        if name not in self.versions:
+            self.versions[name] = [{"enabled": True, "created": _LONG_AGO, "updated": _LONG_AGO}]
+        return self.versions[name][-1]
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if self.away:
+            return _error(503, "ServiceUnavailable")
         if request.headers.get("Authorization") != f"Bearer {ACCESS}" or self.denied:
             challenge = (
                 f'Bearer authorization="https://login.microsoftonline.com/{TENANT}", resource="https://vault.azure.net"'
             )
             return _error(401, "Unauthorized", headers={"WWW-Authenticate": challenge})
+        return None
+
+    def _shown(self, name: str, *, value: bool) -> web.Response:
+        body = {"id": f"{self.url}/secrets/{name}/{'0' * 32}", "attributes": self.present(name)}
+        return web.json_response(body | ({"value": self.secrets[name]} if value else {}))
+
+    async def put(self, request: web.Request) -> web.Response:
+        """A new version."""
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        name, body = request.match_info["name"], await request.json()
+        if self.read_only:
+            return _error(403, "Forbidden", "ForbiddenByRbac")
+        if name in self.deleted:
+            return _error(409, "Conflict", "ObjectIsDeletedButRecoverable")
+        created = self.present(name)["created"] + 1 if name in self.secrets else _LONG_AGO
+        self.store(name, body["value"], created, body.get("attributes", {}).get("exp"))
+        self.written.append(name)
+        return self._shown(name, value=True)
+
+    async def patch(self, request: web.Request) -> web.Response:
+        """Other attributes of the present version."""
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        name, body = request.match_info["name"], await request.json()
+        if self.read_only:
+            return _error(403, "Forbidden", "ForbiddenByRbac")
+        if name not in self.secrets:
+            return _error(404, "SecretNotFound")
+        given = {key: one for key, one in body.get("attributes", {}).items() if one is not None}
+        self.present(name).update(given)
+        return self._shown(name, value=False)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """The present version."""
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
         name = request.match_info["name"]
         listed = request.match_info["tail"] == "versions"
         self.reads.append(f"{name}/versions" if listed else name)
@@ -64,18 +116,16 @@ class Vault:
             return _error(403, "Forbidden", "AccessDenied")
         if name not in self.secrets:
             return web.json_response({"value": []}) if listed else _error(404, "SecretNotFound")
-        kept = self.versions.get(name, [{"enabled": True, "created": 1700000000, "updated": 1700000000}])
+        present = self.present(name)
         if listed:
             items = [
-                {"id": f"{self.url}/secrets/{name}/{place:032x}", "attributes": one} for place, one in enumerate(kept)
+                {"id": f"{self.url}/secrets/{name}/{place:032x}", "attributes": one}
+                for place, one in enumerate(self.versions[name])
             ]
             return web.json_response({"value": items, "nextLink": None})
-        body = {
-            "value": self.secrets[name],
-            "id": f"{self.url}/secrets/{name}/{'0' * 32}",
-            "attributes": kept[-1],
-        }
-        return web.json_response(body)
+        if not present["enabled"]:
+            return _error(403, "Forbidden", "SecretDisabled")
+        return self._shown(name, value=True)
 
     async def identity(self, request: web.Request) -> web.Response:
         self.identity_calls += 1
@@ -106,6 +156,8 @@ async def running(folder: Path) -> AsyncIterator[Vault]:
     authority.issue_cert("localhost").configure_cert(context)
     app = web.Application()
     app.router.add_get("/secrets/{name}/{tail:.*}", vault.get)
+    app.router.add_put("/secrets/{name}", vault.put)
+    app.router.add_patch("/secrets/{name}/{tail:.*}", vault.patch)
     app.router.add_get("/msi/token", vault.identity)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

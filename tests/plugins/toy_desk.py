@@ -8,13 +8,11 @@ from datetime import datetime
 from typing import Literal
 
 from shared.config.connection import ConnectionSettings
+from shared.core.connection_services import ConnectionServices
 from shared.core.errors import TicketMissing
 from shared.core.fields import FieldMap, FieldRole
-from shared.core.findings import Findings
 from shared.core.log_in import LogIn
 from shared.core.plugins import TicketSystemPlugin
-from shared.core.rate_gate import RateGate
-from shared.core.secrets import SecretSource
 from shared.core.ticket_system import (
     ChangePage,
     CheckLine,
@@ -172,10 +170,8 @@ _COLUMNS = {
 def plugin(now: datetime, opened: list[ToyDesk]) -> TicketSystemPlugin:
     """The plug-in; desks that it opens are added to ``opened``."""
 
-    def open_desk(
-        name: str, settings: ToySettings, secrets: SecretSource, gate: RateGate | None, findings: Findings
-    ) -> ToyDesk:
-        del secrets, gate, findings
+    def open_desk(name: str, settings: ToySettings, services: ConnectionServices) -> ToyDesk:
+        del services
         opened.append(ToyDesk(name, settings, now))
         return opened[-1]
 

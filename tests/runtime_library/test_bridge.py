@@ -78,6 +78,7 @@ async def test_every_function_is_indexed_with_its_bindings(app: App) -> None:
         "purge_audit_log": "timerTrigger",
         "check_credentials": "timerTrigger",
         "report_itself": "timerTrigger",
+        "refresh_tokens": "timerTrigger",
         "health": "httpTrigger",
         "health_report": "httpTrigger",
         "deliver": "queueTrigger",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -374,17 +375,17 @@ class Told:
 async def test_a_token_is_renewed_a_minute_or_a_tenth_of_its_life_before_it_ends(
     life: object, renewed_at: float
 ) -> None:
-    now = 1000.0
+    now = datetime(2026, 11, 28, tzinfo=UTC)
     settings = OAuthClientCredentials.model_validate(CLIENT)
     secrets = CredentialSecrets(SettingSecrets(SETTINGS), Redactor(), "contoso")
     endpoint = Told(life, 1800)
-    oauth = OAuthCredential(ClientCredentials(settings, secrets), secrets, clock=lambda: now)
+    oauth = OAuthCredential(ClientCredentials(settings, secrets), secrets, now=lambda: now)
     await oauth.authenticate(endpoint)
     if renewed_at:
-        now += renewed_at - 1
+        now += timedelta(seconds=renewed_at - 1)
         await oauth.authenticate(endpoint)
         assert endpoint.asked == 1
-        now += 1
+        now += timedelta(seconds=1)
     assert (await oauth.authenticate(endpoint)).headers["Authorization"] == "Bearer demo-2"
 
 

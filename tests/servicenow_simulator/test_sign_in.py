@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import ssl
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import jwt
@@ -130,27 +127,6 @@ def test_f1_a_jwt_with_a_wrong_claim_is_refused(simulator: Simulator, wrong: dic
 def test_f1_a_jwt_within_the_clock_skew_is_taken(simulator: Simulator) -> None:
     late = int(time.time()) - 200
     assert token(simulator, grant_type=JWT_GRANT, assertion=assertion(simulator, exp=late, iat=late - 60))
-
-
-def test_f1_authorisation_code_flow_with_pkce(simulator: Simulator) -> None:
-    redirect, verifier = "https://contoso.example/callback", "demo-verifier-" * 4
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    params = {
-        "response_type": "code",
-        "client_id": simulator.client_id,
-        "redirect_uri": redirect,
-        "state": "xyz",
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
-    }
-    auth = (simulator.integration_username, simulator.integration_password)
-    answer = support.get(f"{simulator.url}/oauth_auth.do", params=params, auth=auth)
-    assert answer.status_code == 302
-    back = parse_qs(urlsplit(answer.headers["Location"]).query)
-    assert back["state"] == ["xyz"]
-    form = {"grant_type": "authorization_code", "code": back["code"][0], "redirect_uri": redirect}
-    assert token(simulator, **form, code_verifier=verifier)["refresh_token"]
-    assert ask_token(simulator, **form, code_verifier=verifier).json() == DENIED
 
 
 def test_f1_client_id_and_secret_by_http_basic(simulator: Simulator) -> None:

@@ -12,7 +12,7 @@ from connectors.servicenow.auth.credentials import (
     basic,
     client_certificate,
 )
-from connectors.servicenow.auth.grants import ClientCredentials, JwtBearer, Password
+from connectors.servicenow.auth.grants import AuthorizationCode, ClientCredentials, JwtBearer, Password
 from connectors.servicenow.auth.guarded import GuardedCredential
 from connectors.servicenow.auth.oauth import OAuthCredential
 from connectors.servicenow.settings import (
@@ -20,19 +20,27 @@ from connectors.servicenow.settings import (
     Auth,
     BasicAuth,
     MutualTls,
+    OAuthAuthorizationCode,
     OAuthClientCredentials,
     OAuthPassword,
 )
+from shared.core.tokens import TokenStore
 
 __all__ = ["Credential", "CredentialSecrets", "Redactor", "RequestAuth", "Secret", "credential"]
 
 
-def credential(settings: Auth, secrets: CredentialSecrets) -> Credential:
-    """The credential that ``settings`` describes. Reads no secret yet. It raises no errors but those of the bridge."""
-    return GuardedCredential(_credential(settings, secrets), secrets.connection)
+def credential(settings: Auth, secrets: CredentialSecrets, tokens: TokenStore | None = None) -> GuardedCredential:
+    """The credential that ``settings`` describes. Reads no secret yet. It raises no errors but those of the bridge.
+
+    Args:
+        settings: how to log in.
+        secrets: of the connection.
+        tokens: where workers share tokens.
+    """
+    return GuardedCredential(_credential(settings, secrets, tokens), secrets.connection)
 
 
-def _credential(settings: Auth, secrets: CredentialSecrets) -> Credential:
+def _credential(settings: Auth, secrets: CredentialSecrets, tokens: TokenStore | None) -> Credential:
     if isinstance(settings, BasicAuth):
         return basic(settings, secrets)
     if isinstance(settings, ApiKeyAuth):
@@ -40,7 +48,9 @@ def _credential(settings: Auth, secrets: CredentialSecrets) -> Credential:
     if isinstance(settings, MutualTls):
         return client_certificate(settings, secrets)
     if isinstance(settings, OAuthClientCredentials):
-        return OAuthCredential(ClientCredentials(settings, secrets), secrets)
+        return OAuthCredential(ClientCredentials(settings, secrets), secrets, tokens)
     if isinstance(settings, OAuthPassword):
-        return OAuthCredential(Password(settings, secrets), secrets)
-    return OAuthCredential(JwtBearer(settings, secrets), secrets)
+        return OAuthCredential(Password(settings, secrets), secrets, tokens)
+    if isinstance(settings, OAuthAuthorizationCode):
+        return OAuthCredential(AuthorizationCode(settings, secrets), secrets, tokens)
+    return OAuthCredential(JwtBearer(settings, secrets), secrets, tokens)

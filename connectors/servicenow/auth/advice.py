@@ -11,6 +11,7 @@ from connectors.servicenow.settings import (
     Auth,
     BasicAuth,
     MutualTls,
+    OAuthAuthorizationCode,
     OAuthClientCredentials,
     OAuthJwtBearer,
     OAuthPassword,
@@ -38,6 +39,12 @@ def refused_credentials(auth: Auth, challenge: str = "") -> str:
             f"Check the user name '{auth.username}' and the secret '{auth.password.secret}', that the user is active, "
             "not locked out and needs no password reset, and that the basic authentication restriction allows it (web "
             "service access only, or snc_basic_auth_api_access)."
+        )
+    if isinstance(auth, OAuthAuthorizationCode):
+        return (
+            "The instance issued a token and refuses it: check that the user who consented is active and not locked "
+            "out, and that the registry record is active. If the consent was revoked, consent again with bridge.py "
+            "connect."
         )
     return (
         f"The instance issued a token and refuses it: check that {_token_user(auth)} is active and not locked out, and "

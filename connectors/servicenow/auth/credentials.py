@@ -117,6 +117,10 @@ class Credential(Protocol):
         """
         ...
 
+    async def aclose(self) -> None:
+        """Wait for what is under way."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CredentialSecrets:
@@ -176,6 +180,9 @@ class StaticCredential:
         if refused.version == self._version:
             self._version += 1
             await self._read(True)
+
+    async def aclose(self) -> None:
+        """Nothing is ever under way."""
 
 
 def basic(settings: BasicAuth, secrets: CredentialSecrets) -> StaticCredential:

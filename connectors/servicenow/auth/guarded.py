@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from connectors.servicenow.auth.credentials import Credential, RequestAuth, TokenEndpoint
+from connectors.servicenow.auth.oauth import OAuthCredential
 from shared.core.errors import BridgeError, NotAuthorised
 
 
@@ -33,6 +34,15 @@ class GuardedCredential:
     async def renew(self, refused: RequestAuth, endpoint: TokenEndpoint) -> None:
         """See ``Credential.renew``."""
         await self._guarded(self._credential.renew(refused, endpoint))
+
+    async def aclose(self) -> None:
+        """See ``Credential.aclose``."""
+        await self._credential.aclose()
+
+    @property
+    def oauth(self) -> OAuthCredential | None:
+        """The credential, where it exchanges secrets for tokens."""
+        return self._credential if isinstance(self._credential, OAuthCredential) else None
 
     async def _guarded(self, work: Awaitable[Any]) -> Any:
         try:

@@ -8,7 +8,6 @@ Sources: ServiceNow docs, "OAuth inbound"; RFC 6749, 5.1 and 5.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.servicenow.answers import SLEEPING, asleep, error
@@ -16,6 +15,7 @@ from connectors.servicenow.auth.credentials import Redactor, Secret
 from connectors.servicenow.refusals import Ruling
 from connectors.servicenow.wire import ServiceNowReply
 from shared.core.errors import NotAuthorised, Throttled, Unavailable
+from shared.core.tokens import IssuedTokens
 
 #: Seconds that a token lives whose answer does not say: short, since a token used too long costs a refused call.
 _DEFAULT_LIFE = 300.0
@@ -32,22 +32,18 @@ _CAUSES_BY_GRANT = {
     "password": "; user name and password; that the user is active, not locked out and needs no password reset; that "
     "the property glide.oauth.inbound.ropc.grant_type.disabled is not true and the user may log in "
     "interactively",
+    "authorization_code": "; that the code is used within a minute of the consent, and that the registry record "
+    "has the redirect URL",
+    "refresh_token": "; that the consent was not revoked (System OAuth > Manage Tokens) and has not ended",
     "urn:ietf:params:oauth:grant-type:jwt-bearer": "; that the JWT verifier map has this key id and the certificate "
     "that belongs to the private key, and that this certificate has not ended; that the subject is the value of the "
     "record's user field for a user who is active and not locked out; that both clocks agree",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An issued token. ``expires_in``: seconds that it still lives."""
-
-    access: Secret
-    refresh: Secret | None
-    expires_in: float
-
-
-def read_token(reply: ServiceNowReply, grant: str, redactor: Redactor, *, connection: str = "", now: datetime) -> Token:
+def read_token(
+    reply: ServiceNowReply, grant: str, redactor: Redactor, *, connection: str = "", now: datetime
+) -> IssuedTokens:
     """The token in an answer.
 
     Raises:
@@ -56,7 +52,7 @@ def read_token(reply: ServiceNowReply, grant: str, redactor: Redactor, *, connec
     """
     token = _token(reply)
     if token is not None:
-        redactor.learn(token.access, token.refresh or "")
+        redactor.learn(token.access, token.refresh)
         return token
     ruling = _judge(reply, grant)
     raise error(ruling, reply, redactor.clean(reply.error_text()), connection=connection, now=now)
@@ -67,12 +63,12 @@ def _fields(reply: ServiceNowReply) -> dict[str, object]:
     return data if isinstance(data, dict) else {}
 
 
-def _token(reply: ServiceNowReply) -> Token | None:
+def _token(reply: ServiceNowReply) -> IssuedTokens | None:
     fields = _fields(reply)
     access, refresh = fields.get("access_token"), fields.get("refresh_token")
     if reply.status != 200 or not isinstance(access, str) or not _sendable(access):
         return None
-    return Token(Secret(access), Secret(refresh) if isinstance(refresh, str) and refresh else None, _life(fields))
+    return IssuedTokens(Secret(access), _life(fields), Secret(refresh) if isinstance(refresh, str) else "")
 
 
 def _judge(reply: ServiceNowReply, grant: str) -> Ruling:

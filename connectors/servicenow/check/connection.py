@@ -7,11 +7,13 @@ instance does not show it to the integration user, says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from connectors.servicenow.account import own_records, own_roles
+from connectors.servicenow.auth.log_ins import LogIns
 from connectors.servicenow.batch_finding import BatchFinding
 from connectors.servicenow.check.batch import BatchCheck
+from connectors.servicenow.check.consent import ConsentCheck
 from connectors.servicenow.check.foreign import check_foreign
 from connectors.servicenow.check.import_set import check_import_set
 from connectors.servicenow.check.items import check_items
@@ -28,15 +30,22 @@ from connectors.servicenow.settings import ServiceNowSettings
 from connectors.servicenow.tables import CI_FIELD, TicketTable
 from connectors.servicenow.templates import Templates
 from connectors.servicenow.tickets import Tickets
-from connectors.servicenow.wire import list_call, value
-from shared.core.errors import NotSent, Refused, SecretUnavailable, Throttled, TicketSystemError, Unavailable
+from connectors.servicenow.wire import value
+from shared.core.errors import (
+    ConsentMissing,
+    NotSent,
+    Refused,
+    SecretUnavailable,
+    Throttled,
+    TicketSystemError,
+    Unavailable,
+)
 from shared.core.ticket_system import CheckLine, Needs, TicketKind
 
 #: Seconds that the two clocks may differ. Beyond, signed tokens are refused and times in tickets mislead.
 MAX_SKEW = 120.0
 
-_ME = "sys_id=javascript:gs.getUserID()"
-_BEFORE_USER = ("secrets", "reachable", "awake", "authenticated", "api access")
+_BEFORE_USER = ("secrets", "reachable", "awake", "consent", "authenticated", "api access")
 
 
 class ConnectionCheck:
@@ -53,8 +62,11 @@ class ConnectionCheck:
         events: Events,
         people: People,
         batches: BatchFinding,
+        log_ins: LogIns,
     ) -> None:
         self._people = people
+        self._consent = ConsentCheck(client, log_ins)
+        self._before_user = [name for name in _BEFORE_USER if name != "consent" or log_ins.by_consent]
         self._client = client
         self._settings = settings
         self._tables = tables
@@ -73,7 +85,7 @@ class ConnectionCheck:
         stopped = await self._connection(report)
         if stopped is not None:
             failed, reason = stopped
-            for name in [*_BEFORE_USER[_BEFORE_USER.index(failed) + 1 :], *rest]:
+            for name in [*self._before_user[self._before_user.index(failed) + 1 :], *rest]:
                 report.warning(name, f"not tested: {reason}")
             return report.lines
         roles = await self._user(report)
@@ -127,21 +139,45 @@ class ConnectionCheck:
             await self._client.log_in()
             logged_in = True
             report.ok("secrets", "every secret of the connection has a value")
-            self._me = await self._client.call(list_call("sys_user", _ME, ["sys_id", "user_name"], 2))
+            self._me = await own_records(self._client)
+        except ConsentMissing:
+            report.ok("secrets", "every secret of the connection has a value")
+            for name in ("reachable", "awake"):
+                report.warning(name, "not tested: nothing was sent")
+            return self._consent.missing(report), "nobody has consented"
         except SecretUnavailable as error:
             report.failed("secrets", str(error), "Give the secret a value where the message says.")
             return "secrets", "there are no credentials"
         except TicketSystemError as error:
             if not (error.status == 403 and about_one_table(error.upstream)):
-                return _explain(report, error, logged_in)
+                return self._explain(report, error, logged_in)
         for name, detail in (
             ("reachable", f"{self._settings.url} answers"),
             ("awake", "the API answers"),
-            ("authenticated", "the credentials are accepted"),
-            ("api access", "the API may be used"),
         ):
             report.ok(name, detail)
+        await self._consent.given(report, self._me)
+        report.ok("authenticated", "the credentials are accepted")
+        report.ok("api access", "the API may be used")
         return None
+
+    def _explain(self, report: CheckReport, error: TicketSystemError, logged_in: bool) -> tuple[str, str]:
+        """The line that an error belongs to, and why the rest is not tested. The lines before it passed."""
+        if isinstance(error, NotSent) or (isinstance(error, Unavailable) and error.status is None):
+            line, reason = "reachable", "the instance cannot be reached"
+        elif isinstance(error, Unavailable | Throttled):
+            line, reason = "awake", "the instance does not answer for now"
+        elif logged_in and (error.status == 403 or isinstance(error, Refused)):
+            line, reason = "api access", "the API cannot be used"
+        elif error.status is None and "consent" in self._before_user:  # said by the log-in, not by an answer to a call
+            line, reason = "consent", "the consent is not accepted"
+        else:
+            line, reason = "authenticated", "the credentials are not accepted"
+        for name in self._before_user[: self._before_user.index(line)]:
+            if not report.has(name):
+                report.ok(name, "went well")
+        report.error(line, error)
+        return line, reason
 
     async def _user(self, report: CheckReport) -> frozenset[str] | None:
         """The user that makes the calls. Returns its roles, None when they cannot be read."""
@@ -152,7 +188,7 @@ class ConnectionCheck:
             report.warning(
                 "user", "the instance does not show us our own user record", "Allow the user to read sys_user."
             )
-        roles, total = await self._roles()
+        roles, total = await own_roles(self._client)
         if "snc_read_only" in roles:
             report.failed(
                 "roles",
@@ -178,19 +214,6 @@ class ConnectionCheck:
         else:
             report.ok("roles", ", ".join(sorted(roles)))
         return roles
-
-    async def _roles(self) -> tuple[frozenset[str], int | None]:
-        """The roles that are visible, and how many there are, visible or not; None where that is not known."""
-        call = list_call("sys_user_has_role", "user=javascript:gs.getUserID()", ["role.name", "user"], 200)
-        params = {name: text for name, text in call.params.items() if name != "sysparm_no_count"}
-        try:
-            found, total = await self._client.call_with_total(replace(call, params=params))
-        except TicketSystemError:
-            return frozenset(), None  # usual: only administrators may read this table
-        users = {value(row, "user") for row in found}
-        if len(users) != 1:  # no rows, or the condition was ignored and these are the roles of all users
-            return frozenset(), total
-        return frozenset(name for row in found if (name := value(row, "role.name"))), total
 
     def _response_facts(self, report: CheckReport) -> None:
         skew = self._client.response_facts.skew
@@ -247,20 +270,3 @@ class ConnectionCheck:
                 "not tested: reading does not show whether events may be sent",
                 "Run the check with the write test; it sends one clearing event.",
             )
-
-
-def _explain(report: CheckReport, error: TicketSystemError, logged_in: bool) -> tuple[str, str]:
-    """The line that an error belongs to, and why the rest is not tested. The lines before it passed."""
-    if isinstance(error, NotSent) or (isinstance(error, Unavailable) and error.status is None):
-        line, reason = "reachable", "the instance cannot be reached"
-    elif isinstance(error, Unavailable | Throttled):
-        line, reason = "awake", "the instance does not answer for now"
-    elif logged_in and (error.status == 403 or isinstance(error, Refused)):
-        line, reason = "api access", "the API cannot be used"
-    else:
-        line, reason = "authenticated", "the credentials are not accepted"
-    for name in _BEFORE_USER[: _BEFORE_USER.index(line)]:
-        if not report.has(name):
-            report.ok(name, "went well")
-    report.error(line, error)
-    return line, reason

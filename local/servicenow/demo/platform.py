@@ -157,7 +157,7 @@ def _sign_in(public_key: str) -> Iterator[Row]:
                 "scope_restriction": client.scope_restriction,
                 "scopes": "useraccount" if client.scope_restriction == "broadly_scoped" else "",
                 "public_client": "false",
-                "redirect_url": "https://contoso.example/callback",
+                "redirect_url": "https://contoso.example/callback,http://127.0.0.1:8400/",
             },
         )
     verifier = {

@@ -10,6 +10,10 @@ from local.simulator_kit.calls import Answer
 HOME = "/navpage.do"
 LOG_IN = "/login.do"
 LOG_OUT = "/logout.do"
+#: Log-in with name and password although single sign-on is on.
+SIDE_DOOR = "/side_door.do"
+SSO = "/login_with_sso.do"
+CONSENT = "/oauth_auth.do"
 _STYLE = (
     "body{font:15px system-ui,sans-serif;margin:1em auto;max-width:80em;padding:0 1em;color:#222}"
     "nav{border-bottom:1px solid #ccc;padding-bottom:.5em}nav a{margin-right:1em}"

@@ -8,9 +8,10 @@ from local.servicenow.errors import ApiError
 from local.servicenow.exchange import Call
 from local.servicenow.identity import Identity
 from local.servicenow.instance import Instance
+from local.servicenow.pages.consent import ConsentPage
 from local.servicenow.pages.lists import list_page
 from local.servicenow.pages.log_in import LogIns
-from local.servicenow.pages.markup import HOME, LOG_IN, LOG_OUT, error_page, link, page
+from local.servicenow.pages.markup import CONSENT, HOME, LOG_IN, LOG_OUT, SIDE_DOOR, SSO, error_page, link, page
 from local.servicenow.pages.records import record_page
 from local.simulator_kit.calls import Answer, html, read_params
 
@@ -27,14 +28,19 @@ class Site:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._log_ins = LogIns(instance)
+        self._consent = ConsentPage(instance, self._log_ins)
 
     def answer(self, call: Call) -> Answer:
         """The page of an address; log-in first, except where the address can be no page at all (404)."""
         call.identity = None  # pages know sessions, not the credentials of the API
-        if call.path == LOG_IN:
+        if call.path in (LOG_IN, SIDE_DOOR):
             return self._log_ins.page(call)
+        if call.path == SSO:
+            return self._log_ins.single_sign_on(call)
         if call.path == LOG_OUT:
             return self._log_ins.log_out(call)
+        if call.path == CONSENT and call.method in ("GET", "POST"):
+            return self._consent.answer(call)
         if call.method != "GET" or (call.path != "/" and not _PAGE.fullmatch(call.path)):
             return html(404, "Page not found", "The page you are looking for could not be found.")
         user = call.identity = self._log_ins.user(call)
