@@ -61,6 +61,12 @@ class Settings(Switches):
         "replace",
         "refuse",
     )
+    ingestion_malformed: str = switch(
+        "accept",
+        "A body that is no JSON array of objects: 204, and nothing is stored; or 400.",
+        "accept",
+        "refuse",
+    )
     ingestion_refused_text: str = switch("", "400 for a body in which a text column holds this; empty for none.")
 
     # Microsoft Graph

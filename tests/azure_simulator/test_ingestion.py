@@ -102,8 +102,21 @@ def test_given_gzip_when_rows_are_sent_then_they_arrive(monitor: httpx.Client, c
 def test_given_no_array_of_objects_when_it_is_sent_then_it_is_refused(
     monitor: httpx.Client, control: Control, data: bytes, encoding: str, status: int
 ) -> None:
+    control.patch("/settings", ingestion_malformed="refuse")
     refusal(monitor.post(PATH, content=data, headers={"Content-Encoding": encoding}), status)
     assert table(control)["count"] == 0
+
+
+@pytest.mark.parametrize("data", [b"[{]", b'{"RecordId": "a"}', b"[1]", b'[{"RecordId": "\xff"}]'])
+def test_given_the_api_as_it_is_when_a_malformed_body_is_sent_then_204_is_no_proof_of_a_row(
+    monitor: httpx.Client, control: Control, data: bytes
+) -> None:
+    assert monitor.post(PATH, content=data).status_code == 204
+    assert table(control)["count"] == 0
+
+
+def test_given_an_empty_body_when_it_is_sent_then_the_service_fails(monitor: httpx.Client) -> None:
+    refusal(monitor.post(PATH, content=b""), 500)
 
 
 def test_given_more_than_a_megabyte_when_it_is_sent_then_it_is_too_large(

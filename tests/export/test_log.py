@@ -95,7 +95,7 @@ async def test_a_refusal_is_an_error_that_says_why(world: World) -> None:
 
 
 async def test_each_run_tells_the_state_of_every_connection(world: World) -> None:
-    world.configured("kinds: [incident]", connection="budget: {calls: 500}")
+    world.configured("kinds: [incident]", connection="budget: {calls: 500, per: 1d}")
     await deliver(world, fired())
     await world.export(timedelta())
     await send(world, timedelta(minutes=3))

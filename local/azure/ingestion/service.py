@@ -173,21 +173,31 @@ class Ingestion:
         return rule
 
     def _rows(self, call: Call) -> list[dict[str, Any]]:
+        data = self._body(call)
+        if not data:
+            raise self.error(500, "InternalServerError", "An unexpected error occurred.")
         try:
-            text = self._body(call).decode()
+            text = data.decode()
             sent = json.loads(text, parse_float=_finite, parse_constant=_finite)
             if "\\ud" in text.lower():
                 json.dumps(sent, ensure_ascii=False).encode()  # fails where half of a surrogate pair stands alone
         except (ValueError, RecursionError) as problem:
-            raise self.error(400, "InvalidPayload", "The body is no valid JSON in UTF-8.") from problem
+            raise self._malformed("The body is no valid JSON in UTF-8.") from problem
         if not isinstance(sent, list) or not all(isinstance(row, dict) for row in sent):
-            raise self.error(400, "InvalidPayload", "The body must be a JSON array of objects.")
+            raise self._malformed("The body must be a JSON array of objects.")
         marker = self._settings().ingestion_refused_text
         if marker and marker in text:
             for number, row in enumerate(sent):
                 if any(isinstance(value, str) and marker in value for value in row.values()):
                     raise self.error(400, "InvalidRecord", f"Record {number} cannot be ingested.")
         return sent
+
+    def _malformed(self, text: str) -> Refusal:
+        """The answer to a body that is no list of rows: 204, as for one that is stored, unless the setting says 400.
+        Source: issues of the API's clients, where lone objects and broken JSON were answered so."""
+        if self._settings().ingestion_malformed == "accept":
+            return Refusal(Answer(204), text)
+        return self.error(400, "InvalidPayload", text)
 
     def _body(self, call: Call) -> bytes:
         """The body, decompressed. Raises Refusal: 413 above the limit, 415 for an unknown encoding, 400."""
