@@ -102,7 +102,7 @@ def test_given_gzip_when_rows_are_sent_then_they_arrive(monitor: httpx.Client, c
 def test_given_no_array_of_objects_when_it_is_sent_then_it_is_refused(
     monitor: httpx.Client, control: Control, data: bytes, encoding: str, status: int
 ) -> None:
-    control.patch("/settings", ingestion_malformed="refuse")
+    control.set(ingestion_malformed="refuse")
     refusal(monitor.post(PATH, content=data, headers={"Content-Encoding": encoding}), status)
     assert table(control)["count"] == 0
 
