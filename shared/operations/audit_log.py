@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind
-from shared.core.times import rfc3339
+from shared.core.times import parse_moment, rfc3339
 from shared.platform.log import record
 from shared.platform.storage import Storage, storage_errors
 from shared.platform.tables import Operation, submit
@@ -209,6 +209,8 @@ class AuditLog:
     async def read(self, since: datetime, until: datetime) -> AsyncIterator[AuditEntry]:
         """Rows from ``since`` on and before ``until``, in order of time; fetched a thousand at a time.
 
+        Rows that cannot be read are left out, and the app's log says so.
+
         Raises StorageUnavailable.
         """
         from azure.core.exceptions import ResourceNotFoundError
@@ -218,7 +220,11 @@ class AuditLog:
         async with storage_errors("reading the log of actions", within=math.inf):
             try:
                 async for entity in self._storage.table(TABLE).query_entities(query, parameters=hours):
-                    action = _action(entity)
+                    try:
+                        action = _action(entity)
+                    except (ValueError, TypeError, KeyError) as error:
+                        self._storage.unreadable(TABLE, entity["RowKey"], error)
+                        continue
                     if since <= action.time < until:
                         yield action
             except ResourceNotFoundError:
@@ -288,7 +294,7 @@ def _action(entity: Mapping[str, Any]) -> AuditEntry:
     columns = {field.name: _column(field.name) for field in fields(AuditEntry)}
     # a row of an earlier release lacks columns
     values: dict[str, Any] = {name: entity[column] for name, column in columns.items() if column in entity}
-    values["time"] = datetime.fromisoformat(str(values["time"]))
+    values["time"] = parse_moment(values["time"])
     values["severity"] = None if values["severity"] == -1 else values["severity"]
     return AuditEntry(**values)
 

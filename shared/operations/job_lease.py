@@ -26,7 +26,7 @@ from shared.core.errors import JobInterrupted, JobRunning, StorageUnavailable
 from shared.platform.codec import RowCodec
 from shared.platform.log import record
 from shared.platform.storage import Storage, patience
-from shared.platform.tables import RowAddress, RowOvertaken, VersionedTable
+from shared.platform.tables import RowAddress, RowOvertaken, Versioned, VersionedTable
 
 TABLE = "jobleases"
 
@@ -37,6 +37,8 @@ TERM = timedelta(seconds=60)
 MARGIN = timedelta(seconds=3)
 
 _TRIES = 5
+
+_UNREADABLE = "somebody whose row cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,16 @@ class JobLeases:
 
     async def holder_of(self, job: str) -> JobLease | None:
         """Who runs a job now, None when nobody does. Raises StorageUnavailable."""
-        stored, age, _ = await self._table.load_with_age(_address(job))
+        stored, age, _ = await self._load(job)
         return None if stored is None or self._has_run_out(stored.value, age) else stored.value
+
+    async def _load(self, job: str) -> tuple[Versioned[JobLease] | None, timedelta, datetime]:
+        """A lease, its age and the time now. One that cannot be read is held by somebody, for the usual term."""
+        stored, age, now = await self._table.load_with_age(_address(job))
+        if stored is None:
+            return None, age, now
+        lease = stored.value or JobLease(job, _UNREADABLE, now - age, "", self._term)
+        return Versioned(lease, stored.etag), age, now
 
     def _has_run_out(self, lease: JobLease, age: timedelta) -> bool:
         return age > lease.term + self._margin
@@ -136,7 +146,7 @@ class JobLeases:
         token = uuid4().hex
         for _ in range(_TRIES):
             asked_at = asyncio.get_running_loop().time()
-            stored, age, now = await self._table.load_with_age(_address(job))
+            stored, age, now = await self._load(job)
             if stored is not None and stored.value.token == token:  # the answer to our own write was lost
                 return _Grip(stored.value, stored.etag, asked_at - age.total_seconds() - 1)
             if stored is not None and not self._has_run_out(stored.value, age):
