@@ -67,6 +67,40 @@ def test_the_engine_speaks_no_ticket_systems_language() -> None:
     assert lines == []
 
 
+#: Columns of the ticket systems that there are. Sources name fields by their roles.
+_COLUMNS = {
+    *(
+        "sys_id",
+        "number",
+        "caller_id",
+        "opened_by",
+        "short_description",
+        "work_notes",
+        "close_notes",
+        "assignment_group",
+    ),
+    *("cmdb_ci", "correlation_id", "correlation_display", "requested_by_date", "sys_class_name"),
+}
+
+#: What Azure calls so, and what requests and the shape of a ticket do.
+_OTHER_MEANINGS = {
+    ("azure_monitor", "correlation_id"),  # of an operation in the activity log
+    ("secure_score", "number"),  # of a ticket, in the comment that the control gets
+}
+
+
+def test_no_source_speaks_a_ticket_systems_language() -> None:
+    found = {
+        (folder.name, node.value)
+        for folder in (ROOT / "connectors").iterdir()
+        if folder.name != "servicenow"
+        for file in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in _COLUMNS
+    }
+    assert found == _OTHER_MEANINGS
+
+
 def test_only_the_registry_names_a_connector() -> None:
     files = [ROOT / "function_app.py", *(f for part in ("app", "shared") for f in (ROOT / part).rglob("*.py"))]
     users = {f.relative_to(ROOT).as_posix() for f in files if any(n.startswith("connectors") for n in imports(f))}

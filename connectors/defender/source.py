@@ -115,6 +115,7 @@ class DefenderSource(Source):
             self.assignments,
             self._engine.links,
             self._engine.system,
+            lambda connection: self._engine.mapper.field_map(connection),
             self.governance.push_assignment,
             recheck_after=self._engine.config.delivery.recheck_after,
             now=self._engine.now,

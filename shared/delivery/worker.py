@@ -359,8 +359,9 @@ class Worker:
             case OutcomeKind.DEAD_LETTERED:
                 await self._park("dead-letter", message, outcome)
                 if isinstance(message, SignalMessage):
-                    # Without a configuration nothing was reserved; a link that cannot be read cannot be given up.
-                    with contextlib.suppress(ConfigurationError, UnreadableRow):
+                    # Without a configuration nothing was reserved; a link that cannot be read cannot be given up, and
+                    # one that others keep writing is theirs.
+                    with contextlib.suppress(ConfigurationError, UnreadableRow, KeyContended):
                         await self._configured().deliverer.give_up(message)
             case OutcomeKind.DELIVERED | OutcomeKind.SPLIT | OutcomeKind.SOURCE_PUSHED | OutcomeKind.ITEMS_ADDED if (
                 message.replayed

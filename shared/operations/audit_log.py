@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind
+from shared.core.ticket_json import TicketJson
 from shared.core.times import parse_moment, rfc3339
 from shared.platform.log import record
 from shared.platform.storage import Storage, storage_errors
@@ -99,6 +100,19 @@ class AuditEntry:
     warnings: str = ""
     mode: str = ""
     rendered: str = ""
+
+    @property
+    def ticket(self) -> TicketJson | None:
+        """The ticket; None when there is none, as for one that is only rehearsed."""
+        if not self.ticket_id or (self.mode and not self.ticket_number):
+            return None
+        return TicketJson(
+            id=self.ticket_id,
+            number=self.ticket_number or None,
+            kind=self.ticket_kind,
+            connection=self.connection,
+            url=self.ticket_url or None,
+        )
 
     @classmethod
     def of(cls, outcome: Outcome, now: datetime) -> AuditEntry:
