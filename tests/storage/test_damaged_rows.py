@@ -141,7 +141,7 @@ async def _budget(storage: Storage) -> tuple[Callable[[], Awaitable[object]], Ca
 @pytest.mark.parametrize(
     ("table", "made", "cells"),
     [
-        (GROUPS, _group, {"Standing": "sideways"}),
+        (GROUPS, _group, {"Status": "sideways"}),
         (GROUPS, _windows, {"Starts": "[1]"}),
         (GROUPS, _bursts, {"Piece1": '{"starts": 3}'}),
         (GROUPS, _count, {"Count": "three"}),
