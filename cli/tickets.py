@@ -202,7 +202,7 @@ async def _events(services: Container, key: str, since: datetime, until: datetim
         if item.key == key:
             reason = f"{item.reason} (bridge.py dead-letters show {item.id[:12]})"
             yield {
-                "time": item.kept_at,
+                "time": item.parked_at,
                 "state": "",
                 "decision": "waits as a dead letter",
                 "ticket": None,

@@ -34,7 +34,7 @@ from shared.delivery.decision.actions import (
     ReadTicket,
     Reschedule,
     SaveLink,
-    TicketGone,
+    TicketDeleted,
 )
 from shared.delivery.decision.decide import (
     believed_deleted,
@@ -261,7 +261,7 @@ class _SignalDelivery:
                 return why
             case ReadTicket():
                 await self._read_ticket(policy)
-            case TicketGone():
+            case TicketDeleted():
                 await self._write(self._link)
                 raise deleted(self._link)
             case CallTicketSystem():

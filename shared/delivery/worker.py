@@ -20,8 +20,8 @@ from shared.core.errors import (
     ConfigurationError,
     ConnectionDisabled,
     KeyContended,
-    LookAgain,
     MustWait,
+    ReadAgainLater,
     SecretUnavailable,
     SourceError,
     StorageUnavailable,
@@ -210,7 +210,7 @@ class Worker:
             )
         except ValueError as error:
             reason = foreign_reason or str(error)
-            await self._parked.keep_text(message_id, shown, code=FOREIGN_MESSAGE, reason=reason, advice=_FOREIGN_ADVICE)
+            await self._parked.park_text(message_id, shown, code=FOREIGN_MESSAGE, reason=reason, advice=_FOREIGN_ADVICE)
             outcome = Outcome(
                 OutcomeKind.DEAD_LETTERED,
                 "dead_lettered",
@@ -336,7 +336,7 @@ class Worker:
             # Nothing failed: the budget said when its turn is, and coming early or late would cost it that.
             position = error.position or message.position
             return replace(message, position=position), timedelta(seconds=error.retry_after or 0.0)
-        if isinstance(error, LookAgain):
+        if isinstance(error, ReadAgainLater):
             wait = timedelta(seconds=error.retry_after * (1 + self._chance() / 10))
             return replace(message, attempts=message.attempts + 1), wait
         retry_after = error.retry_after if isinstance(error, TicketSystemError) else None
@@ -378,7 +378,7 @@ class Worker:
         await self._queue.delete_content(message)
 
     async def _park(self, kind: ParkedKind, message: Message, outcome: Outcome) -> None:
-        await self._parked.keep(
+        await self._parked.park(
             kind,
             message,
             code=outcome.code,

@@ -189,7 +189,7 @@ def _resource_health(clients: MicrosoftClients, sign_in: dict[str, Any]) -> Call
     machine = signal(resources=(Resource(id=DEV_VM, subscription_id=DEV_VM.split("/")[2]),))
 
     async def call() -> Any:
-        return await health.is_well(machine)
+        return await health.is_healthy(machine)
 
     return call
 

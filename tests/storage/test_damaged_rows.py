@@ -360,7 +360,7 @@ async def test_a_damaged_item_stops_no_replay_of_the_others(storage: Storage) ->
     items = ParkedItems(parked, queue, REGISTRY.schemas, now=lambda: NOW)
     letters = [SignalMessage(id=uuid4().hex, received_at=NOW, signal=signal()) for _ in range(3)]
     for one in letters:
-        await parked.keep("dead-letter", one, code="refused", reason="why")
+        await parked.park("dead-letter", one, code="refused", reason="why")
     for one, data in zip(letters, (b"{", b"[1]"), strict=False):
         await damage_blob(storage, PARKED_CONTENT, f"dead-letter/{one.id}.json", data)
     results = [one async for one in items.replay("dead-letter", [one.id for one in letters])]
@@ -378,7 +378,7 @@ _DAMAGED: dict[str, str] = {
     "connectors/azure_monitor/resource_tags/store.py": "test_damaged_tags_count_as_unknown_and_are_written_again",
     "connectors/bridge/store.py": "test_a_damaged_problem_of_the_bridge_is_reported_again",
     "connectors/defender/assignments/store.py": "test_assignments",
-    "connectors/defender/poll/ancestry.py": "test_documents_count_as_none_and_are_replaced_by_the_next_write",
+    "connectors/defender/poll/management_groups.py": "test_documents_count_as_none_and_are_replaced_by_the_next_write",
     "connectors/defender/poll/snapshot.py": "test_a_snapshot_goes_on_behind_a_line_that_cannot_be_read",
     "connectors/manual/store.py": "test_work_that_needs_a_damaged_row_waits_until_it_is_mended",
     "connectors/secure_score/poll/states.py": "test_documents_count_as_none_and_are_replaced_by_the_next_write",

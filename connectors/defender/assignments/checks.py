@@ -237,7 +237,7 @@ class AssignmentChecks:
             by=request.by or BY_HAND,
             fields=request.ticket_fields,
             latest=known.latest if known is not None else None,
-            told=known.told if known is not None else "",
+            last_pushed=known.last_pushed if known is not None else "",
         )
         if current is not None:
             wanted = replace(
