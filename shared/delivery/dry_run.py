@@ -262,7 +262,7 @@ class DryRunStorage(Storage):
 
 
 class DryRun:
-    """The stage that takes signals whose route, or whole configuration, is a dry run; it ends their road."""
+    """The stage that takes signals whose route, or whole configuration, is a dry run; it ends them."""
 
     def __init__(
         self,

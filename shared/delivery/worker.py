@@ -92,7 +92,7 @@ class Configured:
     """What depends on the configuration.
 
     Attributes:
-        stages: the road of a signal, see ``shared.delivery.stages.road``.
+        stages: what a signal passes, see ``shared.delivery.stages.delivery_stages``.
         deliverer: of the last stage; it is told when a signal is given up.
         groups: flushes groups.
         delivery: its section.
@@ -253,7 +253,7 @@ class Worker:
             return self._failed(current, failed.error, settings, during_delivery=True)
         except _FAILURES as error:  # of a stage before the delivery: the message begins anew
             return self._failed(message, error, settings)
-        raise AssertionError("the last stage ends every road")
+        raise AssertionError("the last stage returns an outcome")
 
     async def _quarantine_unreadable(self, message: UnreadableMessage, attempt: Attempt) -> _Ended:
         del attempt

@@ -39,7 +39,7 @@ async def nowhere(signal: Signal) -> Signal:
 
 
 class AssignOwner:
-    """Assigns recommendations to the person who has to fix them. A ``Stage`` of the road."""
+    """Assigns recommendations to the person who has to fix them. A ``Stage`` of delivery."""
 
     def __init__(
         self,
