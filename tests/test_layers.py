@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 DEPLOYED = ("app", "connectors", "shared")
@@ -126,6 +128,28 @@ def _classes(file: Path) -> Iterator[str]:
         else:
             continue
         yield from (name for name in names if re.fullmatch(r"[A-Z][a-z]\w*", name) and name != "T")
+
+
+#: Stages that come as arguments, by the name of the argument.
+_STAGES = {"tags": "AddTags", "split": "SplitParts", "dry_run": "DryRun", "source_stages": "AssignOwner"}
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/delivery.md"])
+def test_the_pages_name_every_stage_in_order(page: str) -> None:
+    tree = ast.parse((ROOT / "shared/delivery/stages.py").read_text("utf-8"))
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "delivery_stages")
+    (listed,) = (node.value for node in ast.walk(function) if isinstance(node, ast.Return))
+    assert isinstance(listed, ast.Tuple)
+    names = [_stage(element) for element in listed.elts]
+    assert len(set(names)) == len(names)
+    text = (ROOT / page).read_text("utf-8")
+    assert sorted(names, key=text.index) == names
+
+
+def _stage(element: ast.expr) -> str:
+    """The name of the stage that an element of the list is."""
+    names = [node.id for node in ast.walk(element) if isinstance(node, ast.Name)]
+    return next(_STAGES.get(name, name) for name in names if name in _STAGES or name[0].isupper())
 
 
 #: What every folder under connectors/ has beside its code: tests, and a page of documentation.
