@@ -30,6 +30,7 @@ from shared.core.messages import SignalMessage, UnreadableMessage
 from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.plugins import Trap
 from shared.core.signal import Unreadable
+from shared.core.tokens import HeldTokens
 from shared.delivery.grouping.burst_model import Bursts
 from shared.delivery.grouping.model import Group, GroupRules
 from shared.delivery.grouping.store import GROUPS, GroupStore
@@ -50,10 +51,13 @@ from shared.operations.job_runs import TABLE as JOB_RUNS
 from shared.operations.job_runs import JobRunRow, JobRuns
 from shared.operations.outcome_report import outcome_report
 from shared.operations.parked_items import ParkedItems
+from shared.operations.token_store import TABLE as TOKENS
+from shared.operations.token_store import TableTokens
 from shared.operations.trap_watch import TABLE as TRAPS
 from shared.operations.trap_watch import TrapWatch
 from shared.operations.vital_signs import TABLE as VITAL_SIGNS
 from shared.operations.vital_signs import VitalSigns
+from shared.platform.sealing import seal
 from shared.platform.storage import Storage
 from shared.platform.tables import RowAddress
 from tests.mapping.signals import signal
@@ -229,6 +233,29 @@ async def test_a_damaged_run_of_a_job_counts_as_none_and_the_next_one_replaces_i
     assert await runs.last(job) == row
 
 
+@pytest.mark.parametrize("sealed", ["", "bm8gc2VhbA==", None], ids=["nothing", "another seal", "another form"])
+async def test_damaged_tokens_count_as_none_and_the_next_renewal_replaces_them(
+    storage: Storage, sealed: str | None
+) -> None:
+    store = TableTokens(storage, JobLeases(storage), "a test", lambda: NOW)
+    desk, secrets = f"desk-{uuid4().hex[:8]}", ("client-secret",)
+    tokens = HeldTokens("access", NOW, NOW, "refresh", NOW, NOW, "base", ("before",))
+    await store.save(desk, secrets, tokens)
+    assert await store.load(desk, secrets) == tokens
+    text = seal(secrets, f"tokens of {desk}", '{"access": "a"}') if sealed is None else sealed
+    cells = {"WrittenAt": "then"} if sealed == "" else {}
+    await damage(storage, TOKENS, RowAddress(desk, "tokens"), Sealed=text, **cells)
+    with heard() as said:
+        assert await store.load(desk, secrets) is None
+    assert [one["table"] for one in said] == ([] if sealed == "bm8gc2VhbA==" else [TOKENS])
+    assert "access" not in str(said)
+    await store.save(desk, secrets, tokens)
+    assert await store.load(desk, secrets) == tokens
+    await damage(storage, TOKENS, RowAddress(desk, "tokens"), WrittenAt="then")
+    await store.forget(desk)
+    assert await store.load(desk, secrets) is None
+
+
 async def test_a_damaged_credential_is_read_again_and_the_others_are_watched_all_the_same(storage: Storage) -> None:
     mark = uuid4().hex[:8]
     found = [
@@ -397,6 +424,7 @@ _DAMAGED: dict[str, str] = {
     "shared/operations/findings.py": "test_a_finding_that_cannot_be_read_lets_creates_go_alone",
     "shared/operations/job_lease.py": "test_a_damaged_lease_is_somebodys_until_its_term_is_over",
     "shared/operations/job_runs.py": "test_a_damaged_run_of_a_job_counts_as_none_and_the_next_one_replaces_it",
+    "shared/operations/token_store.py": "test_damaged_tokens_count_as_none_and_the_next_renewal_replaces_them",
     "shared/operations/trap_watch.py": "test_a_damaged_trap_is_left_out_until_it_is_seen_again",
     "shared/operations/vital_signs.py": "test_a_damaged_sign_of_life_is_left_out_and_known_anew",
     "shared/resync/progress.py": "test_documents_count_as_none_and_are_replaced_by_the_next_write",
