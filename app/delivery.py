@@ -1,4 +1,4 @@
-"""Builds the queue's worker: the stages of the road of a signal, and who listens to how messages end."""
+"""Builds the queue's worker: the stages of delivery, and who is told how messages end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.delivery.links import LinkStore
 from shared.delivery.rows import RowReaders
 from shared.delivery.splitting.splitter import Splitter
 from shared.delivery.splitting.store import PartStore
-from shared.delivery.stages import SplitParts, road
+from shared.delivery.stages import SplitParts, delivery_stages
 from shared.delivery.worker import Configured, Worker
 from shared.mapping.allow_list import not_allowed
 from shared.platform.log import record
@@ -72,7 +72,7 @@ def _configured(services: Container) -> Configured:
         {name: one for name, source in services.sources.items() if (one := source.row_reader())},
         lambda signal: mapper.route(signal) is not None,
     )
-    stages = road(
+    stages = delivery_stages(
         not_allowed=_allow_list(mapper.accept_only),
         deliverer=deliverer,
         grouper=grouper,

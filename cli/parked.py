@@ -154,7 +154,7 @@ async def _list(
     length = _WHOLE * 2 if out.width >= _WIDE else _shown_length([row.id for row in rows])
     for row in rows:
         what = (row.title or row.key) + (" (replayed)" if row.replayed_at else "")
-        table.add_row(row.id[:length], row.kept_at[:19], row.code, escape(what), escape(row.reason[:300]))
+        table.add_row(row.id[:length], row.parked_at[:19], row.code, escape(what), escape(row.reason[:300]))
     out.print(table)
     counts = await service.counts(kind, wanted)
     codes = ", ".join(f"{code} {count}" for code, count in sorted(counts.by_code.items()))

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from app.container import Container
 from cli.runtime import out, run
+from shared.core.ticket_json import ticket_name
 from shared.operations.outcome_report import OutcomeReport, outcome_report
 
 
@@ -62,8 +63,8 @@ def _print(found: OutcomeReport, hours: int) -> None:
         for sample in line.samples:
             would = "would " if line.mode == "dry_run" else ""
             named = f"{str(sample['time'])[:19]}  {sample['title'] or sample['key']}"
-            ticket = f" {sample['ticket']}" if sample["ticket"] else ""
-            out.print(f"{named}\n  {would}{line.action}{ticket} ({sample['decision']})", markup=False)
+            action = f"{would}{line.action} {ticket_name(sample['ticket'])}".rstrip()
+            out.print(f"{named}\n  {action} ({sample['decision']})", markup=False)
             if sample["reason"]:
                 out.print(f"  {sample['reason']}", markup=False)
             for call in sample.get("calls", ()) if isinstance(sample.get("calls"), list) else ():

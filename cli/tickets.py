@@ -16,6 +16,7 @@ from rich.table import Table
 from app.container import Container
 from cli.runtime import fail, out, run
 from shared.core.link import Link, LinkStage, link_id
+from shared.core.ticket_json import ticket_json, ticket_name
 from shared.core.ticket_system import TicketKind
 from shared.core.times import rfc3339
 from shared.delivery.links import PARTS
@@ -105,7 +106,8 @@ def show(ticket: _Id) -> None:
         link = await _one(services, ticket)
         state = services.state_name(link.connection, link.kind, link.state) if link.state else ""
         shown = {name: _plain(value) for name, value in asdict(link).items()}
-        return {"id": link_id(link.key), "state_name": state, **shown}
+        made = None if link.ticket is None else ticket_json(link.ticket, link.connection)
+        return {"id": link_id(link.key), "state_name": state, **shown, "ticket": made}
 
     print(json.dumps(run(work), indent=2, ensure_ascii=False))
 
@@ -129,7 +131,7 @@ def trace(ticket: _Id, days: _Days = 7, as_json: _Json = False) -> None:
         for event in events:
             said = f"{str(event['time'])[:19]}  {event['state'] or '-'}: {event['decision']}"
             reason = f": {event['reason']}" if event["reason"] else ""
-            out.print(f"{said} {event['ticket'] or ''}".rstrip() + reason, markup=False)
+            out.print(f"{said} {ticket_name(event['ticket'])}".rstrip() + reason, markup=False)
         if not events:
             out.print(f"nothing was logged in the last {days} days; --days looks back up to 90")
 
@@ -170,13 +172,14 @@ def incomplete(
 
 def _print_incomplete(entry: AuditEntry, as_json: bool) -> None:
     what = entry.left_out.splitlines() or [entry.reason or "no route matches"]
-    ticket = entry.ticket_number or entry.ticket_id
     if as_json:
-        shown = {"time": rfc3339(entry.time), "key": entry.key, "ticket": ticket, "missing": what, "id": entry.id}
+        shown = {"time": rfc3339(entry.time), "key": entry.key, "ticket": entry.ticket, "missing": what, "id": entry.id}
         shown |= {"decision": entry.decision, "route": entry.route, "title": entry.title}
         print(json.dumps(shown, ensure_ascii=False))
         return
-    out.print(f"{str(rfc3339(entry.time))[:19]}  {ticket or 'no ticket'}: {entry.title}", markup=False)
+    out.print(
+        f"{str(rfc3339(entry.time))[:19]}  {ticket_name(entry.ticket) or 'no ticket'}: {entry.title}", markup=False
+    )
     route = f" (route '{entry.route}')" if entry.decision == "no_ticket" else ""
     out.print(f"  {'; '.join(what)}{route}", markup=False)
     out.print(f"  key {entry.key}", markup=False)
@@ -190,7 +193,7 @@ async def _events(services: Container, key: str, since: datetime, until: datetim
                 "time": rfc3339(entry.time),
                 "state": entry.state,
                 "decision": f"dry run: {entry.decision}" if entry.mode else entry.decision,
-                "ticket": entry.ticket_number or entry.ticket_id,
+                "ticket": entry.ticket,
                 "reason": entry.reason or entry.left_out.replace("\n", "; ") or entry.rule,
                 "id": entry.id,
             }
@@ -199,10 +202,10 @@ async def _events(services: Container, key: str, since: datetime, until: datetim
         if item.key == key:
             reason = f"{item.reason} (bridge.py dead-letters show {item.id[:12]})"
             yield {
-                "time": item.kept_at,
+                "time": item.parked_at,
                 "state": "",
                 "decision": "waits as a dead letter",
-                "ticket": "",
+                "ticket": None,
                 "reason": reason,
                 "id": item.id,
             }

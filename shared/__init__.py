@@ -1,1 +1,1 @@
-"""The domain and the road that every signal takes. Knows no outside system and nothing of Azure Functions."""
+"""The engine: receives signals, decides, keeps tickets up to date. Knows no outside system, and not Azure Functions."""

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 DEPLOYED = ("app", "connectors", "shared")
@@ -67,6 +69,40 @@ def test_the_engine_speaks_no_ticket_systems_language() -> None:
     assert lines == []
 
 
+#: Columns of the ticket systems that there are. Sources name fields by their roles.
+_COLUMNS = {
+    *(
+        "sys_id",
+        "number",
+        "caller_id",
+        "opened_by",
+        "short_description",
+        "work_notes",
+        "close_notes",
+        "assignment_group",
+    ),
+    *("cmdb_ci", "correlation_id", "correlation_display", "requested_by_date", "sys_class_name"),
+}
+
+#: What Azure calls so, and what requests and the shape of a ticket do.
+_OTHER_MEANINGS = {
+    ("azure_monitor", "correlation_id"),  # of an operation in the activity log
+    ("secure_score", "number"),  # of a ticket, in the comment that the control gets
+}
+
+
+def test_no_source_speaks_a_ticket_systems_language() -> None:
+    found = {
+        (folder.name, node.value)
+        for folder in (ROOT / "connectors").iterdir()
+        if folder.name != "servicenow"
+        for file in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in _COLUMNS
+    }
+    assert found == _OTHER_MEANINGS
+
+
 def test_only_the_registry_names_a_connector() -> None:
     files = [ROOT / "function_app.py", *(f for part in ("app", "shared") for f in (ROOT / part).rglob("*.py"))]
     users = {f.relative_to(ROOT).as_posix() for f in files if any(n.startswith("connectors") for n in imports(f))}
@@ -92,6 +128,28 @@ def _classes(file: Path) -> Iterator[str]:
         else:
             continue
         yield from (name for name in names if re.fullmatch(r"[A-Z][a-z]\w*", name) and name != "T")
+
+
+#: Stages that come as arguments, by the name of the argument.
+_STAGES = {"tags": "AddTags", "split": "SplitParts", "dry_run": "DryRun", "source_stages": "AssignOwner"}
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/delivery.md"])
+def test_the_pages_name_every_stage_in_order(page: str) -> None:
+    tree = ast.parse((ROOT / "shared/delivery/stages.py").read_text("utf-8"))
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "delivery_stages")
+    (listed,) = (node.value for node in ast.walk(function) if isinstance(node, ast.Return))
+    assert isinstance(listed, ast.Tuple)
+    names = [_stage(element) for element in listed.elts]
+    assert len(set(names)) == len(names)
+    text = (ROOT / page).read_text("utf-8")
+    assert sorted(names, key=text.index) == names
+
+
+def _stage(element: ast.expr) -> str:
+    """The name of the stage that an element of the list is."""
+    names = [node.id for node in ast.walk(element) if isinstance(node, ast.Name)]
+    return next(_STAGES.get(name, name) for name in names if name in _STAGES or name[0].isupper())
 
 
 #: What every folder under connectors/ has beside its code: tests, and a page of documentation.

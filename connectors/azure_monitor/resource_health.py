@@ -30,7 +30,7 @@ class ResourceHealth:
         self._cloud = cloud
         self._sign_ins = SubscriptionSignIns(reconcile)
 
-    async def is_well(self, signal: Signal) -> bool:
+    async def is_healthy(self, signal: Signal) -> bool:
         """Whether all resources of a signal that Azure knows are available. False when that cannot be found out.
 
         Never raises: it is asked again, and the log says what stands in the way.

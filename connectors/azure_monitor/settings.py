@@ -34,7 +34,7 @@ class ReconcileSettings(SettingsModel):
     when: When = When()
     """Which alerts count. Left out: all alerts of the subscriptions, whether their rules call the bridge or not."""
     look_back: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=29))] = timedelta(days=1)
-    """Alerts of this time are listed. Those that were seen fired are watched on until they end, however old."""
+    """Alerts of this time are listed. Alerts that were seen fired are followed until they end, however old."""
     grace: Annotated[Duration, Field(le=timedelta(hours=12))] = timedelta(minutes=15)
     """What happened in this time is left to the webhook, which may still come."""
     every: Annotated[Duration, Field(ge=timedelta(minutes=15), le=timedelta(days=7))] = timedelta(minutes=15)
@@ -93,8 +93,7 @@ class ResourceTagsSettings(SettingsModel):
     max_age: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=7))] = timedelta(hours=1)
     """How long tags are used before they are read again. Older ones are used while Azure does not answer."""
     wait: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(seconds=10))] = timedelta(seconds=3)
-    """How long an alert waits for them at most. Without an answer it gets its ticket without tags, and the record of
-    the delivery says so."""
+    """How long an alert waits for them at most. Without an answer its ticket has no tags, and the log says so."""
 
 
 #: Columns, with * and ? for any characters.
@@ -114,8 +113,8 @@ class LogRowsSettings(SettingsModel):
     """Workspaces (``workspaces/<workspace id>``) and resources (``subscriptions/<id>/resourceGroups/rg-logs/*``) in
     which queries may run, in any case, with ``*`` and ``?``. Left out: wherever the identity may read."""
     cloud: CloudName = "public"
-    """Cloud of the logs: ``public``, ``us_government`` or ``china``. Queries go to its host alone, whatever a link in
-    an alert says."""
+    """Cloud of the logs: ``public``, ``us_government`` or ``china``. Queries go only to its host,
+    whatever a link in an alert contains."""
     sign_in: SignIn | None = None
     """For logs of another tenant. Left out: the app's own identity."""
     wait: Annotated[Duration, Field(le=timedelta(seconds=10))] = timedelta(seconds=3)

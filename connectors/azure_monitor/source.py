@@ -185,7 +185,7 @@ class AzureMonitorSource(Source):
 
     async def is_healthy(self, signal: Signal) -> bool | None:
         """See ``Source``: Resource Health is asked."""
-        return await self._health.is_well(signal)
+        return await self._health.is_healthy(signal)
 
     async def check(self, most: timedelta) -> list[SectionCheck]:
         """See ``Source``."""

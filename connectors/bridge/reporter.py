@@ -90,7 +90,7 @@ class OwnReporter:
 
     async def _new(self, problem: OwnProblem, failing: frozenset[str], run: JobRun, result: ReportResult) -> None:
         row = KnownProblem(problem, self._now())
-        etag = "" if run.dry_run else await self._store.write(row, None)
+        etag = "" if run.dry_run else await self._store.begin(row)
         await self._tell(row, etag, failing, run, result)
 
     async def _known(

@@ -10,7 +10,7 @@ from typing import Literal
 from connectors.bridge.payloads.problem import OwnProblem
 from shared.platform.codec import RowCodec
 from shared.platform.storage import Storage
-from shared.platform.tables import RowAddress, RowOvertaken, VersionedTable
+from shared.platform.tables import RowAddress, RowOvertaken, VersionedTable, until_written
 
 TABLE = "ownproblems"
 _PROBLEM = "problem"
@@ -61,6 +61,16 @@ class ProblemStore:
         rows = self._table.scan(condition, {"partition": _PROBLEM})
         return {found.value.problem.key: (found.value, found.etag) async for _, found in rows}
 
+    async def begin(self, row: KnownProblem) -> str:
+        """Write a problem that :meth:`all` did not list; its ETag. A row that cannot be read is replaced.
+
+        Raises RowOvertaken when another worker wrote it.
+        """
+        stored = await self._table.load_or_forget(_address(row.problem.key))
+        if stored is not None and stored.value is not None:
+            raise RowOvertaken
+        return await self.write(row, None if stored is None else stored.etag)
+
     async def write(self, row: KnownProblem, etag: str | None) -> str:
         """Write a row; its new ETag. Raises RowOvertaken when another worker wrote it."""
         return await self._table.write(_address(row.problem.key), row, etag)
@@ -74,16 +84,18 @@ class ProblemStore:
 
     async def take(self, day: str, most: int) -> bool:
         """Count one more signal of a day; False when there are ``most`` already."""
-        taken = False
+        address = RowAddress(_DAY, _DAY)
 
-        def count(found: SentToday | None) -> SentToday:
-            nonlocal taken
-            today = found if found is not None and found.day == day else SentToday(day)
-            taken = today.count < most
-            return SentToday(day, today.count + taken)
+        async def attempt() -> bool:
+            stored = await self._days.load_or_forget(address)
+            today = None if stored is None else stored.value
+            count = today.count if today is not None and today.day == day else 0
+            if count >= most:
+                return False
+            await self._days.write(address, SentToday(day, count + 1), None if stored is None else stored.etag)
+            return True
 
-        await self._days.update(RowAddress(_DAY, _DAY), count, contended="others count the bridge's own signals")
-        return taken
+        return await until_written(attempt, contended="others count the bridge's own signals")
 
 
 def _address(key: str) -> RowAddress:

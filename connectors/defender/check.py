@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 
 from connectors.defender.assessments_api import FIXES
-from connectors.defender.poll import ancestry
+from connectors.defender.poll import management_groups
 from connectors.defender.poll.kinds import KINDS
 from connectors.defender.settings import DefenderSettings, DefenderTenant
 from connectors.microsoft import ResourceManager
@@ -69,12 +69,12 @@ class FindingChecks:
         limited = False
         try:
             pages = graph.pages(
-                ancestry.QUERY, subscriptions=entry.subscriptions, management_groups=entry.management_groups
+                management_groups.QUERY, subscriptions=entry.subscriptions, management_groups=entry.management_groups
             )
             async with aclosing(pages) as opened:
                 async for page in opened:
                     limited = limited or page.limited
-                    found += [read[0] for row in page.rows if (read := ancestry.read_row(row)) is not None]
+                    found += [read[0] for row in page.rows if (read := management_groups.read_row(row)) is not None]
         except SourceError as error:
             if NO_SUBSCRIPTION not in str(error):
                 lines.error("Resource Graph", error)

@@ -11,11 +11,11 @@ from connectors.defender.assignments.requests import AssignmentRequest, Withdraw
 from connectors.defender.assignments.withdraw import Withdrawals, WithdrawnItem
 from connectors.defender.integration_list import ListedIntegration
 from shared.core.http import Request, Response
+from shared.core.ticket_json import TicketJson, ticket_json
 from shared.core.times import rfc3339
 from shared.operations.health import Health
 from shared.web.answers import refusals_as_problems
 from shared.web.requests import NoParameters, read_body, read_query
-from shared.web.tickets import TicketJson, ticket_json
 
 
 class AssignmentJson(TypedDict):

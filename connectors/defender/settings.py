@@ -102,7 +102,7 @@ class IntegrationSettings(SettingsModel):
     that share it; ``owner``: one for all that somebody has to fix."""
     fields: dict[IntegrationKind, dict[str, FieldValue]] | Literal["default"] = "default"
     """``default``: title, description, remediation steps, owner, due date and caller. Otherwise customised per kind of
-    ticket: field to constant, template or look-up, over the defaults; ``null`` takes a default away. A customised kind
+    ticket: field to constant, template or look-up, over the defaults; ``null`` removes a default. A customised kind
     must give the fields for title, owner and requester (ServiceNow: ``short_description``, ``assigned_to``, and
     ``caller_id`` or ``requested_by``). Kinds that are not named keep the defaults."""
     resolve_fields: dict[str, FieldValue] = Field(default_factory=dict)
@@ -170,7 +170,7 @@ class GovernanceRuleSettings(SettingsModel):
 
 
 class DefenderSettings(SettingsModel):
-    """Reads findings of Defender for Cloud, assigns them, and tells it of their tickets; see docs/defender.md."""
+    """Reads findings of Defender for Cloud, assigns them, and writes their tickets back to it; see docs/defender.md."""
 
     tenants: Annotated[list[DefenderTenant], Field(min_length=1, max_length=100)] = Field(
         default_factory=lambda: [DefenderTenant()]

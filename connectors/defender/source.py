@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from connectors.defender.assignments.withdraw import Withdrawals
     from connectors.defender.assignments.write_back import AssignmentWriteBack
     from connectors.defender.integration_list import ListedIntegration
-    from connectors.defender.poll.ancestry import ManagementGroupPaths
+    from connectors.defender.poll.management_groups import ManagementGroupPaths
     from connectors.defender.poll.polled import PollResult
     from connectors.defender.poll.tenants import DefenderTenants
 
@@ -53,9 +53,9 @@ class DefenderSource(Source):
         return AssignmentStore(self._engine.state_storage)
 
     @cached_property
-    def ancestries(self) -> ManagementGroupPaths:
+    def group_paths(self) -> ManagementGroupPaths:
         """The management groups above subscriptions."""
-        from connectors.defender.poll.ancestry import ManagementGroupPaths
+        from connectors.defender.poll.management_groups import ManagementGroupPaths
 
         return ManagementGroupPaths(self._engine.state_storage, now=self._engine.now)
 
@@ -77,10 +77,10 @@ class DefenderSource(Source):
 
     async def _locate(self, signal: Signal) -> Signal:
         """The signal with the details that say where its subscription is: tenant and management groups."""
-        from connectors.defender.poll.ancestry import with_ancestry
+        from connectors.defender.poll.management_groups import with_management_groups
 
-        await self.ancestries.refresh()
-        return with_ancestry(signal, self.ancestries.of(subscription_of(signal)))
+        await self.group_paths.refresh()
+        return with_management_groups(signal, self.group_paths.of(subscription_of(signal)))
 
     @cached_property
     def clouds(self) -> DefenderTenants:
@@ -90,7 +90,7 @@ class DefenderSource(Source):
         return DefenderTenants(
             self._settings or DefenderSettings(),
             clients_of(self._engine),
-            whose=lambda subscription: self.ancestries.of(subscription).tenant,
+            whose=lambda subscription: self.group_paths.of(subscription).tenant,
         )
 
     @cached_property
@@ -115,6 +115,7 @@ class DefenderSource(Source):
             self.assignments,
             self._engine.links,
             self._engine.system,
+            lambda connection: self._engine.mapper.field_map(connection),
             self.governance.push_assignment,
             recheck_after=self._engine.config.delivery.recheck_after,
             now=self._engine.now,

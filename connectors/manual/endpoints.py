@@ -7,9 +7,9 @@ from typing import NotRequired, TypedDict
 from connectors.manual.payloads.request import ManualRequest
 from connectors.manual.requests import ManualTicket, ManualTickets
 from shared.core.http import Request, Response
+from shared.core.ticket_json import TicketJson, ticket_json
 from shared.web.answers import refusals_as_problems
 from shared.web.requests import read_body
-from shared.web.tickets import TicketJson, ticket_json
 
 
 class ManualTicketJson(TypedDict):

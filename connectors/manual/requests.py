@@ -35,7 +35,7 @@ MARGIN = timedelta(minutes=10)
 _RETRY_AFTER = 60
 
 #: Failures after which nobody has to mend anything: the turn of the request comes.
-_TURN_COMES = ("throttled", "key_contended", "look_again", "ticket_not_seen", "change_not_seen")
+_TURN_COMES = ("throttled", "key_contended", "read_again_later", "ticket_not_seen", "change_not_seen")
 
 #: Delivers a signal at once: see ``Worker.handle_now``.
 DeliverAtOnce = Callable[[SignalMessage], Awaitable[Outcome]]

@@ -8,9 +8,9 @@ from typing import NotRequired, TypedDict
 from connectors.secure_score.request_body import ScoreTicketRequest
 from connectors.secure_score.requests import ScoreRequests
 from shared.core.http import Request, Response
+from shared.core.ticket_json import TicketJson, planned_ticket_json, ticket_json
 from shared.web.answers import refusals_as_problems
 from shared.web.requests import read_body
-from shared.web.tickets import TicketJson, planned_ticket_json, ticket_json
 
 
 class ScoreTicketJson(TypedDict):

@@ -19,7 +19,7 @@ from connectors.secure_score.payloads.request import asked
 from connectors.secure_score.request_body import ScoreTicketRequest
 from connectors.secure_score.settings import SecureScoreSettings
 from shared.core.errors import NotAuthorised, SourceError, TicketSystemError
-from shared.core.link import DISPLAY, Link, LinkStage, correlation
+from shared.core.link import Link, LinkStage, correlation
 from shared.core.messages import SignalMessage
 from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
@@ -167,7 +167,7 @@ class ScoreRequests:
         checked = await self._checked(control_id, request, writes=False)
         link = checked.link
         generation = 1 if link is None else link.generation + 1
-        own = {"correlation_id": correlation(checked.signal.key, generation), "correlation_display": DISPLAY}
+        own = checked.route.columns.key_fields(checked.route.kind, correlation(checked.signal.key, generation))
         is_open = link is not None and link.stage is LinkStage.OPEN
         return ScorePreview(
             control=checked.control,

@@ -136,8 +136,8 @@ STATES = (
 
 
 class SecureScoreSettings(SettingsModel):
-    """Makes tickets of the improvement actions of Microsoft 365 Secure Score, by rules and on demand, and tells Secure
-    Score what became of them; see docs/secure-score.md."""
+    """Makes tickets of the improvement actions of Microsoft 365 Secure Score, by rules and on demand, and writes
+    the result back to Secure Score; see docs/secure-score.md."""
 
     tenants: Annotated[list[ScoreTenant], Field(min_length=1, max_length=100)] = Field(
         default_factory=lambda: [ScoreTenant()]
@@ -153,13 +153,13 @@ class SecureScoreSettings(SettingsModel):
     ticket: Literal[TicketKind.CHANGE_REQUEST, TicketKind.INCIDENT] = TicketKind.CHANGE_REQUEST
     """Kind of ticket: change_request or incident."""
     fields: dict[str, FieldValue] = Field(default_factory=dict)
-    """Ticket fields: constants, templates or look-ups, added to the defaults of docs/secure-score.md; ``null`` takes a
-    default away."""
+    """Ticket fields: constants, templates or look-ups, added to the defaults of docs/secure-score.md; ``null`` removes
+    a default."""
     requested_by: str = ""
     """Who asks for the tickets that rules make (a change's requester, an incident's caller): user name or e-mail
     address. Empty: nobody."""
     rules: list[ScoreRuleSettings] = Field(default_factory=list)
-    """What becomes a ticket by itself. Left out: nothing does, tickets are made on demand."""
+    """Which controls become tickets automatically. Left out: none, tickets are made on demand only."""
     resolve: Literal["resolve", "comment", "nothing"] = "resolve"
     """What a control that is done does to its ticket: ``resolve`` it, a ``comment``, or ``nothing``."""
     resolve_fields: dict[str, FieldValue] = Field(default_factory=dict)
@@ -170,11 +170,11 @@ class SecureScoreSettings(SettingsModel):
     """How long after its end a control whose score falls again reopens its ticket. Left out:
     ``delivery.reopen_window``."""
     write_back: bool = True
-    """Whether Secure Score is told of tickets (needs SecurityEvents.ReadWrite.All)."""
+    """Whether states of tickets are written back to Secure Score (needs SecurityEvents.ReadWrite.All)."""
     states: list[TicketStateSettings] = Field(default_factory=lambda: list(STATES))
-    """What Secure Score is told of tickets, by their state. Left out: Reviewed when a ticket is resolved or closed,
-    unless it was cancelled or its close code says that nothing was solved. A ticket that is opened again sets the
-    control back to Default where no entry says otherwise."""
+    """What is written back to Secure Score, by the state of the ticket. Left out: Reviewed when a ticket is resolved or
+    closed, unless it was cancelled or its close code says that nothing was solved. A reopened ticket sets the control
+    back to Default where no entry says otherwise."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:

@@ -36,7 +36,7 @@ from shared.core.errors import (
     Refused,
     TicketSystemError,
 )
-from shared.core.rate_gate import Companion, RateGate
+from shared.core.rate_gate import ComingDelivery, RateGate
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,13 +70,13 @@ class _Waiting:
     """A create that waits for its answer.
 
     Attributes:
-        call: what is asked. companion: the delivery that asks.
+        call: what is asked. coming_delivery: the delivery that asks.
         context: of its task: its deadline, its calls. left: whether it is in a request that was made.
         result: what comes of it.
     """
 
     call: WireCall
-    companion: Companion
+    coming_delivery: ComingDelivery
     context: Context = field(default_factory=copy_context)
     result: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     left: bool = False
@@ -116,10 +116,10 @@ class SharedCreates:
         ``keeps_ids``: as far as is known, the instance keeps the sys_id of the record; else a repetition of a create
         would make a second one. Raises as ``Client.call``.
         """
-        companion = self._gate.companion() if self._finding.wanted and keeps_ids else None
-        if companion is None or not await self._is_shared(companion, call):
+        coming_delivery = self._gate.coming_delivery() if self._finding.wanted and keeps_ids else None
+        if coming_delivery is None or not await self._is_shared(coming_delivery, call):
             return await self._client.call(call)
-        mine = _Waiting(call, companion)
+        mine = _Waiting(call, coming_delivery)
         self._waiting.append(mine)
         if self._filling is None:
             self._fill()
@@ -140,9 +140,9 @@ class SharedCreates:
         """Wait for what is under way."""
         await asyncio.gather(*self._sending, return_exceptions=True)
 
-    async def _is_shared(self, companion: Companion, call: WireCall) -> bool:
+    async def _is_shared(self, coming_delivery: ComingDelivery, call: WireCall) -> bool:
         """Whether a create may wait for others: there are more deliveries than calls in flight."""
-        if companion.coming <= self._in_flight and not self._waiting:
+        if coming_delivery.coming <= self._in_flight and not self._waiting:
             return False
         if asyncio.get_running_loop().time() < self._alone_until:
             return False
@@ -190,7 +190,7 @@ class SharedCreates:
         deadline = loop.time() + _PATIENCE
         while loop.time() < deadline:
             waiting = [one for one in self._waiting if not one.result.done()]
-            if not waiting or len(waiting) >= self._fitting() or waiting[0].companion.coming <= len(waiting):
+            if not waiting or len(waiting) >= self._fitting() or waiting[0].coming_delivery.coming <= len(waiting):
                 return
             await asyncio.sleep(_LOOK_EVERY)
 
@@ -207,12 +207,12 @@ class SharedCreates:
         """Those that leave now; the others begin the next request."""
         waiting = [one for one in self._waiting if not one.result.done()]
         most = self._fitting()
-        if waiting and not waiting[0].companion.rationed:
+        if waiting and not waiting[0].coming_delivery.rationed:
             most = min(most, math.ceil(len(waiting) / max(self._in_flight - 1, 1)))
         taken, rest = waiting[:most], waiting[most:]
         for one in taken:
             one.left = True
-            one.companion.leave()
+            one.coming_delivery.leave()
         self._waiting, self._filling = rest, None
         if rest:
             self._fill()

@@ -154,6 +154,7 @@ PLUGIN = TicketSystemPlugin(
         closing={TicketKind.EVENT: _EVENT_ENDS},
         limits={**LIMITS, **_EVENT_LIMITS},
         computed={TicketKind.INCIDENT: _PRIORITY, TicketKind.PROBLEM: _PRIORITY},
+        reserved=("number", "state", "correlation_id", "correlation_display", "sys_*"),
         date_format="%Y-%m-%d %H:%M:%S",
         templates=frozenset({TicketKind.INCIDENT, TicketKind.PROBLEM}),
         key_fields=_key_fields,

@@ -31,22 +31,22 @@ from shared.budget.backlog import (
 from shared.budget.call_monitor import CallMonitor
 from shared.budget.call_slots import CallSlots
 from shared.budget.circuit import claim_probe, is_probe_due, release_probe
-from shared.budget.company import ComingDeliveries
+from shared.budget.coming_deliveries import ComingDeliveries
 from shared.budget.leases import HeldCalls, Leases
 from shared.budget.quota import (
     Lease,
     QuotaRules,
     calls_per_delivery,
+    deliveries_per_call,
     has_call_for_background,
     limit_of,
     roll,
-    seats_of_call,
     window_at,
     window_opens,
 )
 from shared.budget.store import BudgetState, BudgetStore, SharedState, capacity_of, change_quota
 from shared.core.errors import BridgeError, CircuitOpen, MustWait
-from shared.core.rate_gate import CallReport, Companion, is_background
+from shared.core.rate_gate import CallReport, ComingDelivery, is_background
 
 
 @dataclass(frozen=True, weakref_slot=True, slots=True, eq=False)
@@ -175,11 +175,11 @@ class BudgetGate:
             if not self._may_begin(demand):  # another made the attempt at an open circuit meanwhile
                 raise await self._must_wait(demand)
             raise self._no_call_slot(position)
-        quota, waited, seats = self.state.quota, number is not None, 1
+        quota, waited, deliveries = self.state.quota, number is not None, 1
         if not urgent:  # with one call where two are needed, it would spend that one and come back for both
             calls = max(calls, round(calls_per_delivery(quota, waited=waited)))
-            seats = seats_of_call(quota, waited=waited) if self.state.circuit.is_closed else 1
-        held = await self._take(demand, calls, seats)
+            deliveries = deliveries_per_call(quota, waited=waited) if self.state.circuit.is_closed else 1
+        held = await self._take(demand, calls, deliveries)
         if not self.state.circuit.is_closed:
             try:
                 held.probe = await self._probe(demand)
@@ -249,12 +249,12 @@ class BudgetGate:
         admission = self._admission()
         return self._slots.slot(urgent=admission is not None and admission.urgent, shared=shared)
 
-    def companion(self) -> Companion | None:
-        """See ``RateGate.companion``."""
+    def coming_delivery(self) -> ComingDelivery | None:
+        """See ``RateGate.coming_delivery``."""
         admission = self._admission()
         if admission is None or admission.urgent or admission.held.probe:
             return None
-        return self._coming.companion(admission.number, rationed=self._leases.limit is not None)
+        return self._coming.coming_delivery(admission.number, rationed=self._leases.limit is not None)
 
     def share(self, most: int) -> None:
         """See ``RateGate.share``. All workers are told by the row."""
@@ -349,9 +349,9 @@ class BudgetGate:
         admission = _ADMISSION.get()
         return admission if admission is not None and admission.connection == self.connection else None
 
-    async def _take(self, demand: _Demand, calls: int, seats: int = 1) -> HeldCalls:
+    async def _take(self, demand: _Demand, calls: int, deliveries: int = 1) -> HeldCalls:
         """Calls for a delivery, see ``Leases.take``. Raises MustWait, StorageUnavailable."""
-        held = await self._leases.take(calls, urgent=demand.urgent, position=demand.position, seats=seats)
+        held = await self._leases.take(calls, urgent=demand.urgent, position=demand.position, deliveries=deliveries)
         if held is None:
             raise await self._must_wait(demand)
         return held

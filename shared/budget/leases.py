@@ -22,14 +22,14 @@ class HeldCalls:
         lease: the calls.
         reserved: whether they came out of the reserve.
         probe: names the attempt at an open circuit that is made with them, else empty.
-        users: deliveries that hold them. seats: how many more may.
+        users: deliveries that hold them. deliveries: how many more may.
     """
 
     lease: Lease
     reserved: bool = False
     probe: str = ""
     users: int = 1
-    seats: int = 0
+    deliveries: int = 0
 
 
 class Leases:
@@ -53,27 +53,32 @@ class Leases:
         """Calls allowed in this window; None for any number."""
         return limit_of(roll(self._shared.view.quota, self._rules, self._now()), self._rules)
 
-    async def take(self, calls: int, *, urgent: bool, position: int | None, seats: int = 1) -> HeldCalls | None:
+    async def take(self, calls: int, *, urgent: bool, position: int | None, deliveries: int = 1) -> HeldCalls | None:
         """Calls of a lease at hand or of a new one; None when there are not that many.
 
         Args:
             calls: how many.
             urgent: may use the reserve.
             position: of the delivery in the backlog, None for none.
-            seats: deliveries that are to share the one call that is taken; a call with a free seat is taken first.
+            deliveries: deliveries that are to share the one call that is taken; one that has room left is taken first.
 
         Raises StorageUnavailable.
         """
         if self.limit is None:
             return HeldCalls(Lease(calls=calls, until=self._now() + _UNLIMITED))
         async with self._leasing:
-            if seats > 1 and self._open is not None and self._open.seats and self._open.lease.has(1, self._now()):
-                self._open.seats -= 1
+            if (
+                deliveries > 1
+                and self._open is not None
+                and self._open.deliveries
+                and self._open.lease.has(1, self._now())
+            ):
+                self._open.deliveries -= 1
                 self._open.users += 1
                 return self._open
             held = await self._own(calls, urgent, position)
-            if seats > 1 and held is not None:
-                held.seats = seats - 1
+            if deliveries > 1 and held is not None:
+                held.deliveries = deliveries - 1
                 self._open = held
             return held
 

@@ -211,7 +211,7 @@ def calls_per_delivery(quota: Quota, *, waited: bool = False) -> float:
     return min(max(quota.calls / quota.deliveries, least), _MOST_CALLS) if quota.deliveries >= _ENOUGH else least
 
 
-def seats_of_call(quota: Quota, *, waited: bool = False) -> int:
+def deliveries_per_call(quota: Quota, *, waited: bool = False) -> int:
     """Deliveries that are admitted with one call between them, because they will share it."""
     if quota.sharing <= 1:
         return 1

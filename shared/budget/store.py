@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from shared.budget.backlog import Backlog, Capacity, Positions, move_up, note_worker
+from shared.budget.backlog import Backlog, Capacity, move_up, note_worker
 from shared.budget.circuit import Circuit
 from shared.budget.quota import Quota, QuotaRules, charge, observe_cost, observe_time, roll
 from shared.core.errors import StorageUnavailable
+from shared.platform.codec import WRONG_FORM, coding_of
 from shared.platform.storage import Storage, storage_errors
 from shared.platform.tables import RowOvertaken, put_row
 
@@ -53,6 +54,8 @@ class BudgetState:
     quota: Quota = field(default_factory=Quota)
     circuit: Circuit = field(default_factory=Circuit)
 
+
+_STATE = coding_of(BudgetState)
 
 #: What happened, as a change of whatever the state is by then.
 Event = Callable[[BudgetState], BudgetState]
@@ -98,7 +101,8 @@ class BudgetStore(Protocol):
     """Keeps the shared state of budgets."""
 
     async def read(self, connection: str) -> tuple[BudgetState, str] | None:
-        """The state and its ETag, None when there is none. Raises StorageUnavailable."""
+        """The state and its ETag, None when there is none. Raises StorageUnavailable, and UnreadableRow for a row that
+        cannot be read: nothing is sent until a person mends or deletes it, because nobody knows what is left."""
         ...
 
     async def write(self, connection: str, state: BudgetState, etag: str | None) -> str:
@@ -129,7 +133,10 @@ class TableBudgets:
                 entity = await self._table().get_entity(connection, _ROW)
             except ResourceNotFoundError:
                 return None
-        return from_entity(entity), str(entity.metadata["etag"])
+        try:
+            return from_entity(entity), str(entity.metadata["etag"])
+        except ValueError as error:
+            raise self._storage.unreadable(TABLE, connection, error) from error
 
     async def write(self, connection: str, state: BudgetState, etag: str | None) -> str:
         """See ``BudgetStore.write``."""
@@ -152,35 +159,23 @@ def to_entity(connection: str, state: BudgetState) -> dict[str, Any]:
         "Waiting": max(round(waiting.last - waiting.due), 0),
         "CoolUntil": quota.cool_until,
         "CircuitOpen": not state.circuit.is_closed,
-        "State": json.dumps(asdict(state), separators=(",", ":")),
+        "State": json.dumps(_STATE.write(state), separators=(",", ":")),
     }
 
 
 def from_entity(entity: Mapping[str, Any]) -> BudgetState:
     """Read a table row. Fields of another release that this one does not know are left out.
 
-    Raises StorageUnavailable when it cannot be understood.
+    Raises ValueError for a row that cannot be read.
     """
     try:
         data = json.loads(entity["State"])
-        backlog = _known(Backlog, data["backlog"])
-        for urgency in ("ordinary", "urgent"):
-            backlog[urgency] = Positions(**_known(Positions, backlog[urgency]))
-        backlog["workers"] = tuple((str(name), float(expiry)) for name, expiry in backlog.get("workers", ()))
-        slots = backlog.get("call_slots", ())
-        backlog["call_slots"] = tuple((str(name), int(count), float(expiry)) for name, count, expiry in slots)
-        quota, circuit = _known(Quota, data["quota"]), _known(Circuit, data["circuit"])
-        return BudgetState(Backlog(**backlog), Quota(**quota), Circuit(**circuit))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StorageUnavailable(
-            f"the row of a budget in table {TABLE} cannot be understood ({type(error).__name__}). Delete it: the "
-            "bridge writes a new one, and counts from zero in this window"
-        ) from error
-
-
-def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
-    return {name: value for name, value in data.items() if name in names}
+        if missing := {field.name for field in fields(BudgetState)} - data.keys():
+            raise ValueError(f"{', '.join(sorted(missing))} is missing")
+        state: BudgetState = _STATE.read(data)
+    except WRONG_FORM as error:
+        raise ValueError(f"state: {error}. Without the row the bridge counts from zero in this window") from error
+    return state
 
 
 @dataclass(slots=True)

@@ -29,8 +29,8 @@ class SecureWebhook(SettingsModel):
     tenants: Annotated[list[Guid], Field(min_length=1, max_length=100)]
     """Ids of the Entra tenants whose tokens are accepted."""
     audiences: Annotated[list[Audience], Field(min_length=1, max_length=20)]
-    """What the token may be made out to: the Application ID URI (``api://...``, tokens of version 1) and the client id
-    (version 2) of the app registration that stands for the bridge."""
+    """Accepted audiences of the token: the Application ID URI (``api://...``, tokens of version 1) and the client id
+    (version 2) of the bridge's app registration."""
     cloud: CloudName = "public"
     """Cloud of these tenants: ``public``, ``us_government`` or ``china``. It decides issuers, keys and callers."""
     callers: Annotated[list[Guid] | None, Field(min_length=1, max_length=20)] = None
@@ -55,8 +55,8 @@ class SecureWebhook(SettingsModel):
 
 
 class AcceptOnly(SettingsModel):
-    """What may become a ticket at all, by what the payload says. All given conditions must hold; what fails one is kept
-    in quarantine (code ``not_allowed``), and makes no ticket.
+    """Which signals may become tickets, by the content of the payload. All given conditions must hold. A signal that
+    fails one is stored in quarantine (code ``not_allowed``), and makes no ticket.
 
     Patterns compare whole values without case; ``*`` stands for any text, ``?`` for one character. Unlike a route's
     conditions these hold only when everything that the signal names matches, and when it names something.

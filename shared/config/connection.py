@@ -43,7 +43,7 @@ class CallBudget(SettingsModel):
     """Length of a window. Windows begin on the clock (``1h``: every full hour, UTC), as ticket systems count them."""
     reserve: Annotated[Percent, Field(ge=0, le=0.5, json_schema_extra={"default": "10%"})] = 0.1
     """Share of the calls, at least one, that only severities 0 and 1 may use. It shrinks to a fifth as the window
-    passes, for a call that nobody makes is lost."""
+    passes, because unused calls are lost."""
 
     @model_validator(mode="after")
     def _has_calls(self) -> CallBudget:

@@ -127,7 +127,7 @@ class RouteBody(SettingsModel):
     template that is not found costs its values, with a warning, and not the ticket. Left out: none."""
     fields: dict[str, FieldValue] = Field(default_factory=dict)
     """Ticket fields: constants, templates such as ``{{ signal.title }}``, or look-ups. They are added to the defaults
-    of the ticket kind; ``null`` takes a default away."""
+    of the ticket kind; ``null`` removes a default."""
     severity: SeverityOverrides = SeverityOverrides()
     """Lines of the severity table that differ for this route."""
     resolve: ResolveSettings = ResolveSettings()
@@ -155,8 +155,7 @@ class RouteBody(SettingsModel):
     mode: Mode = "live"
     """``dry_run``: its signals are decided, rendered and logged, and nothing is written outside; docs/dry-run.md."""
     disabled: bool = False
-    """True: it takes no new signals, which go on to the next route that matches. Tickets that it made keep its closing
-    fields."""
+    """True: it takes no new signals; the next route that matches takes them. Its tickets keep its closing fields."""
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
@@ -219,7 +218,7 @@ class BridgeConfig(SettingsModel):
     """Severity to impact and urgency."""
     lookups: dict[Name, LookupTableSettings] = Field(default_factory=dict)
     """Tables for look-ups: key to value, or a ``file`` beside this one. Keys compare without case; ``*`` and ``?`` make
-    a key a pattern. A key that stands in the table goes before patterns; of these the first that matches wins."""
+    a key a pattern. An exact key is preferred to patterns; of these the first that matches is used."""
     routes: list[RouteSettings] = Field(default_factory=list)
     """Tried in order; the first that matches wins."""
     default: RouteBody | None = None
@@ -235,7 +234,7 @@ class BridgeConfig(SettingsModel):
     accept_only: AcceptOnly | None = None
     """What may become a ticket at all. Left out: everything."""
     resync: ResyncSettings = ResyncSettings()
-    """What people do with the tickets comes back, and goes on to where they came from."""
+    """Reads the changes that people make to tickets, and pushes them to the sources."""
 
     @property
     def tables(self) -> dict[str, Mapping[str, str]]:

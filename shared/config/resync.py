@@ -11,8 +11,7 @@ from shared.core.settings import Duration, SettingsModel
 
 
 class ResyncSettings(SettingsModel):
-    """What people do with the tickets: states, owners and due dates come back, and go on to where the tickets came
-    from."""
+    """Reads the changes that people make to tickets (states, owners, due dates), and pushes them to the sources."""
 
     enabled: bool = True
     """Whether ticket systems are asked at all. The bridge learns of changes otherwise only when it writes a ticket."""
@@ -20,7 +19,6 @@ class ResyncSettings(SettingsModel):
     """How often each connection is asked what changed: one call for each kind of ticket. The timer runs every five
     minutes."""
     full_check_every: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=30))] = timedelta(days=1)
-    """How often every open or resolved ticket is looked for: one call for each hundred. It finds those that were
-    deleted."""
+    """How often every open or resolved ticket is looked up, with one call for each hundred, to find deleted ones."""
     page_size: Annotated[int, Field(ge=10, le=1000)] = 500
     """Tickets that are asked for in one call."""

@@ -10,7 +10,7 @@
     ├── KeyContended            too many workers on one key; nothing is wrong, only busy      retry
     ├── JobRunning              the job is being run by somebody else                         retry
     ├── JobInterrupted          a job was stopped: it lost its lease, or ran too long         retry
-    ├── LookAgain               one look at a ticket proves nothing; it is looked at again    retry
+    ├── ReadAgainLater          reading a ticket once proves nothing; it is read again       retry
     │   ├── TicketNotSeen       a ticket that should be there cannot be seen                  retry
     │   └── ChangeNotSeen       a change was accepted, and the ticket does not show it        retry
     ├── SourceError             a Microsoft service that the bridge reads did not give what was asked for
@@ -125,7 +125,7 @@ class JobInterrupted(BridgeError):
     retry = True
 
 
-class LookAgain(BridgeError):
+class ReadAgainLater(BridgeError):
     """One look at a ticket proves nothing: the signal waits and the ticket is looked at again.
 
     It is no failure of the connection.
@@ -134,7 +134,7 @@ class LookAgain(BridgeError):
         retry_after: seconds until the next look.
     """
 
-    code = "look_again"
+    code = "read_again_later"
     retry = True
 
     def __init__(self, message: str, *, retry_after: float) -> None:
@@ -142,13 +142,13 @@ class LookAgain(BridgeError):
         self.retry_after = retry_after
 
 
-class TicketNotSeen(LookAgain):
+class TicketNotSeen(ReadAgainLater):
     """A ticket that should be there cannot be seen: it was deleted, is hidden for a while, or is not committed yet."""
 
     code = "ticket_not_seen"
 
 
-class ChangeNotSeen(LookAgain):
+class ChangeNotSeen(ReadAgainLater):
     """The ticket system accepted a change, but its answer shows the ticket as it was before."""
 
     code = "change_not_seen"

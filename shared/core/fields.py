@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from shared.core.ticket_system import TicketKind
@@ -50,6 +51,7 @@ class FieldMap:
             what comes back equals what was sent.
         computed: per kind, columns that the system computes itself, each with the sentence that a person is told who
             tries to set it, fix included.
+        reserved: columns that only the bridge or the system itself writes; a ``*`` at the end stands for any rest.
         date_format: how the system takes a date with time, for ``strftime``; always UTC.
         templates: kinds whose tickets may start from a template of the ticket system.
         key_fields: the fields that bear the key of a ticket, for previews: of a kind and the correlation text.
@@ -62,6 +64,7 @@ class FieldMap:
     limits: Mapping[str, int] = field(default_factory=dict)
     default_limit: int = 4000
     computed: Mapping[TicketKind, Mapping[str, str]] = field(default_factory=dict)
+    reserved: tuple[str, ...] = ()
     date_format: str = "%Y-%m-%dT%H:%M:%SZ"
     templates: frozenset[TicketKind] = frozenset()
     key_fields: Callable[[TicketKind, str], Mapping[str, str]] = _no_key_fields
@@ -69,6 +72,18 @@ class FieldMap:
     def named(self, kind: TicketKind, role: FieldRole) -> tuple[str, ...]:
         """The columns of a role; empty where the kind has no such field."""
         return self.columns.get(kind, {}).get(role, ())
+
+    def is_reserved(self, column: str) -> bool:
+        """Whether only the bridge or the system itself writes a column."""
+        return any(column.startswith(one[:-1]) if one.endswith("*") else column == one for one in self.reserved)
+
+    def values(self, kind: TicketKind, values: Mapping[FieldRole, str | datetime]) -> dict[str, str]:
+        """Values by column, dates as the system takes them; without those that the kind has no field for."""
+        return {
+            column: value if isinstance(value, str) else value.astimezone(UTC).strftime(self.date_format)
+            for role, value in values.items()
+            for column in self.named(kind, role)
+        }
 
     def limit(self, column: str) -> int:
         """Longest text of a column, in characters."""

@@ -218,12 +218,7 @@ def read_fields(text: str | bytes) -> dict[str, Any]:
         NewerVersion: written by a newer release.
         ValueError: anything else that :func:`encode` did not write.
     """
-    try:
-        fields = read_json_text(text)
-    except ValueError as error:
-        raise ValueError(f"not a message of the bridge: {error}") from None
-    if not isinstance(fields, dict):
-        raise ValueError("not a message of the bridge: no JSON object")
+    fields = read_object(text)
     version, name, claim = fields.get("v"), fields.get("id"), fields.get("claim", "")
     if type(version) is not int or not (isinstance(name, str) and _ID.fullmatch(name)):
         raise ValueError("not a message of the bridge: it has no version, or no id of 32 hex digits")
@@ -233,6 +228,17 @@ def read_fields(text: str | bytes) -> dict[str, Any]:
         raise NewerVersion(name, version)
     if version != VERSION:
         raise ValueError(f"not a message of the bridge: its version {version} is not known to this release")
+    return fields
+
+
+def read_object(text: str | bytes) -> dict[str, Any]:
+    """The members of a JSON object: of a message, or of its content. Raises ValueError for anything else."""
+    try:
+        fields = read_json_text(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not a message of the bridge: {error}") from None
+    if not isinstance(fields, dict):
+        raise ValueError("not a message of the bridge: no JSON object")
     return fields
 
 

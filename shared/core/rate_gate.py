@@ -43,7 +43,7 @@ class CallReport:
     date: float | None = None
 
 
-class Companion(Protocol):
+class ComingDelivery(Protocol):
     """A delivery of ordinary urgency, whose first call may be shared with other deliveries."""
 
     @property
@@ -71,7 +71,7 @@ class RateGate(Protocol):
         """
         ...
 
-    def companion(self) -> Companion | None:
+    def coming_delivery(self) -> ComingDelivery | None:
         """The delivery under way, None where its calls cannot be shared: it is urgent, it is the attempt at an open
         circuit, or there is no delivery."""
         ...
@@ -103,8 +103,8 @@ class UnlimitedGate:
         del shared  # no delivery passes this gate, so no call is shared
         return self._slots
 
-    def companion(self) -> Companion | None:
-        """See ``RateGate.companion``."""
+    def coming_delivery(self) -> ComingDelivery | None:
+        """See ``RateGate.coming_delivery``."""
         return None
 
     def share(self, most: int) -> None:

@@ -34,7 +34,7 @@ from shared.delivery.decision.actions import (
     ReadTicket,
     Reschedule,
     SaveLink,
-    TicketGone,
+    TicketDeleted,
 )
 from shared.delivery.decision.decide import (
     believed_deleted,
@@ -147,22 +147,19 @@ class Deliverer:
         return stored is not None and stored.value.stage is LinkStage.OPEN and stored.value.latest == since
 
     async def give_up(self, message: SignalMessage) -> None:
-        """Write into the link that the message's signal was refused for good. Raises StorageUnavailable.
+        """Write into the link that the message's signal was refused for good.
 
-        The dead letter has the id of the message.
+        The dead letter has the id of the message. Raises StorageUnavailable and KeyContended.
         """
-        signal, links, now = message.signal, self._context.links, self._context.now
-        for _ in range(_MOST_STEPS):
-            stored = await links.load(signal.key)
-            link = stored.value if stored else Link(key=signal.key, created_at=now())
+        signal, now = message.signal, self._context.now
+
+        def give_up(link: Link | None) -> Link | None:
+            link = link or Link(key=signal.key, created_at=now())
             if link.pending is not None and link.pending.by != message.id:
-                return  # another worker holds this key and leaves the link in order
-            given_up = refused(replace(link, title=signal.title), signal.order, message.id, now())
-            try:
-                await links.write(given_up, stored.etag if stored else None)
-            except RowOvertaken:
-                continue
-            return
+                return None  # another worker holds this key and leaves the link in order
+            return refused(replace(link, title=signal.title), signal.order, message.id, now())
+
+        await self._context.links.update(signal.key, give_up, contended=f"{signal.key}: others kept changing its link")
 
 
 class _SignalDelivery:
@@ -264,7 +261,7 @@ class _SignalDelivery:
                 return why
             case ReadTicket():
                 await self._read_ticket(policy)
-            case TicketGone():
+            case TicketDeleted():
                 await self._write(self._link)
                 raise deleted(self._link)
             case CallTicketSystem():

@@ -262,7 +262,7 @@ class DryRunStorage(Storage):
 
 
 class DryRun:
-    """The stage that takes signals whose route, or whole configuration, is a dry run; it ends their road."""
+    """The stage that takes signals whose route, or whole configuration, is a dry run; it ends them."""
 
     def __init__(
         self,
@@ -372,7 +372,7 @@ class GroupsInDryRun:
     async def flush(self, message: FlushGroup) -> str:
         """See ``GroupFlusher``."""
         group = await self._store.load(message.group)
-        if group is not None and group.value.look_id == message.id:
+        if group is not None and group.value.flush_id == message.id:
             return await self._dry.flush(message)
         if self._live is not None:
             return await self._live.flush(message)

@@ -45,7 +45,7 @@ class ParkedItem:
 
     Attributes:
         kind: ``dead-letter`` or ``quarantine``. id: the message's.
-        kept_at, received_at: RFC 3339. reason: why. advice: what to do. code: of the error, for filters.
+        parked_at, received_at: RFC 3339. reason: why. advice: what to do. code: of the error, for filters.
         key, title, source, connection: of the signal, empty for unreadable items; the key of an order that a source be
             told is what is to be told.
         attempts: deliveries that failed. replayed_at: when it was last sent again, empty if never.
@@ -53,7 +53,7 @@ class ParkedItem:
 
     kind: ParkedKind
     id: str
-    kept_at: str
+    parked_at: str
     received_at: str
     code: str
     reason: str
@@ -72,7 +72,7 @@ def _time(raw: str) -> str:
     return raw
 
 
-_CODEC = RowCodec(ParkedItem, kept_at=Coding(str, _time))
+_CODEC = RowCodec(ParkedItem, parked_at=Coding(str, _time))
 
 
 class ParkedStore:
@@ -86,7 +86,7 @@ class ParkedStore:
         """The whole message of an item."""
         return JsonBlob(self._storage, CONTAINER, f"{kind}/{item}.json", dict[str, Any])
 
-    async def keep(
+    async def park(
         self, kind: ParkedKind, message: Message, *, code: str, reason: str, advice: str = "", connection: str = ""
     ) -> ParkedItem:
         """Park a message. Parking the same one again replaces its row."""
@@ -94,7 +94,7 @@ class ParkedStore:
         row = ParkedItem(
             kind=kind,
             id=message.id,
-            kept_at=rfc3339(datetime.now(UTC)) or "",
+            parked_at=rfc3339(datetime.now(UTC)) or "",
             received_at=rfc3339(message.received_at) or "",
             code=code,
             reason=reason[:_LONGEST_TEXT],
@@ -108,7 +108,7 @@ class ParkedStore:
         await self._write(row, json.loads(encode(message)) | content(message))
         return row
 
-    async def keep_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> ParkedItem:
+    async def park_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> ParkedItem:
         """Park a message that the bridge did not write, as it came."""
         now = rfc3339(datetime.now(UTC)) or ""
         row = ParkedItem("dead-letter", message_id, now, now, code, reason[:_LONGEST_TEXT], advice)
@@ -223,9 +223,9 @@ def _microseconds(moment: datetime) -> int:
 
 def _row_keys(row: ParkedItem) -> tuple[str, str, str]:
     """The row keys of an item: under its id, by time, and by time counted down."""
-    kept_at = _microseconds(parse_moment(row.kept_at))
+    parked_at = _microseconds(parse_moment(row.parked_at))
     return (
         _ID + row.id,
-        f"{_OLDEST}{kept_at:016}-{row.id}",
-        f"{_NEWEST}{_END_OF_TIME - kept_at:016}-{row.id}",
+        f"{_OLDEST}{parked_at:016}-{row.id}",
+        f"{_NEWEST}{_END_OF_TIME - parked_at:016}-{row.id}",
     )

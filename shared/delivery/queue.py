@@ -10,7 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import StorageUnavailable
-from shared.core.messages import MAX_MESSAGE_BYTES, QUEUE, Message, content, encode, from_fields, read_fields
+from shared.core.messages import (
+    MAX_MESSAGE_BYTES,
+    QUEUE,
+    Message,
+    content,
+    encode,
+    from_fields,
+    read_fields,
+    read_object,
+)
 from shared.core.times import rfc3339
 from shared.platform.concurrency import for_each
 from shared.platform.storage import Storage, create_on_first_use, storage_errors, unavailable, was_refused
@@ -109,7 +118,7 @@ class SignalQueue:
 
         Raises:
             NewerVersion: a newer release wrote it.
-            ValueError: the bridge did not write it, or its blob does not exist any more.
+            ValueError: the bridge did not write it, or its blob does not exist any more or cannot be read.
             StorageUnavailable: the blob could not be read.
         """
         fields = read_fields(text)
@@ -120,10 +129,11 @@ class SignalQueue:
             async with storage_errors("reading a large signal"):
                 try:
                     download = await self._storage.container(CLAIMS).download_blob(claim)
-                    fields |= json.loads(await download.readall())
+                    content_text = await download.readall()
                 except ResourceNotFoundError:
                     reason = f"the content of message {fields['id']} (blob {claim}) does not exist any more"
                     raise ValueError(reason) from None
+            fields |= read_object(content_text)
         return from_fields(fields)
 
     async def delete_content(self, message: Message) -> None:

@@ -1,7 +1,7 @@
-"""The stages that a signal passes on its way to its ticket, in the order in which :func:`road` lists them.
+"""The stages that a signal passes on its way to its ticket, in the order in which :func:`delivery_stages` lists them.
 
-A stage takes a :class:`SignalMessage` and returns the message to go on with, or the :class:`Outcome` that ends the
-road. It raises BridgeError when it cannot tell yet: the worker then puts the message back on the queue, or parks it.
+A stage takes a :class:`SignalMessage` and returns the message to go on with, or the :class:`Outcome` that ends
+it. It raises BridgeError when it cannot tell yet: the worker then puts the message back on the queue, or parks it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Attempt:
         rows_follow: the rows of its signal are still to be read.
         warnings: what stages had to say that the outcome tells, one sentence each.
         after_grouping: what earlier stages want to do once it is known where the signal is counted.
-        follow_ups: messages to send once the road has ended. When storage fails there, the Functions host shows the
+        follow_ups: messages to send once the stages have ended. When storage fails there, the Functions host shows the
             message again.
     """
 
@@ -59,10 +59,10 @@ class Attempt:
 
 
 class Stage(Protocol):
-    """One step on the road of a signal."""
+    """One step of the delivery of a signal."""
 
     async def run(self, message: SignalMessage, attempt: Attempt) -> SignalMessage | Outcome:
-        """The message to go on with, or how its road ends. Raises BridgeError."""
+        """The message to go on with, or the outcome that ends it. Raises BridgeError."""
         ...
 
 
@@ -92,7 +92,7 @@ class NoWriteBack:
         return "no_target"
 
 
-def road(
+def delivery_stages(
     *,
     not_allowed: Callable[[Signal], str | None] | None,
     deliverer: Deliverer,
@@ -254,7 +254,7 @@ class AddRows:
 
 
 class Deliver:
-    """Brings the signal to its ticket. The last stage: it ends every road."""
+    """Delivers the signal to its ticket. The last stage: it always returns an outcome."""
 
     def __init__(
         self,

@@ -20,8 +20,8 @@ from shared.core.errors import (
     ConfigurationError,
     ConnectionDisabled,
     KeyContended,
-    LookAgain,
     MustWait,
+    ReadAgainLater,
     SecretUnavailable,
     SourceError,
     StorageUnavailable,
@@ -92,7 +92,7 @@ class Configured:
     """What depends on the configuration.
 
     Attributes:
-        stages: the road of a signal, see ``shared.delivery.stages.road``.
+        stages: what a signal passes, see ``shared.delivery.stages.delivery_stages``.
         deliverer: of the last stage; it is told when a signal is given up.
         groups: flushes groups.
         delivery: its section.
@@ -210,7 +210,7 @@ class Worker:
             )
         except ValueError as error:
             reason = foreign_reason or str(error)
-            await self._parked.keep_text(message_id, shown, code=FOREIGN_MESSAGE, reason=reason, advice=_FOREIGN_ADVICE)
+            await self._parked.park_text(message_id, shown, code=FOREIGN_MESSAGE, reason=reason, advice=_FOREIGN_ADVICE)
             outcome = Outcome(
                 OutcomeKind.DEAD_LETTERED,
                 "dead_lettered",
@@ -253,7 +253,7 @@ class Worker:
             return self._failed(current, failed.error, settings, during_delivery=True)
         except _FAILURES as error:  # of a stage before the delivery: the message begins anew
             return self._failed(message, error, settings)
-        raise AssertionError("the last stage ends every road")
+        raise AssertionError("the last stage returns an outcome")
 
     async def _quarantine_unreadable(self, message: UnreadableMessage, attempt: Attempt) -> _Ended:
         del attempt
@@ -336,7 +336,7 @@ class Worker:
             # Nothing failed: the budget said when its turn is, and coming early or late would cost it that.
             position = error.position or message.position
             return replace(message, position=position), timedelta(seconds=error.retry_after or 0.0)
-        if isinstance(error, LookAgain):
+        if isinstance(error, ReadAgainLater):
             wait = timedelta(seconds=error.retry_after * (1 + self._chance() / 10))
             return replace(message, attempts=message.attempts + 1), wait
         retry_after = error.retry_after if isinstance(error, TicketSystemError) else None
@@ -359,8 +359,9 @@ class Worker:
             case OutcomeKind.DEAD_LETTERED:
                 await self._park("dead-letter", message, outcome)
                 if isinstance(message, SignalMessage):
-                    # Without a configuration nothing was reserved; a link that cannot be read cannot be given up.
-                    with contextlib.suppress(ConfigurationError, UnreadableRow):
+                    # Without a configuration nothing was reserved; a link that cannot be read cannot be given up, and
+                    # one that others keep writing is theirs.
+                    with contextlib.suppress(ConfigurationError, UnreadableRow, KeyContended):
                         await self._configured().deliverer.give_up(message)
             case OutcomeKind.DELIVERED | OutcomeKind.SPLIT | OutcomeKind.SOURCE_PUSHED | OutcomeKind.ITEMS_ADDED if (
                 message.replayed
@@ -377,7 +378,7 @@ class Worker:
         await self._queue.delete_content(message)
 
     async def _park(self, kind: ParkedKind, message: Message, outcome: Outcome) -> None:
-        await self._parked.keep(
+        await self._parked.park(
             kind,
             message,
             code=outcome.code,

@@ -136,6 +136,10 @@ class Mapper:
         """Names of the configured connections."""
         return frozenset(self._config.connections)
 
+    def field_map(self, connection: str) -> FieldMap:
+        """The fields of a connection's tickets. Raises KeyError for one that is not configured."""
+        return self._registry.ticket_systems[self._config.connections[connection].type].fields
+
     def route(self, signal: Signal) -> CompiledRoute | None:
         """The route that a signal's source makes for it, else the first route of the file that matches, or None.
         Signals of a group go by the route that made the group."""
@@ -281,7 +285,7 @@ class Mapper:
         closing_prefix: str = "",
     ) -> CompiledRoute:
         window, kind = body.reopen_window, TicketKind(body.ticket)
-        columns = self._registry.ticket_systems[self._config.connections[body.connection].type].fields
+        columns = self.field_map(body.connection)
         plain = {**_by_column(columns, kind, FIELDS), **columns.defaults.get(kind, {})}
         fields = self._field_sources.of({**plain, **_by_column(columns, kind, defaults)}, body.fields)
         closing = {

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.core.errors import ConfigurationError, StorageUnavailable
 from shared.core.outcome import FOREIGN_MESSAGE, Outcome, OutcomeKind
-from shared.core.times import optional_moment, rfc3339
+from shared.core.ticket_json import TicketJson
+from shared.core.times import optional_moment, parse_moment, rfc3339
 from shared.platform.log import record
 from shared.platform.storage import Storage, storage_errors
 from shared.platform.tables import Operation, submit
@@ -109,6 +110,19 @@ class AuditEntry:
     warnings: str = ""
     mode: str = ""
     rendered: str = ""
+
+    @property
+    def ticket(self) -> TicketJson | None:
+        """The ticket; None when there is none, as for one that is only rehearsed."""
+        if not self.ticket_id or (self.mode and not self.ticket_number):
+            return None
+        return TicketJson(
+            id=self.ticket_id,
+            number=self.ticket_number or None,
+            kind=self.ticket_kind,
+            connection=self.connection,
+            url=self.ticket_url or None,
+        )
 
     @classmethod
     def of(cls, outcome: Outcome, now: datetime) -> AuditEntry:
@@ -219,6 +233,8 @@ class AuditLog:
     async def read(self, since: datetime, until: datetime) -> AsyncGenerator[AuditEntry, None]:
         """Rows from ``since`` on and before ``until``, in order of time; fetched a thousand at a time.
 
+        Rows that cannot be read are left out, and the app's log says so.
+
         Raises StorageUnavailable.
         """
         from azure.core.exceptions import ResourceNotFoundError
@@ -228,7 +244,11 @@ class AuditLog:
         async with storage_errors("reading the log of actions", within=math.inf):
             try:
                 async for entity in self._storage.table(TABLE).query_entities(query, parameters=hours):
-                    action = _action(entity)
+                    try:
+                        action = _action(entity)
+                    except (ValueError, TypeError, KeyError) as error:
+                        self._storage.unreadable(TABLE, entity["RowKey"], error)
+                        continue
                     if since <= action.time < until:
                         yield action
             except ResourceNotFoundError:
@@ -314,7 +334,7 @@ def _action(entity: Mapping[str, Any]) -> AuditEntry:
     columns = {field.name: _column(field.name) for field in fields(AuditEntry)}
     # a row of an earlier release lacks columns
     values: dict[str, Any] = {name: entity[column] for name, column in columns.items() if column in entity}
-    values["time"] = datetime.fromisoformat(str(values["time"]))
+    values["time"] = parse_moment(values["time"])
     values["severity"] = None if values["severity"] == -1 else values["severity"]
     values["fired_at"] = optional_moment(values.get("fired_at"))
     return AuditEntry(**values)

@@ -99,8 +99,8 @@ class CredentialStore:
         return sorted(found, key=lambda one: (one.ends is None, one.ends, one.id))
 
     async def load(self, credential_id: str) -> tuple[KnownCredential | None, str | None]:
-        """A row and its ETag; None for none."""
-        found = await self._table.load(_address(credential_id))
+        """A row and its ETag; None for none. A row that cannot be read has only an ETag, and is replaced."""
+        found = await self._table.load_or_forget(_address(credential_id))
         return (None, None) if found is None else (found.value, found.etag)
 
     async def write(self, row: KnownCredential, etag: str | None) -> bool:
@@ -113,7 +113,7 @@ class CredentialStore:
 
     async def forget(self, credential_id: str) -> None:
         """Delete a row, unless somebody writes it meanwhile."""
-        found = await self._table.load(_address(credential_id))
+        found = await self._table.load_or_forget(_address(credential_id))
         if found is not None:
             try:
                 await self._table.delete(_address(credential_id), found.etag)

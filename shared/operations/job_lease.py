@@ -26,7 +26,7 @@ from shared.core.errors import JobInterrupted, JobRunning, StorageUnavailable
 from shared.platform.codec import RowCodec
 from shared.platform.log import record
 from shared.platform.storage import Storage, patience
-from shared.platform.tables import RowAddress, RowOvertaken, VersionedTable
+from shared.platform.tables import RowAddress, RowOvertaken, Versioned, VersionedTable
 
 TABLE = "jobleases"
 
@@ -37,6 +37,8 @@ TERM = timedelta(seconds=60)
 MARGIN = timedelta(seconds=3)
 
 _TRIES = 5
+
+_UNREADABLE = "somebody whose row cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class JobLease:
 
 
 @dataclass(slots=True)
-class _Grip:
+class _HeldLease:
     """A lease in the hands of its holder. ``etag``: of its row. ``asked_at``: loop time before its newest write."""
 
     lease: JobLease
@@ -102,13 +104,13 @@ class JobLeases:
             JobInterrupted: the body was cancelled, because of its time or because the lease was lost.
             StorageUnavailable: the lease could not be taken.
         """
-        grip = await self._take(job, holder)
+        held = await self._take(job, holder)
         end = asyncio.get_running_loop().time() + for_at_most.total_seconds()
         try:
-            async with asyncio.timeout_at(min(end, grip.ends_at)) as deadline:
-                renewing = asyncio.create_task(self._keep_renewing(grip, deadline, end))
+            async with asyncio.timeout_at(min(end, held.ends_at)) as deadline:
+                renewing = asyncio.create_task(self._keep_renewing(held, deadline, end))
                 try:
-                    yield grip.lease
+                    yield held.lease
                 finally:
                     renewing.cancel()
                     await asyncio.wait([renewing])
@@ -121,24 +123,32 @@ class JobLeases:
                 reason = "could not renew its lease in time, or somebody else took it over"
             raise JobInterrupted(f"the job {job} was stopped: it {reason}. It goes on at its next run") from None
         finally:
-            await self._release(grip)
+            await self._release(held)
 
     async def holder_of(self, job: str) -> JobLease | None:
         """Who runs a job now, None when nobody does. Raises StorageUnavailable."""
-        stored, age, _ = await self._table.load_with_age(_address(job))
+        stored, age, _ = await self._load(job)
         return None if stored is None or self._has_run_out(stored.value, age) else stored.value
+
+    async def _load(self, job: str) -> tuple[Versioned[JobLease] | None, timedelta, datetime]:
+        """A lease, its age and the time now. One that cannot be read is held by somebody, for the usual term."""
+        stored, age, now = await self._table.load_with_age(_address(job))
+        if stored is None:
+            return None, age, now
+        lease = stored.value or JobLease(job, _UNREADABLE, now - age, "", self._term)
+        return Versioned(lease, stored.etag), age, now
 
     def _has_run_out(self, lease: JobLease, age: timedelta) -> bool:
         return age > lease.term + self._margin
 
-    async def _take(self, job: str, holder: str) -> _Grip:
+    async def _take(self, job: str, holder: str) -> _HeldLease:
         """Raises JobRunning and StorageUnavailable."""
         token = uuid4().hex
         for _ in range(_TRIES):
             asked_at = asyncio.get_running_loop().time()
-            stored, age, now = await self._table.load_with_age(_address(job))
+            stored, age, now = await self._load(job)
             if stored is not None and stored.value.token == token:  # the answer to our own write was lost
-                return _Grip(stored.value, stored.etag, asked_at - age.total_seconds() - 1)
+                return _HeldLease(stored.value, stored.etag, asked_at - age.total_seconds() - 1)
             if stored is not None and not self._has_run_out(stored.value, age):
                 raise JobRunning(job, stored.value.holder, stored.value.since)
             lease = JobLease(job, holder, now, token, self._term)
@@ -154,45 +164,45 @@ class JobLeases:
                         holder=before.holder,
                         term_s=before.term.seconds,
                     )
-                return _Grip(lease, etag, asked_at)
+                return _HeldLease(lease, etag, asked_at)
         raise JobRunning(job, "others, who keep taking it", now)
 
-    async def _keep_renewing(self, grip: _Grip, deadline: asyncio.Timeout, end: float) -> None:
+    async def _keep_renewing(self, held: _HeldLease, deadline: asyncio.Timeout, end: float) -> None:
         """Renew until cancelled. A lease that is lost moves the deadline of the body to now."""
-        pause = grip.lease.term.total_seconds() / 4
+        pause = held.lease.term.total_seconds() / 4
         clock = asyncio.get_running_loop().time
         while not deadline.expired():
             await asyncio.sleep(pause)
             try:
                 with patience(pause):
-                    await self._renew(grip)
+                    await self._renew(held)
             except RowOvertaken:
                 deadline.reschedule(clock())
                 return
             except StorageUnavailable as error:  # tried again, until the deadline comes
-                record("job_lease_not_renewed", logging.WARNING, job=grip.lease.job, reason=str(error))
+                record("job_lease_not_renewed", logging.WARNING, job=held.lease.job, reason=str(error))
                 continue
             if not deadline.expired():
-                deadline.reschedule(min(end, grip.ends_at))
+                deadline.reschedule(min(end, held.ends_at))
 
-    async def _renew(self, grip: _Grip) -> None:
+    async def _renew(self, held: _HeldLease) -> None:
         """Raises RowOvertaken when the lease is somebody else's, and StorageUnavailable."""
-        address = _address(grip.lease.job)
+        address = _address(held.lease.job)
         asked_at = asyncio.get_running_loop().time()
         try:
-            grip.etag = await self._table.write(address, grip.lease, grip.etag)
+            held.etag = await self._table.write(address, held.lease, held.etag)
         except RowOvertaken:
             stored = await self._table.load(address)
-            if stored is None or stored.value.token != grip.lease.token:
+            if stored is None or stored.value.token != held.lease.token:
                 raise
             # An earlier renewal of ours, whose answer was lost, changed the ETag.
-            grip.etag = await self._table.write(address, grip.lease, stored.etag)
-        grip.asked_at = asked_at
+            held.etag = await self._table.write(address, held.lease, stored.etag)
+        held.asked_at = asked_at
 
-    async def _release(self, grip: _Grip) -> None:
+    async def _release(self, held: _HeldLease) -> None:
         """Give the lease back; where that fails it runs out."""
-        with suppress(StorageUnavailable, RowOvertaken), patience(grip.lease.term.total_seconds() / 4):
-            await self._table.delete(_address(grip.lease.job), grip.etag)
+        with suppress(StorageUnavailable, RowOvertaken), patience(held.lease.term.total_seconds() / 4):
+            await self._table.delete(_address(held.lease.job), held.etag)
 
 
 def _address(job: str) -> RowAddress:

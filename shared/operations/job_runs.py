@@ -87,8 +87,8 @@ class JobRuns:
             await create_on_first_use(lambda: queue.send_message(text, time_to_live=-1), queue.create_queue)
 
     async def last(self, job: str) -> JobRunRow | None:
-        """The last run of a job, None when there was none. Raises UnreadableRow."""
-        stored = await self._table.load(_address(job))
+        """The last run of a job, None when there was none, or its row cannot be read: the next one replaces it."""
+        stored = await self._table.load_or_forget(_address(job))
         return None if stored is None else stored.value
 
     async def note(self, row: JobRunRow) -> None:

@@ -126,7 +126,7 @@ def _sample(entry: AuditEntry) -> dict[str, Any]:
         "severity": entry.severity,
         "title": entry.title,
         "decision": entry.decision,
-        "ticket": entry.ticket_number or None,
+        "ticket": entry.ticket,
         "reason": entry.reason or entry.rule or None,
     }
     if entry.rendered:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-from shared.core.errors import StorageUnavailable
+from shared.core.errors import StorageUnavailable, UnreadableRow
 from shared.core.messages import Message, NewerVersion, SignalMessage, UnreadableMessage, decode
 from shared.core.payload_schema import ForeignReason, PayloadSchema, no_foreign_reason
 from shared.core.signal import Signal
@@ -193,7 +193,8 @@ class ParkedItems:
         the present parser: what is a signal now goes on the queue, and what still is none stays.
 
         Raises:
-            StorageUnavailable: storage did not answer for the first one. Later ones have the outcome ``failed``.
+            StorageUnavailable: storage did not answer for the first one. Later ones have the outcome ``failed``, and
+                so has one that cannot be read.
         """
         return self._each(items, lambda item: self._replay(kind, item))
 
@@ -211,7 +212,7 @@ class ParkedItems:
             now, waiting = (waiting[:1], waiting[1:]) if first else (waiting[:_AT_ONCE], waiting[_AT_ONCE:])
             found = await asyncio.gather(*(work(item) for item in now), return_exceptions=True)
             for item, result in zip(now, found, strict=True):
-                if isinstance(result, StorageUnavailable) and not first:
+                if isinstance(result, UnreadableRow) or (isinstance(result, StorageUnavailable) and not first):
                     yield ParkedResult(item, "failed", str(result))
                 elif isinstance(result, BaseException):
                     raise result

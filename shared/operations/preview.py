@@ -9,6 +9,7 @@ from shared.core.link import correlation
 from shared.core.plugins import Previewed, Trap
 from shared.core.settings import format_duration
 from shared.core.signal import Signal, SignalState, Unreadable, to_dict
+from shared.core.ticket_json import planned_ticket_json
 from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import CompiledRoute, Mapper
 from shared.mapping.parts import chosen, fired_part, parts_of
@@ -127,11 +128,7 @@ def _ticket(mapper: Mapper, route: CompiledRoute, item: Signal) -> tuple[dict[st
     mapped = mapper.ticket(route, item)
     key = route.columns.key_fields(route.kind, correlation(item.key, 1))
     ticket: dict[str, Any] = {
-        "id": None,
-        "number": None,
-        "kind": route.kind.value,
-        "connection": route.connection,
-        "url": None,
+        **planned_ticket_json(route.kind, route.connection),
         "fields": {**mapped.fields, **key},
     }
     if route.template:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from shared.core.tokens import HeldTokens
 from shared.operations.job_lease import JobLeases
-from shared.platform.codec import RowCodec
+from shared.platform.codec import WRONG_FORM, Coding, RowCodec, coding_of
 from shared.platform.sealing import seal, unseal
 from shared.platform.storage import Storage
 from shared.platform.tables import RowAddress, VersionedTable
@@ -26,6 +25,8 @@ TABLE = "tokens"
 TERM = timedelta(seconds=15)
 
 _MOST_TIME = timedelta(minutes=3)
+
+_TOKENS: Coding = coding_of(HeldTokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +48,33 @@ class TableTokens:
     """
 
     def __init__(self, storage: Storage, leases: JobLeases, holder: str, now: Callable[[], datetime]) -> None:
+        self._storage = storage
         self._table = VersionedTable(storage, TABLE, RowCodec(_Row))
         self._leases = leases
         self._holder = holder
         self.now = now
 
     async def load(self, connection: str, secrets: tuple[str, ...]) -> HeldTokens | None:
-        """See ``TokenStore.load``."""
-        stored = await self._table.load(_address(connection))
-        text = unseal(secrets, _about(connection), stored.value.sealed) if stored is not None else None
-        return None if text is None else _held(json.loads(text))
+        """See ``TokenStore.load``. A row that cannot be read counts as none; the next renewal replaces it."""
+        stored = await self._table.load_or_forget(_address(connection))
+        row = None if stored is None else stored.value
+        text = None if row is None else unseal(secrets, _about(connection), row.sealed)
+        try:
+            held: HeldTokens | None = None if text is None else _TOKENS.read(json.loads(text))
+            return held
+        except WRONG_FORM as error:  # of another release
+            self._storage.unreadable(TABLE, connection, f"{type(error).__name__} in what was sealed")
+            return None
 
     async def save(self, connection: str, secrets: tuple[str, ...], tokens: HeldTokens) -> None:
         """See ``TokenStore.save``."""
-        text = json.dumps(asdict(tokens), default=datetime.isoformat)
+        text = json.dumps(_TOKENS.write(tokens))
         row = RowCodec(_Row).to_row(_Row(seal(secrets, _about(connection), text), self.now()))
         await self._table.merge(_address(connection), row)
 
     async def forget(self, connection: str) -> None:
         """See ``TokenStore.forget``."""
-        stored = await self._table.load(_address(connection))
+        stored = await self._table.load_or_forget(_address(connection))
         if stored is not None:
             await self._table.delete(_address(connection), stored.etag)
 
@@ -81,9 +89,3 @@ def _address(connection: str) -> RowAddress:
 
 def _about(connection: str) -> str:
     return f"tokens of {connection}"
-
-
-def _held(fields: dict[str, Any]) -> HeldTokens:
-    times = ("access_ends", "renew_at", "refresh_ends", "refreshed_at")
-    read = {name: datetime.fromisoformat(text) for name in times if (text := fields[name]) is not None}
-    return HeldTokens(**(fields | read | {"past": tuple(fields["past"])}))

@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -162,11 +162,18 @@ class TrapWatch:
             async with storage_errors("noting a trap", within=_PATIENCE):
                 try:
                     await self._table.write(address, seen, None)
-                except RowOvertaken:  # it is known; its first_seen stays
-                    cells = _CODEC.cells(last_seen=now, text=trap.text, fix=trap.fix)
-                    await self._table.merge(address, cells)
+                except RowOvertaken:  # it is known
+                    await self._note_again(address, seen)
                     return
             record("trap_found", logging.WARNING, trap=trap.code, about=trap.about, reason=trap.text, advice=trap.fix)
+
+    async def _note_again(self, address: RowAddress, seen: SeenTrap) -> None:
+        """Write a known trap; it keeps the time when it was first seen, where that can be read."""
+        stored = await self._table.load_or_forget(address)
+        if stored is not None:
+            first_seen = seen.first_seen if stored.value is None else stored.value.first_seen
+            with contextlib.suppress(RowOvertaken):  # another worker has just seen it too
+                await self._table.write(address, replace(seen, first_seen=first_seen), stored.etag)
 
     async def read(self) -> list[SeenTrap]:
         """Traps that were seen lately, the newest first. Raises StorageUnavailable."""

@@ -12,7 +12,7 @@ datetime             text, RFC 3339 in UTC
 timedelta            seconds
 Order                text, see ``shared.core.signal``
 StrEnum, Literal      its value
-tuple, mapping       JSON array, JSON object; in a column the text of it
+tuple, mapping       JSON array, JSON object; in a column the text of it (tuples of any, or of a fixed length)
 dataclass            JSON object of its fields; in a column the text of it
 ``X | None``         as X; None is JSON null, in a column an empty text
 ===================  ==============================================================
@@ -114,6 +114,8 @@ def coding_of(kind: Any) -> Coding:
     if origin is tuple and args[1:] == (...,):
         inner = coding_of(args[0])
         return Coding(lambda value: [inner.write(one) for one in value], lambda raw: _tuple(inner, raw), True)
+    if origin is tuple:
+        return _fixed_tuple(tuple(coding_of(one) for one in args))
     if isinstance(origin, type) and issubclass(origin, Mapping):
         inner = coding_of(args[1])
         return Coding(lambda value: _mapped(inner.write, value), lambda raw: _mapped(inner.read, raw), True)
@@ -215,6 +217,15 @@ def _tuple(inner: Coding, raw: Any) -> tuple[Any, ...]:
     if not isinstance(raw, list):
         raise ValueError(f"{raw!r} is not an array")
     return tuple(inner.read(one) for one in raw)
+
+
+def _fixed_tuple(codings: tuple[Coding, ...]) -> Coding:
+    def read(raw: Any) -> tuple[Any, ...]:
+        if not isinstance(raw, list) or len(raw) != len(codings):
+            raise ValueError(f"{raw!r} is not an array of {len(codings)}")
+        return tuple(coding.read(one) for coding, one in zip(codings, raw, strict=True))
+
+    return Coding(lambda value: [c.write(one) for c, one in zip(codings, value, strict=True)], read, True)
 
 
 def _mapped(work: Callable[[Any], Any], values: Any) -> dict[str, Any]:

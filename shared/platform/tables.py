@@ -107,14 +107,20 @@ class VersionedTable(Generic[T]):
         except ValueError as error:
             raise self._storage.unreadable(self.name, address.row, error) from error
 
-    async def load_with_age(self, address: RowAddress) -> tuple[Versioned[T] | None, timedelta, datetime]:
-        """As :meth:`load`, with the time since the row was written, and the time now: both by the service's clock.
+    async def load_or_forget(self, address: RowAddress) -> Versioned[T | None] | None:
+        """As :meth:`load`, but the value of a row that cannot be read is None; the log says so.
+
+        For what can be found out anew. A write under the ETag replaces the row.
+        """
+        found = await self._get(address)
+        return None if found is None else Versioned(self._value_or_none(address, found[0]), found[1])
+
+    async def load_with_age(self, address: RowAddress) -> tuple[Versioned[T | None] | None, timedelta, datetime]:
+        """As :meth:`load_or_forget`, with the time since the row was written and the time now, by the service's clock.
 
         The age is that of ``Timestamp``, which the service sets with each write, at the ``Date`` of its answer, which
         has whole seconds: the age may be up to a second too low. It is zero when there is no row. Source: Microsoft
         Learn, "Understanding the Table service data model" (system properties), "Query Entities" (response headers).
-
-        Raises UnreadableRow.
         """
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -129,10 +135,7 @@ class VersionedTable(Generic[T]):
             except ResourceNotFoundError:
                 return None, timedelta(0), parsedate_to_datetime(dates[-1])
         now = parsedate_to_datetime(dates[-1])
-        try:
-            found = Versioned(self._codec.from_row(row), str(row.metadata["etag"]))
-        except ValueError as error:
-            raise self._storage.unreadable(self.name, address.row, error) from error
+        found = Versioned(self._value_or_none(address, row), str(row.metadata["etag"]))
         return found, now - (row.metadata["timestamp"] or now), now
 
     async def delete(self, address: RowAddress, etag: str) -> None:
@@ -244,6 +247,13 @@ class VersionedTable(Generic[T]):
         """Do a write; when something is not there, create the table and do the write again."""
         async with storage_errors(f"writing to table {self.name}"):
             return await create_on_first_use(work, lambda: self.client.create_table())
+
+    def _value_or_none(self, address: RowAddress, row: Mapping[str, Any]) -> T | None:
+        try:
+            return self._codec.from_row(row)
+        except ValueError as error:
+            self._storage.unreadable(self.name, address.row, error)
+            return None
 
     async def _get(self, address: RowAddress) -> tuple[Mapping[str, Any], str] | None:
         """A row as storage has it, and its ETag."""

@@ -1,7 +1,4 @@
-"""The JSON shape of a ticket in every answer, and the endpoint ``GET /api/tickets``.
-
-A ticket is ``id``, ``number``, ``kind``, ``connection`` and ``url`` everywhere. The list of tickets adds columns.
-"""
+"""The endpoint ``GET /api/tickets``."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 from shared.core.http import Request, Response
 from shared.core.link import LinkStage
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
+from shared.core.ticket_json import TicketJson, ticket_json
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.core.times import rfc3339
 from shared.operations.ticket_list import (
@@ -28,24 +26,6 @@ from shared.operations.ticket_list import (
 )
 from shared.web.answers import refusals_as_problems
 from shared.web.requests import OneLine, RequestModel, YesNo, read_query, whole_number
-
-
-class TicketJson(TypedDict):
-    """A ticket.
-
-    Attributes:
-        id: the ticket system's own identity; null for a ticket that is not made yet.
-        number: what people call it; null where it is not made yet, or its kind has no numbers.
-        kind: incident, change_request, problem or event.
-        connection: name in bridge.yaml.
-        url: address for a browser; null where there is none.
-    """
-
-    id: str | None
-    number: str | None
-    kind: str
-    connection: str
-    url: str | None
 
 
 class ListedTicketJson(TicketJson):
@@ -82,30 +62,10 @@ class TicketListJson(TypedDict):
     counts: TicketCountsJson
 
 
-def ticket_json(ref: TicketRef, connection: str) -> TicketJson:
-    """A ticket that exists."""
-    return {
-        "id": ref.id,
-        "number": ref.number or None,
-        "kind": ref.kind.value,
-        "connection": connection,
-        "url": ref.url or None,
-    }
-
-
-def planned_ticket_json(kind: TicketKind, connection: str) -> TicketJson:
-    """A ticket that is not made yet."""
-    return {"id": None, "number": None, "kind": kind.value, "connection": connection, "url": None}
-
-
 def listed_ticket_json(row: ListedTicket) -> ListedTicketJson:
     """A row of the list."""
     return {
-        "id": row.id or None,
-        "number": row.number or None,
-        "kind": row.kind.value,
-        "connection": row.connection,
-        "url": row.url or None,
+        **ticket_json(TicketRef(row.kind, row.id, row.key, row.number, row.url), row.connection),
         "source": row.source,
         "key": row.key,
         "title": row.title,

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 
 from shared.budget import BudgetGate, QuotaRules
-from shared.budget.quota import Quota, calls_per_delivery, roll, seats_of_call
+from shared.budget.quota import Quota, calls_per_delivery, deliveries_per_call, roll
 from shared.core.errors import MustWait
 from shared.core.rate_gate import CallReport, PrioritySemaphore, SystemCondition, UnlimitedGate
 from tests.budget.fakes import START, Clock, MemoryStore, worker
@@ -46,10 +46,10 @@ class Batches:
             admitted += 1
             leads = admitted == 1
             await go.wait()
-            companion = self.gate.companion()
-            assert companion is not None
+            coming_delivery = self.gate.coming_delivery()
+            assert coming_delivery is not None
             if not leads and not alone:
-                companion.leave()
+                coming_delivery.leave()
             for _ in range(alone or int(leads)):
                 permit = await self.gate.acquire()
                 self.calls += 1
@@ -103,7 +103,7 @@ async def test_deliveries_that_turn_out_to_need_more_calls_are_admitted_with_the
     await batches.group([""] * 4, alone=2)
     quota = batches.gate.state.quota
     assert calls_per_delivery(quota) == pytest.approx(2, abs=0.2)
-    assert seats_of_call(quota) == 1
+    assert deliveries_per_call(quota) == 1
 
 
 async def test_a_backlog_that_shares_calls_is_called_back_in_the_next_window_and_not_over_many() -> None:
@@ -139,17 +139,17 @@ async def test_one_call_each_is_promised_to_a_backlog_that_shares_none() -> None
 
 async def test_urgent_work_and_calls_of_no_delivery_have_no_company() -> None:
     gate = worker(MemoryStore(), Clock(), QuotaRules(calls=100))
-    assert gate.companion() is None
+    assert gate.coming_delivery() is None
     await gate.admit(urgent=True)
-    assert gate.companion() is None
-    assert UnlimitedGate(4).companion() is None
+    assert gate.coming_delivery() is None
+    assert UnlimitedGate(4).coming_delivery() is None
 
 
 async def test_deliveries_are_expected_until_they_call_end_or_take_too_long() -> None:
     clock = Clock()
     gate = worker(MemoryStore(), clock, QuotaRules(calls=100))
     await gate.admit(urgent=False)
-    mine = gate.companion()
+    mine = gate.coming_delivery()
     assert mine is not None
 
     async def other(*, calls: bool) -> None:
@@ -194,5 +194,5 @@ async def test_a_shared_call_leaves_a_slot_and_lets_others_pass() -> None:
 def test_what_was_learned_of_sharing_lasts_over_a_window() -> None:
     quota = Quota(window=1, deliveries=320, calls=20, waited=160, waited_calls=10, sharing=16)
     later = roll(quota, QuotaRules(calls=100), 2 * HOUR + 10)
-    assert (later.sharing, calls_per_delivery(later), seats_of_call(later, waited=True)) == (16, 1 / 16, 16)
+    assert (later.sharing, calls_per_delivery(later), deliveries_per_call(later, waited=True)) == (16, 1 / 16, 16)
     assert calls_per_delivery(Quota(**{**asdict(quota), "sharing": 1})) == 1.0

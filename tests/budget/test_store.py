@@ -81,8 +81,10 @@ def test_what_another_release_wrote_is_left_out_and_nonsense_is_said() -> None:
         "{}",
         '{"backlog": {"id": "x"}}',
         json.dumps({**data, "backlog": {**data["backlog"], "workers": 3}}),
+        json.dumps({**data, "quota": {**data["quota"], "cool_until": "soon"}}),
+        json.dumps({"backlog": data["backlog"], "quota": data["quota"]}),
     ):
-        with pytest.raises(StorageUnavailable, match="Delete it"):
+        with pytest.raises(ValueError, match="Without the row the bridge counts from zero"):
             from_entity({"State": nonsense})
 
 

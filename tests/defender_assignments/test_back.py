@@ -116,7 +116,7 @@ def test_an_owner_that_is_no_address_is_left_to_them_unless_it_was_ours() -> Non
     assert merged(theirs, nobody, FACTS)["owner"] == "chosen.there@contoso.example"
     told = wanted(assignment(), FACTS)
     ours = {"owner": "lee.gu@contoso.example"}
-    assert "owner" not in merged(ours, replace(nobody, told=told), FACTS)
+    assert "owner" not in merged(ours, replace(nobody, last_pushed=told), FACTS)
 
 
 def test_the_services_way_to_write_a_time_is_no_change() -> None:
@@ -137,7 +137,7 @@ def test_what_is_wanted_changes_with_what_defender_shows_and_with_nothing_else()
     for change in ({"owner": "kim@contoso.example"}, {"due": NOW}, {"grace": True}, {"notify_manager": True}):
         assert wanted(assignment(**change), FACTS) != known
     assert wanted(assignment(), replace(FACTS, status="Resolved")) != known
-    assert wanted(assignment(told="x", reminded_at=NOW, overdue_since=NOW, fields={"a": "b"}), FACTS) == known
+    assert wanted(assignment(last_pushed="x", reminded_at=NOW, overdue_since=NOW, fields={"a": "b"}), FACTS) == known
     assert wanted(assignment(ended_at=NOW), FACTS) == ENDED
 
 
@@ -237,7 +237,7 @@ async def test_what_was_written_before_a_crash_is_not_written_again(scene: Scene
     made = await scene.given()
     await scene.link(state="1")
     await scene.back.push_assignment(push_key(made.key))
-    await scene.change(told="")  # it died before it remembered
+    await scene.change(last_pushed="")  # it died before it remembered
     assert await scene.back.push_assignment(push_key(made.key)) == "pushed"
     assert len(await scene.house.writes()) == 1
 

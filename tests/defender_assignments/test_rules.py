@@ -121,7 +121,9 @@ def test_the_end_is_that_of_the_finding_and_an_older_one_ends_nothing() -> None:
 
 
 def test_a_finding_that_returns_starts_anew_and_a_firing_that_comes_twice_does_not() -> None:
-    before = replace(assigned(rule(days=7)), told="something", ticket_key="x", overdue_since=NOW, reminded_at=NOW)
+    before = replace(
+        assigned(rule(days=7)), last_pushed="something", ticket_key="x", overdue_since=NOW, reminded_at=NOW
+    )
     ended = over(healed(recommendation(), NOW), (), DESK, NOW, before)
     assert ended is not None
     assert assigned(rule(), before=ended) == ended, "the firing that it ended"
@@ -129,7 +131,7 @@ def test_a_finding_that_returns_starts_anew_and_a_firing_that_comes_twice_does_n
     anew = assign(back, compile_rules([rule("other", days=14)]), DESK, NOW + timedelta(days=2), ended)
     assert anew is not None
     assert (anew.open, anew.rule, anew.due.day) == (True, "other", 18)
-    assert (anew.overdue_since, anew.reminded_at, anew.ticket_key, anew.told) == (None, None, "", "something")
+    assert (anew.overdue_since, anew.reminded_at, anew.ticket_key, anew.last_pushed) == (None, None, "", "something")
     assert assign(back, (), DESK, NOW, ended) is None, "its rule is gone"
 
 

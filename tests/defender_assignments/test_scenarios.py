@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from connectors.defender.assignments.store import AssignmentStore
-from connectors.defender.poll.ancestry import ManagementGroupPath
+from connectors.defender.poll.management_groups import ManagementGroupPath
 from shared.core.messages import SignalMessage, encode
 from shared.core.signal import Signal, SignalState
 from shared.platform.tables import RowOvertaken
@@ -176,7 +176,7 @@ async def test_the_nearest_scope_decides_also_through_management_groups(office: 
     office.configure(settings)
     await office.deliver(found(office, "vm-1"))
     assert [row["assigned_to"] for row in await office.tickets()] == [""], "nothing is known of its management groups"
-    await office.defender.ancestries.write("", {SUBSCRIPTION: ManagementGroupPath("", ("mg-shop", "contoso"))})
+    await office.defender.group_paths.write("", {SUBSCRIPTION: ManagementGroupPath("", ("mg-shop", "contoso"))})
     second, third = found(office, "vm-2"), found(office, "vm-3")
     await office.deliver(second)
     office.configure({**settings, "integrations": integrations})
@@ -185,7 +185,7 @@ async def test_the_nearest_scope_decides_also_through_management_groups(office: 
         assignment = await office.assignment(signal)
         assert assignment is not None
         assert assignment.integration == integration
-    await office.defender.ancestries.write("", {})
+    await office.defender.group_paths.write("", {})
 
 
 async def test_customised_fields_and_other_kinds_reach_the_instance(office: Office) -> None:

@@ -52,7 +52,7 @@ def assignment(key: str = "") -> Assignment:
         withdrawn="Withdrawn by Grace Moreau: sold.",
         overdue_since=NOW,
         reminded_at=NOW,
-        told="{}",
+        last_pushed="{}",
     )
 
 

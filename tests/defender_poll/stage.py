@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from connectors.defender.poll.ancestry import CONTAINER, ManagementGroupPaths
 from connectors.defender.poll.changes import Entry
+from connectors.defender.poll.management_groups import CONTAINER, ManagementGroupPaths
 from connectors.defender.poll.poll import FindingsPoll
 from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.snapshot import Snapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.defender.poll.ancestry import UNKNOWN
+from connectors.defender.poll.management_groups import UNKNOWN
 from shared.core.jobs import JobRun
 from tests.defender_poll.stage import Stage
 

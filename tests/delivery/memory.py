@@ -201,11 +201,11 @@ class MemoryKept:
         self.kept: dict[str, tuple[str, messages.Message]] = {}
         self.texts: dict[str, str] = {}
 
-    async def keep(self, kind: str, message: messages.Message, *, code: str, reason: str, **_: str) -> None:
+    async def park(self, kind: str, message: messages.Message, *, code: str, reason: str, **_: str) -> None:
         await _storage("keep")
         self.kept[message.id] = (code, message)
 
-    async def keep_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> None:
+    async def park_text(self, message_id: str, text: str, *, code: str, reason: str, advice: str) -> None:
         self.texts[message_id] = text
 
     async def forget(self, kind: str, item: str) -> None:

@@ -36,7 +36,7 @@ from shared.delivery.deliver import Deliverer
 from shared.delivery.dry_run import DryRun, GroupsInDryRun
 from shared.delivery.grouping.grouper import Grouper
 from shared.delivery.splitting.splitter import Splitter
-from shared.delivery.stages import SplitParts, road
+from shared.delivery.stages import SplitParts, delivery_stages
 from shared.delivery.worker import Configured, GroupFlusher, Worker
 from shared.mapping.mapper import Mapper
 from tests.delivery import memory
@@ -307,7 +307,7 @@ class World:
             live = None if mapper.is_dry_run(signal(SignalState.FIRED, timedelta(), rule="none")) else grouper
             groups = GroupsInDryRun(dry_run.grouper, self.dry_groups, live, self.queue, lambda: self.now)
         live_parts, dry_parts = (Splitter(mapper, one, self.queue, self.reader) for one in (self.parts, self.dry_parts))
-        stages = road(
+        stages = delivery_stages(
             not_allowed=lambda _signal: None,
             deliverer=deliverer,
             grouper=grouper,

@@ -56,7 +56,7 @@ FRAGMENTS = (
     ("docs/storms.md", "open_after:", "route"),
     ("docs/storms.md", "flapping:", "route"),
     ("docs/storms.md", "- name: budgets", "routes"),
-    ("docs/storms.md", "- name: machines that went away", "routes"),
+    ("docs/storms.md", "- name: unavailable machines", "routes"),
 )
 
 

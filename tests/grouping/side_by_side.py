@@ -54,13 +54,13 @@ def without_its_order(world: World) -> None:
     """The rows of groups lack the column of their order, as damaged ones may."""
     for address, (entity, version) in world.groups.rows.items():
         if address[0] == GROUPS and "Head" in entity:
-            world.groups.rows[address] = ({name: cell for name, cell in entity.items() if name != "LookId"}, version)
+            world.groups.rows[address] = ({name: cell for name, cell in entity.items() if name != "FlushId"}, version)
 
 
 def the_look_that_the_row_names_is_on_the_queue(world: World) -> bool:
     found = row(world)
     ids = [decode(message.text).id for message in looks(world)]
-    return found["look_at"] is None or found["look_id"] in ids
+    return found["flush_at"] is None or found["flush_id"] in ids
 
 
 def side_by_side(world: World, most: int = 24) -> None:
@@ -99,7 +99,7 @@ def until_it_lists(world: World, message: Message) -> int:
     """A worker takes a look and goes on until it is about to list the members."""
     number = world.start(message)
     for _ in range(10):
-        if world.running[number].place == "load" and row(world)["look_at"] is None:
+        if world.running[number].place == "load" and row(world)["flush_at"] is None:
             return number
         world.resume(number)
     raise AssertionError("it lists nothing")

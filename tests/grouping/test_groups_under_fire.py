@@ -51,8 +51,8 @@ class Groups(Hostile):
             return
         ordered = {decode(message.text).id for message in self.world.queue.messages.values()}
         for (table, _, _), (entity, _) in self.world.groups.rows.items():
-            if table == GROUPS and entity.get("LookAt"):
-                assert entity["LookId"] in ordered
+            if table == GROUPS and entity.get("FlushAt"):
+                assert entity["FlushId"] in ordered
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ async def test_every_way_to_sign_in_works_for_every_api(
         await world.sign_ins()
         assert await call()
         assert await world.sign_ins() == [], "the token is kept"
+
+
+def test_no_api_signs_in_in_a_way_of_its_own() -> None:
+    root = Path(__file__).parents[2]
+    files = [file for part in ("app", "cli", "connectors", "shared") for file in (root / part).rglob("*.py")]
+    found = {
+        file.relative_to(root).as_posix()
+        for file in files
+        if re.search(r"azure\.identity|\bmsal\b|EntraApplication\(", file.read_text("utf-8"))
+    }
+    assert found == {
+        "connectors/key_vault/secrets.py",  # the app's own identity: there is no secret to rotate
+        "connectors/microsoft/clients.py",
+        "connectors/microsoft/sign_in.py",
+        "shared/platform/storage.py",  # as Key Vault
+    }
 
 
 async def test_a_certificate_that_was_replaced_is_read_again(world: World) -> None:

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from connectors.azure_monitor.log_rows.reader import LogRowReader
+from connectors.azure_monitor.payloads.search_link import LogSearch
 from connectors.azure_monitor.resource_health import ResourceHealth
-from connectors.azure_monitor.settings import ReconcileSettings
-from connectors.azure_monitor.subscriptions import AlertSubscriptions
+from connectors.azure_monitor.resource_tags.reader import ResourceTagReader
+from connectors.azure_monitor.resource_tags.store import KnownTags, TagStore
+from connectors.azure_monitor.settings import LogRowsSettings, ReconcileSettings, ResourceTagsSettings
+from connectors.azure_monitor.subscriptions import AlertSubscriptions, SubscriptionSignIns
 from connectors.azure_monitor.write_back import FIXES
 from connectors.defender.poll.tenants import DefenderTenants
 from connectors.defender.settings import DefenderSettings
 from connectors.microsoft import Endpoint
 from connectors.microsoft.clients import CloudEndpoints, MicrosoftClients
+from connectors.microsoft.resource_graph import ResourceGraph
+from connectors.microsoft.settings import SignIn
 from connectors.secure_score.settings import SecureScoreSettings
 from connectors.secure_score.tenants import ScoreTenants
 from local.azure import Simulator, running
 from local.azure.demo.findings import key_of
 from local.azure.demo.inventory import DEV_VM, WEB_1
+from local.azure.logs.store import WORKSPACE
 from shared.core.errors import SecretUnavailable
 from shared.core.signal import Resource
+from shared.platform.storage import Storage
 from tests.azure_simulator.support import ARM, GRAPH, LOGS, NO_AUTHORITIES
 from tests.mapping.signals import signal
 
@@ -180,7 +189,56 @@ def _resource_health(clients: MicrosoftClients, sign_in: dict[str, Any]) -> Call
     machine = signal(resources=(Resource(id=DEV_VM, subscription_id=DEV_VM.split("/")[2]),))
 
     async def call() -> Any:
-        return await health.is_well(machine)
+        return await health.is_healthy(machine)
+
+    return call
+
+
+class _NoRows(TagStore):
+    """A table in which no worker has written anything."""
+
+    def __init__(self) -> None:
+        super().__init__(Storage({}))
+
+    async def load(self, ids: Sequence[str]) -> list[KnownTags]:
+        return []
+
+    async def write(self, known: Sequence[KnownTags]) -> None:
+        return None
+
+
+def _resource_tags(clients: MicrosoftClients, sign_in: dict[str, Any]) -> Call:
+    clock = [datetime.now(UTC)]
+    reader = ResourceTagReader(
+        ResourceTagsSettings(max_age=timedelta(hours=1), wait=timedelta(seconds=10)),
+        _NoRows(),
+        lambda who: ResourceGraph(clients.resource_manager("public", who)),
+        SubscriptionSignIns(_reconcile(sign_in)).of,
+        lambda: clock[0],
+    )
+    machine = Resource(id=DEV_VM, subscription_id=DEV_VM.split("/")[2])
+
+    async def call() -> Any:
+        clock[0] += timedelta(hours=2)  # what is known is too old
+        return not (await reader.read([machine])).warnings
+
+    return call
+
+
+def _log_rows(clients: MicrosoftClients, sign_in: dict[str, Any]) -> Call:
+    who, now = SignIn.model_validate(sign_in), datetime.now(UTC)
+    search = LogSearch(f"workspaces/{WORKSPACE}", "print allowed = 1", now - timedelta(hours=1), now)
+    reader = LogRowReader(
+        LogRowsSettings(sign_in=who),
+        lambda found: found,
+        lambda: clients.log_analytics("public", who),
+        lambda: clients.resource_manager("public", who),
+        lambda: now,
+    )
+    alert = replace(signal(kind="log"), rows_from=search.text())
+
+    async def call() -> Any:
+        return (await reader.read(alert, waiting=False)).rows
 
     return call
 
@@ -202,5 +260,7 @@ APIS: Mapping[str, Callable[[MicrosoftClients, dict[str, Any]], Call]] = {
     "governance assignments": _governance,
     "assignments on demand": _on_demand,
     "Resource Health": _resource_health,
+    "tags of resources": _resource_tags,
+    "rows of log alerts": _log_rows,
     "Secure Score": _secure_score,
 }

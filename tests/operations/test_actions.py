@@ -23,7 +23,7 @@ from shared.operations.audit_log import TABLE, AuditEntry, AuditLog
 from shared.platform.log import listen
 from shared.platform.storage import Storage, create_on_first_use
 from tests.mapping.signals import signal
-from tests.operations.test_kept_items import NOWHERE
+from tests.operations.test_parked_items import NOWHERE
 
 #: Hours of its own for each test: the table is shared.
 _YEARS = count(2031)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from shared.core.ticket_json import ticket_json
+from shared.core.ticket_system import TicketKind, TicketRef
 from shared.operations import outcome_report as module
 from shared.operations.audit_log import AuditEntry
 from shared.operations.outcome_report import action_of, outcome_report
@@ -65,6 +69,19 @@ async def test_signals_are_counted_by_mode_route_and_action_with_some_samples() 
     assert (shown["signals"], shown["truncated"], len(shown["lines"][0]["samples"])) == (7, False, 2)
     assert shown["lines"][0]["samples"][0]["calls"][0]["call"] == "create"
     assert "Sw0rdfish" not in json.dumps(shown)
+
+
+async def test_a_sample_shows_its_ticket_as_all_answers_do_and_none_that_was_only_rehearsed() -> None:
+    ticket: dict[str, Any] = {"ticket_kind": "incident", "ticket_id": "9b1e", "connection": "desk"}
+    made = replace(entry(1), **ticket, ticket_number="INC0010042", ticket_url="https://x.example/1")
+    event = replace(entry(2), **{**ticket, "ticket_kind": "event"})
+    rehearsed = replace(entry(3, mode="dry_run"), **ticket)
+    found = await outcome_report(rows(made, event, rehearsed))
+    shown = {sample["key"]: sample["ticket"] for line in found.lines for sample in line.samples}
+    reference = TicketRef(TicketKind.INCIDENT, "9b1e", "", "INC0010042", "https://x.example/1")
+    assert shown["alert:1:1"] == ticket_json(reference, "desk")
+    assert shown["alert:1:2"] == ticket_json(TicketRef(TicketKind.EVENT, "9b1e", ""), "desk")
+    assert shown["alert:1:3"] is None
 
 
 async def test_one_mode_can_be_chosen_and_cut_calls_are_shown_as_text() -> None:

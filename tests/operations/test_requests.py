@@ -20,7 +20,7 @@ from shared.platform.storage import Storage
 from shared.web.parked_requests import parked_items
 from tests.asking import ask, get
 from tests.mapping.signals import signal
-from tests.operations.test_kept_items import NOWHERE
+from tests.operations.test_parked_items import NOWHERE
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 JSON = "application/json"
@@ -40,7 +40,7 @@ def items(storage: Storage) -> ParkedItems:
 
 async def kept(storage: Storage, code: str) -> str:
     envelope = SignalMessage(id=uuid4().hex, received_at=NOW, signal=signal())
-    return (await ParkedStore(storage).keep("dead-letter", envelope, code=code, reason="r")).id
+    return (await ParkedStore(storage).park("dead-letter", envelope, code=code, reason="r")).id
 
 
 def dead_letters(items: ParkedItems) -> Handler:

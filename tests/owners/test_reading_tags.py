@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.azure_monitor.resource_tags.ids import places_of
+from connectors.azure_monitor.resource_tags.ids import scopes_of
 from connectors.azure_monitor.resource_tags.query import query_of
 from connectors.azure_monitor.resource_tags.reader import MOST_RESOURCES, UNSEEN_AGE
 from shared.core.signal import Resource
@@ -176,7 +176,7 @@ async def test_an_id_that_is_none_is_never_part_of_a_query(estate: Estate, worke
 def test_the_places_of_an_extension_are_those_of_what_it_extends() -> None:
     sub = "/subscriptions/11111111-2222-3333-4444-555555555555"
     vm = f"{sub}/resourcegroups/rg/providers/microsoft.compute/virtualmachines/vm"
-    found = places_of(Resource(id=f"{vm}/providers/Microsoft.Insights/metricAlerts/a"))
+    found = scopes_of(Resource(id=f"{vm}/providers/Microsoft.Insights/metricAlerts/a"))
     assert found is not None
     assert found.own == (f"{vm}/providers/microsoft.insights/metricalerts/a", vm)
     assert (found.group, found.subscription) == (f"{sub}/resourcegroups/rg", sub)

@@ -12,6 +12,7 @@ from shared.core.payload_schema import Fields, PayloadSchema
 from shared.core.plugins import (
     ConfigView,
     HttpEndpoint,
+    Intake,
     Job,
     JobWork,
     Mistake,
@@ -108,6 +109,7 @@ PLUGIN = SourcePlugin(
     words=SourceWords("Toy Factory", "Toy Factory", "toy", "broke again"),
     schemas=(PayloadSchema("a broken toy", lambda body: "toy" in body, _read),),
     sections=lambda: (Section("factory", FactorySettings, "The toy factory.", check=_check),),
+    intakes=(Intake("toys", "toys"),),
     endpoints=(HttpEndpoint("inspections", "inspections", ("GET",)),),
     jobs=(Job("inspect", "0 0 * * * *", "inspect the toys"),),
     open=ToyFactory,

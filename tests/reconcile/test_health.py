@@ -29,20 +29,20 @@ async def asked(stage: Stage) -> AsyncIterator[ResourceHealth]:
 
 async def test_a_resource_is_well_when_resource_health_says_so(stage: Stage, asked: ResourceHealth) -> None:
     one = about(stage.machine, subscription=stage.subscription)
-    assert await asked.is_well(one)
+    assert await asked.is_healthy(one)
     for state in ("Unavailable", "Degraded", "Unknown"):
         await stage.told("POST", "/health", {"resource": stage.machine, "state": state, "reason": "Unplanned"})
-        assert not await asked.is_well(one), state
+        assert not await asked.is_healthy(one), state
     await stage.told("POST", "/health", {"resource": stage.machine, "state": "Available", "reason": ""})
-    assert await asked.is_well(one)
+    assert await asked.is_healthy(one)
 
 
 async def test_all_resources_have_to_be_well_and_those_that_nobody_knows_are_not(
     stage: Stage, asked: ResourceHealth
 ) -> None:
     gone = f"{stage.machine}-gone"
-    assert not await asked.is_well(about(stage.machine, gone, subscription=stage.subscription))
-    assert not await asked.is_well(about(None, subscription=stage.subscription)), "a bare name cannot be asked about"
+    assert not await asked.is_healthy(about(stage.machine, gone, subscription=stage.subscription))
+    assert not await asked.is_healthy(about(None, subscription=stage.subscription)), "a bare name cannot be asked about"
 
 
 async def test_what_cannot_be_found_out_is_no_sign_of_health(
@@ -51,5 +51,5 @@ async def test_what_cannot_be_found_out_is_no_sign_of_health(
     foreign = stage.clouds.other_subscriptions[0]
     resource = f"/subscriptions/{foreign}/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm"
     with caplog.at_level("WARNING", logger="bridge"):
-        assert not await asked.is_well(about(resource, subscription=foreign))
+        assert not await asked.is_healthy(about(resource, subscription=foreign))
     assert '"event": "resource_health_unavailable"' in caplog.text

@@ -184,7 +184,7 @@ async def test_poison_is_kept(app: App) -> None:
     assert envelope.id in kept
 
 
-async def test_kept_items_are_listed_and_refused_requests_are_problems(app: App) -> None:
+async def test_parked_items_are_listed_and_refused_requests_are_problems(app: App) -> None:
     listed = await app.http("quarantine", method="GET", query={"error": "nobody's"})
     assert (listed.status, json.loads(listed.body)) == (200, {"items": [], "next": None})
     unknown = await app.http("dead_letters", method="GET", route={"item": "nobody"})

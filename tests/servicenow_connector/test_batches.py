@@ -229,7 +229,7 @@ async def test_nobody_waits_for_creates_that_left_already(stage: SimulatedServic
         tasks = worker.start(*drafts(16))
         await worker.until_a_batch_left()
         await worker.gate.admit(urgent=False)
-        mine = worker.gate.companion()
+        mine = worker.gate.coming_delivery()
         assert mine is not None
         assert mine.coming == 1
         assert Counter(await asyncio.gather(*tasks)) == {"created": 16}

@@ -42,6 +42,7 @@ class Whole:
     latest: Order | None = None
     names: tuple[str, ...] = ()
     times: tuple[datetime, ...] = ()
+    slots: tuple[tuple[str, int, float], ...] = ()
     part: Part | None = None
     parts: tuple[Part, ...] = ()
     by_name: Mapping[str, Part] | None = None
@@ -58,6 +59,7 @@ FULL = Whole(
     latest=(NOW, 2),
     names=("a b", "", "c"),
     times=(NOW, NOW),
+    slots=(("a", 1, 0.5), ("b", 2, 1.0)),
     part=Part("p", NOW),
     parts=(Part("q"), Part("r", NOW)),
     by_name={"x": Part("y", NOW)},
@@ -106,6 +108,8 @@ def test_a_field_may_have_a_coding_of_its_own_and_only_some_may_be_written() -> 
         ({"Latest": "2026-03-01T12:00:00Z"}, "latest: "),
         ({"Names": "a b"}, "names: "),
         ({"Names": "{}"}, "names: {} is not an array"),
+        ({"Slots": '[["a", 1]]'}, "slots: ['a', 1] is not an array of 3"),
+        ({"Slots": '[["a", "b", 1.0]]'}, "slots: 'b' is not of type int"),
         ({"Part": "[]"}, "part: "),
         ({"Part": '{"at":null}'}, "part: name is missing"),
         ({"Every": "long"}, "every: "),

@@ -12,7 +12,7 @@ import pytest
 
 from local.azurite import Azurite
 from shared.core.signal import SignalState
-from shared.delivery.grouping.model import Group, GroupRules, GroupStanding, GroupUpdate, Member
+from shared.delivery.grouping.model import Group, GroupRules, GroupStatus, GroupUpdate, Member
 from shared.delivery.grouping.store import MOST_STARTS, GroupStore
 from shared.platform.storage import Storage
 from shared.platform.tables import RowOvertaken
@@ -31,7 +31,7 @@ async def groups(azurite: Azurite) -> AsyncIterator[GroupStore]:
 def group(key: str) -> Group:
     said = GroupUpdate(SignalState.UPDATED, (NOW, 1), 3, 4, 2, 3, ("vm-1", "vm-ü"))
     rules = GroupRules(timedelta(minutes=5), timedelta(seconds=90), 3, "Alert storm: it's 'big'")
-    return Group(key, "a route", signal(), NOW, rules, GroupStanding.ON, said, said, NOW + timedelta(minutes=5), True)
+    return Group(key, "a route", signal(), NOW, rules, GroupStatus.ON, said, said, NOW + timedelta(minutes=5), True)
 
 
 async def test_a_group_is_read_as_it_was_written_and_belongs_to_who_read_it_last(groups: GroupStore) -> None:
@@ -43,7 +43,7 @@ async def test_a_group_is_read_as_it_was_written_and_belongs_to_who_read_it_last
     kept = await groups.load(one.key)
     assert kept is not None
     assert (kept.value, kept.etag) == (one, etag)
-    quiet = replace(one, said=None, saying=None, look_at=None)
+    quiet = replace(one, last_update=None, pending_update=None, flush_at=None)
     await groups.write(quiet, etag)
     with pytest.raises(RowOvertaken):
         await groups.write(one, etag)

@@ -85,7 +85,7 @@ async def test_tables_queue_and_blobs_with_a_managed_identity(tmp_path: Path, mo
             assert stored.value == one
             envelope = SignalMessage(id="a" * 32, received_at=NOW, signal=signal())
             await SignalQueue(storage).send(envelope)
-            await ParkedStore(storage).keep("dead-letter", envelope, code="c", reason="r")
+            await ParkedStore(storage).park("dead-letter", envelope, code="c", reason="r")
             assert await SignalQueue(storage).depth() == 1
         finally:
             await storage.aclose()

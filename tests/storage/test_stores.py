@@ -136,14 +136,14 @@ async def test_a_delayed_message_comes_back_when_its_time_has_come_and_never_exp
     await client.clear_messages()
 
 
-async def test_kept_items_are_listed_shown_and_forgotten(storage: Storage) -> None:
+async def test_parked_items_are_listed_shown_and_forgotten(storage: Storage) -> None:
     kept = ParkedStore(storage)
     letter = SignalMessage(id=uuid4().hex, received_at=NOW, signal=signal(state=SignalState.RESOLVED), attempts=4)
     odd = UnreadableMessage(
         id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", {"text": "x" * 200_000})
     )
-    await kept.keep("dead-letter", letter, code="refused", reason="r" * 50_000, advice="do this", connection="desk")
-    await kept.keep("quarantine", odd, code="unreadable", reason="no schema")
+    await kept.park("dead-letter", letter, code="refused", reason="r" * 50_000, advice="do this", connection="desk")
+    await kept.park("quarantine", odd, code="unreadable", reason="no schema")
     (row,) = [r async for r in kept.list("dead-letter") if r.id == letter.id]
     assert (row.code, row.key, row.attempts, row.connection) == ("refused", letter.signal.key, 4, "desk")
     shown = await kept.show("dead-letter", letter.id)
@@ -172,7 +172,7 @@ async def test_storage_that_is_away_is_one_clear_error() -> None:
         links.write(link(), None),
         queue.send(message),
         queue.depth(),
-        kept.keep("dead-letter", message, code="c", reason="r"),
+        kept.park("dead-letter", message, code="c", reason="r"),
     ):
         with pytest.raises(StorageUnavailable, match="did not answer"):
             await work

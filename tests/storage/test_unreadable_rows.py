@@ -15,9 +15,9 @@ from connectors.azure_monitor.reconcile.state import ReconciledAlert, ReconcileP
 from connectors.defender.assignments import store as assignments
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.store import AssignmentStore
-from connectors.defender.poll.ancestry import BLOB, ManagementGroupPath, ManagementGroupPaths
-from connectors.defender.poll.ancestry import CONTAINER as FINDINGS
 from connectors.defender.poll.changes import Entry, FindingStage
+from connectors.defender.poll.management_groups import BLOB, ManagementGroupPath, ManagementGroupPaths
+from connectors.defender.poll.management_groups import CONTAINER as FINDINGS
 from connectors.defender.poll.snapshot import PollProgress, Snapshot, write_entry
 from connectors.secure_score.poll.states import CONTAINER as SCORES
 from connectors.secure_score.poll.states import ScoreStates, TenantState
@@ -124,19 +124,19 @@ async def test_parked_items(storage: Storage) -> None:
     parked = ParkedStore(storage)
     good, bad = (SignalMessage(id=uuid4().hex, received_at=NOW, signal=signal()) for _ in range(2))
     for one in (good, bad):
-        await parked.keep("dead-letter", one, code="refused", reason="why")
+        await parked.park("dead-letter", one, code="refused", reason="why")
     keys = [key async for key, row in parked.rows("dead-letter") if row.id == bad.id]
     keys += [key async for key, row in parked.rows("dead-letter", newest=True) if row.id == bad.id]
     for key in (*keys, f"i-{bad.id}"):
-        await damage(storage, PARKED, RowAddress("dead-letter", key), Attempts="many", KeptAt="then")
+        await damage(storage, PARKED, RowAddress("dead-letter", key), Attempts="many", ParkedAt="then")
     with heard() as said:
         listed = {row.id async for row in parked.list("dead-letter")}
         with pytest.raises(UnreadableRow):
             await parked.show("dead-letter", bad.id)
     assert good.id in listed
     assert bad.id not in listed
-    assert any(one["row"] == f"i-{bad.id}" and "kept_at" in one["reason"] for one in said)
-    await parked.keep("dead-letter", bad, code="refused", reason="again")
+    assert any(one["row"] == f"i-{bad.id}" and "parked_at" in one["reason"] for one in said)
+    await parked.park("dead-letter", bad, code="refused", reason="again")
     assert [r.reason async for r in parked.list("dead-letter") if r.id == bad.id] == ["again"], (
         "and nothing is left over"
     )

@@ -8,9 +8,9 @@ from shared.core.errors import BridgeError, ConfigurationError, SourceRefused, S
 from shared.core.http import Request, Response
 from shared.core.problem import Problem
 from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
+from shared.core.ticket_json import planned_ticket_json, ticket_json
 from shared.core.ticket_system import TicketKind, TicketRef
 from shared.web.answers import respond
-from shared.web.tickets import planned_ticket_json, ticket_json
 
 
 async def answer(error: Exception) -> Response:

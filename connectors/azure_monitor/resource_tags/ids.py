@@ -21,7 +21,7 @@ _LONGEST = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class TagPlaces:
+class TagScopes:
     """The ids, lower case, whose tags count for one resource.
 
     Attributes:
@@ -45,7 +45,7 @@ def is_container(resource_id: str) -> bool:
     return "/providers/" not in resource_id
 
 
-def places_of(resource: Resource) -> TagPlaces | None:
+def scopes_of(resource: Resource) -> TagScopes | None:
     """Where the tags of a resource are; None for what is in no subscription, or has an id that none of Azure has."""
     own = canonical(resource.id or "")
     if len(own) > _LONGEST or _UNSAFE.search(own) or _IN_A_SUBSCRIPTION.fullmatch(own) is None:
@@ -53,7 +53,7 @@ def places_of(resource: Resource) -> TagPlaces | None:
     known = parse_id(own)
     subscription = f"/subscriptions/{known.subscription_id}"
     group = f"{subscription}/resourcegroups/{known.resource_group}" if known.resource_group else ""
-    return TagPlaces(() if is_container(own) else tuple(_around(own)), group, subscription)
+    return TagScopes(() if is_container(own) else tuple(_around(own)), group, subscription)
 
 
 def _around(own: str) -> list[str]:

@@ -30,7 +30,7 @@ async def ask(graph: ResourceGraph, ids: Sequence[str], now: datetime) -> list[K
 
     Args:
         graph: of the identity.
-        ids: as ``TagPlaces`` has them, at least one and ``MOST_IDS`` at most.
+        ids: as ``TagScopes`` has them, at least one and ``MOST_IDS`` at most.
         now: present time.
 
     Raises SourceUnavailable and SourceRefused.
@@ -50,7 +50,7 @@ async def ask(graph: ResourceGraph, ids: Sequence[str], now: datetime) -> list[K
 
 
 def query_of(ids: Sequence[str]) -> str:
-    """The query. Ids have no quotation mark, see ``places_of``."""
+    """The query. Ids have no quotation mark, see ``scopes_of``."""
     containers = [one for one in ids if is_container(one)]
     resources = [one for one in ids if not is_container(one)]
     tables = (("resources", resources), ("resourcecontainers", containers))

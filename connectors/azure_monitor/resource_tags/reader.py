@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from connectors.azure_monitor.resource_tags.ids import TagPlaces, places_of
+from connectors.azure_monitor.resource_tags.ids import TagScopes, scopes_of
 from connectors.azure_monitor.resource_tags.query import MOST_IDS, ask
 from connectors.azure_monitor.resource_tags.store import KnownTags, TagStore
 from connectors.azure_monitor.settings import ResourceTagsSettings
@@ -85,7 +85,7 @@ class ResourceTagReader:
 
     async def read(self, resources: Sequence[Resource]) -> TaggedResources:
         """See ``TagReader``."""
-        places = {index: found for index, one in enumerate(resources) if (found := places_of(one)) is not None}
+        places = {index: found for index, one in enumerate(resources) if (found := scopes_of(one)) is not None}
         places = dict(list(places.items())[:MOST_RESOURCES])
         ids = list(dict.fromkeys(one for found in places.values() for one in found.all))
         failure = await self._refreshed(ids) if ids else ""
@@ -170,7 +170,7 @@ class ResourceTagReader:
         self._wanted.clear()
         record("resource_tags_unavailable", logging.WARNING, reason=reason, seconds=wait.total_seconds())
 
-    def _problems(self, places: Iterable[TagPlaces], failure: str) -> list[str]:
+    def _problems(self, places: Iterable[TagScopes], failure: str) -> list[str]:
         """What the record of the delivery says."""
         warnings: list[str] = []
         for found in places:
@@ -187,7 +187,7 @@ class ResourceTagReader:
 
 
 def _tagged(
-    resources: Sequence[Resource], places: Mapping[int, TagPlaces], known: Mapping[str, KnownTags], warnings: list[str]
+    resources: Sequence[Resource], places: Mapping[int, TagScopes], known: Mapping[str, KnownTags], warnings: list[str]
 ) -> TaggedResources:
     """The resources with what is known of them, as far as a signal has room for it."""
     found = list(resources)

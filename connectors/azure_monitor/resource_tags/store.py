@@ -47,9 +47,10 @@ class TagStore:
         self._table = VersionedTable(storage, TABLE, _CODEC)
 
     async def load(self, ids: Sequence[str]) -> list[KnownTags]:
-        """What is known of ids."""
-        found = await for_each(ids, lambda one: self._table.load(_address(one)), limit=_AT_ONCE)
-        return [one.value for one in found if one is not None and one.value.id in ids]
+        """What is known of ids. A row that cannot be read counts as none: Azure is asked, and it is written again."""
+        found = await for_each(ids, lambda one: self._table.load_or_forget(_address(one)), limit=_AT_ONCE)
+        known = [one.value for one in found if one is not None and one.value is not None]
+        return [one for one in known if one.id in ids]
 
     async def write(self, known: Sequence[KnownTags]) -> None:
         """Remember what Azure said."""

@@ -40,7 +40,7 @@ class Assignment:
         overdue_since: when it was first seen to be overdue; None while it is not.
         reminded_at: when its ticket was reminded last.
         withdrawn: who took it back and why, as a sentence; stays when the finding ends afterwards; else empty.
-        told: what Defender for Cloud was told last, as text that only the counterpart understands; empty for nothing.
+        last_pushed: what was pushed to Defender for Cloud last, as text that only the write-back reads.
     """
 
     key: str
@@ -66,7 +66,7 @@ class Assignment:
     withdrawn: str = ""
     overdue_since: datetime | None = None
     reminded_at: datetime | None = None
-    told: str = ""
+    last_pushed: str = ""
 
     @property
     def open(self) -> bool:

@@ -73,7 +73,7 @@ def merged(existing: Mapping[str, Any] | None, assignment: Assignment, ticket: T
     """
     kept = {name: value for name, value in (existing or {}).items() if value is not None}
     ours = _ours(assignment, ticket)
-    told_before = _told(assignment.told)
+    told_before = _told(assignment.last_pushed)
     if "owner" not in ours and kept.get("owner") and kept["owner"] == told_before.get("owner"):
         del kept["owner"]  # we had written it, and it is somebody else's now whose address is not known
     data = {**_object(kept.get("additionalData")), **ours["additionalData"]}

@@ -7,7 +7,7 @@ is asked about it.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -39,6 +39,7 @@ from shared.mapping.allow_list import not_allowed
 from shared.mapping.mapper import Mapper
 from shared.payloads.parse import parse
 from shared.platform.concurrency import for_each
+from shared.web.requests import INVALID
 
 #: Resources that are worked on at the same time.
 CONCURRENCY = 4
@@ -93,11 +94,13 @@ class AssignmentChecks:
         """What is to be done: one plan per resource, in their order. Writes nothing.
 
         Raises:
-            RequestRefused: due date in the past; not in the allow list; no such recommendation; nothing to fix; the
-                present ticket conflicts; unknown integration, person or field.
+            RequestRefused: due date in the past; a ticket field that is not the request's to set; not in the allow
+                list; no such recommendation; nothing to fix; the present ticket conflicts; unknown integration, person
+                or field.
             BridgeError: a question could not be asked.
         """
         due = request.due(now)
+        _refuse(RefusalReason.INVALID, INVALID, self._reserved_fields(request))
         self._allowed_scopes(request.resources, now)
         if request.integration and request.integration not in self._integrations:
             mistake = self._no_integration(request.integration)
@@ -125,6 +128,14 @@ class AssignmentChecks:
         plans = [one for one in drafts if isinstance(one, AssignmentPlan)]
         owners = await self._directory(request, plans)
         return [replace(one, wanted=replace(one.wanted, owner=owners[self._connection(one)])) for one in plans]
+
+    def _reserved_fields(self, request: AssignmentRequest) -> Iterator[RequestMistake]:
+        """Ticket fields that are not the request's to set, in any ticket system that it may be about."""
+        kinds = KINDS if request.ticket_kind is None else (request.ticket_kind,)
+        named = self._integrations.get(request.integration)
+        integrations = [named] if named is not None else self._integrations.values()
+        for connection in dict.fromkeys(one.connection for one in integrations):
+            yield from request.reserved_fields(self._mapper.field_map(connection), kinds)
 
     def _allowed_scopes(self, resources: Sequence[str], now: datetime) -> None:
         """Refuse resources outside the allow list before Azure is asked about them, as far as ids alone tell."""
@@ -226,7 +237,7 @@ class AssignmentChecks:
             by=request.by or BY_HAND,
             fields=request.ticket_fields,
             latest=known.latest if known is not None else None,
-            told=known.told if known is not None else "",
+            last_pushed=known.last_pushed if known is not None else "",
         )
         if current is not None:
             wanted = replace(

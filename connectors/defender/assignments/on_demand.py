@@ -195,7 +195,7 @@ class AssignmentRequests:
                     created_at=before.created_at,
                     ticket_key=before.ticket_key,
                     latest=before.latest,
-                    told=before.told,
+                    last_pushed=before.last_pushed,
                 )
             if before == wanted:
                 return wanted

@@ -10,13 +10,14 @@ import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from connectors.defender.assignments.assignment import Assignment
 from connectors.defender.assignments.store import AssignmentStore
 from connectors.defender.assignments.write_back import push_key
 from shared.core.errors import KeyContended
+from shared.core.fields import FieldMap, FieldRole
 from shared.core.link import Link, LinkStage
 from shared.core.ticket_system import Note, Phase, Ticket, TicketKind, TicketSystem
 from shared.delivery.links import LinkStore
@@ -26,7 +27,6 @@ from shared.platform.tables import RowOvertaken, Versioned
 KIND = "reassigned"
 
 _PREFIX = f"{KIND}:1:"
-_CALLER = {TicketKind.INCIDENT: "caller_id", TicketKind.CHANGE_REQUEST: "requested_by"}
 
 
 def order_key(recommendation: str) -> str:
@@ -40,6 +40,7 @@ class Reassigner:
     Args:
         store, links: the bridge's own.
         systems: gives the ticket system of a connection; raises Refused for one that is not configured.
+        field_map: gives the fields of a connection's tickets.
         tell: tells Defender for Cloud of an assignment, by the key that ``push_key`` makes.
         recheck_after: a ticket not heard of for this long is read before it is written; None for a minute.
         now: the clock.
@@ -50,6 +51,7 @@ class Reassigner:
         store: AssignmentStore,
         links: LinkStore,
         systems: Callable[[str], TicketSystem],
+        field_map: Callable[[str], FieldMap],
         tell: Callable[[str], Awaitable[str]],
         *,
         recheck_after: timedelta | None,
@@ -58,6 +60,7 @@ class Reassigner:
         self._store = store
         self._links = links
         self._systems = systems
+        self._field_map = field_map
         self._tell = tell
         self._recheck_after = timedelta(minutes=1) if recheck_after is None else recheck_after
         self._now = now
@@ -103,7 +106,8 @@ class Reassigner:
                 return "closed"
             if ticket.noted:
                 return "up_to_date"
-        written = await system.update(link.ticket, _fields(assignment, link), note)
+        fields = _fields(assignment, link.kind, self._field_map(link.connection))
+        written = await system.update(link.ticket, fields, note)
         await self._remember(stored, assignment, written.dropped)
         return "updated"
 
@@ -120,19 +124,18 @@ class Reassigner:
         """Show owner and date in lists at once. Whoever changed the link meanwhile learns it from the ticket."""
         with contextlib.suppress(RowOvertaken):
             link = stored.value
-            owner = link.owner if "assigned_to" in dropped else assignment.owner
-            due = link.due if "due_date" in dropped else assignment.due
+            columns = self._field_map(link.connection)
+            lost = {role for role in (FieldRole.OWNER, FieldRole.DUE) if {*columns.named(link.kind, role)} & {*dropped}}
+            owner = link.owner if FieldRole.OWNER in lost else assignment.owner
+            due = link.due if FieldRole.DUE in lost else assignment.due
             await self._links.write(replace(link, owner=owner, due=due, ticket_read_at=self._now()), stored.etag)
 
 
-def _fields(assignment: Assignment, link: Link) -> dict[str, str]:
-    caller = _CALLER.get(link.kind) if assignment.caller else None
-    return {
-        "assigned_to": assignment.owner,
-        "due_date": assignment.due.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
-        **({caller: assignment.caller} if caller else {}),
-        **assignment.fields,
-    }
+def _fields(assignment: Assignment, kind: TicketKind, columns: FieldMap) -> dict[str, str]:
+    by_role: dict[FieldRole, str | datetime] = {FieldRole.OWNER: assignment.owner, FieldRole.DUE: assignment.due}
+    if assignment.caller:
+        by_role[FieldRole.REQUESTER] = assignment.caller
+    return {**columns.values(kind, by_role), **assignment.fields}
 
 
 def _note(assignment: Assignment, token: str) -> Note:

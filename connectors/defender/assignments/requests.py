@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictStr, field_validator, model_validator
 
 from connectors.microsoft.azure_resources import canonical, is_id
-from shared.core.refusal import RefusalReason, RequestRefused
+from shared.core.fields import FieldMap, FieldRole
+from shared.core.refusal import RefusalReason, RequestMistake, RequestRefused
 from shared.core.ticket_system import TicketKind
 from shared.web.requests import DueDate, FieldError, OneLine, RequestModel, past_mistake
 
@@ -21,16 +23,8 @@ _LONGEST_NAME = 200
 _LONGEST_TEXT = 4000
 _LONGEST_KEY = 1024
 
-#: Ticket fields for which the request has fields of its own.
-_REQUEST_FIELDS = {
-    "assigned_to": "assigned_to",
-    "caller_id": "caller",
-    "requested_by": "caller",
-    "due_date": "due_date",
-}
-
-#: Ticket fields that the bridge sets.
-_BRIDGE_FIELDS = frozenset({"number", "state", "correlation_id", "correlation_display"})
+#: What of a ticket the request has fields of its own for.
+_OWN_FIELDS = {FieldRole.OWNER: "assigned_to", FieldRole.REQUESTER: "caller", FieldRole.DUE: "due_date"}
 
 
 def _resource_ids(found: list[str]) -> list[str]:
@@ -94,10 +88,6 @@ class AssignmentRequest(RequestModel):
                 raise ValueError(f"'{shown}' must be text, a number, true or false")
             if len(str(value)) > _LONGEST_TEXT:
                 raise ValueError(f"'{shown}' has {len(str(value)):,} characters; the limit is {_LONGEST_TEXT:,}")
-            if name in _REQUEST_FIELDS:
-                raise ValueError(f"'{name}' is a field of the request itself: '{_REQUEST_FIELDS[name]}'")
-            if name in _BRIDGE_FIELDS or name.startswith("sys_"):
-                raise ValueError(f"'{shown}' is set by the bridge or by the ticket system alone. Fix: leave it out")
         return found
 
     @model_validator(mode="after")
@@ -110,6 +100,26 @@ class AssignmentRequest(RequestModel):
     def ticket_kind(self) -> TicketKind | None:
         """The kind of ticket that is wanted; None for that of the integration."""
         return None if self.kind is None else TicketKind(self.kind)
+
+    def reserved_fields(self, columns: FieldMap, kinds: Iterable[TicketKind]) -> list[RequestMistake]:
+        """Mistakes of ``fields``: what the request has a field of its own for, and what the bridge or the ticket system
+        sets.
+
+        Args:
+            columns: of the ticket system.
+            kinds: that the ticket may have.
+        """
+        own = {
+            column: name for kind in kinds for role, name in _OWN_FIELDS.items() for column in columns.named(kind, role)
+        }
+        mistakes = []
+        for name in self.fields:
+            if name in own:
+                mistakes.append(RequestMistake("fields", f"'{name}' is a field of the request itself: '{own[name]}'"))
+            elif columns.is_reserved(name):
+                text = f"'{name[:80]}' is set by the bridge or by the ticket system alone. Fix: leave it out"
+                mistakes.append(RequestMistake("fields", text))
+        return mistakes
 
     @property
     def ticket_fields(self) -> dict[str, str]:

@@ -95,9 +95,9 @@ def assign(
     if integration is None or not signal.opens:
         return None
     found = next((each.rule for each in rules if each.assigns(signal)), None)
-    told = before.told if before is not None else ""
+    told = before.last_pushed if before is not None else ""
     if found is not None:
-        return replace(_by_rule(signal, found, integration, now), told=told)
+        return replace(_by_rule(signal, found, integration, now), last_pushed=told)
     if before is None or before.rule or before.withdrawn:
         return None
     return replace(

@@ -39,7 +39,7 @@ async def nowhere(signal: Signal) -> Signal:
 
 
 class AssignOwner:
-    """Assigns recommendations to the person who has to fix them. A ``Stage`` of the road."""
+    """Assigns recommendations to the person who has to fix them. A ``Stage`` of delivery."""
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ class AssignOwner:
             return False
         if not after.open:
             return signal.state is SignalState.RESOLVED and after.latest == signal.order
-        return isinstance(grouped, Outcome) and (before is None or not before.open or not after.told)
+        return isinstance(grouped, Outcome) and (before is None or not before.open or not after.last_pushed)
 
     async def _unassigned(self, message: SignalMessage, signal: Signal) -> SignalMessage | Outcome:
         """Nobody has to fix it: it takes the routes, unless the poll found it and only assigned ones are wanted."""

@@ -148,10 +148,10 @@ class AssignmentWriteBack:
                 current = None if found is None else found.value
             facts = TicketFacts() if current is None else self._facts(current)
             wanted = azure.wanted(assignment, facts)
-            if not assignment.origin or wanted == assignment.told:
+            if not assignment.origin or wanted == assignment.last_pushed:
                 return "up_to_date"  # without an ARM id, as in other clouds, there is nothing to write to
             await self._write(assignment, facts)
-            await self._store.write(replace(assignment, told=wanted), stored.etag)
+            await self._store.write(replace(assignment, last_pushed=wanted), stored.etag)
             return "pushed"
 
         contended = f"{key}: others kept changing its assignment while it was pushed to Defender for Cloud"

@@ -99,10 +99,10 @@ def need(entry: Entry | None, facts: FindingFacts, now: datetime, *, same_rules:
         case FindingStage.OVER if not facts.over:
             return Need.READ
         case FindingStage.OVER:
-            return need_of_gone(entry, now)
+            return need_of_missing(entry, now)
 
 
-def need_of_gone(entry: Entry, now: datetime) -> Need:
+def need_of_missing(entry: Entry, now: datetime) -> Need:
     """What a finding needs that is gone: READ for one whose end is to be sent."""
     if entry.stage is FindingStage.SENT:
         return Need.READ

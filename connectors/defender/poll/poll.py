@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from connectors.defender.poll.ancestry import ManagementGroupPaths
-from connectors.defender.poll.estate import TenantView
 from connectors.defender.poll.kinds import KINDS, FindingKind
+from connectors.defender.poll.management_groups import ManagementGroupPaths
 from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.snapshot import PollProgress, Snapshot
+from connectors.defender.poll.tenant_view import TenantView
 from connectors.defender.poll.tenants import DefenderTenants, tenant_of
 from connectors.defender.poll.unit import PollRun
 from connectors.defender.settings import DefenderPollSettings
@@ -62,7 +62,7 @@ class FindingsPoll:
         self._storage = storage
         self._queue = queue
         self._now = now
-        self._ancestries = ManagementGroupPaths(storage, now=now)
+        self._paths = ManagementGroupPaths(storage, now=now)
         self._wanted = compile_when(settings.when)
         self._rules = hashlib.blake2b(settings.when.model_dump_json().encode(), digest_size=8).hexdigest()
         self._decides = hashlib.blake2b(rules.encode(), digest_size=4).hexdigest()
@@ -77,36 +77,36 @@ class FindingsPoll:
         """
         run = run or JobRun()
         if run.dry_run:
-            self._ancestries.read_only = True
-        units = [(estate, KINDS[kind]) for estate in self._estates() for kind in self._settings.kinds]
-        await self._ancestries.load()
+            self._paths.read_only = True
+        units = [(view, KINDS[kind]) for view in self._views() for kind in self._settings.kinds]
+        await self._paths.load()
         ends = self._now() + MOST_TIME
         results = []
-        for place, (estate, kind) in enumerate(units):
+        for place, (view, kind) in enumerate(units):
             share = (ends - self._now()) / (len(units) - place)  # whoever comes late has as much time as the first
-            one = await self._one(estate, kind, self._now() + share, run)
+            one = await self._one(view, kind, self._now() + share, run)
             if one is not None:
                 results.append(one)
         return results
 
-    def _estates(self) -> list[TenantView]:
+    def _views(self) -> list[TenantView]:
         names: list[str] = []
         found = []
         for entry, graph in self._clouds.graphs():
             name = tenant_of(entry).lower()
-            found.append(TenantView(entry, names.count(name), graph, self._ancestries, self._page))
+            found.append(TenantView(entry, names.count(name), graph, self._paths, self._page))
             names.append(name)
         return found
 
-    async def _one(self, estate: TenantView, kind: FindingKind, ends: datetime, run: JobRun) -> PollResult | None:
-        snapshot = Snapshot(self._storage, f"{kind.name}/{estate.name}.jsonl.gz")
+    async def _one(self, view: TenantView, kind: FindingKind, ends: datetime, run: JobRun) -> PollResult | None:
+        snapshot = Snapshot(self._storage, f"{kind.name}/{view.name}.jsonl.gz")
         await snapshot.open()
         if not run.always and not self._is_due(snapshot.progress):
             return None
         rules = (self._rules, self._decides)
         queue = ForgetfulQueue(run) if run.dry_run else self._queue
-        unit = PollRun(estate, kind, self._ancestries, queue, self._wanted, rules, self._now, ends, dry_run=run.dry_run)
-        run.follow(f"{estate.tenant}, {kind.name}", unit.result)
+        unit = PollRun(view, kind, self._paths, queue, self._wanted, rules, self._now, ends, dry_run=run.dry_run)
+        run.follow(f"{view.tenant}, {kind.name}", unit.result)
         await unit.run(snapshot)
         result, facts = unit.result, {**asdict(unit.result), "dry_run": run.dry_run or None}
         record("findings_polled", logging.WARNING if result.reason or result.unseen else logging.INFO, **facts)

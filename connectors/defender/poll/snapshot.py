@@ -17,8 +17,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from connectors.defender.poll.ancestry import CONTAINER
 from connectors.defender.poll.changes import Entry
+from connectors.defender.poll.management_groups import CONTAINER
 from shared.core.errors import StorageUnavailable
 from shared.platform.codec import WRONG_FORM, coding_of, codings
 from shared.platform.storage import Storage, storage_errors

@@ -19,12 +19,21 @@ from typing import Any
 from uuid import uuid4
 
 from connectors.defender.payloads.schemas import SCHEMAS
-from connectors.defender.poll.ancestry import ManagementGroupPaths, with_ancestry
-from connectors.defender.poll.changes import Entry, FindingChange, FindingStage, Need, end, need, need_of_gone, settle
-from connectors.defender.poll.estate import TenantView, marked, with_surroundings
+from connectors.defender.poll.changes import (
+    Entry,
+    FindingChange,
+    FindingStage,
+    Need,
+    end,
+    need,
+    need_of_missing,
+    settle,
+)
 from connectors.defender.poll.kinds import FindingFacts, FindingKind, deletion, facts_of, remembered
+from connectors.defender.poll.management_groups import ManagementGroupPaths, with_management_groups
 from connectors.defender.poll.polled import PollResult
 from connectors.defender.poll.snapshot import Ahead, PollProgress, Snapshot, SnapshotWriter
+from connectors.defender.poll.tenant_view import TenantView, marked, with_surroundings
 from connectors.microsoft.azure_resources import subscription_of
 from shared.core.errors import SourceError
 from shared.core.messages import QueueSender, SignalMessage
@@ -61,9 +70,9 @@ class PollRun:
     """One run over one tenant and kind.
 
     Args:
-        estate: the tenant.
+        view: the tenant.
         kind: of the findings.
-        ancestries: where subscriptions stand.
+        group_paths: where subscriptions stand.
         queue: takes signals.
         wanted: whether the configuration takes a signal.
         rules: name the configuration that ``wanted`` follows, and the one that decides what becomes of what was sent.
@@ -74,9 +83,9 @@ class PollRun:
 
     def __init__(
         self,
-        estate: TenantView,
+        view: TenantView,
         kind: FindingKind,
-        ancestries: ManagementGroupPaths,
+        group_paths: ManagementGroupPaths,
         queue: QueueSender,
         wanted: Callable[[Signal], bool],
         rules: tuple[str, str],
@@ -86,10 +95,10 @@ class PollRun:
         dry_run: bool = False,
     ) -> None:
         self._dry_run = dry_run
-        self.result = PollResult(estate.tenant, kind.name)
-        self._estate = estate
+        self.result = PollResult(view.tenant, kind.name)
+        self._view = view
         self._kind = kind
-        self._ancestries = ancestries
+        self._paths = group_paths
         self._queue = queue
         self._wanted = wanted
         self._rules, self._decides = rules
@@ -106,12 +115,12 @@ class PollRun:
         Raises StorageUnavailable: then nothing is remembered, and the next run repeats this one.
         """
         self._same_rules = snapshot.progress.rules == self._rules
-        calls, position = self._estate.graph.calls, snapshot.progress.position
+        calls, position = self._view.graph.calls, snapshot.progress.position
         writer, broken_off = snapshot.writer(forgetful=self._dry_run), ""
         async with aclosing(Ahead(snapshot.entries())) as old:
             await self._copy(old, writer, f"/subscriptions/{position}" if position else "")
             try:
-                await self._estate.known()
+                await self._view.known()
                 broken_off = await self._merge(old, writer, position)
             except SourceError as error:
                 self.result.finished, self.result.reason = False, str(error)
@@ -121,7 +130,7 @@ class PollRun:
             await self._copy(old, writer, None)
         if self._limited and not self.result.reason:
             self.result.reason = _LIMITED
-        self.result.calls = self._estate.graph.calls - calls
+        self.result.calls = self._view.graph.calls - calls
         ran_at = self._began if self.result.finished else None
         await writer.commit(PollProgress(ran_at, broken_off, self._rules if self._judged_all(position) else ""))
 
@@ -137,7 +146,7 @@ class PollRun:
 
     async def _merge(self, old: Ahead, writer: SnapshotWriter, position: str) -> str:
         """Read the list. Returns the subscription where it was broken off for want of time, empty for a whole one."""
-        async with aclosing(self._estate.pages(self._kind.query, position)) as pages:
+        async with aclosing(self._view.pages(self._kind.query, position)) as pages:
             async for page in pages:
                 self._limited |= page.limited
                 for row in page.rows:
@@ -171,9 +180,9 @@ class PollRun:
         """Settle what is in hand: ask what has to be asked, put signals on the queue, remember."""
         if len(self._items) < at_least:
             return
-        ended = await self._find_gone()
+        ended = await self._find_missing()
         read = [found for item in self._items if (found := self._read(item)) is not None]
-        surrounded = await with_surroundings([signal for _, _, signal in read], self._estate, self._ancestries)
+        surrounded = await with_surroundings([signal for _, _, signal in read], self._view, self._paths)
         for (item, facts, _), signal in zip(read, surrounded, strict=True):
             self._settle(item, facts, signal)
         signals = [item.outcome.signal for item in self._items if item.outcome is not None and item.outcome.signal]
@@ -185,7 +194,7 @@ class PollRun:
                 await writer.add(entry)
         self._items.clear()
 
-    async def _find_gone(self) -> int:
+    async def _find_missing(self) -> int:
         """Look for what is not listed: it is gone, or it has a row after all, or nobody can say.
 
         Returns how many are gone whose end is to be told.
@@ -194,17 +203,17 @@ class PollRun:
         ended = 0
         for item in self._items:
             if item.row is None and item.old is not None:
-                match need_of_gone(item.old, self._began):
+                match need_of_missing(item.old, self._began):
                     case Need.READ:
                         gone.append(item)
                     case Need.FORGET:
                         item.outcome = FindingChange(None)
         if not gone:
             return 0
-        visible = {} if self._limited else await self._estate.visible()
+        visible = {} if self._limited else await self._view.visible()
         seen = [item for item in gone if (subscription_of(item.key) or "") in visible]
         self.result.unseen += len(gone) - len(seen)
-        found = await self._estate.findings(self._kind, [item.key for item in seen])
+        found = await self._view.findings(self._kind, [item.key for item in seen])
         for item in seen:
             item.row = found.get(item.key)
             if item.row is None and item.old is not None:
@@ -219,7 +228,7 @@ class PollRun:
         if not isinstance(signal, Signal):  # an entry of another release, from which nothing can be told
             self.result.unreadable += 1
             return FindingChange(None)
-        placed = with_ancestry(signal, self._ancestries.of(subscription_of(old.key)))
+        placed = with_management_groups(signal, self._paths.of(subscription_of(old.key)))
         return end(old, marked(placed), self._began)
 
     def _read(self, item: _Item) -> tuple[_Item, FindingFacts, Signal] | None:

@@ -101,7 +101,7 @@ class ReadTicket:
 
 
 @dataclass(frozen=True, slots=True)
-class TicketGone:
+class TicketDeleted:
     """The ticket that the signal should change is believed to be deleted: the signal becomes a dead letter."""
 
 
@@ -121,7 +121,7 @@ class CallTicketSystem:
     changes: tuple[datetime, ...] | None = None
 
 
-Decision = Ignore | Locked | SaveLink | Reschedule | ReadTicket | TicketGone | CallTicketSystem
+Decision = Ignore | Locked | SaveLink | Reschedule | ReadTicket | TicketDeleted | CallTicketSystem
 
 
 @dataclass(frozen=True, slots=True)

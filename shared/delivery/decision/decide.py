@@ -23,7 +23,7 @@ from shared.delivery.decision.actions import (
     Policy,
     ReadTicket,
     SaveLink,
-    TicketGone,
+    TicketDeleted,
 )
 from shared.delivery.decision.clocks import after, aligned, ends
 from shared.delivery.decision.rules import flapping_holds_open, guard_flapping, may_open
@@ -134,7 +134,7 @@ def _with_closed_ticket(link: Link, signal: Signal, policy: Policy) -> Decision:
     if signal.state is SignalState.FIRED:
         return CallTicketSystem(Op.CREATE, link.generation + 1, signal.order)
     if signal.state is SignalState.RESOLVED and link.missing_since is not None and policy.resolve != "nothing":
-        return TicketGone()
+        return TicketDeleted()
     ended = signal.occurred_at if signal.state is SignalState.RESOLVED else link.ended
     return SaveLink(replace(link, latest=signal.order, ended=ended), "closed")
 
@@ -155,7 +155,11 @@ def _read_first(action: Decision, link: Link, policy: Policy, now: datetime) -> 
     """
     if not policy.findable:
         return action
-    if link.missing_since is not None and link.ticket is not None and isinstance(action, CallTicketSystem | TicketGone):
+    if (
+        link.missing_since is not None
+        and link.ticket is not None
+        and isinstance(action, CallTicketSystem | TicketDeleted)
+    ):
         return ReadTicket()
     if not isinstance(action, CallTicketSystem) or action.op not in (Op.COMMENT, Op.RESOLVE):
         return action

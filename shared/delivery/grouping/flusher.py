@@ -22,7 +22,7 @@ from shared.core.errors import KeyContended
 from shared.core.messages import FlushGroup, QueueSender, SignalMessage
 from shared.delivery.grouping import model as m
 from shared.delivery.grouping.store import GroupStore
-from shared.delivery.grouping.words import speak
+from shared.delivery.grouping.texts import group_signal
 from shared.platform.tables import RowOvertaken, Versioned, until_written
 
 #: Tries to write a row that others keep writing.
@@ -42,7 +42,7 @@ class FlushOrder:
 
     def named_by(self, group: m.Group) -> m.Group:
         """The group with this order in force."""
-        return replace(group, look_at=self.at, look_id=self.id)
+        return replace(group, flush_at=self.at, flush_id=self.id)
 
 
 class Flusher:
@@ -67,10 +67,10 @@ class Flusher:
 
         Raises StorageUnavailable.
         """
-        if sent is not None and sent.replaces == group.look_id and sent.at <= at + m.AHEAD:
+        if sent is not None and sent.replaces == group.flush_id and sent.at <= at + m.AHEAD:
             return sent
         now = self._now()
-        ordered = FlushOrder(m.order_id(group.look_id, uuid4().hex), at, group.look_id)
+        ordered = FlushOrder(m.order_id(group.flush_id, uuid4().hex), at, group.flush_id)
         await self._queue.send(FlushGroup(id=ordered.id, received_at=now, group=group.key, due=at), at - now)
         return ordered
 
@@ -101,11 +101,13 @@ class Flusher:
                 return await self._wait_for_group(order)
             group = stored.value
             in_force = m.is_in_force(group, order.id, self._now())
-            if group.saying is not None:  # the worker that was to send it may have died before; twice does no harm
-                await self._say(group, group.saying)
-            taken = replace(group, saying=None)
+            if (
+                group.pending_update is not None
+            ):  # the worker that was to send it may have died before; twice does no harm
+                await self._send(group, group.pending_update)
+            taken = replace(group, pending_update=None)
             if in_force:
-                taken = replace(taken, look_at=None, look_id=order.id)
+                taken = replace(taken, flush_at=None, flush_id=order.id)
             etag = stored.etag if taken == group else await self._store.write(taken, stored.etag)
             return Versioned(taken, etag) if in_force else "superseded"
 
@@ -130,7 +132,7 @@ class Flusher:
             group = m.concluded(current.value, taken.value, found.group)
             if group is None:
                 raise RowOvertaken
-            at = found.group.look_at
+            at = found.group.flush_at
             if at is not None and m.needs_flush(group, at, self._now()):
                 ordered = await self.order(group, at, ordered)
                 group = ordered.named_by(group)
@@ -142,12 +144,12 @@ class Flusher:
                     return "no_group"
                 current = reread
                 continue
-            if group.saying is not None:
-                await self._say(group, group.saying)
+            if group.pending_update is not None:
+                await self._send(group, group.pending_update)
                 with contextlib.suppress(RowOvertaken):  # queued once more at the next flush, which changes nothing
-                    await self._store.write(replace(group, saying=None), etag)
-                return group.saying.state.value
-            return "suppressed" if found.suppressed else "waiting" if group.look_at else "unchanged"
+                    await self._store.write(replace(group, pending_update=None), etag)
+                return group.pending_update.state.value
+            return "suppressed" if found.suppressed else "waiting" if group.flush_at else "unchanged"
         raise KeyContended(_contended(taken.value.key))
 
     async def _count_anew(self, key: str, members: list[Versioned[m.Member]]) -> None:
@@ -157,10 +159,12 @@ class Flusher:
                 with contextlib.suppress(RowOvertaken):  # it fired once more
                     await self._store.write_member(key, replace(stored.value, firings=0, first=None), stored.etag)
 
-    async def _say(self, group: m.Group, said: m.GroupUpdate) -> None:
-        # Said twice, it has two ids: with one, each would take itself for the other's repetition and ask the ticket
+    async def _send(self, group: m.Group, update: m.GroupUpdate) -> None:
+        # Sent twice, it has two ids: with one, each would take itself for the other's repetition and ask the ticket
         # system what had become of it.
-        await self._queue.send(SignalMessage(id=uuid4().hex, received_at=self._now(), signal=speak(group, said)))
+        await self._queue.send(
+            SignalMessage(id=uuid4().hex, received_at=self._now(), signal=group_signal(group, update))
+        )
 
 
 def _contended(key: str) -> str:

@@ -16,7 +16,7 @@ from shared.delivery.grouping.burst_counter import BurstCounter
 from shared.delivery.grouping.burst_model import BurstRules
 from shared.delivery.grouping.flusher import MOST_TRIES, Flusher, FlushOrder
 from shared.delivery.grouping.store import GroupStore, at_start
-from shared.delivery.grouping.words import head_of, speak
+from shared.delivery.grouping.texts import group_signal, head_of
 from shared.delivery.links import LinkStore
 from shared.mapping.groups import NOTE_EVERY, CompiledGroup, CompiledOpenAfter, CompiledThrottle
 from shared.mapping.mapper import CompiledRoute, Mapper
@@ -153,12 +153,12 @@ class Grouper:
                 began = (group.head.key, group.since) == (signal.key, signal.occurred_at)
                 if group.opened and began and signal.state is not SignalState.RESOLVED:
                     return self._opening(message, group)  # the signal that began the group, delivered once more
-                group = m.hear(group, signal)
+                group = m.add_communication(group, signal)
             at = m.next_flush(group, signal, now)
             if stored is None:  # others may have been counted in a group that was not there yet
                 at = min(at, now + m.SETTLE)
             elif not m.needs_flush(group, at, now):
-                if group.heard != stored.value.heard:
+                if group.seen_texts != stored.value.seen_texts:
                     await self._store.write(group, stored.etag)
                 return grouped
             ordered = await self._flusher.order(group, at, ordered)
@@ -169,7 +169,7 @@ class Grouper:
         return await until_written(attempt, contended=contended, tries=MOST_TRIES)
 
     def _opening(self, message: SignalMessage, group: m.Group) -> SignalMessage:
-        return replace(message, signal=speak(group, m.opening(group)), claim="")
+        return replace(message, signal=group_signal(group, m.opening(group)), claim="")
 
     async def _count(self, key: str, signal: Signal) -> tuple[bool, m.Member]:
         """Count a signal among the members: whether it was new, and the member."""

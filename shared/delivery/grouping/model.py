@@ -1,8 +1,7 @@
 """A group of alerts that share one ticket: who belongs to it, and what its ticket has been told. Pure values.
 
-A group is a signal source of its own. What happens to its members is counted here; what its ticket has to know is said
-by signals that bear the group's key and take the same road as every other signal, so that delivery knows nothing of
-groups.
+A group is a signal source of its own. What happens to its members is counted here; what its ticket has to know is sent
+as signals with the group's key, which are delivered as every other signal, so that delivery knows nothing of groups.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ LOST = timedelta(minutes=1)
 _OWN = 16
 
 #: Communications whose digests a group remembers, hex digits of each, and texts that wait to be told, in characters.
-_MOST_HEARD = 60
+_MOST_SEEN = 60
 _DIGEST = 16
-_MOST_NEWS = 5
-_LONGEST_NEWS = 3_000
+_MOST_NEW = 5
+_LONGEST_TEXT = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +129,10 @@ def census(members: list[Member]) -> Census:
     )
 
 
-class GroupStanding(StrEnum):
+class GroupStatus(StrEnum):
     """Where a group stands."""
 
-    WAITING = "waiting"  #: nothing was said yet
+    WAITING = "waiting"  #: its ticket knows nothing yet
     ON = "on"
     OVER = "over"
 
@@ -149,7 +148,7 @@ class GroupUpdate:
     on: int = 0
     resources: int = 0
     new: tuple[str, ...] = ()
-    news: tuple[str, ...] = ()
+    new_texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +170,14 @@ class Group:
         key: of the group's signals. route: by which they go.
         head: the signal that began it, for title, fields and routes.
         since: when that was.
-        standing: see :class:`GroupStanding`.
-        said: what the ticket knows, None for nothing.
-        saying: what is on its way to the ticket, None for nothing.
-        look_at: when the group is flushed next, None when no flush is ordered that has not begun yet.
+        status: see :class:`GroupStatus`.
+        last_update: what the ticket knows, None for nothing.
+        pending_update: what is on its way to the ticket, None for nothing.
+        flush_at: when the group is flushed next, None when no flush is ordered that has not begun yet.
         opened: its first signal opened the ticket at once; delivered once more, it does so again.
-        look_id: the order of a flush that is in force, or that was done last. Empty when the row names none.
-        heard: digests of what the senders of members wrote (communications), the newest ones. news: of these the texts
-            that the ticket was not told yet. Copies for several subscriptions are told once.
+        flush_id: the order of a flush that is in force, or that was done last. Empty when the row names none.
+        seen_texts: digests of what the senders of members wrote (communications), the newest ones.
+        new_texts: of these the texts that the ticket does not have yet. Copies for several subscriptions are sent once.
     """
 
     key: str
@@ -186,19 +185,19 @@ class Group:
     head: Signal
     since: datetime
     rules: GroupRules
-    standing: GroupStanding = GroupStanding.WAITING
-    said: GroupUpdate | None = None
-    saying: GroupUpdate | None = None
-    look_at: datetime | None = None
+    status: GroupStatus = GroupStatus.WAITING
+    last_update: GroupUpdate | None = None
+    pending_update: GroupUpdate | None = None
+    flush_at: datetime | None = None
     opened: bool = False
-    look_id: str = ""
-    heard: tuple[str, ...] = ()
-    news: tuple[str, ...] = ()
+    flush_id: str = ""
+    seen_texts: tuple[str, ...] = ()
+    new_texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What a flush of a group leads to: the group as it is then, with ``saying`` set when its ticket is to be told.
+    """What a flush leads to: the group as it is then, with ``pending_update`` set when its ticket is to be updated.
 
     ``suppressed``: all of it ended before it was worth a ticket, and counting starts anew.
     """
@@ -211,13 +210,13 @@ def next_flush(group: Group, signal: Signal, now: datetime) -> datetime:
     """When a group should be flushed because of a signal that was just counted."""
     if signal.state is SignalState.RESOLVED:
         at = now + SETTLE
-    elif group.standing is GroupStanding.WAITING:
+    elif group.status is GroupStatus.WAITING:
         due = signal.occurred_at + group.rules.after if group.rules.after else now
         at = min(due, now + SETTLE) if group.rules.firings > 1 else due
-    elif group.standing is GroupStanding.OVER or group.said is None or group.news:
+    elif group.status is GroupStatus.OVER or group.last_update is None or group.new_texts:
         at = now
     else:
-        at = group.said.order[0] + group.rules.note_every
+        at = group.last_update.order[0] + group.rules.note_every
     return max(at, now + AHEAD)
 
 
@@ -228,9 +227,9 @@ def needs_flush(group: Group, at: datetime, now: datetime) -> bool:
     whatever was counted before the row was read; only a lost one would not. Where the row names no order, an overdue
     flush counts as lost at once.
     """
-    if group.look_at is None or group.look_at > at + AHEAD:
+    if group.flush_at is None or group.flush_at > at + AHEAD:
         return True
-    return group.look_at + (LOST if group.look_id else timedelta()) <= now
+    return group.flush_at + (LOST if group.flush_id else timedelta()) <= now
 
 
 def order_id(replaces: str, random: str) -> str:
@@ -244,76 +243,82 @@ def is_in_force(group: Group, order: str, now: datetime) -> bool:
 
     All others are superseded: their authors can no longer write the row as it was then.
     """
-    if group.look_id in ("", order) or group.look_id[:_OWN] == order[_OWN:]:
+    if group.flush_id in ("", order) or group.flush_id[:_OWN] == order[_OWN:]:
         return True
-    return group.look_at is not None and group.look_at <= now
+    return group.flush_at is not None and group.flush_at <= now
 
 
-def hear(group: Group, signal: Signal) -> Group:
+def add_communication(group: Group, signal: Signal) -> Group:
     """The group with what the sender of a signal writes, where nobody wrote the same before."""
     text = communication_of(signal)
     digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:_DIGEST]
-    if not text or digest in group.heard:
+    if not text or digest in group.seen_texts:
         return group
-    news = (*group.news, text[:_LONGEST_NEWS])[-_MOST_NEWS:]
-    return replace(group, heard=(*group.heard, digest)[-_MOST_HEARD:], news=news)
+    texts = (*group.new_texts, text[:_LONGEST_TEXT])[-_MOST_NEW:]
+    return replace(group, seen_texts=(*group.seen_texts, digest)[-_MOST_SEEN:], new_texts=texts)
 
 
 def concluded(current: Group, taken: Group, found: Group) -> Group | None:
     """The group as it is now with what a flush found in it that began when it was ``taken``; None when its ticket
     was told something meanwhile, which ``found`` knows nothing of."""
-    if (current.standing, current.said) != (taken.standing, taken.said):
+    if (current.status, current.last_update) != (taken.status, taken.last_update):
         return None
-    told = found.saying.news if found.saying is not None else ()
-    news = tuple(text for text in current.news if text not in told)
-    return replace(current, standing=found.standing, said=found.said, saying=found.saying, news=news)
+    told = found.pending_update.new_texts if found.pending_update is not None else ()
+    texts = tuple(text for text in current.new_texts if text not in told)
+    return replace(
+        current,
+        status=found.status,
+        last_update=found.last_update,
+        pending_update=found.pending_update,
+        new_texts=texts,
+    )
 
 
 def flush(group: Group, found: Census, now: datetime) -> FlushResult:
     """What the group's ticket has to be told now, given who belongs to it."""
-    if group.standing is GroupStanding.WAITING:
+    if group.status is GroupStatus.WAITING:
         return _open(group, found, now)
-    said = group.said or GroupUpdate(SignalState.FIRED, (group.since, 0))
-    if group.standing is GroupStanding.OVER:
+    last = group.last_update or GroupUpdate(SignalState.FIRED, (group.since, 0))
+    if group.status is GroupStatus.OVER:
         if found.on:
-            return _say(group, SignalState.FIRED, found, now, GroupStanding.ON)
-        if group.news:  # what is written after the end, such as the root cause
-            return _say(group, SignalState.UPDATED, found, now, GroupStanding.OVER)
-        return FlushResult(replace(group, look_at=None))
+            return _update(group, SignalState.FIRED, found, now, GroupStatus.ON)
+        if group.new_texts:  # what is written after the end, such as the root cause
+            return _update(group, SignalState.UPDATED, found, now, GroupStatus.OVER)
+        return FlushResult(replace(group, flush_at=None))
     if not found.on:
-        return _say(group, SignalState.RESOLVED, found, now, GroupStanding.OVER)
-    if (found.firings, found.on) == (said.firings, said.on) and not group.news:
-        return FlushResult(replace(group, look_at=None))
-    due = said.order[0] + group.rules.note_every
-    if now < due and not group.news:
-        return FlushResult(replace(group, look_at=due))
-    return _say(
-        group, SignalState.FIRED if found.firings > said.firings else SignalState.UPDATED, found, now, GroupStanding.ON
+        return _update(group, SignalState.RESOLVED, found, now, GroupStatus.OVER)
+    if (found.firings, found.on) == (last.firings, last.on) and not group.new_texts:
+        return FlushResult(replace(group, flush_at=None))
+    due = last.order[0] + group.rules.note_every
+    if now < due and not group.new_texts:
+        return FlushResult(replace(group, flush_at=due))
+    return _update(
+        group, SignalState.FIRED if found.firings > last.firings else SignalState.UPDATED, found, now, GroupStatus.ON
     )
 
 
 def _open(group: Group, found: Census, now: datetime) -> FlushResult:
     rules = group.rules
     if not found.alerts:
-        return FlushResult(replace(group, look_at=None))
+        return FlushResult(replace(group, flush_at=None))
     often_enough = found.firings >= rules.firings > 0
     lasted = rules.after > timedelta() and found.lasted >= rules.after
     if not found.on and (rules.after or rules.firings) and not (often_enough or lasted):
-        return FlushResult(replace(group, look_at=None), suppressed=True)
+        return FlushResult(replace(group, flush_at=None), suppressed=True)
     due = (found.began or now) + rules.after
     lasts = now >= due if rules.after else rules.firings == 0
     if not (often_enough or lasted or lasts):
-        return FlushResult(replace(group, look_at=due if rules.after else None))
-    return _say(group, SignalState.FIRED, found, now, GroupStanding.ON)
+        return FlushResult(replace(group, flush_at=due if rules.after else None))
+    return _update(group, SignalState.FIRED, found, now, GroupStatus.ON)
 
 
-def _say(group: Group, state: SignalState, found: Census, now: datetime, standing: GroupStanding) -> FlushResult:
-    """Begin to tell the ticket something; the time is later than that of anything told before."""
-    before = group.said
+def _update(group: Group, state: SignalState, found: Census, now: datetime, status: GroupStatus) -> FlushResult:
+    """Begin an update of the ticket; its time is later than that of all updates before."""
+    before = group.last_update
     moment = now if before is None else max(now, before.order[0] + timedelta(milliseconds=1))
     known = before.resources if before is not None else 0
     rank = {SignalState.FIRED: 0, SignalState.UPDATED: 1, SignalState.RESOLVED: 2}[state]
-    said = GroupUpdate(
+    update = GroupUpdate(
         state,
         (moment, rank),
         found.alerts,
@@ -321,19 +326,22 @@ def _say(group: Group, state: SignalState, found: Census, now: datetime, standin
         found.on,
         len(found.resources),
         found.resources[known : known + LISTED],
-        group.news,
+        group.new_texts,
     )
-    # What is over before its ticket is made still has to be said to be over.
+    # What is over before its ticket is made still has to be reported as over.
     again = now + AHEAD if state is SignalState.FIRED and not found.on else None
-    return FlushResult(replace(group, standing=standing, said=said, saying=said, look_at=again, news=()))
+    return FlushResult(
+        replace(group, status=status, last_update=update, pending_update=update, flush_at=again, new_texts=())
+    )
 
 
 def begin(key: str, route: str, head: Signal, rules: GroupRules, first: Member) -> Group:
-    """A group that its first signal begins; ``said`` at once where there is nothing to wait for or to look into."""
-    group = replace(hear(Group(key, route, head, head.occurred_at, rules), head), news=())  # the head brings its text
+    """A group that its first signal begins; where there is nothing to wait for, that signal opens the ticket."""
+    group = add_communication(Group(key, route, head, head.occurred_at, rules), head)
+    group = replace(group, new_texts=())  # the head brings its text
     if rules.after or rules.firings > 1 or rules.summary or not first.is_on:
         return group
-    return replace(group, standing=GroupStanding.ON, said=opening(group), opened=True)
+    return replace(group, status=GroupStatus.ON, last_update=opening(group), opened=True)
 
 
 def opening(group: Group) -> GroupUpdate:

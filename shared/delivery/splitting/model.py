@@ -1,6 +1,6 @@
 """What is stored of signals that were split into parts, and what follows from a firing or an end. Pure values.
 
-The parts of a firing take the road of every other signal, and their links know what happened to each. What is stored
+The parts of a firing are delivered like every other signal, and their links know what happened to each. What is stored
 here is only which parts are on, so that an end, which names none, and a firing that a part is missing from end them.
 
 An order of events is never assumed. A firing that is older than one whose list was whole has parts that are over

@@ -191,15 +191,15 @@ def test_what_was_found_and_not_said_is_said_by_the_message_when_it_comes_back()
     (ordered,) = looks(story.world)
     story.world.now = START + 5 * MINUTE
     dies = story.world.start(ordered)
-    while row(story.world)["saying"] is None:
+    while row(story.world)["pending_update"] is None:
         story.world.resume(dies)
     story.world.kill(dies)
     post(story, SignalState.FIRED, 5 * MINUTE, 3)
     to_the_end(story.world, story.world.start(list(story.world.queue.messages.values())[-1]))
-    assert row(story.world)["look_id"] != decode(ordered.text).id
+    assert row(story.world)["flush_id"] != decode(ordered.text).id
     places = to_the_end(story.world, story.world.start(ordered))
     assert places == ["load", "send", "write"], "it says, and that this was said; it counts nothing"
-    assert row(story.world)["saying"] is None
+    assert row(story.world)["pending_update"] is None
     assert len(looks(story.world)) == 1
     story.later(5.1)
     assert "2 alerts so far on 2 resources" in story.ticket().notes[-1]

@@ -44,7 +44,7 @@ def test_of_many_looks_at_once_one_is_taken_and_orders_the_next(damaged: bool) -
     side_by_side(story.world)
     (ordered,) = looks(story.world)
     assert ordered.visible_at == START + 5 * MINUTE
-    assert row(story.world)["look_id"] == decode(ordered.text).id
+    assert row(story.world)["flush_id"] == decode(ordered.text).id
 
 
 def test_a_superseded_look_costs_one_read() -> None:
@@ -107,7 +107,7 @@ def test_a_look_leaves_in_force_what_was_ordered_meanwhile_for_an_earlier_time()
     story.resolved(0.25, **vm(2))
     places = to_the_end(story.world, look)
     assert places.count("write") == 1, "overtaken once, and then there is nothing to write"
-    assert decode(looks(story.world)[0].text).id == row(story.world)["look_id"]
+    assert decode(looks(story.world)[0].text).id == row(story.world)["flush_id"]
     assert looks(story.world)[0].visible_at == START + 30 * SECOND
 
 
@@ -119,7 +119,7 @@ def test_an_alert_that_is_overtaken_sends_no_second_order_while_the_first_one_ho
     (ordered,) = looks(story.world)
     story.world.now = START + 5 * MINUTE
     look = story.world.start(ordered)
-    while row(story.world)["saying"] is None:
+    while row(story.world)["pending_update"] is None:
         story.world.resume(look)
     post(story, SignalState.FIRED, 5 * MINUTE, 3)
     author = story.world.start(list(story.world.queue.messages.values())[-1])
@@ -147,7 +147,7 @@ def test_an_alert_that_is_overtaken_orders_an_earlier_look_where_that_is_needed(
     to_the_end(story.world, look)
     to_the_end(story.world, author)
     assert looks(story.world)[0].visible_at == story.world.now + m.AHEAD
-    assert decode(looks(story.world)[0].text).id == row(story.world)["look_id"]
+    assert decode(looks(story.world)[0].text).id == row(story.world)["flush_id"]
     assert story.later(3.1) == ["resolve", "reopen"]
 
 
@@ -207,26 +207,26 @@ def test_an_order_is_in_force_while_the_row_names_it_or_the_one_that_it_replaces
     first = m.order_id("", "a" * 32)
     second = m.order_id(first, "b" * 32)
     third = m.order_id(second, "c" * 32)
-    named = group(look_id=second, look_at=START + MINUTE)
+    named = group(flush_id=second, flush_at=START + MINUTE)
     assert len({first, second, third}) == 3
     assert {len(order) for order in (first, second, third)} == {32}
     assert [m.is_in_force(named, order, START) for order in (first, second, third)] == [False, True, True]
     assert m.is_in_force(named, first, START + MINUTE), "one is due, and one is as good as the other"
-    taken = replace(named, look_at=None)
+    taken = replace(named, flush_at=None)
     assert [m.is_in_force(taken, order, START + MINUTE) for order in (first, second, third)] == [False, True, True]
-    assert m.is_in_force(group(look_at=START + MINUTE), uuid4().hex, START), "the row names no order"
+    assert m.is_in_force(group(flush_at=START + MINUTE), uuid4().hex, START), "the row names no order"
 
 
 def test_a_look_is_ordered_where_none_will_count_in_time() -> None:
     at = START + 5 * MINUTE
-    named = group(look_id="a" * 32, look_at=at)
+    named = group(flush_id="a" * 32, flush_at=at)
     assert not m.needs_flush(named, at, START)
     assert not m.needs_flush(named, at - m.AHEAD, START)
     assert m.needs_flush(named, at - m.AHEAD - SECOND, START)
     assert not m.needs_flush(named, at + MINUTE, at + m.LOST - SECOND)
     assert m.needs_flush(named, at + MINUTE, at + m.LOST)
-    assert m.needs_flush(replace(named, look_id=""), at + MINUTE, at), "the row names no order"
-    assert m.needs_flush(replace(named, look_at=None), at, START)
+    assert m.needs_flush(replace(named, flush_id=""), at + MINUTE, at), "the row names no order"
+    assert m.needs_flush(replace(named, flush_at=None), at, START)
 
 
 def test_what_is_said_by_several_looks_at_once_is_told_once_and_nobody_asks_back() -> None:
@@ -236,7 +236,7 @@ def test_what_is_said_by_several_looks_at_once_is_told_once_and_nobody_asks_back
     (ordered,) = looks(story.world)
     story.world.now = START + 5 * MINUTE
     look = story.world.start(ordered)
-    while row(story.world)["saying"] is None:
+    while row(story.world)["pending_update"] is None:
         story.world.resume(look)
     strangers(story.world, 8)
     side_by_side(story.world)

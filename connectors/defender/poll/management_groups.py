@@ -22,7 +22,7 @@ from shared.platform.blobs import JsonBlob
 from shared.platform.storage import Storage
 
 CONTAINER = "bridge-findings"
-BLOB = "ancestry.json"
+BLOB = "management-groups.json"
 
 #: A worker reads the copy again after this time; groups rarely change.
 REREAD = timedelta(minutes=10)
@@ -126,21 +126,21 @@ class ManagementGroupPaths:
             self._known.update(part.subscriptions)
 
 
-def with_ancestry(signal: Signal, ancestry: ManagementGroupPath) -> Signal:
-    """The signal with details ``tenant_id`` and ``management_groups``, where the ancestry knows them.
+def with_management_groups(signal: Signal, path: ManagementGroupPath) -> Signal:
+    """The signal with details ``tenant_id`` and ``management_groups``, where the path knows them.
 
     What the payload said of its tenant itself stays.
     """
     details = dict(signal.details)
-    if ancestry.tenant:
-        details.setdefault("tenant_id", ancestry.tenant)
-    if ancestry.groups:
-        details["management_groups"] = ", ".join(ancestry.groups)
+    if path.tenant:
+        details.setdefault("tenant_id", path.tenant)
+    if path.groups:
+        details["management_groups"] = ", ".join(path.groups)
     return signal if details == signal.details else fit(replace(signal, details=details))
 
 
 def read_row(row: Mapping[str, Any]) -> tuple[str, ManagementGroupPath] | None:
-    """Subscription and ancestry of a row of :data:`QUERY`, None for a row without a subscription."""
+    """Subscription and path of a row of :data:`QUERY`, None for a row without a subscription."""
     subscription, tenant, chain = row.get("subscriptionId"), row.get("tenantId"), row.get("chain")
     if not isinstance(subscription, str) or not subscription:
         return None

@@ -37,22 +37,22 @@ class ComingDeliveries:
         now = self._now()
         return sum(0 <= now - admitted <= _EXPECTED_FOR for admitted in self._admitted.values())
 
-    def companion(self, number: int, *, rationed: bool) -> AdmittedCompanion:
+    def coming_delivery(self, number: int, *, rationed: bool) -> AdmittedDelivery:
         """A delivery as one whose call may be shared."""
-        return AdmittedCompanion(self, number, rationed)
+        return AdmittedDelivery(self, number, rationed)
 
 
-class AdmittedCompanion:
-    """See ``shared.core.rate_gate.Companion``; ``rationed`` is what it was when the delivery asked."""
+class AdmittedDelivery:
+    """See ``shared.core.rate_gate.ComingDelivery``; ``rationed`` is what it was when the delivery asked."""
 
     def __init__(self, deliveries: ComingDeliveries, number: int, rationed: bool) -> None:
         self._deliveries, self._number, self.rationed = deliveries, number, rationed
 
     @property
     def coming(self) -> int:
-        """See ``Companion.coming``."""
+        """See ``ComingDelivery.coming``."""
         return self._deliveries.count()
 
     def leave(self) -> None:
-        """See ``Companion.leave``."""
+        """See ``ComingDelivery.leave``."""
         self._deliveries.remove(self._number)

@@ -87,13 +87,13 @@ async def all_ids(items: ParkedItems, wanted: ParkedFilter, *, newest: bool, lim
 async def test_pages_hold_every_item_once_in_either_order_while_others_arrive(
     kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
-    ids = [(await kept.keep("dead-letter", letter(), code=code, reason="r")).id for _ in range(7)]
+    ids = [(await kept.park("dead-letter", letter(), code=code, reason="r")).id for _ in range(7)]
     wanted = ParkedFilter(code=code)
     for limit in (1, 3, 7, 100):
         assert await all_ids(items, wanted, newest=False, limit=limit) == ids
         assert await all_ids(items, wanted, newest=True, limit=limit) == ids[::-1]
     first = await items.page("dead-letter", wanted, newest=True, limit=3)
-    await kept.keep("dead-letter", letter(), code=code, reason="r")
+    await kept.park("dead-letter", letter(), code=code, reason="r")
     await kept.forget("dead-letter", ids[6])
     assert first.next is not None
     second = await items.page("dead-letter", wanted, newest=True, limit=100, after=first.next)
@@ -104,9 +104,9 @@ async def test_an_item_kept_again_stands_in_the_list_once_with_its_new_time(
     kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     envelope = letter()
-    await kept.keep("dead-letter", envelope, code=code, reason="first")
-    other = await kept.keep("dead-letter", letter(), code=code, reason="other")
-    await kept.keep("dead-letter", envelope, code=code, reason="second")
+    await kept.park("dead-letter", envelope, code=code, reason="first")
+    other = await kept.park("dead-letter", letter(), code=code, reason="other")
+    await kept.park("dead-letter", envelope, code=code, reason="second")
     for newest in (False, True):
         page = await items.page("dead-letter", ParkedFilter(code=code), newest=newest)
         reasons = [row.reason for row in page.items]
@@ -117,10 +117,10 @@ async def test_an_item_kept_again_stands_in_the_list_once_with_its_new_time(
 async def test_lists_are_filtered_by_connection_text_time_and_replay(
     kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
-    one = await kept.keep("dead-letter", letter(), code=code, reason="Data policy says NO", connection="desk")
-    two = await kept.keep("dead-letter", letter(), code=code, reason="closed", connection="other")
+    one = await kept.park("dead-letter", letter(), code=code, reason="Data policy says NO", connection="desk")
+    two = await kept.park("dead-letter", letter(), code=code, reason="closed", connection="other")
     await kept.mark_replayed(two)
-    moment = datetime.fromisoformat(two.kept_at)
+    moment = datetime.fromisoformat(two.parked_at)
     expected = {
         ParkedFilter(code=code): [one.id, two.id],
         ParkedFilter(code=code, connection="desk"): [one.id],
@@ -150,7 +150,7 @@ async def test_replay_sends_a_fresh_message_and_keeps_the_item_until_it_is_deliv
     storage: Storage, kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     envelope = letter()
-    await kept.keep("dead-letter", envelope, code=code, reason="r")
+    await kept.park("dead-letter", envelope, code=code, reason="r")
     await sent(storage)
     results = [one async for one in items.replay("dead-letter", [envelope.id, "nobody", "../x", envelope.id])]
     assert [(one.id, one.outcome) for one in results] == [
@@ -170,7 +170,7 @@ async def test_replay_sends_a_fresh_message_and_keeps_the_item_until_it_is_deliv
 async def test_replaying_by_filter_takes_the_oldest_and_says_that_there_are_more(
     kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
-    ids = [(await kept.keep("dead-letter", letter(), code=code, reason="r")).id for _ in range(5)]
+    ids = [(await kept.park("dead-letter", letter(), code=code, reason="r")).id for _ in range(5)]
     wanted = ParkedFilter(code=code, replayed=False)
     assert await items.choose("dead-letter", wanted, 2) == (ids[:2], True)
     assert [one.outcome async for one in items.replay("dead-letter", ids[:2])] == ["replayed", "replayed"]
@@ -179,7 +179,7 @@ async def test_replaying_by_filter_takes_the_oldest_and_says_that_there_are_more
 
 
 async def test_what_was_delivered_while_its_replay_was_being_noted_is_no_error(kept: ParkedStore, code: str) -> None:
-    row = await kept.keep("dead-letter", letter(), code=code, reason="r")
+    row = await kept.park("dead-letter", letter(), code=code, reason="r")
     assert await kept.forget("dead-letter", row.id)
     await kept.mark_replayed(row)
     assert not await kept.forget("dead-letter", row.id)
@@ -192,7 +192,7 @@ async def test_quarantined_payloads_that_can_be_read_now_go_on_the_road_under_th
     alert = str(uuid4())
     body = {"records": [Azure().metric(alert), Azure().metric(alert, resolved=True)]}
     envelope = UnreadableMessage(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", body))
-    await kept.keep("quarantine", envelope, code=code, reason="no schema")
+    await kept.park("quarantine", envelope, code=code, reason="no schema")
     await sent(storage)
     assert [one async for one in items.replay("quarantine", [envelope.id])] == [ParkedResult(envelope.id, "replayed")]
     fired, resolved = await sent(storage)
@@ -211,7 +211,7 @@ async def test_quarantined_payloads_that_still_cannot_be_read_stay_whole(
     await sent(storage)
     for body in ({"text": "?"}, {"records": [Azure().metric(str(uuid4())), {"text": "?"}]}):
         envelope = UnreadableMessage(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", body))
-        await kept.keep("quarantine", envelope, code=code, reason="no schema")
+        await kept.park("quarantine", envelope, code=code, reason="no schema")
         (result,) = [one async for one in items.replay("quarantine", [envelope.id])]
         assert result.outcome == "still_unreadable"
         assert "no schema" in result.detail
@@ -223,7 +223,7 @@ async def test_a_quarantined_signal_is_sent_again_as_it_is(
     storage: Storage, kept: ParkedStore, items: ParkedItems, code: str
 ) -> None:
     envelope = letter()
-    await kept.keep("quarantine", envelope, code=code, reason="not on the allow-list")
+    await kept.park("quarantine", envelope, code=code, reason="not on the allow-list")
     await sent(storage)
     assert [one.outcome async for one in items.replay("quarantine", [envelope.id])] == ["replayed"]
     (again,) = await sent(storage)
@@ -234,7 +234,7 @@ async def test_a_quarantined_signal_is_sent_again_as_it_is(
 async def test_a_foreign_message_can_be_shown_and_dropped_but_not_replayed(
     kept: ParkedStore, items: ParkedItems
 ) -> None:
-    row = await kept.keep_text(str(uuid4()), "hello", code="foreign_message", reason="not ours", advice="look")
+    row = await kept.park_text(str(uuid4()), "hello", code="foreign_message", reason="not ours", advice="look")
     (result,) = [one async for one in items.replay("dead-letter", [row.id])]
     assert result.outcome == "not_replayable"
     shown = await items.show("dead-letter", row.id)
@@ -244,7 +244,7 @@ async def test_a_foreign_message_can_be_shown_and_dropped_but_not_replayed(
 
 
 async def test_dropped_items_are_gone_and_the_others_stay(kept: ParkedStore, items: ParkedItems, code: str) -> None:
-    ids = [(await kept.keep("dead-letter", letter(), code=code, reason="r")).id for _ in range(12)]
+    ids = [(await kept.park("dead-letter", letter(), code=code, reason="r")).id for _ in range(12)]
     results = [one async for one in items.drop("dead-letter", [*ids[:10], "nobody"])]
     assert [one.outcome for one in results] == ["dropped"] * 10 + ["not_found"]
     assert await all_ids(items, ParkedFilter(code=code), newest=False, limit=100) == ids[10:]
@@ -261,7 +261,7 @@ async def test_secrets_in_a_message_are_hidden_when_it_is_shown_and_kept_for_its
         "settings": {"client_secret": {"value": "swordfish-45"}, "status_code": 500},
     }
     envelope = UnreadableMessage(id=uuid4().hex, received_at=NOW, unreadable=Unreadable("no schema", item))
-    await kept.keep("quarantine", envelope, code=code, reason="see https://contoso.example.com/?sig=swordfish-46")
+    await kept.park("quarantine", envelope, code=code, reason="see https://contoso.example.com/?sig=swordfish-46")
     shown = await items.show("quarantine", envelope.id)
     assert shown is not None
     said = str(shown)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from connectors.defender.poll import ancestry
-from connectors.defender.poll.ancestry import ManagementGroupPath, ManagementGroupPaths, with_ancestry
+from connectors.defender.poll import management_groups
 from connectors.defender.poll.kinds import FindingKind, quoted
+from connectors.defender.poll.management_groups import ManagementGroupPath, ManagementGroupPaths, with_management_groups
 from connectors.defender.poll.tenants import tenant_of
 from connectors.defender.settings import DefenderTenant
 from connectors.microsoft.azure_resources import is_id
@@ -31,29 +31,34 @@ class TenantView:
 
     Args:
         entry: of the configuration.
-        twin: how many entries before it name the same tenant.
+        duplicate: how many entries before it name the same tenant.
         graph: asks.
-        ancestries: keeps where subscriptions stand.
+        group_paths: keeps where subscriptions stand.
         page: rows a page.
     """
 
     def __init__(
-        self, entry: DefenderTenant, twin: int, graph: ResourceGraph, ancestries: ManagementGroupPaths, page: int = PAGE
+        self,
+        entry: DefenderTenant,
+        duplicate: int,
+        graph: ResourceGraph,
+        group_paths: ManagementGroupPaths,
+        page: int = PAGE,
     ) -> None:
         self.graph = graph
         self._page = page
         self.tenant = tenant_of(entry).lower() or "own"
         #: For storage: stays the same when the configured parts of the tenant change.
-        self.name = self.tenant if twin == 0 else f"{self.tenant}-{twin}"
+        self.name = self.tenant if duplicate == 0 else f"{self.tenant}-{duplicate}"
         self._groups = entry.management_groups
         self._listed = None if entry.subscriptions is None else sorted({one.lower() for one in entry.subscriptions})
-        self._ancestries = ancestries
+        self._paths = group_paths
         self._seen: Mapping[str, ManagementGroupPath] | None = None
 
     async def known(self) -> None:
         """See to it that it is known where subscriptions stand. Raises SourceError and StorageUnavailable."""
-        part = self._ancestries.part(self.name)
-        if part is None or self._ancestries.age(part) >= KNOWN_FOR:
+        part = self._paths.part(self.name)
+        if part is None or self._paths.age(part) >= KNOWN_FOR:
             await self.visible()
 
     async def visible(self) -> Mapping[str, ManagementGroupPath]:
@@ -63,10 +68,10 @@ class TenantView:
         """
         if self._seen is None:
             found: dict[str, ManagementGroupPath] = {}
-            async for row in self.rows(ancestry.QUERY):
-                if (read := ancestry.read_row(row)) is not None:
+            async for row in self.rows(management_groups.QUERY):
+                if (read := management_groups.read_row(row)) is not None:
                     found[read[0]] = read[1]
-            await self._ancestries.write(self.name, found)
+            await self._paths.write(self.name, found)
             self._seen = found
         return self._seen
 
@@ -122,7 +127,7 @@ class TenantView:
 
 
 async def with_surroundings(
-    signals: Sequence[Signal], estate: TenantView, ancestries: ManagementGroupPaths
+    signals: Sequence[Signal], view: TenantView, group_paths: ManagementGroupPaths
 ) -> list[Signal]:
     """The signals with what findings do not say: tags of their resources, and the management groups above them.
 
@@ -135,11 +140,11 @@ async def with_surroundings(
         for one in signal.resources
         if one.id is not None
     }
-    tags = await estate.tags(asked)
-    return [_surrounded(signal, tags, ancestries) for signal in signals]
+    tags = await view.tags(asked)
+    return [_surrounded(signal, tags, group_paths) for signal in signals]
 
 
-def _surrounded(signal: Signal, tags: Mapping[str, Mapping[str, Any]], ancestries: ManagementGroupPaths) -> Signal:
+def _surrounded(signal: Signal, tags: Mapping[str, Mapping[str, Any]], group_paths: ManagementGroupPaths) -> Signal:
     found: dict[str, str] = {}
     subscription = ""
     for resource in signal.resources:
@@ -148,7 +153,7 @@ def _surrounded(signal: Signal, tags: Mapping[str, Mapping[str, Any]], ancestrie
         subscription = subscription or resource.subscription_id or ""
     if found:
         signal = fit(replace(signal, tags={**signal.tags, **found}))
-    return marked(with_ancestry(signal, ancestries.of(subscription)))
+    return marked(with_management_groups(signal, group_paths.of(subscription)))
 
 
 def marked(signal: Signal) -> Signal:
