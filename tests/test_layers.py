@@ -87,6 +87,7 @@ _COLUMNS = {
 #: What Azure calls so, and what requests and the shape of a ticket do.
 _OTHER_MEANINGS = {
     ("azure_monitor", "correlation_id"),  # of an operation in the activity log
+    ("log_analytics", "number"),  # of a record that is exported
     ("secure_score", "number"),  # of a ticket, in the comment that the control gets
 }
 

@@ -28,6 +28,7 @@ from shared.core.messages import SignalMessage, UnreadableMessage
 from shared.core.outcome import Outcome, OutcomeKind
 from shared.core.plugins import Trap
 from shared.core.signal import Unreadable
+from shared.core.ticket_system import TicketKind, TicketRef
 from shared.core.tokens import HeldTokens
 from shared.delivery.grouping.burst_model import Bursts
 from shared.delivery.grouping.model import Group, GroupRules
@@ -39,6 +40,8 @@ from shared.delivery.planned_work import PlannedWorkCache
 from shared.delivery.queue import CLAIMS, SignalQueue
 from shared.delivery.splitting.model import Occurrence, OpenParts
 from shared.delivery.splitting.store import PARTS, PartStore
+from shared.export.deletions import TABLE as GONE
+from shared.export.deletions import GoneTickets
 from shared.operations.audit_log import TABLE as ACTIONS
 from shared.operations.audit_log import AuditEntry, AuditLog
 from shared.operations.credential_watch import TABLE as CREDENTIALS
@@ -392,3 +395,15 @@ async def test_a_damaged_item_stops_no_replay_of_the_others(storage: Storage) ->
     assert "cannot be read" in results[0].detail
     dropped = [one async for one in items.drop("dead-letter", [one.id for one in letters])]
     assert [one.outcome for one in dropped] == ["dropped"] * 3
+
+
+async def test_a_damaged_note_of_a_deleted_ticket_keeps_no_other_from_the_export(storage: Storage) -> None:
+    gone, desk = GoneTickets(storage), f"desk-{uuid4().hex[:8]}"
+    lost, kept = (TicketRef(TicketKind.INCIDENT, uuid4().hex, "", number) for number in ("INC1", "INC2"))
+    await gone.add(desk, [kept], NOW)
+    where = await written(storage, GONE, lambda: gone.add(desk, [lost], NOW))
+    await damage(storage, GONE, where, NoticedAt="soon")
+    with heard() as said:
+        found = await gone.of(desk)
+    assert [one.value.number for one in found] == ["INC2"]
+    assert [one["row"] for one in said] == [where.row]

@@ -25,6 +25,8 @@ _DAMAGED: dict[str, str] = {
     "shared/delivery/planned_work.py": "test_a_damaged_copy_of_planned_work_counts_as_none",
     "shared/delivery/queue.py": ("test_a_large_message_whose_content_is_damaged_is_one_that_the_bridge_did_not_write"),
     "shared/delivery/splitting/store.py": "test_work_that_needs_a_damaged_row_waits_until_it_is_mended",
+    "shared/export/deletions.py": "test_a_damaged_note_of_a_deleted_ticket_keeps_no_other_from_the_export",
+    "shared/export/positions.py": "test_a_position_that_cannot_be_read_begins_the_export_anew",
     "shared/operations/audit_log.py": "test_a_damaged_row_of_the_audit_log_is_left_out_of_reports",
     "shared/operations/connection_health.py": "test_health_of_connections",
     "shared/operations/credential_watch.py": (
