@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import batch, delivery, findings, imports, mapping, standby, storage, webhook
+from benchmarks import batch, delivery, export, findings, imports, mapping, standby, storage, webhook
 from benchmarks.report import Report
 
 _ALL: dict[str, Callable[[Report], None]] = {
@@ -20,6 +20,7 @@ _ALL: dict[str, Callable[[Report], None]] = {
     "delivery": delivery.run,
     "batch": batch.run,
     "findings": findings.run,
+    "export": export.run,
     "standby": standby.run,
 }
 _RESULTS = Path(__file__).parent / "results" / "bench.json"

@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
-from local import lifeline
+from local import lifeline, log_store
 from local.azurite import Azurite, AzuriteError
 from local.host import asleep
 from local.host.errors import HostError
@@ -128,7 +128,7 @@ def _start(options: Options, stack: contextlib.ExitStack) -> list[tuple[str, _En
     settings, config = _settings(options, azurite, servicenow)
     clouds = _start_clouds(stack, watched, say) if options.clouds else None
     if clouds is not None:
-        settings |= _cloud_settings(clouds)
+        settings |= {**cloud_settings(clouds), **log_store.declare(clouds)}
     environment = {**os.environ, **settings}
     if options.data is None:
         environment[lifeline.FOLDER] = str(folder)
@@ -231,7 +231,7 @@ def _start_clouds(
     return clouds
 
 
-def _cloud_settings(clouds: Mapping[str, Any]) -> dict[str, str]:
+def cloud_settings(clouds: Mapping[str, Any]) -> dict[str, str]:
     """Settings that lead the app to the simulator, signed in as the managed identity that App Service would give it."""
     return {
         "AZURE_RESOURCE_MANAGER_URL": clouds["url"],
