@@ -144,7 +144,10 @@ def chaos(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="A part, may be repeated: storm, sleeping, urgent, grouped, opening, efficiency, recovery."),
+        typer.Option(
+            help="A part, may be repeated: storm, batches, export, sleeping, urgent, grouped, opening, efficiency, "
+            "recovery."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where the figures are written as JSON.")] = APP
     / "benchmarks"

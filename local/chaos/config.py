@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 
 from local.chaos.stories import PROPERTY, Fate
 
+_EXPORTED = "    export: {kinds: [incident, change_request, problem], days: 30}\n"
+_LOG_STORE = "log_analytics: {endpoint: '${LOGS_INGESTION_ENDPOINT}', rule: '${LOGS_INGESTION_RULE}'}\n"
+
 
 def config(
     *,
@@ -13,6 +16,7 @@ def config(
     window: int = 10,
     maintenance: tuple[datetime, datetime] | None = None,
     note_every: int = 10,
+    export: bool = False,
 ) -> str:
     """Text of bridge.yaml.
 
@@ -21,6 +25,7 @@ def config(
         window: seconds that stand for an hour.
         maintenance: beginning and end of the maintenance window, aware; None for none.
         note_every: seconds between two work notes of a group.
+        export: all tickets go to Log Analytics.
     """
     budget = "" if calls is None else f"    budget: {{calls: {calls}, per: {window}s}}\n"
     return (
@@ -33,6 +38,7 @@ def config(
         "    read_timeout: 3s\n"
         "    total_timeout: 10s\n"
         f"{budget}"
+        f"{_EXPORTED if export else ''}"
         "routes:\n"
         f"{_route(Fate.GROUPED, f'group: {{by: rule, note_every: {note_every}s}}')}"
         f"{_route(Fate.PATIENT, 'only_after: {firings: 3}')}"
@@ -42,6 +48,7 @@ def config(
         "  fields: {category: software}\n"
         f"{_maintenance(maintenance)}"
         "delivery: {first_retry: 1s, longest_retry: 5s, lease: 20s}\n"
+        f"{_LOG_STORE if export else ''}"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from local.azurite import AzuriteError
-from local.chaos import backlog, grouped, sleeping, storm, urgent
+from local.chaos import backlog, export, grouped, sleeping, storm, urgent
 from local.chaos.figures import Part, Row, show, write
 from local.chaos.stage import StageError
 
@@ -31,6 +31,7 @@ def parts(alerts: int, workers: int, seed: int, leases: Sequence[float]) -> dict
     return {
         "storm": lambda say: storm.run(seed, size, say),
         "batches": lambda say: storm.run(seed, replace(size, alerts=max(alerts // 4, 10), batches=True), say),
+        "export": lambda say: export.run(seed, replace(export.Size(), workers=workers), say),
         "sleeping": lambda say: sleeping.run(seed, replace(sleeping.Size(), workers=workers), say),
         "urgent": lambda say: urgent.run(seed, replace(urgent.Size(), workers=workers), say),
         "grouped": lambda say: grouped.run(seed, one_rule, workers, say),

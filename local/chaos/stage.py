@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from local import lifeline
+from local import lifeline, log_store
 from local.azurite import Azurite
 from local.host import asleep
 from local.scratch import scratch
-from local.up import APP, ASLEEP
+from local.up import APP, ASLEEP, cloud_settings
 
 #: Seconds for a child to tell where it serves, and for the app to be well.
 _PATIENCE = 90.0
@@ -50,27 +50,35 @@ class Stage:
 
     Attributes:
         servicenow: addresses and accounts of the simulator, as it tells them.
+        clouds: the same of the simulator of Microsoft's services; empty where there is none.
         alerts_url, key: where to post, and the function key.
     """
 
-    def __init__(self, config: str, workers: int, *, latency: float = 0.0, on_disk: bool = True) -> None:
+    def __init__(
+        self, config: str, workers: int, *, latency: float = 0.0, on_disk: bool = True, clouds: bool = False
+    ) -> None:
         """
         Args:
             config: text of bridge.yaml.
             workers: processes that run the app.
             latency: seconds that the simulator takes for each call.
             on_disk: storage can be restarted; otherwise it is in memory, which is faster.
+            clouds: Microsoft's services are there too, with a Log Analytics that takes rows.
         """
         self._config = config
         self._workers = workers
         self._latency = latency
         self._on_disk = on_disk
+        self._with_clouds = clouds
         self._stack = contextlib.ExitStack()
         self._azurite: Azurite | None = None
         self._app: _Child | None = None
         self._folder = Path()
         self._file = Path()
         self.servicenow: dict[str, Any] = {}
+        self.clouds: dict[str, Any] = {}
+        self._cloud_settings: dict[str, str] = {}
+        self._app_url = self._admin_key = ""
         self.alerts_url = self._health_url = self.key = self.storage = ""
         self.log = Log()
         self.http = httpx.Client(timeout=30, trust_env=False)
@@ -96,13 +104,16 @@ class Stage:
         self._stack.callback(self._stop_storage)
         self.storage = self._azurite.connection_string
         arguments = ["--port", "0", "--https-port", "0", "--latency", str(self._latency)]
-        self.servicenow = self._child("local.servicenow", arguments, None, lambda _line: None).first_line()
+        self.servicenow = self._child("local.servicenow", arguments, None, _ignored).first_line()
+        if self._with_clouds:
+            self.clouds = self._child("local.azure", ["--port", "0", "--https-port", "0"], None, _ignored).first_line()
+            self._cloud_settings = {**cloud_settings(self.clouds), **log_store.declare(self.clouds)}
         self._file = self._folder / "bridge.yaml"
         self._file.write_text(self._config, encoding="utf-8")
         self._app = self._host(self._workers, QUEUE_LEASE, self.log)
         told = self._app.first_line()
         self.alerts_url, self._health_url = f"{told['url']}/api/alerts", f"{told['url']}/api/health"
-        self.key = told["key"]
+        self.key, self._app_url, self._admin_key = told["key"], told["url"], told["admin_key"]
         self.wait(self.serves, "the app to be well", _PATIENCE)
 
     def _host(self, workers: int, lease: float, log: Log) -> _Child:
@@ -120,6 +131,7 @@ class Stage:
 
     def _settings(self, config: Path) -> dict[str, str]:
         return {
+            **self._cloud_settings,
             "AzureWebJobsStorage": self.storage,
             "BRIDGE_CONFIG": str(config),
             "KEY_VAULT_URL": "",
@@ -152,8 +164,22 @@ class Stage:
         """
         log = Log()
         child = self._host(1, lease, log)
-        child.first_line()
-        return Instance(lease, log, child)
+        told = child.first_line()
+        return Instance(lease, log, child, told["url"], told["admin_key"])
+
+    def timer(self, name: str, instance: Instance | None = None) -> None:
+        """Call a timer's function, as the host does when it is time; it runs while this returns. Nothing happens where
+        the app does not answer, because it was killed.
+
+        Args:
+            name: of the function.
+            instance: that runs it; one of the workers when None.
+        """
+        url, key = (self._app_url, self._admin_key) if instance is None else (instance.url, instance.admin_key)
+        with contextlib.suppress(httpx.TransportError):
+            self.http.post(
+                f"{url}/admin/functions/{name}", json={"input": ""}, headers={"x-functions-key": key}
+            ).raise_for_status()
 
     def kill_worker(self, number: int) -> bool:
         """Kill one of the workers without warning; the supervisor starts another. False when none was there."""
@@ -181,8 +207,15 @@ class Stage:
             self._azurite.stop()
 
     def control(self, method: str, path: str, **options: Any) -> Any:
-        """Call the simulator's control API."""
-        answer = self.http.request(method, f"{self.servicenow['control_url']}{path}", **options)
+        """Call the control API of ServiceNow's simulator."""
+        return self._told(self.servicenow, method, path, options)
+
+    def control_clouds(self, method: str, path: str, **options: Any) -> Any:
+        """Call the control API of the simulator of Microsoft's services."""
+        return self._told(self.clouds, method, path, options)
+
+    def _told(self, simulator: Mapping[str, Any], method: str, path: str, options: Mapping[str, Any]) -> Any:
+        answer = self.http.request(method, f"{simulator['control_url']}{path}", **options)
         answer.raise_for_status()
         return answer.json()
 
@@ -241,11 +274,14 @@ class Instance:
 
     Attributes:
         lease: seconds. log: what it wrote.
+        url, admin_key: where it serves, and what opens everything there.
     """
 
-    def __init__(self, lease: float, log: Log, child: _Child) -> None:
+    def __init__(self, lease: float, log: Log, child: _Child, url: str, admin_key: str) -> None:
         self.lease = lease
         self.log = log
+        self.url = url
+        self.admin_key = admin_key
         self._child = child
 
     def kill(self) -> float:
@@ -303,6 +339,10 @@ class _Child:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self._heard(line)
+
+
+def _ignored(line: str) -> None:
+    del line
 
 
 def _children(parent: int, word: str) -> Iterator[int]:

@@ -18,6 +18,7 @@ from rich.table import Table
 from local.demo.alerts import Azure
 from local.demo.clouds import SECTIONS, Clouds
 from local.demo.consent import Consent, free_port, properties, with_consent
+from local.demo.export import EXPORT, Export
 from local.demo.log_alerts import ROUTES, LogAlerts
 from local.demo.surroundings import Step
 from local.running import NotRunning, Running
@@ -126,6 +127,7 @@ def run(arguments: list[str], *, leave: bool) -> int:
             story.outcome["state"] = _state(running, story.outcome.get("ticket", ""))
         steps: list[Step] = []
         rows: list[Step] = []
+        exported: Export | None = None
         if running.session["clouds"] is not None and "control_url" in running.session["servicenow"]:
             for step in Clouds(running).stories():
                 progress.print(f"  {step.what}: {step.ticket} {step.state}", markup=False)
@@ -133,10 +135,13 @@ def run(arguments: list[str], *, leave: bool) -> int:
             for step in LogAlerts(running).stories():
                 progress.print(f"  {step.what}: {step.ticket} {step.state}", markup=False)
                 rows.append(step)
+            exported = Export(running)
         _show(told, out)
         if steps:
             _show_steps("Recommendations and Secure Score", "what the source says", steps, out)
             _show_steps("Log alerts: rows, a ticket for each machine, a dry run", "what there is to see", rows, out)
+        if exported is not None:
+            exported.show(out)
         _show_health(running, out)
         if leave:
             return 0
@@ -163,7 +168,7 @@ def _configuration(folder: Path, port: int) -> Path:
     """The shipped configuration with the demo's routes of log alerts, its connection made by consent, and its sections
     of Defender and Secure Score."""
     file = folder / "bridge.yaml"
-    shipped = (APP / "bridge.yaml").read_text("utf-8").replace("routes:\n", ROUTES, 1)
+    shipped = (APP / "bridge.yaml").read_text("utf-8").replace("routes:\n", ROUTES, 1).replace(*EXPORT)
     file.write_text(with_consent(shipped, port) + SECTIONS.read_text("utf-8"), "utf-8")
     return file
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -88,6 +90,27 @@ def test_a_log_alert_shows_its_rows_and_three_machines_have_three_tickets(shown:
 def test_a_dry_run_makes_no_ticket_and_says_what_it_would_do(shown: list[str]) -> None:
     row = cells(shown, "a rule that is only rehearsed (dry run)")
     assert row[1:] == ["", "no ticket", "bridge.py report: route rehearsed would create 1 ticket"]
+
+
+def test_alert_decision_and_ticket_are_joined_in_log_analytics(shown: list[str]) -> None:
+    row = cells(shown, "azure-incidents")
+    assert row[1:4] == ["created", cells(shown, "Service Health incident, Active")[2], "Resolved"]
+
+
+def test_the_demo_says_what_reached_log_analytics_and_where_the_workbook_is(shown: list[str]) -> None:
+    (line,) = [line for line in shown if line.startswith("Log Analytics has ")]
+    found = re.fullmatch(
+        r"Log Analytics has (\d+) rows of (\d+) tickets, and (\d+) rows of what the bridge did\. "
+        r"The workbook on them: (file://\S+)",
+        line,
+    )
+    assert found is not None, line
+    rows, tickets, log = (int(text) for text in found.groups()[:3])
+    assert rows >= tickets >= 10
+    assert log >= 20
+    page = Path(urlsplit(found[4]).path).read_text("utf-8")
+    assert "<svg" in page
+    assert cells(shown, "metric alert, Fired")[2] in page
 
 
 def test_health_says_which_functions_azure_has_called(shown: list[str]) -> None:
