@@ -13,7 +13,6 @@ import asyncio
 import json
 import math
 import multiprocessing
-import resource
 import subprocess
 import sys
 import time
@@ -213,7 +212,13 @@ def _in_own_process(place: _Place, count: int) -> _Cost:
 def _cost(place: _Place, count: int) -> _Cost:
     """The cost of exporting so many tickets."""
     seconds = asyncio.run(_export_many(place, count))
-    return _Cost(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return _Cost(seconds, _peak())
+
+
+def _peak() -> int:
+    """The largest resident set of this process in KiB (Linux). ``ru_maxrss`` would begin with that of its parent."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 async def _export_many(place: _Place, count: int) -> float:
