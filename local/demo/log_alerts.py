@@ -73,13 +73,19 @@ class LogAlerts(Surroundings):
 
     def _dry_run(self) -> Step:
         self._delivered(self._alert("new-rule", _HEARTBEATS, str(uuid4())))
-        report = f"{self.app['url']}/api/report"
-        answer = self.running.http.get(
-            report, params={"hours": "1", "mode": "dry_run"}, headers={"x-functions-key": self.app["key"]}
-        )
-        (line,) = answer.json()["lines"]
+        # The signal's row of the audit log is written after its event.
+        self.until(lambda: bool(self._rehearsed()), "the report of the dry run")
+        (line,) = self._rehearsed()
         told = f"bridge.py report: route {line['route']} would {line['action']} {line['count']} ticket"
         return Step("a rule that is only rehearsed (dry run)", "", "no ticket", told)
+
+    def _rehearsed(self) -> list[dict[str, Any]]:
+        answer = self.running.http.get(
+            f"{self.app['url']}/api/report",
+            params={"hours": "1", "mode": "dry_run"},
+            headers={"x-functions-key": self.app["key"]},
+        )
+        return list(answer.json()["lines"])
 
     def _of(self, rule: str) -> list[dict[str, str]]:
         return self.rows("incident", f"short_descriptionSTARTSWITH{rule}", "number,state,short_description")
