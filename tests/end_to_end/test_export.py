@@ -54,7 +54,7 @@ def test_given_a_ticket_of_an_alert_when_the_timer_has_run_then_its_row_is_there
     while True:
         code, text, _ = bridge_py("export", "status", "--json", session=session)
         assert code == 0
-        shown = json.loads(text)["servicenow"]
+        shown = json.loads(text)["connections"]["servicenow"]
         if shown["state"] == "ok" or time.monotonic() > deadline:
             break
     assert (shown["state"], shown["last_error"]) == ("ok", None)

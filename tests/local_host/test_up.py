@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 from azure.storage.queue import QueueClient
 
+from local import log_store
 from local.up import Failed, _Child, _wait_for
 from tests.local_host.support import eventually_sync, first_line, is_running, process, write_app
 
@@ -322,7 +323,8 @@ def test_the_clouds_are_started_when_asked_for_and_the_app_is_led_to_them(up: Up
         session = first_line(child)
         clouds, settings = session["clouds"], session["settings"]
         assert settings["AZURE_RESOURCE_MANAGER_URL"] == settings["MICROSOFT_GRAPH_URL"] == clouds["url"]
-        assert settings["AZURE_AUTHORITY"] == clouds["https_url"]
+        assert settings["AZURE_AUTHORITY"] == settings["LOGS_INGESTION_ENDPOINT"] == clouds["https_url"]
+        assert log_store.counts(clouds) == {"ServiceDesk_CL": 0, "ServiceDeskLog_CL": 0}
         assert Path(settings["AZURE_CA_BUNDLE"]).is_file()
         request = urllib.request.Request(
             f"{settings['IDENTITY_ENDPOINT']}?resource=https://management.azure.com&api-version=2019-08-01",
