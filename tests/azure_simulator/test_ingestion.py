@@ -88,7 +88,7 @@ def test_given_gzip_when_rows_are_sent_then_they_arrive(monitor: httpx.Client, c
     [
         (b"[]", "br", 415),
         (b"[]", "gzip", 400),
-        (gzip.compress(b'[{"RecordId": "a"}]')[:-12], "gzip", 400),
+        (gzip.compress(b'[{"RecordId": "a"}]', mtime=0)[:-12], "gzip", 400),  # the same name in every process
         (b"[{]", "identity", 400),
         (b'{"RecordId": "a"}', "identity", 400),
         (b"[1]", "identity", 400),
