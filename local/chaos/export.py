@@ -183,7 +183,8 @@ class _Rounds:
             await asyncio.sleep(self._size.every)
 
     async def _kill(self) -> None:
-        """Kill an export when its rows are stored and the answer is still withheld."""
+        """Kill an export in the second half of the round, when its rows are stored and the answer is still withheld."""
+        await asyncio.sleep(self._size.seconds / 2)
         instance = await asyncio.to_thread(self._stage.start_instance, _INSTANCE_LEASE)
         async with self._exporting:  # nobody else begins one
             await _wait(lambda: _idle(self._stage), "the export before to end")
