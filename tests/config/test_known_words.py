@@ -262,6 +262,32 @@ def test_the_shipped_file_and_the_example_of_the_docs_have_no_warnings() -> None
     assert config_warnings(shipped, settings={"SERVICENOW_URL": "https://contoso.service-now.com"}) == ()
 
 
+def _switched_on(text: str, name: str) -> str:
+    """The shipped file with one of its commented sections or options in effect."""
+    lines, on, found = text.split("\n"), False, False
+    for place, line in enumerate(lines):
+        begins = line.lstrip().startswith(f"# {name}:")
+        on = begins or (on and line.lstrip().startswith("#   "))
+        found = found or begins
+        if on:
+            lines[place] = line.replace("# ", "", 1)
+    assert found, name
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("names", [("export", "log_analytics"), ("log_rows",), ("reconcile",), ("alerts",)])
+def test_what_the_shipped_file_shows_in_comments_works_when_it_is_switched_on(names: tuple[str, ...]) -> None:
+    shipped = (ROOT / "bridge.yaml").read_text("utf-8")
+    for name in names:
+        shipped = _switched_on(shipped, name)
+    settings = {
+        "SERVICENOW_URL": "https://contoso.service-now.com",
+        "LOGS_INGESTION_ENDPOINT": "https://dcr-contoso.westeurope-1.ingest.monitor.azure.com",
+        "LOGS_INGESTION_RULE": f"dcr-{'0' * 32}",
+    }
+    assert config_warnings(shipped, settings=settings) == ()
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
