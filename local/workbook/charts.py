@@ -138,7 +138,7 @@ def _axes(top: float, span: Span) -> Markup:
         value = top * part / 4
         y = _y(value, top)
         line = Markup('<line x1="{}" x2="{}" y1="{}" y2="{}" stroke="#edebe9"/>')
-        parts += [line.format(_LEFT, _WIDTH - _RIGHT, y, y), _text(_LEFT - 6, y + 4, _number(value), "end")]
+        parts += [line.format(_LEFT, _WIDTH - _RIGHT, y, y), _text(_LEFT - 6, y + 4, _short(value), "end")]
     for part in range(6):
         time = span.start + (span.end - span.start) * part / 5
         text = f"{time:%b %d}" if span.end - span.start > timedelta(days=2) else f"{time:%H:%M}"
@@ -164,6 +164,13 @@ def _text(x: float, y: float, text: str, anchor: str = "start") -> Markup:
     return Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(
         round(x, 1), round(y, 1), anchor, escape(text)
     )
+
+
+def _short(value: float) -> str:
+    """A number that fits beside an axis."""
+    if value >= 1_000_000:
+        return f"{_number(value / 1_000_000)}M"
+    return f"{_number(value / 1_000)}k" if value >= 10_000 else _number(value)
 
 
 def _number(value: float) -> str:

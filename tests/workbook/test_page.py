@@ -153,6 +153,17 @@ def test_bars_are_as_wide_as_fits_the_time_range(days: int, grain: str, tmp_path
     assert f"bin(CreatedDate_t, {grain})" in asked[-1]
 
 
+@pytest.mark.parametrize(("most", "labels"), [(9_000, "3,000"), (604_000, "600k"), (1_200_000, "1.2M"), (3, "3")])
+def test_large_numbers_beside_an_axis_are_short_enough_to_be_seen(most: int, labels: str, tmp_path: Path) -> None:
+    created = next(item for item in WORKBOOK["items"] if item["name"] == "created")
+    answer = Answer(("Time", "Kind", "Tickets"), ((NOON.replace(tzinfo=None), "Incident", most),))
+    out = tmp_path / "page.html"
+    render({"items": [WORKBOOK["items"][1], created]}, lambda _: answer, out, now=NOON)
+    shown = re.findall(r'text-anchor="end">([^<]+)<', out.read_text(encoding="utf-8"))
+    assert labels in shown
+    assert max(map(len, shown)) <= 6
+
+
 def test_given_a_query_with_an_unknown_parameter_when_the_page_is_written_then_it_is_named(tmp_path: Path) -> None:
     created = next(item for item in WORKBOOK["items"] if item["name"] == "created")
     with pytest.raises(KeyError, match="Connection"):
