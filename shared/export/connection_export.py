@@ -180,6 +180,7 @@ class ConnectionExport:
         position = KindPosition(
             order=orders.backfill,
             since=since,
+            limit=before.limit,
             lacking=before.lacking,
             deletions_to=before.deletions_to or since,
             deletions_hidden=before.deletions_hidden,

@@ -9,6 +9,8 @@ import pytest
 from shared.core.export import ExportField as F
 from shared.core.export import TicketRecord
 from shared.core.link import DISPLAY
+from shared.core.ticket_system import TicketKind
+from shared.export.redaction import NameRedactor
 from shared.platform.log import listen
 from tests.export.world import World
 
@@ -154,6 +156,27 @@ async def test_names_of_people_are_hashed_or_dropped(world: World) -> None:
     await world.add_many(1, seconds=5, opened_by=BETH)
     await world.export()
     assert world.store.tickets[-1].values[F.CREATED_BY] == hashed
+
+
+async def test_a_name_has_one_hash_however_it_is_spelt_and_another_with_another_key() -> None:
+    def hashed(name: str, key: bytes = b"k" * 32) -> object:
+        record = TicketRecord(
+            "desk", TicketKind.INCIDENT, "1", "INC1", "", "1", datetime.now(UTC), values={F.ASSIGNED_TO: name}
+        )
+        return NameRedactor({"assigned_to": "hash"}, key).redact(record).values[F.ASSIGNED_TO]
+
+    assert hashed("Beth Anglin") == hashed(" BETH ANGLIN ")
+    assert len({hashed("Beth Anglin"), hashed("Beth Anglia"), hashed("Beth Anglin", b"l" * 32)}) == 3
+
+
+async def test_nothing_is_exported_where_the_instance_does_not_show_whose_tickets_it_lists(world: World) -> None:
+    world.configured("kinds: [incident], tickets: ours")
+    await world.add_many(3, seconds=60, correlation_id="alert:1:a", correlation_display=DISPLAY)
+    await world.desk.set(hidden_fields={"incident": ["correlation_display"]})
+    result = await world.export()
+    assert (result.rows, result.finished) == (0, False)
+    assert "not ours" in result.reason
+    assert "Allow the integration user to read" in result.reason
 
 
 async def test_a_ticket_that_was_deleted_has_a_row_that_says_so(world: World) -> None:

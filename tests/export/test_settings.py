@@ -9,7 +9,7 @@ import pytest
 
 from app.configuration import load_config
 from app.registry import REGISTRY
-from connectors.servicenow.export_query import alternatives, columns_of
+from connectors.servicenow.encoded_query import alternatives, columns_of
 from shared.config.export import ExportSettings
 from shared.core.errors import ConfigurationError
 from shared.core.export import ExportField

@@ -201,14 +201,15 @@ async def test_changes_and_problems_are_exported_with_their_own_fields(world: Wo
 @pytest.mark.parametrize("fault", ["slow_quota", "partial_result"])
 async def test_a_page_that_takes_the_instance_too_long_is_asked_for_in_smaller_parts(world: World, fault: str) -> None:
     world.configured(OURS)
-    await world.add_many(400, seconds=3600)
+    await world.add_many(800, seconds=3600)
     # the count is answered, the first page is cut off by the instance's quota of time
     await world.desk.order(type=fault, match={"method": "GET", "table": "incident"}, after=1, times=1)
     result = await world.export()
     assert (result.rows, result.finished) == (0, False)
     assert result.reason
     result = await world.export()
-    assert (result.rows, result.calls, result.finished) == (400, 3, True)  # two pages of 250, and deletions
+    # the count, four pages of 250, and deletions
+    assert (result.rows, result.calls, result.finished) == (800, 6, True)
 
 
 async def test_a_run_that_uses_its_time_up_goes_on_in_the_next_one(world: World) -> None:
