@@ -25,7 +25,8 @@ def problems_of_health(report: Health, settings: ReportItself) -> list[OwnProble
 
 
 def _problem(reason: Reason, settings: ReportItself) -> OwnProblem:
-    severity = settings.severity.get(reason.code, SEVERITIES[reason.code])  # type: ignore[call-overload]
+    given = {str(name): level for name, level in settings.severity.items()}
+    severity = given.get(reason.code, SEVERITIES[reason.code])
     about = "" if reason.about == GENERAL else reason.about
     connections = (about,) if reason.code in _OF_CONNECTION and about else ()
     return OwnProblem(reason.code, about, reason.text, reason.advice, severity, connections)

@@ -20,8 +20,8 @@ from typing import Any
 
 from connectors.servicenow.client import Client
 from connectors.servicenow.dictionary import TableColumns
+from connectors.servicenow.encoded_query import all_of, alternatives, any_group, columns_of
 from connectors.servicenow.export_columns import TIMES, columns_of_kind
-from connectors.servicenow.export_query import all_of, alternatives, any_group, columns_of
 from connectors.servicenow.keyset import KeysetReader, TableRead
 from connectors.servicenow.polling import OURS
 from connectors.servicenow.tables import TicketTable, record_url

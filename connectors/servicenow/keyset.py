@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.servicenow.client import Client
-from connectors.servicenow.export_query import all_of, any_group
+from connectors.servicenow.encoded_query import all_of, any_group
 from connectors.servicenow.watermark import Watermark, WatermarkRead, decode, format_time
 from connectors.servicenow.wire import WireCall, list_call
 

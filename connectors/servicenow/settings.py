@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from connectors.servicenow.export_query import alternatives
+from connectors.servicenow.encoded_query import alternatives
 from connectors.servicenow.states import StateOverrides
 from shared.config.connection import ConnectionSettings
 from shared.core.settings import Duration, HoldsCertificate, HoldsConsent, SecretRef, SettingsModel
