@@ -15,7 +15,7 @@ from app.container import Container
 from cli.browser import Answer, listening, read_answer
 from cli.runtime import err, fail, out, run
 from shared.core.errors import BridgeError
-from shared.core.tokens import ConsentDesk, ConsentRequest, StoredToken
+from shared.core.tokens import ConsentFlow, ConsentRequest, StoredToken
 
 _Connection = Annotated[str, typer.Argument(help="Name of the connection in bridge.yaml.")]
 
@@ -65,21 +65,21 @@ async def connecting(
         open_browser: shows an address to the person.
     """
     consents = Consents(services)
-    desk = consents.desk(connection)
+    flow = consents.flow(connection)
     if with_password:
-        token = await _by_password(desk)
+        token = await _by_password(flow)
     else:
-        request = desk.ask()
+        request = flow.ask()
         answer = await (_pasted(request) if paste else _listened(request, wait, open_browser))
         if answer.error:
             fail(f"the consent was not given: {answer.error}", 1)
-        token = await desk.redeem(request, answer.code)
-    problem = await consents.keep(connection, desk, token)
+        token = await flow.redeem(request, answer.code)
+    problem = await consents.keep(connection, flow, token)
     ends = f"; it ends on {token.ends:%Y-%m-%d}" if token.ends is not None else ""
-    out.print(f"the token is in {desk.place}{ends}", markup=False)
+    out.print(f"the token is in {flow.place}{ends}", markup=False)
     if problem:
         err.print(f"the token before was not revoked: {problem}", style="yellow", markup=False)
-    await _show_account(connection, desk)
+    await _show_account(connection, flow)
 
 
 def disconnect(connection: _Connection) -> None:
@@ -94,15 +94,15 @@ def disconnect(connection: _Connection) -> None:
 async def disconnecting(services: Container, connection: str) -> None:
     """What ``disconnect`` does. Raises BridgeError, and typer.Exit after it said why."""
     consents = Consents(services)
-    desk = consents.desk(connection)
-    there, problem = await consents.end(connection, desk)
+    flow = consents.flow(connection)
+    there, problem = await consents.end(connection, flow)
     out.print(f"no token is kept any more; what is for {connection} waits", markup=False)
     if problem:
         fail(f"not every token was revoked: {problem}", 1)
     out.print("the tokens are revoked" if there else "there was no token", markup=False)
 
 
-async def _by_password(desk: ConsentDesk) -> StoredToken:
+async def _by_password(flow: ConsentFlow) -> StoredToken:
     if sys.stdin.isatty():
         user = typer.prompt("User name")
         password = typer.prompt("Password", hide_input=True)
@@ -110,7 +110,7 @@ async def _by_password(desk: ConsentDesk) -> StoredToken:
         user, password = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
     if not user or not password:
         fail("user name and password are needed: a line each")
-    return await desk.by_password(user, password)
+    return await flow.by_password(user, password)
 
 
 async def _listened(request: ConsentRequest, wait: float, open_browser: Callable[[str], object]) -> Answer:
@@ -136,10 +136,10 @@ async def _pasted(request: ConsentRequest) -> Answer:
         fail(f"{error}. Fix: begin again, and paste the whole address", 1)
 
 
-async def _show_account(connection: str, desk: ConsentDesk) -> None:
+async def _show_account(connection: str, flow: ConsentFlow) -> None:
     """As whom the instance knows us now."""
     try:
-        account = await desk.account()
+        account = await flow.account()
     except BridgeError as error:
         fail(f"the token is stored; a first call with it failed: {error}", 1)
     roles = "roles are not visible to it" if account.roles is None else f"roles: {', '.join(account.roles) or 'none'}"

@@ -45,7 +45,7 @@ from shared.core.ticket_system import (
     TicketRef,
     TicketTemplate,
 )
-from shared.core.tokens import ConsentDesk, TokenStore
+from shared.core.tokens import ConsentFlow, TokenStore
 
 
 class KindHandler(Protocol):
@@ -333,8 +333,8 @@ class ServiceNow:
         async with self._client.token_endpoint() as endpoint:
             return await oauth.keeper.use_refresh_token(oauth.wire(endpoint), dry_run=dry_run, always=always)
 
-    def consent_desk(self) -> ConsentDesk | None:
-        """See ``TakesConsent.consent_desk``."""
+    def consent_flow(self) -> ConsentFlow | None:
+        """See ``TakesConsent.consent_flow``."""
         from connectors.servicenow.consent import ServiceNowConsent
 
         auth, oauth = self._settings.auth, self._client.oauth

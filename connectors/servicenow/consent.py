@@ -25,7 +25,7 @@ from shared.core.tokens import Account, ConsentRequest, IssuedTokens, StoredToke
 
 
 class ServiceNowConsent:
-    """A ``ConsentDesk``.
+    """A ``ConsentFlow``.
 
     Args:
         client: of the instance.
@@ -55,14 +55,14 @@ class ServiceNowConsent:
 
     @property
     def place(self) -> str:
-        """See ``ConsentDesk.place``."""
+        """See ``ConsentFlow.place``."""
         if self._grant.vault is not None:
             return f"the key vault, as secret '{self._settings.refresh_token.secret}'"
         sealed_with = self._settings.client_secret.secret
         return f"the bridge's own storage, encrypted with the secret '{sealed_with}': KEY_VAULT_URL names no key vault"
 
     def ask(self) -> ConsentRequest:
-        """See ``ConsentDesk.ask``."""
+        """See ``ConsentFlow.ask``."""
         verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
         digest = hashlib.sha256(verifier.encode()).digest()
         query = {
@@ -78,12 +78,12 @@ class ServiceNowConsent:
         return ConsentRequest(url, self._settings.redirect_url, state, verifier)
 
     async def redeem(self, request: ConsentRequest, code: str) -> StoredToken:
-        """See ``ConsentDesk.redeem``."""
+        """See ``ConsentFlow.redeem``."""
         given = await self._grant.secrets(refresh=True)
         return await self._issued(self._grant.code_form(given, code, request.redirect, request.verifier))
 
     async def by_password(self, user_name: str, password: str) -> StoredToken:
-        """See ``ConsentDesk.by_password``."""
+        """See ``ConsentFlow.by_password``."""
         self._grant.learn(password)
         given = await self._grant.secrets(refresh=True)
         return await self._issued(self._grant.password_form(given, user_name, password))
@@ -101,7 +101,7 @@ class ServiceNowConsent:
         return StoredToken(issued.refresh, started + self._settings.refresh_token_lifetime)
 
     async def issued(self) -> Sequence[str]:
-        """See ``ConsentDesk.issued``."""
+        """See ``ConsentFlow.issued``."""
         shared = await self._credential.keeper.tokens_in_store()
         used = (shared.refresh, shared.access) if shared is not None else ()
         try:
@@ -115,14 +115,14 @@ class ServiceNowConsent:
         return [one for one in dict.fromkeys(tokens) if one]
 
     async def keep(self, token: StoredToken) -> None:
-        """See ``ConsentDesk.keep``."""
+        """See ``ConsentFlow.keep``."""
         if self._grant.vault is not None:
             await self._grant.keep(token)
         else:
             await self._credential.keeper.keep_consent(token)
 
     async def revoke(self, token: str) -> None:
-        """See ``ConsentDesk.revoke``."""
+        """See ``ConsentFlow.revoke``."""
         self._grant.learn(token)
         async with self._client.token_endpoint() as endpoint:
             reply = await endpoint.revoke(token)
@@ -135,13 +135,13 @@ class ServiceNowConsent:
             )
 
     async def forget(self) -> None:
-        """See ``ConsentDesk.forget``."""
+        """See ``ConsentFlow.forget``."""
         await self._grant.forget()
         await self._credential.keeper.forget()
         await self._log_ins.note_user("")
 
     async def account(self) -> Account:
-        """See ``ConsentDesk.account``."""
+        """See ``ConsentFlow.account``."""
         with self._client.operation():
             found = await own_records(self._client)
             roles, total = await own_roles(self._client)

@@ -228,7 +228,7 @@ class Account:
     advice: tuple[str, ...] = ()
 
 
-class ConsentDesk(Protocol):
+class ConsentFlow(Protocol):
     """How a person gives a connection its refresh token, and takes it back. Raises as ``TicketSystem``."""
 
     @property
@@ -274,6 +274,6 @@ class ConsentDesk(Protocol):
 class TakesConsent(Protocol):
     """Optional part of a ticket system: a person can consent instead of storing a password."""
 
-    def consent_desk(self) -> ConsentDesk | None:
+    def consent_flow(self) -> ConsentFlow | None:
         """None where the connection's kind of log-in needs no person."""
         ...

@@ -29,6 +29,17 @@ async def test_given_many_workers_when_they_begin_at_once_then_one_asks_for_a_to
     assert len(await world.token_calls()) - before == 1
 
 
+async def test_given_calls_that_are_refused_at_once_when_a_worker_keeps_its_token_alone_then_one_new_one_is_asked_for(
+    world: World,
+) -> None:
+    worker = world.worker(auth=world.auth("oauth_client_credentials"))
+    await look(worker)
+    before = len(await world.token_calls())
+    await world.order(type="reject_credentials", match={"path": "^/api/"}, times=4)
+    await asyncio.gather(*(look(worker) for _ in range(4)))
+    assert len(await world.token_calls()) - before == 1
+
+
 async def test_given_a_token_that_another_worker_renewed_when_ours_is_refused_then_his_is_used(world: World) -> None:
     await world.consent()
     one, two = world.worker(), world.worker()
@@ -60,8 +71,8 @@ async def test_given_a_worker_that_renews_when_the_token_lives_then_the_others_g
 async def test_given_a_worker_that_died_while_it_renewed_when_the_token_has_ended_then_another_takes_over(
     world: World,
 ) -> None:
+    # a process that is killed releases nothing: its lease has to run out
     await world.consent()
-    """A process that is killed releases nothing: its lease has to run out."""
     environment = {**os.environ, "STORAGE": world.settings["AzureWebJobsStorage"], "CONNECTION": world.name}
     other = await asyncio.create_subprocess_exec(
         sys.executable, "-c", RENEWING, env=environment, stdout=asyncio.subprocess.PIPE
@@ -249,9 +260,9 @@ async def test_given_no_vault_and_a_new_client_secret_when_a_worker_lives_then_t
 ) -> None:
     given = {"SERVICENOW_CLIENT_SECRET": world.simulator.client_secret}
     worker = world.worker(secrets=SettingSecrets(given))
-    desk = worker.consent_desk()
-    assert desk is not None
-    await desk.keep(await desk.by_password(world.simulator.integration_username, world.simulator.integration_password))
+    flow = worker.consent_flow()
+    assert flow is not None
+    await flow.keep(await flow.by_password(world.simulator.integration_username, world.simulator.integration_password))
     await look(worker)
     await world.replace_client_secret("demo-client-secret-2")
     given["SERVICENOW_CLIENT_SECRET"] = "demo-client-secret-2"

@@ -174,29 +174,29 @@ class World:
 
     async def consent(self, system: ServiceNow | None = None) -> str:
         """Somebody consents, and the token goes into the vault."""
-        desk = (system or self.worker()).consent_desk()
-        assert desk is not None
-        request = desk.ask()
+        flow = (system or self.worker()).consent_flow()
+        assert flow is not None
+        request = flow.ask()
         address = await asyncio.to_thread(self.person().consent, request.url)
         code = parse_qs(urlsplit(address).query)["code"][0]
-        token = await desk.redeem(request, code)
+        token = await flow.redeem(request, code)
         await self.secrets().put(TOKEN, token.token, token.ends)
         return token.token
 
     async def revoke(self) -> None:
         """Somebody revokes every token at the instance."""
-        desk = self.worker().consent_desk()
-        assert desk is not None
-        for token in await desk.issued():
-            await desk.revoke(token)
+        flow = self.worker().consent_flow()
+        assert flow is not None
+        for token in await flow.issued():
+            await flow.revoke(token)
 
     async def revoke_access(self) -> None:
         """Somebody revokes the access token at the instance."""
         held = await self.held()
         assert held is not None
-        desk = self.worker().consent_desk()
-        assert desk is not None
-        await desk.revoke(held.access)
+        flow = self.worker().consent_flow()
+        assert flow is not None
+        await flow.revoke(held.access)
 
     async def replace_client_secret(self, value: str) -> None:
         """An administrator gives the registry record another client secret."""
