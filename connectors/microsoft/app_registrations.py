@@ -96,15 +96,18 @@ async def _end(one: _SignsIn, secret: str, clients: MicrosoftClients, secrets: S
         registered = await graph.get(path, {"$select": "appId,passwordCredentials,keyCredentials"})
         value = await secrets.get(secret)
     except SourceRefused as error:
-        # Without a status the sign-in itself was refused, which its own checks tell.
-        return None if error.status is None or error.status in _NOT_SHOWN else EndElsewhere(problem=str(error))
+        # Without a status the sign-in itself was refused: the secret may have ended, so what is known of it must stay.
+        return None if error.status in _NOT_SHOWN else EndElsewhere(problem=str(error))
     except (SourceError, SecretUnavailable) as error:
         return EndElsewhere(problem=str(error))
     finally:
         await graph.aclose()
     if one.sign_in.client_secret is not None:
         return _earliest(_items(registered, "passwordCredentials"), lambda item: value[:3] == item.get("hint"))
-    thumbprints = certificate_thumbprints(value)
+    try:
+        thumbprints = certificate_thumbprints(value)
+    except ValueError:  # the reading of the secret itself says so
+        return None
     return _earliest(
         _items(registered, "keyCredentials"), lambda item: _thumbprint(item.get("customKeyIdentifier")) in thumbprints
     )

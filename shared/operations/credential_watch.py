@@ -173,8 +173,8 @@ class CredentialWatch:
         now = self._now()
         stored, etag = await self._store.load(found.id)
         ends = found.ends
-        if found.problem and ends is None and stored is not None:
-            ends = stored.ends  # what was known stays true while it cannot be read
+        if found.problem and stored is not None:  # what was known stays true while not everything can be read
+            ends = min((end for end in (ends, stored.ends) if end is not None), default=None)
         ends = None if ends is None else ends.replace(microsecond=0)  # as it is stored, so that it can be compared
         step = step_of(ends, now)
         before = stored.warned if stored is not None and stored.ends == ends else _NONE

@@ -190,8 +190,7 @@ def with_ends_elsewhere(
 ) -> list[CredentialReading]:
     """Readings of secrets with what the other side shows of them. Pure.
 
-    Where that could not be read now, no end is known: one that the vault alone gives might be later than the one that
-    counts, and would take back a warning.
+    Where that could not be read now, the reading has a problem: whoever remembers an earlier end goes on with it.
 
     Args:
         found: the readings.
@@ -201,7 +200,7 @@ def with_ends_elsewhere(
     for one in found:
         other = elsewhere.get(one.name) if one.id.startswith("secret:") else None
         if other is not None and other.problem:
-            whole.append(replace(one, ends=None, problem=one.problem or other.problem))
+            whole.append(replace(one, problem=one.problem or other.problem))
         elif other is not None and not one.problem:
             ends = [end for end in (one.ends, other.ends) if end is not None]
             whole.append(replace(one, ends=min(ends, default=None)))

@@ -120,9 +120,13 @@ async def bridge(world: World, azurite: Azurite, folder: Path, at: datetime) -> 
         given=(world.endpoints(),),
     )
     async with aclosing(storage), aclosing(container):
-        for row in await container.credentials.read():  # tests share a storage account
-            await container.credentials.forget(row.id)
         yield container
+
+
+async def forget(container: Container) -> None:
+    """Tests share a storage account."""
+    for row in await container.credentials.read():
+        await container.credentials.forget(row.id)
 
 
 async def rows(container: Container) -> dict[str, KnownCredential]:
@@ -146,6 +150,7 @@ async def test_given_five_days_when_graph_is_away_at_the_next_look_then_the_warn
     await may_read_applications(world)
     await secrets_are(world, (OURS, SOON))
     async with bridge(world, azurite, tmp_path, SOON - timedelta(days=5)) as container:
+        await forget(container)
         await container.timers.check_credentials()
         assert (await rows(container))["bridge"].ends == SOON
         await world.tell(
@@ -164,3 +169,38 @@ async def test_given_five_days_when_graph_is_away_at_the_next_look_then_the_warn
     assert "Microsoft Graph" in known.problem
     assert said.count(("credential_ends", "bridge")) == 1
     assert ("credential_replaced", "bridge") not in said
+
+
+async def test_given_a_secret_that_has_ended_when_entra_refuses_it_then_it_counts_as_ended_and_not_as_replaced(
+    world: World, azurite: Azurite, tmp_path: Path
+) -> None:
+    said: list[tuple[str, object]] = []
+    end = listen(lambda event, fields: said.append((event, fields.get("step"))))
+    await may_read_applications(world)
+    await secrets_are(world, (OURS, SOON))
+    async with bridge(world, azurite, tmp_path, SOON - timedelta(days=5)) as container:
+        await forget(container)
+        await container.timers.check_credentials()
+    await secrets_are(world, (OURS, datetime.now(UTC) - timedelta(hours=1)))  # by the clock of Entra
+    async with bridge(world, azurite, tmp_path, SOON + timedelta(hours=1)) as container:
+        await container.timers.check_credentials()
+        known = (await rows(container))["bridge"]
+        report = await container.health_report()
+    end()
+    assert known.ends == SOON
+    assert [step for event, step in said if event == "credential_ends"] == [7, 0]
+    assert "credential_replaced" not in [event for event, _ in said]
+    assert "credential_ends" in [reason.code for reason in report.reasons]
+
+
+async def test_given_a_certificate_that_cannot_be_read_when_ends_are_read_then_nothing_is_known(world: World) -> None:
+    await may_read_applications(world)
+    config = DefenderSettings.model_validate(
+        {"tenants": [{"sign_in": world.sign_in(certificate={"secret": "bridge"})}]}
+    )
+    world.vault.values["bridge"] = await asyncio.to_thread(Path(world.simulator.certificate_file).read_text)
+    async with aclosing(MicrosoftClients(world.vault, world.endpoints())) as clients:
+        await clients.credential("public", config.tenants[0].sign_in).get_token(clients.graph("public").scope)
+        world.vault.values["bridge"] = "no certificate"
+        world.vault.expire()
+        assert await registered_ends(config, clients, world.vault) == {}
