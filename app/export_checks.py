@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core.errors import TicketSystemError
-from shared.core.export import ExportsTickets, Selection
+from shared.core.export import ExportsTickets
 from shared.core.ticket_system import CheckLine, CheckStatus
 
 if TYPE_CHECKING:
@@ -42,13 +42,7 @@ async def check_export(services: Container, connection: str) -> list[CheckLine]:
 
 async def _kind(system: ExportsTickets, kind: TicketKind, settings: ExportSettings, services: Container) -> CheckLine:
     name, now = f"export {kind.value}", services.now()
-    selection = Selection(
-        since=now - timedelta(days=settings.days),
-        ours=settings.tickets == "ours",
-        query=settings.query,
-        fields=frozenset(settings.fields),
-        more=settings.more,
-    )
+    selection = settings.selection(now - timedelta(days=settings.days))
     page = await system.export_page(kind, selection, None, limit=_ROWS)
     if page.lacking:
         empty = ", ".join(sorted(page.lacking))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from shared.core.export import PEOPLE, ExportField
+from shared.core.export import PEOPLE, ExportField, Selection
 from shared.core.plugins import Mistake
 from shared.core.settings import Duration, SettingsModel
 from shared.core.ticket_system import TicketKind
@@ -89,6 +89,16 @@ class ExportSettings(SettingsModel):
     def ticket_kinds(self) -> tuple[TicketKind, ...]:
         """The kinds of tickets."""
         return tuple(map(TicketKind, self.kinds))
+
+    def selection(self, since: datetime) -> Selection:
+        """What the ticket system is asked for, of tickets that changed since then (UTC)."""
+        return Selection(
+            since=since,
+            ours=self.tickets == "ours",
+            query=self.query,
+            fields=frozenset(self.fields),
+            more=self.more,
+        )
 
     @property
     def redactions(self) -> Mapping[str, Redaction]:

@@ -192,14 +192,8 @@ class ConnectionExport:
         return replace(position, expected=expected)
 
     def _selection(self, position: KindPosition) -> Selection:
-        settings = self._settings
-        return Selection(
-            since=position.since or self._tools.now() - timedelta(days=settings.days),
-            ours=settings.tickets == "ours",
-            query=settings.query,
-            fields=frozenset(settings.fields),
-            more=settings.more,
-        )
+        since = position.since or self._tools.now() - timedelta(days=self._settings.days)
+        return self._settings.selection(since)
 
     async def _send(self, records: tuple[TicketRecord, ...]) -> None:
         if not records:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.config.export import ExportSettings
 from shared.core.errors import Refused
-from shared.core.export import ExportsTickets, Selection
+from shared.core.export import ExportsTickets
 from shared.core.ticket_system import TicketKind, TicketSystem
 from shared.export.connection_export import PAGE
 
@@ -73,13 +73,7 @@ async def estimate(
     """
     if not isinstance(system, ExportsTickets):
         raise Refused("its tickets cannot be exported", connection=system.name, advice="Take its 'export' out")
-    selection = Selection(
-        since=now - timedelta(days=days),
-        ours=settings.tickets == "ours",
-        query=settings.query,
-        fields=frozenset(settings.fields),
-        more=settings.more,
-    )
+    selection = settings.selection(now - timedelta(days=days))
     kinds = []
     for kind in settings.ticket_kinds:
         if kind in system.export_kinds:
