@@ -23,6 +23,7 @@ from azure.storage.queue import QueueClient
 from local import log_store
 from local.up import Failed, _Child, _wait_for
 from tests.local_host.support import eventually_sync, first_line, is_running, process, write_app
+from tests.ports import bind_chosen, free_port
 
 APP = """
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -59,13 +60,6 @@ class Up:
         command = ("up", "--app", str(self.app), "--port", str(free_port() if port is None else port), *arguments)
         with process("local", *command, environment={"NOTES": str(self.notes), **environment}) as child:
             yield child
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -221,9 +215,8 @@ def test_a_data_folder_is_one_runs_at_a_time(up: Up) -> None:
 
 def test_the_app_has_7071_or_a_free_port_or_the_one_asked_for(up: Up) -> None:
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        taken = bind_chosen(other)
         other.listen()
-        taken = other.getsockname()[1]
         with up.run(*ELSEWHERE, port=taken) as child:
             _, log = child.communicate(timeout=40)
         assert child.returncode == 1

@@ -22,6 +22,7 @@ from shared.core.errors import ConfigurationError, NotSent, OutcomeUnknown, Tick
 from shared.core.rate_gate import CallCounter
 from shared.core.secrets import SettingSecrets
 from shared.core.ticket_system import Draft, Note, TicketKind, TicketRef
+from tests.ports import free_port
 from tests.servicenow_connector.conftest import BASIC, SETTINGS, Connect
 from tests.servicenow_connector.scripted import (
     CUT_SHORT,
@@ -43,12 +44,6 @@ NOTE = Note("Still full [bridge:1]", "[bridge:1]")
 
 def settings(url: str, **more: object) -> ServiceNowSettings:
     return ServiceNowSettings.model_validate({"type": "servicenow", "url": url, "auth": BASIC, **more})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_a_refused_connection_was_not_sent() -> None:

@@ -21,16 +21,11 @@ from cli.browser import Answer, read_answer
 from cli.connect import connecting, disconnecting
 from shared.core.errors import ConfigurationError, NotAuthorised, NotSent, SecretUnavailable
 from shared.core.secrets import SettingSecrets
+from tests.ports import free_port
 from tests.simulators import NO_AUTHORITIES
 from tests.tokens.world import CODE, PERSON, TOKEN, World, look
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
